@@ -1,0 +1,50 @@
+"""The command tree, and what becomes of an error that reaches the top."""
+
+import sys
+from typing import Annotated
+
+import typer
+
+from inboxsync import __version__
+from inboxsync.cli import db, demo, pages, runs, sync
+from inboxsync.cli.exits import exit_code
+from inboxsync.cli.output import print_error
+from inboxsync.cli.sandbox import sandbox
+from inboxsync.errors import InboxsyncError
+
+app = typer.Typer(
+    help="Copy every conversation of a Facebook Page or Instagram account into your own database.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    add_completion=False,
+)
+app.command()(sync.sync)
+app.add_typer(pages.app, name="pages")
+app.command()(runs.runs)
+app.command()(demo.demo)
+app.command()(sandbox)
+app.add_typer(db.app, name="db")
+
+
+def _print_version(asked: bool) -> None:  # noqa: FBT001 - Typer calls it with the option's value
+    if asked:
+        typer.echo(f"inboxsync {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _options(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Show the version.")
+    ] = False,
+) -> None:
+    """Options of every command."""
+
+
+def main() -> None:
+    """Run the command line. An error of ours becomes one sentence, a hint and an exit code."""
+    try:
+        app()
+    except InboxsyncError as error:
+        print_error(error)
+        sys.exit(exit_code(error))

@@ -1,0 +1,153 @@
+"""`inboxsync demo`: the whole path, against a sandbox of its own."""
+
+import asyncio
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Annotated, Any
+
+import msgspec
+import typer
+
+from inboxsync.cli.exits import COMPLETE, exit_code_of_runs
+from inboxsync.cli.opening import open_engine
+from inboxsync.cli.output import print_run, stdout
+from inboxsync.cli.syncing import Ended, sync_pages
+from inboxsync.engine import Engine
+from inboxsync.model import Page, Platform
+from inboxsync.settings import Settings, load_settings
+from inboxsync.store.pages import count_page, list_pages
+from inboxsync.sync import SyncOptions
+
+_ENOUGH_SECONDS = 10
+_A_LOOK = "SELECT sender_name, last_message FROM messenger_conversations LIMIT 10"
+
+
+def demo(
+    *,
+    conversations: Annotated[
+        int | None, typer.Option(min=1, help="How many the sandbox Page has; 10,000, or all of the data set.")
+    ] = None,
+    dataset: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="Serve these real conversations (NDJSON, may be gzipped)."),
+    ] = None,
+    fast: Annotated[bool, typer.Option("--fast", help="Without Meta's limit of 2 calls a second.")] = False,
+    reset: Annotated[
+        bool, typer.Option("--reset", help="Forget what an earlier demo stored, first.")
+    ] = False,
+) -> None:
+    """Sync a sandbox Page: nothing to set up, nothing of Meta's is touched.
+
+    The sandbox is a Graph API of our own, in a process of its own. What is synced stays
+    in a database of the demo's, so a second demo only looks for what is new.
+    """
+    with _sandbox(conversations, dataset, fast=fast) as ready:
+        settings = _settings(ready, fast=fast)
+        if reset:
+            _forget(settings)
+        with open_engine(settings) as engine:
+            page = _added_page(engine, ready)
+            _introduce(ready, page, fast=fast)
+            ended = sync_pages(
+                engine,
+                [page],
+                options=SyncOptions(),
+                max_duration_seconds=None,
+                expected=_conversations(ready) if page.last_synced_at is None else None,
+            )
+            _report(engine, ended[0], ready)
+    raise typer.Exit(exit_code_of_runs(end.run for end in ended))
+
+
+@contextmanager
+def _sandbox(conversations: int | None, dataset: Path | None, *, fast: bool) -> Iterator[dict[str, Any]]:
+    """A sandbox in a process of its own; yields its ready line."""
+    command = [sys.executable, "-m", "inboxsync", "sandbox"]
+    if conversations is not None:
+        command += ["--conversations", str(conversations)]
+    if dataset is not None:
+        command += ["--dataset", str(dataset)]
+    if fast:
+        command += ["--no-limits"]
+    # A session of its own: Ctrl-C is for the sync, which still may want an answer.
+    with subprocess.Popen(command, stdout=subprocess.PIPE, start_new_session=True) as process:  # noqa: S603 - ourselves
+        try:
+            line = process.stdout.readline() if process.stdout else b""
+            if not line:
+                # It has said why, in one sentence.
+                raise typer.Exit(process.wait())
+            yield msgspec.json.decode(line)
+        finally:
+            process.terminate()
+            try:
+                process.wait(_ENOUGH_SECONDS)
+            except subprocess.TimeoutExpired:
+                process.kill()
+
+
+def _settings(ready: dict[str, Any], *, fast: bool) -> Settings:
+    """The environment's settings, with a database and a key of the demo's own."""
+    own = load_settings()
+    changes: dict[str, Any] = {
+        "data_dir": own.data_dir / "demo",
+        "database_url": "",
+        "graph_url": ready["url"],
+    }
+    changes |= {"secret_key": None}
+    if fast:
+        changes["calls_per_second"] = 0.0
+    return own.model_copy(update=changes)
+
+
+def _forget(settings: Settings) -> None:
+    for suffix in ("", "-wal", "-shm"):
+        Path(f"{settings.data_dir / 'inboxsync.db'}{suffix}").unlink(missing_ok=True)
+
+
+def _added_page(engine: Engine, ready: dict[str, Any]) -> Page:
+    with engine.store.read() as connection:
+        known = [page for page in list_pages(connection) if page.facebook_page_id == ready["page_id"]]
+    if known:
+        return known[0]
+    page, _ = asyncio.run(
+        engine.add_page(ready["page_id"], platform=Platform.MESSENGER, token=ready["token"], name=None)
+    )
+    return page
+
+
+def _introduce(ready: dict[str, Any], page: Page, *, fast: bool) -> None:
+    pace = "without limits" if fast else "at Meta's own pace, 2 calls a second"
+    console = stdout()
+    console.print(f"A sandbox Page with {_conversations(ready):,} conversations, {pace}.", markup=False)
+    for note in ready.get("notes", ()):
+        console.print(f"  {note}", markup=False)
+    if page.last_synced_at is not None:
+        console.print("  An earlier demo has stored it: this one looks for what is new. --reset starts over.")
+
+
+def _report(engine: Engine, ended: Ended, ready: dict[str, Any]) -> None:
+    print_run(ended.run, name=ended.page.name or ended.page.facebook_page_id, reason=ended.reason)
+    with engine.store.read() as connection:
+        stored = count_page(connection, ended.page)
+    console = stdout()
+    console.print(
+        f"  Stored: {stored.conversations:,} of the sandbox's {_conversations(ready):,} conversations, "
+        f"{stored.messages:,} messages of {stored.contacts:,} contacts."
+    )
+    if exit_code_of_runs([ended.run]) != COMPLETE:
+        return
+    database = engine.settings.data_dir / "inboxsync.db"
+    console.print("\nTry next:", style="bold")
+    for line in (
+        "inboxsync demo                       again: one call, nothing new",
+        f"sqlite3 '{database}' '{_A_LOOK}'",
+        "inboxsync pages add PAGE_ID          a real Page; the README tells where its token comes from",
+    ):
+        console.print(f"  {line}", markup=False)
+
+
+def _conversations(ready: dict[str, Any]) -> int:
+    return int(ready["pages"][0]["conversations"])

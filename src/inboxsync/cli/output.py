@@ -1,0 +1,105 @@
+"""What commands print: answers on stdout, everything else on stderr."""
+
+import sys
+from typing import Any
+
+import msgspec
+import typer
+from rich.box import SIMPLE_HEAD
+from rich.console import Console
+from rich.table import Table
+
+from inboxsync.errors import InboxsyncError
+from inboxsync.model import Run, RunStatus
+
+_WIDTH_OF_A_PIPE = 200
+_TITLES = {
+    RunStatus.RUNNING: "[bold]Not ended[/]",
+    RunStatus.COMPLETE: "[bold green]Complete[/]",
+    RunStatus.PARTIAL: "[bold yellow]Partial[/]",
+    RunStatus.FAILED: "[bold red]Failed[/]",
+}
+
+
+def stdout() -> Console:
+    """For the answer to the command."""
+    # A pipe has no width: nothing that a script reads is cut to fit one.
+    width = None if sys.stdout.isatty() else _WIDTH_OF_A_PIPE
+    return Console(file=sys.stdout, highlight=False, soft_wrap=True, width=width)
+
+
+def table(*columns: str) -> Table:
+    """An empty table with these columns, as every command shows them."""
+    return Table(*columns, box=SIMPLE_HEAD, pad_edge=False)
+
+
+def stderr() -> Console:
+    """For everything that is not the answer."""
+    return Console(file=sys.stderr, highlight=False, soft_wrap=True)
+
+
+def print_json(value: object) -> None:
+    """One line of JSON on stdout."""
+    typer.echo(msgspec.json.encode(value).decode())
+
+
+def print_error(error: InboxsyncError) -> None:
+    """One sentence, and the next thing to do."""
+    print_problem(error.message, error.hint)
+
+
+def print_problem(message: str, hint: str) -> None:
+    """Say on stderr what is wrong and what to do; never interpreted as markup."""
+    console = stderr()
+    console.print("inboxsync:", message, style="red", markup=False)
+    if hint:
+        console.print("  ", hint, sep="", markup=False)
+
+
+def run_as_json(run: Run) -> dict[str, Any]:
+    """A run as scripts see it: `inboxsync sync --json`, `inboxsync runs --json`."""
+    return {
+        "run_id": run.id,
+        "page_id": run.facebook_page_id,
+        "platform": run.platform,
+        "status": run.status.value,
+        "mode": run.mode.value,
+        "fetched": run.counts.fetched,
+        "inserted": run.counts.inserted,
+        "updated": run.counts.updated,
+        "unchanged": run.counts.unchanged,
+        "events": run.counts.events,
+        "batches": run.batches,
+        "calls": run.calls,
+        "refused_calls": run.refused_calls,
+        "started_at": run.started_at,
+        "finished_at": run.finished_at,
+        "duration_seconds": round(run.duration_seconds, 3),
+        "conversations_per_second": round(run.conversations_per_second, 1),
+        "errors": [
+            {"code": problem.code, "message": problem.message, "hint": problem.hint}
+            for problem in run.problems
+        ],
+        "next": run.next,
+    }
+
+
+def print_run(run: Run, *, name: str, reason: str | None) -> None:
+    """The summary of a run that has just ended."""
+    counts = run.counts
+    console = stdout()
+    console.print(
+        f"{_TITLES[run.status]}: {name}: {counts.fetched:,} conversations fetched ({counts.inserted:,} new, "
+        f"{counts.updated:,} changed, {counts.unchanged:,} as they were) and {counts.events:,} new messages."
+    )
+    refused = f"{run.refused_calls:,} of them refused" if run.refused_calls else "none refused"
+    console.print(
+        f"  {run.duration_seconds:,.1f} s, {run.conversations_per_second:,.0f} conversations/s, "
+        f"{run.calls:,} calls, {refused}."
+    )
+    if reason:
+        console.print(f"  Stopped: {reason}. Everything fetched is stored.", markup=False)
+    for problem in run.problems:
+        print_problem(problem.message, problem.hint)
+    if run.next:
+        console.print(f"  Next: {run.next}", markup=False)

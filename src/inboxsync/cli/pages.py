@@ -1,0 +1,130 @@
+"""`inboxsync pages`."""
+
+import asyncio
+import sys
+from typing import Annotated
+
+import typer
+
+from inboxsync.cli.opening import open_engine
+from inboxsync.cli.output import print_json, stdout, table
+from inboxsync.errors import SettingsInvalid
+from inboxsync.model import Page, Platform
+from inboxsync.store.pages import PageCounts, count_page, find_pages, list_pages, remove_page
+
+app = typer.Typer(help="The Pages whose inboxes are copied.", no_args_is_help=True)
+
+
+@app.command()
+def add(
+    page_id: Annotated[str, typer.Argument(help="Meta's id of the Page.")],
+    *,
+    name: Annotated[str | None, typer.Option(help="What to call it; else the Page's own name.")] = None,
+    platform: Annotated[Platform, typer.Option(help="Whose inbox.")] = Platform.MESSENGER,
+    token_stdin: Annotated[
+        bool, typer.Option("--token-stdin", help="Read the Page's access token from standard input.")
+    ] = False,
+) -> None:
+    """Add a Page, or give a known one a new token.
+
+    The token is checked against the source before anything is kept, and stored sealed.
+    Without --token-stdin it is asked for, and not shown.
+    """
+    if not page_id.isdecimal():
+        raise SettingsInvalid(
+            f"{page_id!r} is not a Page id.", hint="A Page id is a number, such as 104567890123456."
+        )
+    token = _read_token(from_stdin=token_stdin)
+    with open_engine() as engine:
+        page, is_new = asyncio.run(engine.add_page(page_id, platform=platform, token=token, name=name))
+    done = "Added" if is_new else "Updated"
+    stdout().print(
+        f"{done}: {page.name or page_id} ({page.platform}). Its token works, and is stored sealed."
+    )
+    stdout().print(f"  Next: inboxsync sync {page_id}")
+
+
+@app.command("list")
+def list_(*, as_json: Annotated[bool, typer.Option("--json", help="Print a JSON array.")] = False) -> None:
+    """Show every Page with its token's state and how much of it is stored."""
+    with open_engine() as engine, engine.store.read() as connection:
+        found = [(page, count_page(connection, page)) for page in list_pages(connection)]
+    if as_json:
+        print_json([_as_json(page, counts) for page, counts in found])
+        return
+    if not found:
+        stdout().print("No Page yet. Add one with `inboxsync pages add PAGE_ID`.", markup=False)
+        return
+    rows = table("Page", "platform", "name", "token", "last synced", "conversations", "contacts", "messages")
+    for page, counts in found:
+        synced = f"{page.last_synced_at.astimezone():%Y-%m-%d %H:%M:%S}" if page.last_synced_at else "never"
+        numbers = [f"{number:,}" for number in (counts.conversations, counts.contacts, counts.messages)]
+        rows.add_row(
+            page.facebook_page_id, page.platform, page.name or "", page.token_state, synced, *numbers
+        )
+    stdout().print(rows)
+
+
+@app.command()
+def remove(
+    page_id: Annotated[str, typer.Argument(help="Meta's id of the Page, or ours.")],
+    *,
+    platform: Annotated[Platform | None, typer.Option(help="Only this inbox of it.")] = None,
+    yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
+) -> None:
+    """Forget a Page: its token, its conversations, its messages. Nothing changes at Meta."""
+    with open_engine() as engine:
+        with engine.store.read() as connection:
+            found = find_pages(connection, [page_id])
+            pages = [page for page in found if platform in (None, page.platform)]
+            stored = sum(count_page(connection, page).conversations for page in pages)
+        if not pages:
+            raise SettingsInvalid(
+                f"Page {page_id} was not added for {platform}.", hint="See `inboxsync pages list`."
+            )
+        if not yes:
+            _confirm(f"Remove Page {page_id} and its {stored:,} stored conversations?")
+        with engine.store.write() as connection:
+            for page in pages:
+                remove_page(connection, page)
+    stdout().print(f"Removed: Page {page_id} and its {stored:,} stored conversations.", markup=False)
+
+
+def _read_token(*, from_stdin: bool) -> str:
+    if not from_stdin and not sys.stdin.isatty():
+        raise SettingsInvalid(
+            "There is no terminal to ask for the token.",
+            hint="Pipe it in: `inboxsync pages add PAGE_ID --token-stdin`.",
+        )
+    text = (
+        sys.stdin.readline() if from_stdin else typer.prompt("Page access token", hide_input=True, err=True)
+    )
+    token = str(text).strip()
+    # Anything else in it could not travel in a header; the text itself is not repeated.
+    if not token or not token.isascii() or not token.isprintable() or " " in token:
+        raise SettingsInvalid(
+            "That is not an access token.", hint="Copy it whole, without quotes or line breaks."
+        )
+    return token
+
+
+def _confirm(question: str) -> None:
+    if not sys.stdin.isatty():
+        raise SettingsInvalid(f"{question} There is no terminal to ask.", hint="Say so with --yes.")
+    typer.confirm(question, abort=True, err=True)
+
+
+def _as_json(page: Page, counts: PageCounts) -> dict[str, object]:
+    return {
+        "id": page.id,
+        "facebook_page_id": page.facebook_page_id,
+        "name": page.name,
+        "platform": page.platform.value,
+        "token_state": page.token_state.value,
+        "last_synced_at": page.last_synced_at,
+        "counts": {
+            "conversations": counts.conversations,
+            "contacts": counts.contacts,
+            "messages": counts.messages,
+        },
+    }

@@ -1,0 +1,164 @@
+"""Shows a run while it goes: a bar on a terminal, a log line a batch elsewhere."""
+
+from datetime import datetime
+from types import TracebackType
+from typing import Self
+
+import structlog
+from rich.console import Console
+from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn
+
+from inboxsync.model import Run
+from inboxsync.sync import BatchStored
+
+log = structlog.get_logger("inboxsync.sync")
+
+
+class LogLines:
+    """One line a batch, and one at each end."""
+
+    def __init__(self, *, expected: int | None = None) -> None:
+        self._expected = expected
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        structlog.contextvars.clear_contextvars()
+
+    def on_start(self, run: Run) -> None:
+        """The run begins."""
+        structlog.contextvars.bind_contextvars(run_id=run.id, page_id=run.facebook_page_id)
+        log.info("sync started", mode=run.mode.value)
+
+    def on_batch(self, event: BatchStored) -> None:
+        """A batch has been stored."""
+        counts = event.run.counts
+        log.info(
+            "batch stored",
+            batch=event.run.batches,
+            fetched=event.batch.fetched,
+            inserted=event.batch.inserted,
+            updated=event.batch.updated,
+            events=event.batch.events,
+            seconds=round(event.seconds, 3),
+            total=counts.fetched,
+            expected=self._expected,
+            speed=round(event.run.conversations_per_second, 1),
+            reached=event.frontier.isoformat() if event.frontier else None,
+            allowance_used_percent=event.allowance_used_percent,
+        )
+
+    def on_end(self, run: Run, *, reason: str | None) -> None:
+        """The run is over."""
+        log.info(
+            "sync ended",
+            status=run.status.value,
+            reason=reason,
+            fetched=run.counts.fetched,
+            inserted=run.counts.inserted,
+            updated=run.counts.updated,
+            events=run.counts.events,
+            calls=run.calls,
+            seconds=round(run.duration_seconds, 1),
+            speed=round(run.conversations_per_second, 1),
+        )
+
+
+class Bar:
+    """A live bar on a terminal: what is stored, how fast, what Meta still allows, how long it takes yet.
+
+    `expected` is how many conversations there are, where that is known: Meta does not say.
+    `blocked_until` tells until when the source's allowance holds calls back.
+    """
+
+    def __init__(self, *, console: Console, expected: int | None = None) -> None:
+        self._expected = expected
+        self._progress = Progress(
+            SpinnerColumn(),
+            BarColumn(bar_width=24),
+            TextColumn("{task.fields[line]}", markup=False),
+            console=console,
+            transient=False,
+            refresh_per_second=10,
+        )
+        self._task = self._progress.add_task("", total=expected, line="asking the source ...")
+        self._run: Run | None = None
+        self._allowance = _Allowance()
+
+    def __enter__(self) -> Self:
+        self._progress.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._progress.stop()
+
+    def on_start(self, run: Run) -> None:
+        """The run begins."""
+        self._run = run
+
+    def on_batch(self, event: BatchStored) -> None:
+        """A batch has been stored."""
+        self._run = event.run
+        self._allowance.note(event.run.calls, event.allowance_used_percent)
+        done = event.run.counts.fetched
+        if self._expected is not None and done > self._expected:
+            self._expected = done
+        line = (
+            f"{_of(done, self._expected)} conversations · {event.run.counts.events:,} messages · "
+            f"{event.run.conversations_per_second:,.0f}/s · {self._allowance} · {self._time_left(event)}"
+        )
+        self._progress.update(self._task, completed=done, total=self._expected, line=line)
+
+    def on_end(self, run: Run, *, reason: str | None) -> None:  # noqa: ARG002 - the summary tells the reason
+        """The run is over."""
+        line = f"{run.counts.fetched:,} conversations · {run.counts.events:,} messages · {run.status.value}"
+        done = run.counts.fetched or 1
+        self._progress.update(self._task, completed=done, total=max(done, self._expected or 0), line=line)
+
+    def waiting(self, until: datetime | None) -> None:
+        """Say that nothing moves until then, and why; None changes nothing."""
+        if until is not None:
+            line = f"waiting for Meta until {until.astimezone():%H:%M:%S} · {self._allowance}"
+            self._progress.update(self._task, line=line)
+
+    def _time_left(self, event: BatchStored) -> str:
+        if event.is_sweep:
+            return "looking for what moved meanwhile"
+        speed = event.run.conversations_per_second
+        if self._expected is None or speed <= 0:
+            reached = f"{event.frontier:%Y-%m-%d}" if event.frontier else "the newest"
+            return f"reached {reached}"
+        seconds = round((self._expected - event.run.counts.fetched) / speed)
+        return f"{seconds // 60}:{seconds % 60:02d} left"
+
+
+class _Allowance:
+    """How many calls are left, from how fast the used share has grown: Meta tells only per cent."""
+
+    def __init__(self) -> None:
+        self._first: tuple[int, int] | None = None
+        self._last: tuple[int, int] | None = None
+
+    def note(self, calls: int, percent: int | None) -> None:
+        if percent is not None:
+            self._last = (calls, percent)
+            self._first = self._first or self._last
+
+    def __str__(self) -> str:
+        if self._first is None or self._last is None:
+            return "allowance not told"
+        left = 100 - self._last[1]
+        grown = self._last[1] - self._first[1]
+        if grown <= 0:
+            return f"allowance {left} % left"
+        calls_left = round(left * (self._last[0] - self._first[0]) / grown, -2)
+        return f"allowance {left} % left, about {calls_left:,.0f} calls"
+
+
+def _of(done: int, expected: int | None) -> str:
+    return f"{done:,}" if expected is None else f"{done:,} of {expected:,}"

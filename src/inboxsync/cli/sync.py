@@ -1,0 +1,59 @@
+"""`inboxsync sync`."""
+
+from typing import Annotated
+
+import typer
+
+from inboxsync.cli.exits import exit_code_of_runs
+from inboxsync.cli.opening import open_engine
+from inboxsync.cli.output import print_json, print_run, run_as_json
+from inboxsync.cli.syncing import sync_pages
+from inboxsync.errors import PageUnknown
+from inboxsync.model import Mode
+from inboxsync.store.pages import find_pages, list_pages
+from inboxsync.sync import SyncOptions
+
+
+def sync(
+    page_ids: Annotated[
+        list[str] | None,
+        typer.Argument(metavar="[PAGE_ID]...", help="Meta's id of a Page, or ours; all Pages without any."),
+    ] = None,
+    *,
+    as_json: Annotated[
+        bool, typer.Option("--json", help="Print one JSON object a Page, last on stdout.")
+    ] = False,
+    mode: Annotated[
+        Mode, typer.Option(help="auto continues, then reads what is new; full reads everything again.")
+    ] = Mode.AUTO,
+    messages: Annotated[
+        int, typer.Option(min=1, max=100, help="Newest messages to fetch with each conversation.")
+    ] = 10,
+    max_conversations: Annotated[
+        int | None, typer.Option(min=1, help="Stop after so many conversations; the next run goes on.")
+    ] = None,
+    max_duration: Annotated[
+        float | None, typer.Option(min=1, metavar="SECONDS", help="Stop after so long; the next run goes on.")
+    ] = None,
+) -> None:
+    """Copy what is new: the first time everything, later what has changed since.
+
+    Stop it any time with Ctrl-C: what was fetched is stored, and the next run goes on.
+    Exit codes: 0 complete, 3 partial (run again to go on), 4 a person must act on the
+    token or a permission, 1 failed, 2 usage.
+    """
+    with open_engine() as engine:
+        with engine.store.read() as connection:
+            pages = find_pages(connection, page_ids) if page_ids else list_pages(connection)
+        if not pages:
+            raise PageUnknown(
+                "No Page has been added yet.", hint="Add one with `inboxsync pages add PAGE_ID`."
+            )
+        options = SyncOptions(mode=mode, messages=messages, max_conversations=max_conversations)
+        ended = sync_pages(engine, pages, options=options, max_duration_seconds=max_duration)
+    for end in ended:
+        if as_json:
+            print_json(run_as_json(end.run))
+        else:
+            print_run(end.run, name=end.page.name or end.page.facebook_page_id, reason=end.reason)
+    raise typer.Exit(exit_code_of_runs(end.run for end in ended))

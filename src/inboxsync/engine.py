@@ -1,0 +1,109 @@
+"""Builds stores, clients and syncs from the settings; nothing else constructs them."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from functools import cached_property
+
+import httpx2
+
+from inboxsync import __version__
+from inboxsync.clock import Clock, SystemClock
+from inboxsync.graph import Access, Budget, GraphClient, RetryPolicy
+from inboxsync.model import Page, Platform
+from inboxsync.settings import Settings
+from inboxsync.store import Store, TokenSealer
+from inboxsync.store.pages import get_sealed_token
+from inboxsync.sync import Listener, PageSync, Stop, SyncOptions, add_page
+
+# An answer of 100 conversations takes seconds to make on Meta's side.
+_TIMEOUT = httpx2.Timeout(connect=10, read=60, write=30, pool=60)
+
+
+class Engine:
+    """One configured inboxsync. Close it when done."""
+
+    def __init__(self, settings: Settings, *, clock: Clock | None = None) -> None:
+        self.settings = settings
+        self.clock: Clock = clock or SystemClock()
+
+    @cached_property
+    def store(self) -> Store:
+        """The user's database, opened on first use."""
+        return Store.open(self.settings.store_url)
+
+    @cached_property
+    def sealer(self) -> TokenSealer:
+        """What seals tokens: the key of the environment, else of the key file."""
+        if self.settings.secret_key is not None:
+            return TokenSealer.from_secret(self.settings.secret_key.get_secret_value())
+        return TokenSealer.from_file(self.settings.key_file)
+
+    @asynccontextmanager
+    async def source(self) -> AsyncIterator[GraphClient]:
+        """A client of the Graph API; its connections are kept alive while the context lasts."""
+        settings = self.settings
+        budget = Budget(clock=self.clock, calls_per_second=settings.calls_per_second or None)
+        async with httpx2.AsyncClient(
+            base_url=f"{settings.graph_url}/{settings.graph_version}/",
+            headers={"User-Agent": f"inboxsync/{__version__}", "Accept": "application/json"},
+            timeout=_TIMEOUT,
+        ) as http:
+            yield GraphClient(
+                http=http,
+                budget=budget,
+                policy=RetryPolicy(
+                    attempts=settings.retry_attempts, base_seconds=settings.retry_base_seconds
+                ),
+                clock=self.clock,
+                version=settings.graph_version,
+            )
+
+    async def add_page(
+        self, facebook_page_id: str, *, platform: Platform, token: str, name: str | None
+    ) -> tuple[Page, bool]:
+        """Check, seal and store a Page's token; see `sync.add_page`."""
+        async with self.source() as source:
+            return await add_page(
+                store=self.store,
+                source=source,
+                sealer=self.sealer,
+                clock=self.clock,
+                facebook_page_id=facebook_page_id,
+                platform=platform,
+                token=token,
+                name=name,
+            )
+
+    def page_sync(
+        self, source: GraphClient, page: Page, *, options: SyncOptions, stop: Stop, listener: Listener
+    ) -> PageSync:
+        """A sync of one Page, ready to run. Raises TokenInvalid where its token does not open."""
+        return PageSync(
+            store=self.store,
+            source=source,
+            clock=self.clock,
+            page=page,
+            access=self._access(page),
+            options=options,
+            stop=stop,
+            listener=listener,
+        )
+
+    def stop(self, *, max_duration_seconds: float | None = None) -> Stop:
+        """What ends a run early."""
+        return Stop(clock=self.clock, max_duration_seconds=max_duration_seconds)
+
+    def close(self) -> None:
+        """Close the database, if it was opened."""
+        if "store" in self.__dict__:
+            self.store.close()
+
+    def _access(self, page: Page) -> Access:
+        with self.store.read() as connection:
+            sealed = get_sealed_token(connection, page)
+        return Access(
+            page_id=page.facebook_page_id,
+            platform=page.platform,
+            account_id=page.account_id,
+            token=self.sealer.open(sealed, page_id=page.facebook_page_id),
+        )

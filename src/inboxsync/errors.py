@@ -1,0 +1,143 @@
+"""What can go wrong, as facts.
+
+    InboxsyncError
+      SettingsInvalid        the environment or an argument is not usable
+      PageUnknown            the database has no such Page
+      SourceError            Meta's Graph API
+        SourceUnreachable    no answer, or none that could be read, after every attempt
+        SourceRefused        an answer that says no, and would again
+        AnswerTooLarge       code 1: asking for less would succeed
+        CursorRefused        the source no longer knows this cursor
+        NeedsPerson          somebody has to act on the token or a permission
+          TokenInvalid
+          PermissionMissing
+          PageNotVisible
+      StoreError             the user's database
+        StoreUnavailable     it cannot be opened or written
+        StoreTooNew          a newer inboxsync made it
+        StoreOutdated        it waits for `inboxsync db upgrade`
+
+Each has a stable `code` for scripts and a `hint`: the next thing to do. A message
+is one sentence, and holds neither a token nor a key.
+"""
+
+from typing import ClassVar
+
+
+class InboxsyncError(Exception):
+    """Anything this project raises on purpose."""
+
+    code: ClassVar[str] = "error"
+    default_hint: ClassVar[str] = ""
+
+    def __init__(self, message: str, *, hint: str | None = None) -> None:
+        super().__init__(message)
+        self.message = message
+        self.hint = self.default_hint if hint is None else hint
+
+
+class SettingsInvalid(InboxsyncError):
+    """The environment or an argument is not usable."""
+
+    code = "settings_invalid"
+    default_hint = "Correct it and run the command again."
+
+
+class PageUnknown(InboxsyncError):
+    """The database has no such Page."""
+
+    code = "page_unknown"
+    default_hint = "Add it with `inboxsync pages add PAGE_ID`; `inboxsync pages list` shows what is there."
+
+
+class SourceError(InboxsyncError):
+    """Something between us and Meta's Graph API."""
+
+    code = "source_error"
+
+
+class SourceUnreachable(SourceError):
+    """No answer, or none that could be read, after every attempt."""
+
+    code = "source_unreachable"
+    default_hint = (
+        "Check the network and INBOXSYNC_GRAPH_URL, then run it again: what is stored stays stored."
+    )
+
+
+class SourceRefused(SourceError):
+    """An answer that says no, and would say no again."""
+
+    code = "source_refused"
+    default_hint = "Run it again later; if it says the same, report it with the code and trace id shown."
+
+
+class AnswerTooLarge(SourceError):
+    """Graph code 1: a repeat fails, a smaller request succeeds (graph-facts 3)."""
+
+    code = "answer_too_large"
+    default_hint = "Ask for fewer messages a conversation: `--messages 5`."
+
+
+class CursorRefused(SourceError):
+    """The source no longer knows this cursor; the list has to be entered anew (graph-facts 1.8)."""
+
+    code = "cursor_refused"
+    default_hint = "Run it again: it finds its place by time."
+
+
+class NeedsPerson(SourceError):
+    """Nothing continues until somebody acts on the token or a permission."""
+
+    code = "needs_person"
+
+
+class TokenInvalid(NeedsPerson):
+    """The token is wrong, expired or was taken back."""
+
+    code = "token_invalid"
+    default_hint = "Get a new Page token and hand it over with `inboxsync pages add PAGE_ID`."
+
+
+class PermissionMissing(NeedsPerson):
+    """The token is alive and may not read this."""
+
+    code = "permission_missing"
+    default_hint = (
+        "Grant pages_messaging, pages_manage_metadata and pages_read_engagement to the app (for Instagram "
+        "also instagram_basic and instagram_manage_messages), then add the Page again with a new token."
+    )
+
+
+class PageNotVisible(NeedsPerson):
+    """The Page does not exist, or this token cannot see it."""
+
+    code = "page_not_visible"
+    default_hint = "Check the Page id, and that the token is this Page's own."
+
+
+class StoreError(InboxsyncError):
+    """The user's database."""
+
+    code = "store_error"
+
+
+class StoreUnavailable(StoreError):
+    """The database cannot be opened, read or written."""
+
+    code = "store_unavailable"
+    default_hint = "Check the path, its permissions and the free space, then run it again."
+
+
+class StoreTooNew(StoreError):
+    """A newer inboxsync made this database."""
+
+    code = "store_too_new"
+    default_hint = "Update inboxsync, or point INBOXSYNC_DATABASE_URL at another database."
+
+
+class StoreOutdated(StoreError):
+    """The database's schema is behind, and is not ours to change unasked."""
+
+    code = "store_outdated"
+    default_hint = "Run `inboxsync db upgrade`."

@@ -1,0 +1,62 @@
+"""From an answer's bytes to JSON, whatever the bytes are."""
+
+import json
+from typing import Any
+
+import msgspec
+
+from inboxsync.graph.faults import Fault
+
+_SHOWN_CHARACTERS = 80
+
+
+class FaultError(Exception):
+    """Carries a `Fault` from where it is seen to where it is treated."""
+
+    def __init__(self, fault: Fault) -> None:
+        super().__init__(str(fault))
+        self.fault = fault
+
+
+def decode_body(body: bytes, *, status: int) -> dict[str, Any]:
+    """The JSON object of an answer.
+
+    Raises FaultError for an error envelope, and for all that is no object: an HTML page,
+    an empty body, `null`, a cut one (graph-facts 3).
+    """
+    answer = _decode_json(body, status=status)
+    if not isinstance(answer, dict):
+        raise FaultError(Fault(message=f"The answer (HTTP {status}) holds no data.", status=status))
+    error = answer.get("error")
+    if isinstance(error, dict):
+        raise FaultError(Fault.from_envelope(error, status=status))
+    if status >= 400:  # noqa: PLR2004 - HTTP's own line between answers and refusals
+        raise FaultError(Fault(message=f"HTTP {status} without a Graph error.", status=status))
+    return answer
+
+
+def _decode_json(body: bytes, *, status: int) -> object:
+    if not body.strip():
+        raise FaultError(Fault(message=f"The answer (HTTP {status}) is empty.", status=status))
+    try:
+        return msgspec.json.decode(body)
+    except (msgspec.DecodeError, UnicodeDecodeError):
+        pass
+    # A text cut inside an emoji is half a surrogate pair: msgspec refuses it, json does not.
+    try:
+        return _mend_surrogates(json.loads(body))
+    except ValueError as unreadable:
+        start = " ".join(body[:_SHOWN_CHARACTERS].decode("utf-8", "replace").split())
+        message = f"The answer (HTTP {status}, {len(body)} bytes) is not JSON: {start!r}."
+        raise FaultError(Fault(message=message, status=status)) from unreadable
+
+
+def _mend_surrogates(value: Any) -> Any:  # noqa: ANN401 - any JSON
+    """The same JSON with each lone surrogate replaced by U+FFFD, which a database can hold."""
+    if isinstance(value, str):
+        return value.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+    if isinstance(value, list):
+        return [_mend_surrogates(item) for item in value]
+    if isinstance(value, dict):
+        return {_mend_surrogates(key): _mend_surrogates(item) for key, item in value.items()}
+    return value

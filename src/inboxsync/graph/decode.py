@@ -1,0 +1,223 @@
+"""From Graph's JSON to records.
+
+Tolerant: every field but an id may be missing, null or of another type than the one
+documented, and becomes `None`. What has no id cannot be kept and is reported. Fields
+that no record has a place for are kept as JSON in `extra`, so that nothing served is
+lost.
+"""
+
+from collections.abc import Iterable
+from datetime import UTC, datetime
+from typing import Any
+
+import msgspec
+
+from inboxsync.model import Conversation, Dropped, Message, Participant
+
+Json = dict[str, Any]
+
+_encode = msgspec.json.Encoder().encode
+_CONVERSATION_FIELDS = frozenset(
+    {
+        "id",
+        "updated_time",
+        "message_count",
+        "unread_count",
+        "snippet",
+        "link",
+        "participants",
+        "messages",
+    },
+)
+_MESSAGE_FIELDS = frozenset(
+    {
+        "id",
+        "created_time",
+        "from",
+        "message",
+        "attachments",
+        "shares",
+        "sticker",
+        "reactions",
+        "story",
+        "reply_to",
+    },
+)
+
+
+def decode_conversations(
+    data: object, *, own_ids: frozenset[str]
+) -> tuple[tuple[Conversation, ...], tuple[Dropped, ...]]:
+    """The `data` of a conversation list; never raises, whatever JSON it is."""
+    dropped: list[Dropped] = []
+    found = []
+    for entry in _entries(data, "conversation list", dropped):
+        conversation = decode_conversation(entry, own_ids=own_ids, dropped=dropped)
+        if conversation is not None:
+            found.append(conversation)
+    return tuple(found), tuple(dropped)
+
+
+def decode_conversation(
+    entry: Json, *, own_ids: frozenset[str], dropped: list[Dropped]
+) -> Conversation | None:
+    """One conversation with the messages nested in it; None, and a word in `dropped`, without an id."""
+    conversation_id = identifier(entry.get("id"))
+    if conversation_id is None:
+        dropped.append(Dropped(what="conversation", why="it has no id"))
+        return None
+    edge = entry.get("messages")
+    nested = edge if isinstance(edge, dict) else {}
+    messages = decode_messages(nested.get("data"), own_ids=own_ids, dropped=dropped)
+    participants = _decode_participants(entry.get("participants"))
+    paging = nested.get("paging")
+    return Conversation(
+        conversation_id=conversation_id,
+        source_updated_at=timestamp(entry.get("updated_time")),
+        contact=_contact(participants, messages, own_ids),
+        participants=participants,
+        snippet=_text(entry.get("snippet")),
+        message_count=_integer(entry.get("message_count")),
+        unread_count=_integer(entry.get("unread_count")),
+        link=_text(entry.get("link")),
+        messages=messages,
+        has_older_messages=isinstance(paging, dict) and bool(paging.get("next")),
+        extra=_extra(entry, _CONVERSATION_FIELDS),
+    )
+
+
+def decode_messages(data: object, *, own_ids: frozenset[str], dropped: list[Dropped]) -> tuple[Message, ...]:
+    """The `data` of a messages edge, in the order served."""
+    found = []
+    for entry in _entries(data, "message list", dropped):
+        message_id = identifier(entry.get("id"))
+        if message_id is None:
+            dropped.append(Dropped(what="message", why="it has no id"))
+        else:
+            found.append(_decode_message(entry, message_id, own_ids))
+    return tuple(found)
+
+
+def _decode_message(entry: Json, message_id: str, own_ids: frozenset[str]) -> Message:
+    sender = _decode_participant(entry.get("from"))
+    reply_to = entry.get("reply_to")
+    text = entry.get("message")
+    return Message(
+        message_id=message_id,
+        sent_at=timestamp(entry.get("created_time")),
+        is_from_page=sender is not None and sender.id in own_ids,
+        sender_id=sender.id if sender else None,
+        sender_name=(sender.name or sender.username) if sender else None,
+        text=text if isinstance(text, str) else None,
+        attachments=_json_list(entry.get("attachments")),
+        shares=_json_list(entry.get("shares")),
+        sticker=_text(entry.get("sticker")),
+        reactions=_json_list(entry.get("reactions")),
+        story=_json_text(entry.get("story")),
+        reply_to_message_id=identifier(reply_to.get("mid")) if isinstance(reply_to, dict) else None,
+        extra=_extra(entry, _MESSAGE_FIELDS),
+    )
+
+
+def _decode_participants(edge: object) -> tuple[Participant, ...]:
+    people = edge.get("data") if isinstance(edge, dict) else edge
+    found = (_decode_participant(entry) for entry in people) if isinstance(people, list) else ()
+    return tuple(person for person in found if person is not None)
+
+
+def _decode_participant(entry: object) -> Participant | None:
+    if not isinstance(entry, dict):
+        return None
+    # Instagram has been seen with the id under either key (graph-facts 1.4).
+    person_id = identifier(entry.get("id")) or identifier(entry.get("user_id"))
+    if person_id is None:
+        return None
+    return Participant(
+        id=person_id,
+        name=_text(entry.get("name")),
+        username=_text(entry.get("username")),
+        email=_text(entry.get("email")),
+    )
+
+
+def _contact(
+    participants: Iterable[Participant], messages: Iterable[Message], own_ids: frozenset[str]
+) -> Participant | None:
+    """Whoever is not the Page: the participants' order means nothing, and a gone account is not there."""
+    for person in participants:
+        if person.id not in own_ids:
+            return person
+    for message in messages:
+        if message.sender_id is not None and not message.is_from_page:
+            return Participant(id=message.sender_id, name=message.sender_name)
+    return None
+
+
+def _entries(data: object, what: str, dropped: list[Dropped]) -> Iterable[Json]:
+    if data is None:
+        return
+    if not isinstance(data, list):
+        dropped.append(Dropped(what=what, why=f"it is {type(data).__name__}, not a list"))
+        return
+    for entry in data:
+        if isinstance(entry, dict):
+            yield entry
+        else:
+            dropped.append(
+                Dropped(what=f"entry of a {what}", why=f"it is {type(entry).__name__}, not an object")
+            )
+
+
+def identifier(value: object) -> str | None:
+    """An id as text. Old answers have numbers, some past 2^53; never a float (graph-facts 1.10)."""
+    if isinstance(value, str):
+        return value or None
+    if isinstance(value, int) and not isinstance(value, bool):
+        return str(value)
+    return None
+
+
+def timestamp(value: object) -> datetime | None:
+    """`2026-01-02T03:04:05+0000`, or seconds since the epoch as Meta's samples have it, as aware UTC."""
+    try:
+        if isinstance(value, str):
+            at = datetime.fromisoformat(value)
+            return at if at.tzinfo is UTC else _in_utc(at)
+        if isinstance(value, int | float) and not isinstance(value, bool):
+            return datetime.fromtimestamp(value, UTC)
+    except (ValueError, OverflowError, OSError):
+        pass
+    return None
+
+
+def _in_utc(at: datetime) -> datetime:
+    return at.replace(tzinfo=UTC) if at.tzinfo is None else at.astimezone(UTC)
+
+
+def _text(value: object) -> str | None:
+    return value or None if isinstance(value, str) else None
+
+
+def _integer(value: object) -> int | None:
+    if isinstance(value, bool):
+        return None
+    if isinstance(value, int):
+        return value
+    return int(value) if isinstance(value, str) and value.isdecimal() else None
+
+
+def _json_list(edge: object) -> str | None:
+    """A nested edge's entries as JSON, without its paging: an attachment list's `next` leads nowhere new."""
+    if edge is None:
+        return None
+    return _json_text(edge.get("data", edge) if isinstance(edge, dict) else edge)
+
+
+def _json_text(value: object) -> str | None:
+    return _encode(value).decode() if value not in (None, [], {}, "") else None
+
+
+def _extra(entry: Json, known: frozenset[str]) -> str | None:
+    if known.issuperset(entry):
+        return None
+    return _json_text({key: value for key, value in entry.items() if key not in known and value is not None})

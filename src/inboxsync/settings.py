@@ -1,0 +1,57 @@
+"""What the environment decides. Every problem is reported at once."""
+
+from pathlib import Path
+from typing import Literal
+
+from platformdirs import user_data_path
+from pydantic import Field, SecretStr, ValidationError, field_validator
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from inboxsync.errors import SettingsInvalid
+
+# The newest version whose reference was read for docs/graph-facts.md; served until 2028.
+GRAPH_VERSION = "v25.0"
+
+
+class Settings(BaseSettings):
+    """INBOXSYNC_... variables; see the README for what each is for."""
+
+    model_config = SettingsConfigDict(
+        env_prefix="INBOXSYNC_", env_ignore_empty=True, extra="ignore", frozen=True
+    )
+
+    data_dir: Path = Field(default_factory=lambda: user_data_path("inboxsync"))
+    database_url: str = ""
+    graph_url: str = "https://graph.facebook.com"
+    graph_version: str = Field(default=GRAPH_VERSION, pattern=r"^v\d+\.\d+$")
+    secret_key: SecretStr | None = None
+    log_format: Literal["console", "json"] = "console"
+    calls_per_second: float = Field(default=2.0, ge=0)
+    retry_attempts: int = Field(default=3, ge=1, le=10)
+    retry_base_seconds: float = Field(default=1.0, ge=0)
+
+    @field_validator("graph_url")
+    @classmethod
+    def _is_address(cls, value: str) -> str:
+        if not value.startswith(("https://", "http://")):
+            raise ValueError("should start with https:// or http://")
+        return value.rstrip("/")
+
+    @property
+    def store_url(self) -> str:
+        """The database: as set, or a file in the data directory."""
+        return self.database_url or f"sqlite:///{self.data_dir.absolute() / 'inboxsync.db'}"
+
+    @property
+    def key_file(self) -> Path:
+        """Where the key is kept when the environment has none."""
+        return self.data_dir / "secret.key"
+
+
+def load_settings() -> Settings:
+    """Read the environment. Raises SettingsInvalid with every problem at once; values are not shown."""
+    try:
+        return Settings()
+    except ValidationError as invalid:
+        problems = [f"INBOXSYNC_{str(each['loc'][0]).upper()}: {each['msg']}" for each in invalid.errors()]
+        raise SettingsInvalid("; ".join(problems) + ".") from None

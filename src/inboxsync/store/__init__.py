@@ -1,0 +1,6 @@
+"""The user's database: tables of our own design, every write an upsert."""
+
+from inboxsync.store.database import Store
+from inboxsync.store.sealing import TokenSealer
+
+__all__ = ["Store", "TokenSealer"]

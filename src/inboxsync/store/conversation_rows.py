@@ -1,0 +1,154 @@
+"""Rows of `messenger_conversations`: read, inserted, updated a batch at a time."""
+
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from functools import cache
+from typing import Any
+
+import msgspec
+import uuid_utils
+from sqlalchemy import Connection, Update, bindparam, func, insert, or_, select, update
+
+from inboxsync.model import Conversation, Page, Participant
+from inboxsync.store.tables import messenger_conversations as table
+
+_encode = msgspec.json.Encoder().encode
+# What an answer may change. Absent values are left as they are.
+_CHANGING = (
+    "folder",
+    "sender_id",
+    "sender_name",
+    "participants",
+    "last_message",
+    "last_message_time",
+    "message_count",
+    "unread_count",
+    "conversation_status",
+    "link",
+    "has_older_messages",
+    "source_updated_at",
+    "extra",
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StoredConversation:
+    """What the store has of a conversation that a batch brings."""
+
+    id: str
+    source_updated_at: datetime | None
+    has_older_messages: bool
+
+
+def new_id() -> str:
+    """An id of ours: UUIDv7 as text, so that rows are inserted in order."""
+    return str(uuid_utils.uuid7())
+
+
+def stored_conversations(
+    connection: Connection, page: Page, graph_ids: Collection[str]
+) -> dict[str, StoredConversation]:
+    """Those of these conversations that are stored, by Graph's id."""
+    rows = connection.execute(
+        select(
+            table.c.conversation_id, table.c.id, table.c.source_updated_at, table.c.has_older_messages
+        ).where(table.c.page_id == page.id, table.c.conversation_id.in_(list(graph_ids)))
+    )
+    return {
+        graph_id: StoredConversation(id=row_id, source_updated_at=updated_at, has_older_messages=has_older)
+        for graph_id, row_id, updated_at, has_older in rows
+    }
+
+
+def insert_conversations(
+    connection: Connection,
+    page: Page,
+    conversations: Sequence[tuple[str, Conversation]],
+    *,
+    folder: str,
+    now: datetime,
+) -> None:
+    """Insert conversations that are not stored, each with the id it shall have."""
+    rows = [
+        _values(conversation, has_older=conversation.has_older_messages, folder=folder)
+        | {
+            "id": row_id,
+            "page_id": page.id,
+            "conversation_id": conversation.conversation_id,
+            "platform": page.platform.value,
+            "created_at": now,
+            "updated_at": now,
+        }
+        for row_id, conversation in conversations
+    ]
+    if rows:
+        connection.execute(insert(table), rows)
+
+
+def update_conversations(
+    connection: Connection,
+    conversations: Sequence[tuple[StoredConversation, tuple[Conversation, bool]]],
+    *,
+    folder: str,
+    now: datetime,
+) -> int:
+    """Write what differs from the stored rows; returns how many rows did."""
+    rows = []
+    for have, (conversation, has_older) in conversations:
+        values = _values(conversation, has_older=has_older, folder=folder)
+        rows.append(
+            {f"new_{name}": value for name, value in values.items()} | {"row_id": have.id, "now": now}
+        )
+    return connection.execute(_update(), rows).rowcount if rows else 0
+
+
+@cache
+def _update() -> Update:
+    new = {
+        name: func.coalesce(bindparam(f"new_{name}", type_=table.c[name].type), table.c[name])
+        for name in _CHANGING
+    }
+    return (
+        update(table)
+        .where(table.c.id == bindparam("row_id"))
+        .where(or_(*(table.c[name].is_distinct_from(value) for name, value in new.items())))
+        .values(**new, updated_at=bindparam("now", type_=table.c.updated_at.type))
+    )
+
+
+def _values(conversation: Conversation, *, has_older: bool, folder: str) -> dict[str, Any]:
+    contact = conversation.contact
+    newest = next((message for message in conversation.messages if message.sent_at), None)
+    return {
+        "folder": folder,
+        "sender_id": contact.id if contact else None,
+        "sender_name": (contact.name or contact.username) if contact else None,
+        "participants": _participants(conversation.participants),
+        "last_message": conversation.snippet
+        or (conversation.messages[0].text if conversation.messages else None),
+        "last_message_time": (newest.sent_at if newest else None) or conversation.source_updated_at,
+        "message_count": conversation.message_count,
+        "unread_count": conversation.unread_count,
+        "conversation_status": "active",
+        "link": conversation.link,
+        "has_older_messages": has_older,
+        "source_updated_at": conversation.source_updated_at,
+        "extra": conversation.extra,
+    }
+
+
+def _participants(people: tuple[Participant, ...]) -> str | None:
+    """As JSON, in the order of their ids: the source's own order means nothing and changes."""
+    if not people:
+        return None
+    # Absent keys are left out, as the source does.
+    entries = [
+        {
+            key: value
+            for key in ("id", "name", "username", "email")
+            if (value := getattr(person, key)) is not None
+        }
+        for person in sorted(people, key=lambda person: person.id)
+    ]
+    return _encode(entries).decode()

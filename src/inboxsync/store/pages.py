@@ -1,0 +1,133 @@
+"""Rows of `facebook_pages`."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import Connection, Row, delete, func, insert, or_, select, update
+
+from inboxsync.errors import PageUnknown
+from inboxsync.model import Page, Platform, TokenState
+from inboxsync.store.conversation_rows import new_id
+from inboxsync.store.tables import facebook_pages as table
+from inboxsync.store.tables import messages, messenger_conversations
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PageCounts:
+    """How much of a Page is stored."""
+
+    conversations: int
+    contacts: int
+    messages: int
+
+
+def list_pages(connection: Connection) -> list[Page]:
+    """Every Page that was added, in that order."""
+    return [_page(row) for row in connection.execute(select(table).order_by(table.c.id))]
+
+
+def find_pages(connection: Connection, names: Iterable[str]) -> list[Page]:
+    """The Pages with these ids, ours or Meta's; one of Meta's may stand for two platforms.
+
+    Raises PageUnknown for the first that is not there.
+    """
+    found: dict[str, Page] = {}
+    for name in names:
+        wanted = or_(table.c.id == name, table.c.facebook_page_id == name)
+        rows = connection.execute(select(table).where(wanted).order_by(table.c.id)).all()
+        if not rows:
+            raise PageUnknown(f"There is no Page {name} in the database.")
+        found |= {row.id: _page(row) for row in rows}
+    return list(found.values())
+
+
+def upsert_page(
+    connection: Connection,
+    *,
+    facebook_page_id: str,
+    platform: Platform,
+    account_id: str,
+    name: str | None,
+    access_token_sealed: str,
+    now: datetime,
+) -> tuple[Page, bool]:
+    """Add a Page, or give a known one its new token and name; also returns whether it is new."""
+    values: dict[str, Any] = {
+        "account_id": account_id,
+        "access_token_sealed": access_token_sealed,
+        "token_state": TokenState.VALID.value,
+        "token_problem": None,
+        "updated_at": now,
+    }
+    if name is not None:
+        values["name"] = name
+    key = (table.c.facebook_page_id == facebook_page_id) & (table.c.platform == platform.value)
+    is_new = connection.execute(update(table).where(key).values(**values)).rowcount == 0
+    if is_new:
+        row = {
+            "id": new_id(),
+            "facebook_page_id": facebook_page_id,
+            "platform": platform.value,
+            "created_at": now,
+        }
+        connection.execute(insert(table), row | values)
+    return _page(connection.execute(select(table).where(key)).one()), is_new
+
+
+def remove_page(connection: Connection, page: Page) -> None:
+    """Forget a Page with everything that is stored of it."""
+    connection.execute(delete(table).where(table.c.id == page.id))
+
+
+def get_page(connection: Connection, page_id: str) -> Page:
+    """A Page by our id, as it is now. Raises PageUnknown where it was removed meanwhile."""
+    return find_pages(connection, [page_id])[0]
+
+
+def get_sealed_token(connection: Connection, page: Page) -> str:
+    """The Page's token, sealed."""
+    return str(
+        connection.execute(select(table.c.access_token_sealed).where(table.c.id == page.id)).scalar_one()
+    )
+
+
+def set_token_state(
+    connection: Connection, page: Page, state: TokenState, *, problem: str | None, now: datetime
+) -> None:
+    """Mark what the last use of the token told."""
+    connection.execute(
+        update(table)
+        .where(table.c.id == page.id)
+        .values(token_state=state.value, token_problem=problem, updated_at=now)
+    )
+
+
+def set_last_synced_at(connection: Connection, page: Page, at: datetime, *, now: datetime) -> None:
+    """Everything up to `at` is stored."""
+    connection.execute(update(table).where(table.c.id == page.id).values(last_synced_at=at, updated_at=now))
+
+
+def count_page(connection: Connection, page: Page) -> PageCounts:
+    """Conversations, distinct contacts and messages stored of a Page."""
+    of_page = messenger_conversations.c.page_id == page.id
+    conversations, contacts = connection.execute(
+        select(func.count(), func.count(messenger_conversations.c.sender_id.distinct())).where(of_page)
+    ).one()
+    stored = connection.execute(
+        select(func.count()).select_from(messages.join(messenger_conversations)).where(of_page)
+    ).scalar_one()
+    return PageCounts(conversations=conversations, contacts=contacts, messages=stored)
+
+
+def _page(row: Row[Any]) -> Page:
+    return Page(
+        id=row.id,
+        facebook_page_id=row.facebook_page_id,
+        platform=Platform(row.platform),
+        account_id=row.account_id,
+        name=row.name,
+        token_state=TokenState(row.token_state),
+        last_synced_at=row.last_synced_at,
+    )

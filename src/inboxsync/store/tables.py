@@ -1,0 +1,213 @@
+"""The schema. It lives in the user's database, so it is a public API.
+
+Three names are given (`facebook_pages`, `messenger_conversations`,
+`contact_interaction_events`) and the SQL that people already run on them works
+unchanged on SQLite and PostgreSQL. Ids of ours are UUIDv7 as text, so that they
+insert in order; Meta's ids are text, compared case-sensitively. Every column says in
+its comment what it holds; on SQLite the comment is kept in the table's own SQL.
+"""
+
+from sqlalchemy import (
+    Boolean,
+    Column,
+    ForeignKey,
+    Index,
+    Integer,
+    MetaData,
+    PrimaryKeyConstraint,
+    Table,
+    Text,
+    UniqueConstraint,
+    text,
+)
+from sqlalchemy.ext.compiler import compiles
+from sqlalchemy.schema import CreateColumn
+from sqlalchemy.sql.compiler import DDLCompiler
+
+from inboxsync.store.types import JsonText, UtcDateTime
+
+metadata = MetaData(
+    naming_convention={
+        "pk": "pk_%(table_name)s",
+        "fk": "fk_%(table_name)s_%(column_0_name)s",
+        "uq": "uq_%(table_name)s_%(column_0_name)s",
+        "ix": "ix_%(table_name)s_%(column_0_N_name)s",
+    },
+)
+
+facebook_pages = Table(
+    "facebook_pages",
+    metadata,
+    Column("id", Text, primary_key=True, comment="our id of the Page, UUIDv7"),
+    Column("facebook_page_id", Text, nullable=False, comment="Meta's id of the Page"),
+    Column("platform", Text, nullable=False, comment="whose inbox: messenger or instagram"),
+    Column("account_id", Text, nullable=False, comment="the id under which the Page itself writes"),
+    Column("user_id", Text, comment="the owner in your own application; inboxsync never sets it"),
+    Column("name", Text, comment="the Page's name"),
+    Column(
+        "access_token_sealed", Text, nullable=False, comment="the token, AES-256-GCM, base64; never in clear"
+    ),
+    Column(
+        "token_state", Text, nullable=False, comment="what its last use told: valid, invalid, not_permitted"
+    ),
+    Column("token_problem", Text, comment="why the token is not valid, and what to do"),
+    Column("last_synced_at", UtcDateTime, comment="all up to here is stored; set it to NULL for a full sync"),
+    Column("created_at", UtcDateTime, nullable=False, comment="when the Page was added"),
+    Column("updated_at", UtcDateTime, nullable=False, comment="when this row last changed"),
+    UniqueConstraint("facebook_page_id", "platform"),
+    comment="Pages that were added, one row for each platform",
+)
+
+messenger_conversations = Table(
+    "messenger_conversations",
+    metadata,
+    Column("id", Text, primary_key=True, comment="our id of the conversation, UUIDv7"),
+    Column(
+        "page_id",
+        Text,
+        ForeignKey("facebook_pages.id", ondelete="CASCADE"),
+        nullable=False,
+        comment="the Page",
+    ),
+    Column("conversation_id", Text, nullable=False, comment="Graph's id of the conversation"),
+    Column("platform", Text, nullable=False, comment="messenger or instagram"),
+    Column("folder", Text, nullable=False, comment="the inbox folder it was listed in"),
+    Column(
+        "sender_id", Text, comment="the contact's id, scoped to the Page or app; NULL when nobody is left"
+    ),
+    Column(
+        "sender_name", Text, comment="the contact's name as served; NULL when withheld, never a placeholder"
+    ),
+    Column(
+        "participants", JsonText, comment="everyone in it as served, the Page included: [{id, name, ...}]"
+    ),
+    Column("last_message", Text, comment="the newest message in words, as Meta's snippet or its text"),
+    Column("last_message_time", UtcDateTime, comment="when the newest message was sent"),
+    Column("message_count", Integer, comment="Meta's estimate of the number of messages"),
+    Column("unread_count", Integer, comment="Meta's estimate of unread ones in the Page's inbox"),
+    Column(
+        "conversation_status",
+        Text,
+        nullable=False,
+        comment="active, or gone when the source no longer has it",
+    ),
+    Column("link", Text, comment="path of the conversation in Meta's own inbox"),
+    Column(
+        "has_older_messages", Boolean, nullable=False, comment="the source has older messages than are stored"
+    ),
+    Column("source_updated_at", UtcDateTime, comment="Graph's updated_time; an older answer changes nothing"),
+    Column("extra", JsonText, comment="fields served that have no column here"),
+    Column("created_at", UtcDateTime, nullable=False, comment="when it was first stored"),
+    Column("updated_at", UtcDateTime, nullable=False, comment="when this row last changed"),
+    UniqueConstraint("page_id", "conversation_id"),
+    Index(None, "page_id", "last_message_time"),
+    Index(None, "sender_id"),
+    comment="Conversations of the inboxes",
+)
+
+messages = Table(
+    "messages",
+    metadata,
+    Column(
+        "conversation_id",
+        Text,
+        ForeignKey("messenger_conversations.id", ondelete="CASCADE"),
+        nullable=False,
+        comment="our id of the conversation",
+    ),
+    Column("message_id", Text, nullable=False, comment="Graph's id of the message"),
+    Column("sent_at", UtcDateTime, comment="when it was sent"),
+    Column("is_from_page", Boolean, nullable=False, comment="sent by the Page, not to it"),
+    Column("sender_id", Text, comment="who sent it; NULL when the source does not say"),
+    Column("sender_name", Text, comment="the sender's name as served with the message"),
+    Column("text", Text, comment="the text as served; empty for a sticker or an attachment alone"),
+    Column(
+        "attachments",
+        JsonText,
+        comment="as served: [{id, mime_type, name, image_data, ...}]; the URLs expire",
+    ),
+    Column("shares", JsonText, comment="shared links as served"),
+    Column("sticker", Text, comment="URL of a sticker"),
+    Column("reactions", JsonText, comment="as served: [{reaction, users}]"),
+    Column("story", JsonText, comment="the Instagram story it answers or mentions"),
+    Column("reply_to_message_id", Text, comment="Graph's id of the message it replies to"),
+    Column(
+        "source", Text, nullable=False, comment="how it first arrived: initial_sync, incremental_sync, ..."
+    ),
+    Column("extra", JsonText, comment="fields served that have no column here"),
+    Column("created_at", UtcDateTime, nullable=False, comment="when it was first stored"),
+    # The conversation leads, so that one conversation's messages lie side by side and new ones go at the end.
+    PrimaryKeyConstraint("conversation_id", "message_id"),
+    comment="Messages, one row each",
+)
+
+sync_progress = Table(
+    "sync_progress",
+    metadata,
+    Column(
+        "page_id",
+        Text,
+        ForeignKey("facebook_pages.id", ondelete="CASCADE"),
+        nullable=False,
+        comment="the Page",
+    ),
+    Column("folder", Text, nullable=False, comment="the list's folder"),
+    Column("phase", Text, nullable=False, comment="walking or following; no row: not started"),
+    Column("pin_at", UtcDateTime, comment="the source's time when this walk began"),
+    Column("floor_at", UtcDateTime, comment="how far down this walk goes; NULL: to the bottom"),
+    Column("frontier_at", UtcDateTime, comment="the oldest updated_time this walk has consumed"),
+    Column("cursor", Text, comment="where the source said to go on; a hint, it may die"),
+    Column("watermark_at", UtcDateTime, comment="everything up to here is stored"),
+    Column("updated_at", UtcDateTime, nullable=False, comment="when this row last changed"),
+    PrimaryKeyConstraint("page_id", "folder"),
+    comment="How far each list has come; written in the transaction that stores what it vouches for",
+)
+
+sync_runs = Table(
+    "sync_runs",
+    metadata,
+    Column("id", Text, primary_key=True, comment="our id of the run, UUIDv7"),
+    Column(
+        "page_id",
+        Text,
+        ForeignKey("facebook_pages.id", ondelete="CASCADE"),
+        nullable=False,
+        comment="the Page",
+    ),
+    Column("mode", Text, nullable=False, comment="what it did: full or incremental"),
+    Column("status", Text, nullable=False, comment="running, complete, partial or failed"),
+    Column("started_at", UtcDateTime, nullable=False, comment="when it began"),
+    Column("finished_at", UtcDateTime, comment="when it ended; NULL while running, or killed"),
+    Column("fetched", Integer, nullable=False, server_default=text("0"), comment="conversations fetched"),
+    Column(
+        "inserted", Integer, nullable=False, server_default=text("0"), comment="conversations that were new"
+    ),
+    Column(
+        "updated", Integer, nullable=False, server_default=text("0"), comment="conversations that had changed"
+    ),
+    Column(
+        "unchanged", Integer, nullable=False, server_default=text("0"), comment="conversations as they were"
+    ),
+    Column("events", Integer, nullable=False, server_default=text("0"), comment="messages that were new"),
+    Column("batches", Integer, nullable=False, server_default=text("0"), comment="batches stored"),
+    Column("calls", Integer, nullable=False, server_default=text("0"), comment="calls made to the source"),
+    Column(
+        "refused_calls",
+        Integer,
+        nullable=False,
+        server_default=text("0"),
+        comment="of them refused for their rate",
+    ),
+    Column("problems", JsonText, comment="what went wrong: [{code, message, hint}]"),
+    Column("next", Text, comment="the command that goes on; NULL when there is nothing to do"),
+    Index(None, "page_id", "started_at"),
+    comment="Executions of a sync, and how they ended",
+)
+
+
+@compiles(CreateColumn, "sqlite")
+def _column_with_comment(element: CreateColumn, compiler: DDLCompiler, **kw: object) -> str:
+    """SQLite has no comments on columns, but keeps the SQL it was given: `.schema` shows them."""
+    rendered = compiler.visit_create_column(element, **kw)  # type: ignore[no-untyped-call]
+    comment = element.element.comment
+    return f"{rendered} /* {comment} */" if rendered and comment else str(rendered)

@@ -1,0 +1,58 @@
+"""How times and JSON are held on each database."""
+
+from datetime import UTC, datetime
+from typing import Any
+
+from sqlalchemy import TIMESTAMP, Dialect, Text, TypeDecorator
+from sqlalchemy.dialects.postgresql import JSONB
+from sqlalchemy.types import TypeEngine
+
+
+def format_utc(at: datetime) -> str:
+    """Fixed width, so that text order is time order, and readable by SQLite's date functions.
+
+    `2026-01-02T03:04:05.000Z`.
+    """
+    return at.astimezone(UTC).isoformat(timespec="milliseconds")[:-6] + "Z"
+
+
+class UtcDateTime(TypeDecorator[datetime]):
+    """An aware UTC time: `timestamptz` on PostgreSQL, text as of `format_utc` on SQLite."""
+
+    impl = Text
+    cache_ok = True
+
+    def load_dialect_impl(self, dialect: Dialect) -> TypeEngine[Any]:
+        """The column type of the database at hand."""
+        native = TIMESTAMP(timezone=True) if dialect.name == "postgresql" else Text()
+        return dialect.type_descriptor(native)
+
+    def process_bind_param(self, value: datetime | None, dialect: Dialect) -> Any:  # noqa: ANN401 - as the base
+        """From an aware time to what the database takes. Refuses a naive one."""
+        if value is None:
+            return None
+        if value.tzinfo is None:
+            raise ValueError(f"{value} has no time zone")
+        return value if dialect.name == "postgresql" else format_utc(value)
+
+    def process_result_value(self, value: Any, dialect: Dialect) -> datetime | None:  # noqa: ANN401
+        """From what the database gives to an aware UTC time.
+
+        A user may have set it by hand in another form that SQLite knows.
+        """
+        if value is None:
+            return None
+        at = value if dialect.name == "postgresql" else datetime.fromisoformat(value)
+        return at.replace(tzinfo=UTC) if at.tzinfo is None else at.astimezone(UTC)
+
+
+class JsonText(TypeDecorator[str]):
+    """JSON that is already text: `jsonb` on PostgreSQL, text on SQLite, so that `->>` works on both."""
+
+    impl = Text
+    cache_ok = True
+
+    def load_dialect_impl(self, dialect: Dialect) -> TypeEngine[Any]:
+        """The column type of the database at hand."""
+        native: TypeEngine[Any] = JSONB() if dialect.name == "postgresql" else Text()
+        return dialect.type_descriptor(native)

@@ -1,0 +1,194 @@
+"""One run: from what is known of a Page to a result that says what was done and what is owed."""
+
+import asyncio
+from contextlib import suppress
+from dataclasses import dataclass, replace
+
+from inboxsync.clock import Clock
+from inboxsync.errors import InboxsyncError, NeedsPerson, SourceError, StoreError, TokenInvalid
+from inboxsync.graph import Access, GraphClient
+from inboxsync.model import Counts, Mode, Page, Problem, Run, RunStatus, TokenState, Walking
+from inboxsync.store import Store
+from inboxsync.store.conversation_rows import new_id
+from inboxsync.store.pages import get_page, set_token_state
+from inboxsync.store.progress import get_progress
+from inboxsync.store.runs import start_run, update_run
+from inboxsync.sync.ingest import Ingest
+from inboxsync.sync.listener import BatchStored, Listener
+from inboxsync.sync.plan import is_full, is_sweep, plan_start
+from inboxsync.sync.stop import Stop, Stopped
+from inboxsync.sync.walk import Fetched, ListWalk
+
+# The list that Meta serves where no folder is asked for.
+INBOX = "inbox"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SyncOptions:
+    """What a caller may choose. `messages` is how many of each conversation's newest come with it."""
+
+    mode: Mode = Mode.AUTO
+    messages: int = 10
+    max_conversations: int | None = None
+
+
+class PageSync:
+    """Syncs one Page, once."""
+
+    def __init__(
+        self,
+        *,
+        store: Store,
+        source: GraphClient,
+        clock: Clock,
+        page: Page,
+        access: Access,
+        options: SyncOptions,
+        stop: Stop,
+        listener: Listener,
+    ) -> None:
+        self._store = store
+        self._source = source
+        self._clock = clock
+        self._page = page
+        self._access = access
+        self._options = options
+        self._stop = stop
+        self._listener = listener
+        self._ingest = Ingest(store=store, page=page, folder=INBOX)
+        self._began = clock.monotonic()
+        self._calls_before = replace(source.counts(access))
+        self._first_walk = True
+        self._run: Run
+        self.stop_reason: str | None = None
+
+    @property
+    def pool(self) -> str:
+        """The object id whose allowance this sync spends."""
+        return self._access.pool
+
+    async def run(self) -> Run:
+        """Sync until complete, stopped or failed. What goes wrong on the way is in the result."""
+        walking = await asyncio.to_thread(self._start)
+        self._listener.on_start(self._run)
+        error = None
+        try:
+            await self._walk().advance(walking)
+        except Stopped as stopped:
+            self.stop_reason = stopped.reason
+        except InboxsyncError as failure:
+            error = failure
+        ended = self._conclude(error)
+        await asyncio.to_thread(self._note_end, ended, error)
+        self._listener.on_end(ended, reason=self.stop_reason)
+        return ended
+
+    def _start(self) -> Walking:
+        """Read how far the list has come and note that a run begins."""
+        with self._store.write() as connection:
+            page = get_page(connection, self._page.id)
+            walking = plan_start(
+                get_progress(connection, page, INBOX),
+                mode=self._options.mode,
+                resync_asked=page.last_synced_at is None,
+            )
+            self._run = Run(
+                id=new_id(),
+                page_id=page.id,
+                facebook_page_id=page.facebook_page_id,
+                platform=page.platform.value,
+                mode=Mode.FULL if is_full(walking) else Mode.INCREMENTAL,
+                status=RunStatus.RUNNING,
+                started_at=self._clock.now(),
+            )
+            start_run(connection, self._run)
+        return walking
+
+    def _walk(self) -> ListWalk:
+        return ListWalk(
+            source=self._source,
+            access=self._access,
+            messages=self._options.messages,
+            max_conversations=self._options.max_conversations,
+            stop=self._stop,
+            store=self._store_batch,
+        )
+
+    async def _store_batch(self, fetched: Fetched) -> None:
+        began = self._clock.monotonic()
+        self._run, counts = await asyncio.to_thread(self._apply, fetched)
+        if fetched.batch.dropped and not self._run.problems:
+            self._run = replace(self._run, problems=(_dropped(fetched),))
+        if isinstance(fetched.progress, Walking) and fetched.progress.at_top:
+            self._first_walk = False  # what a later sweep finds unchanged, this run has counted already
+        usage = self._source.budget.usage(self._access.pool)
+        self._listener.on_batch(
+            BatchStored(
+                run=self._run,
+                batch=counts,
+                seconds=self._clock.monotonic() - began,
+                is_sweep=is_sweep(fetched.walking),
+                frontier=fetched.batch.oldest_at,
+                allowance_used_percent=usage.percent if usage else None,
+            )
+        )
+
+    def _apply(self, fetched: Fetched) -> tuple[Run, Counts]:
+        return self._ingest.apply(
+            fetched.batch,
+            progress=fetched.progress,
+            run=self._so_far(),
+            is_full=is_full(fetched.walking),
+            counts_unchanged=self._first_walk,
+            now=self._clock.now(),
+        )
+
+    def _so_far(self) -> Run:
+        calls = self._source.counts(self._access)
+        return replace(
+            self._run,
+            calls=calls.made - self._calls_before.made,
+            refused_calls=calls.refused - self._calls_before.refused,
+            duration_seconds=self._clock.monotonic() - self._began,
+        )
+
+    def _conclude(self, error: InboxsyncError | None) -> Run:
+        """The run as it ended.
+
+        Partial where it was stopped, or the source failed after something had been stored:
+        the next run goes on from there. Failed where it would not, or nothing was.
+        """
+        status, go_on = RunStatus.COMPLETE, None
+        if self.stop_reason is not None or error is not None:
+            saved = error is None or (self._run.batches > 0 and isinstance(error, SourceError))
+            status = RunStatus.PARTIAL if saved else RunStatus.FAILED
+            go_on = f"inboxsync sync {self._page.facebook_page_id}"
+        if isinstance(error, NeedsPerson):
+            status = RunStatus.FAILED
+            go_on = f"inboxsync pages add {self._page.facebook_page_id}"
+        problems = self._run.problems
+        if error is not None:
+            problems = (*problems, Problem(code=error.code, message=error.message, hint=error.hint))
+        return replace(
+            self._so_far(), status=status, finished_at=self._clock.now(), problems=problems, next=go_on
+        )
+
+    def _note_end(self, run: Run, error: InboxsyncError | None) -> None:
+        # A store that fails has been reported already; that this cannot be written either is no news.
+        with suppress(StoreError), self._store.write() as connection:
+            update_run(connection, run)
+            if isinstance(error, NeedsPerson):
+                state = TokenState.INVALID if isinstance(error, TokenInvalid) else TokenState.NOT_PERMITTED
+                problem = f"{error.message} {error.hint}"
+                set_token_state(connection, self._page, state, problem=problem, now=self._clock.now())
+            elif run.batches:
+                set_token_state(connection, self._page, TokenState.VALID, problem=None, now=self._clock.now())
+
+
+def _dropped(fetched: Fetched) -> Problem:
+    first = fetched.batch.dropped[0]
+    return Problem(
+        code="unreadable_record",
+        message=f"The source served a {first.what} that could not be kept: {first.why}.",
+        hint="Everything else is stored; nothing can be done about it here.",
+    )

@@ -1,0 +1,36 @@
+import pytest
+
+from inboxsync.graph.body import FaultError, decode_body
+
+HTML = b"<!DOCTYPE html><html><title>Facebook | Error</title><body>Sorry, something went wrong.</body></html>"
+
+
+@pytest.mark.parametrize("body", [b"", b"  ", b"null", b"[]", b'"x"', HTML, b'{"data": [{"id": "t_'])
+def test_what_is_no_object_is_a_fault_without_a_code(body: bytes) -> None:
+    with pytest.raises(FaultError) as caught:
+        decode_body(body, status=200)
+    assert caught.value.fault.code is None
+
+
+def test_an_error_envelope_is_a_fault_whatever_the_status() -> None:
+    with pytest.raises(FaultError) as caught:
+        decode_body(b'{"error": {"message": "no", "code": "190", "error_subcode": 463}}', status=200)
+    assert (caught.value.fault.code, caught.value.fault.subcode) == (190, 463)
+
+
+def test_an_envelope_with_nothing_in_it_is_still_read() -> None:
+    with pytest.raises(FaultError) as caught:
+        decode_body(b'{"error": {}}', status=500)
+    assert caught.value.fault.code is None
+    assert caught.value.fault.status == 500
+
+
+def test_half_an_emoji_is_replaced_and_the_rest_kept() -> None:
+    assert decode_body(rb'{"text": "a\ud83d", "ok": "\ud83d\ude00"}', status=200) == {
+        "text": "a�",
+        "ok": "😀",
+    }
+
+
+def test_escaped_slashes_and_controls_come_through() -> None:
+    assert decode_body(rb'{"a": "x\/y", "b": "\b\u0000"}', status=200) == {"a": "x/y", "b": "\b\0"}

@@ -1,0 +1,133 @@
+from datetime import UTC, datetime
+
+import msgspec
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from inboxsync.graph.decode import decode_conversations, identifier, timestamp
+from inboxsync.model import Conversation
+
+PAGE = "104"
+OWN = frozenset({PAGE})
+
+any_json = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(),
+    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(max_size=8), inner, max_size=4),
+    max_leaves=12,
+)
+known_keys = st.sampled_from(
+    [
+        "id",
+        "updated_time",
+        "participants",
+        "messages",
+        "data",
+        "from",
+        "created_time",
+        "message",
+        "attachments",
+        "reply_to",
+        "mid",
+        "paging",
+        "next",
+        "name",
+        "message_count",
+    ],
+)
+# Any JSON under the names that matter: far likelier to reach the branches than any JSON alone.
+graph_like = st.recursive(
+    any_json,
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(known_keys, inner, max_size=6),
+    max_leaves=30,
+)
+
+
+def decode_one(entry: dict[str, object]) -> Conversation:
+    (conversation,), dropped = decode_conversations([entry], own_ids=OWN)
+    assert dropped == ()
+    return conversation
+
+
+@given(graph_like)
+def test_no_json_makes_decoding_raise(data: object) -> None:
+    conversations, _ = decode_conversations(data, own_ids=OWN)
+    msgspec.json.encode(conversations)
+
+
+@given(st.lists(graph_like))
+def test_every_entry_is_kept_or_reported(data: list[object]) -> None:
+    conversations, dropped = decode_conversations(data, own_ids=OWN)
+    about_conversations = [each for each in dropped if "message" not in each.what]
+    assert len(conversations) + len(about_conversations) == len(data)
+
+
+def test_the_contact_is_whoever_is_not_the_page() -> None:
+    people = [{"id": PAGE, "name": "The Page"}, {"id": "7", "name": "Ann"}]
+    for order in (people, people[::-1]):
+        contact = decode_one({"id": "t_1", "participants": {"data": order}}).contact
+        assert contact is not None
+        assert (contact.id, contact.name) == ("7", "Ann")
+
+
+def test_a_gone_contact_is_found_in_the_messages() -> None:
+    message = {"id": "m_1", "from": {"id": "7", "name": "Ann"}, "message": "hello"}
+    entry = {"id": "t_1", "participants": {"data": [{"id": PAGE}]}, "messages": {"data": [message]}}
+    contact = decode_one(entry).contact
+    assert contact is not None
+    assert contact.id == "7"
+
+
+def test_a_conversation_with_nobody_but_the_page_has_no_contact() -> None:
+    assert decode_one({"id": "t_1", "participants": {"data": [{"id": PAGE}]}}).contact is None
+
+
+def test_ids_may_be_numbers_past_2_to_the_53() -> None:
+    assert identifier(28181025000000001) == "28181025000000001"
+    assert identifier(True) is None
+    assert identifier("") is None
+
+
+@pytest.mark.parametrize(
+    ("served", "meant"),
+    [
+        ("2017-03-02T09:37:33+0000", datetime(2017, 3, 2, 9, 37, 33, tzinfo=UTC)),
+        ("2017-03-02T09:37:33Z", datetime(2017, 3, 2, 9, 37, 33, tzinfo=UTC)),
+        ("2017-03-02T11:37:33+0200", datetime(2017, 3, 2, 9, 37, 33, tzinfo=UTC)),
+        (1488447453, datetime(2017, 3, 2, 9, 37, 33, tzinfo=UTC)),
+        ("yesterday", None),
+        (None, None),
+        (10**30, None),
+    ],
+)
+def test_times_are_read_as_utc_or_not_at_all(served: object, meant: datetime | None) -> None:
+    assert timestamp(served) == meant
+
+
+def test_an_empty_text_stays_empty_and_a_missing_one_missing() -> None:
+    messages = [{"id": "m_1", "message": ""}, {"id": "m_2"}]
+    first, second = decode_one({"id": "t_1", "messages": {"data": messages}}).messages
+    assert first.text == ""
+    assert second.text is None
+
+
+def test_older_messages_are_told_by_the_nested_next_alone() -> None:
+    cursors = {"cursors": {"before": "MAZDZD", "after": "MAZDZD"}}
+    without = {"id": "t_1", "messages": {"data": [], "paging": cursors}}
+    assert not decode_one(without).has_older_messages
+    assert decode_one(
+        {"id": "t_1", "messages": {"data": [], "paging": cursors | {"next": "https://x"}}}
+    ).has_older_messages
+
+
+def test_fields_without_a_place_are_kept_as_extra() -> None:
+    message = {"id": "m_1", "is_unsupported": "true"}
+    conversation = decode_one({"id": "t_1", "wallpaper": "blue", "messages": {"data": [message]}})
+    assert conversation.extra == '{"wallpaper":"blue"}'
+    assert conversation.messages[0].extra == '{"is_unsupported":"true"}'
+
+
+def test_an_attachment_lists_own_next_is_not_kept() -> None:
+    attachments = {"data": [{"id": "9", "size": None}], "paging": {"next": "https://x?access_token=secret"}}
+    entry = {"id": "t_1", "messages": {"data": [{"id": "m_1", "attachments": attachments}]}}
+    assert decode_one(entry).messages[0].attachments == '[{"id":"9","size":null}]'
