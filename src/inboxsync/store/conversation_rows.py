@@ -125,8 +125,7 @@ def _values(conversation: Conversation, *, has_older: bool, folder: str) -> dict
         "sender_id": contact.id if contact else None,
         "sender_name": (contact.name or contact.username) if contact else None,
         "participants": _participants(conversation.participants),
-        "last_message": conversation.snippet
-        or (conversation.messages[0].text if conversation.messages else None),
+        "last_message": conversation.snippet or (newest.text if newest else None) or None,
         "last_message_time": (newest.sent_at if newest else None) or conversation.source_updated_at,
         "message_count": conversation.message_count,
         "unread_count": conversation.unread_count,
