@@ -1,0 +1,63 @@
+"""`POST /` with `batch=[...]`: several calls in one request, each of which counts (graph-facts 1.9)."""
+
+import json
+from typing import Any
+from urllib.parse import parse_qsl, urlsplit
+
+from inboxsync.sandbox.call import Call
+from inboxsync.sandbox.graph import Graph
+from inboxsync.sandbox.refusal import Refusal
+from inboxsync.sandbox.render import to_text
+
+_MOST = 50
+_HEADERS = [{"name": "Content-Type", "value": "text/javascript; charset=UTF-8"}]
+
+
+def answer_batch(graph: Graph, call: Call, trace_id: str) -> str:
+    """An array in the order of the request: status, headers, and the body as a string. The whole is 200."""
+    with_headers = call.parameters.get("include_headers", "true") != "false"
+    answers = [
+        _answer(graph, call, item, trace_id, with_headers) for item in _items(call.parameters["batch"])
+    ]
+    return to_text(answers)
+
+
+def _items(text: str) -> list[Any]:
+    try:
+        items = json.loads(text)
+    except ValueError:
+        items = None
+    if not isinstance(items, list) or not items:
+        raise Refusal(100, "(#100) The batch parameter must be a JSON array", kind="GraphBatchException")
+    if len(items) > _MOST:
+        raise Refusal(
+            100,
+            f"Too many requests in batch message. Maximum batch size is {_MOST}",
+            kind="GraphBatchException",
+        )
+    return items
+
+
+def _answer(graph: Graph, call: Call, item: Any, trace_id: str, with_headers: bool) -> dict[str, Any]:
+    try:
+        if not isinstance(item, dict) or not isinstance(item.get("relative_url"), str):
+            raise Refusal(100, "(#100) A batch item needs a relative_url", kind="GraphBatchException")
+        body, status = graph.answer(_call(call, item)), 200
+    except Refusal as refusal:
+        body, status = to_text(refusal.envelope(trace_id)), refusal.status
+    headers = {"headers": _HEADERS} if with_headers else {}
+    return {"code": status, **headers, "body": body}
+
+
+def _call(call: Call, item: dict[str, Any]) -> Call:
+    """The item's own call; a token of its own in the URL is not supported: ours has one a batch."""
+    url = urlsplit(item["relative_url"])
+    parameters = dict(parse_qsl(url.query, keep_blank_values=True))
+    body = item.get("body")
+    if isinstance(body, str):
+        parameters |= dict(parse_qsl(body))
+    path = url.path.strip("/")
+    head, _, rest = path.partition("/")
+    if head.startswith("v") and head[1:].replace(".", "").isdecimal():
+        path = rest
+    return call.at(path, parameters)

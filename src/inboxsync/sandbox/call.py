@@ -1,0 +1,40 @@
+"""One Graph call, as it was made."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+
+from inboxsync.sandbox.fields import Field, parse_fields
+from inboxsync.sandbox.render import defaults
+from inboxsync.sandbox.world import PageWorld
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Call:
+    """Method, path below the version, parameters, and whose token came with it.
+
+    `root` is the caller's own address with the version, for `next` URLs. `page` is the Page
+    that the token is of; None for the user's or the app's.
+    """
+
+    method: str
+    path: str
+    parameters: Mapping[str, str]
+    token: str
+    root: str
+    page: PageWorld | None = None
+    number: int = 0
+    spent_on: set[tuple[str, str]] = field(default_factory=set)
+
+    @property
+    def is_instagram(self) -> bool:
+        """Which platform is asked for; Messenger unless it says otherwise. Case does not matter."""
+        return self.parameters.get("platform", "").lower() == "instagram"
+
+    def fields(self, *names: str) -> tuple[Field, ...]:
+        """The fields asked for, or these. Raises Refusal for bad syntax."""
+        text = self.parameters.get("fields", "").strip()
+        return parse_fields(text) if text else defaults(names)
+
+    def at(self, path: str, parameters: Mapping[str, str] | None = None) -> "Call":
+        """The same caller's call of another path."""
+        return replace(self, path=path, parameters=self.parameters if parameters is None else parameters)

@@ -1,0 +1,167 @@
+"""`/{page}/conversations`: the list that everything is about (graph-facts 1.3)."""
+
+from dataclasses import dataclass
+from random import Random
+
+from inboxsync.sandbox import ids
+from inboxsync.sandbox.call import Call
+from inboxsync.sandbox.config import Faults, SandboxConfig
+from inboxsync.sandbox.fields import Field
+from inboxsync.sandbox.folders import Folder
+from inboxsync.sandbox.lists import ConversationList, Slice, next_url, read_limit
+from inboxsync.sandbox.nodes import THREAD_DEFAULTS, View
+from inboxsync.sandbox.refusal import Refusal, bad_cursor, too_much
+from inboxsync.sandbox.render import Renderer, to_text
+from inboxsync.sandbox.threads import Thread
+
+_DEFAULT_NESTED = 25
+
+
+@dataclass(slots=True)
+class _Trouble:
+    """What goes wrong with one list answer."""
+
+    is_empty: bool
+    is_short: bool
+    repeats_cursor: bool
+
+
+class Conversations:
+    """Answers the list. `faults` may be changed while it runs."""
+
+    def __init__(self, config: SandboxConfig, renderer: Renderer) -> None:
+        self._config = config
+        self._renderer = renderer
+        self._calls = 0
+        self._no_folder: dict[str, Folder] = {}
+        self.faults: Faults = config.faults
+        self.healed: set[str] = set()
+
+    def answer(self, call: Call, view: View) -> str:
+        """One part of the list. Raises Refusal."""
+        self._refuse_whole(view)
+        fields = call.fields(*THREAD_DEFAULTS)
+        limit = read_limit(call.parameters.get("limit"), self._config)
+        self._refuse_weight(fields, limit)
+        folder = self._folder(call, view)
+        self._calls += 1
+        part = self._part(call, view, folder, limit)
+        if any(field.name == "messages" for field in fields):
+            self.refuse_poisoned(view, part.entries)
+        text = self._render(call, view, fields, part, limit)
+        self._write_meanwhile(view)
+        return text
+
+    def refuse_poisoned(self, view: View, threads: list[Thread]) -> None:
+        """A poisoned conversation fails every answer that would hold it, until it heals."""
+        for thread in threads:
+            if view.thread_id(thread) in self.poisoned(view):
+                raise Refusal(1, "An unknown error occurred", subcode=99, status=500)
+
+    def poisoned(self, view: View) -> set[str]:
+        """The ids of those that fail."""
+        count, most = len(view.page.inbox), self.faults.poison
+        slots = [(place + 1) * count // (most + 1) for place in range(most)]
+        threads = [thread for slot in slots if (thread := view.page.thread(slot)) is not None]
+        return {view.thread_id(thread) for thread in threads} - self.healed
+
+    def _refuse_whole(self, view: View) -> None:
+        if self._config.high_volume:
+            # Which error Meta answers with here is not confirmed.
+            raise Refusal(1, "An unknown error occurred", subcode=99, status=500)
+        if self._config.standard_access and view.is_instagram:
+            raise Refusal(
+                -2,
+                "Timeout",
+                subcode=2534084,
+                kind="IGApiException",
+                user_message="There are too many conversations with users who do not have a role on app.",
+            )
+
+    def _refuse_weight(self, fields: tuple[Field, ...], limit: int) -> None:
+        most = self.faults.weight_limit
+        if most is None:
+            return
+        nested = next((field for field in fields if field.name == "messages"), None)
+        asked = nested.arguments.get("limit", "") if nested else "0"
+        if limit * max(1, int(asked) if asked.isdecimal() else _DEFAULT_NESTED) > most:
+            raise too_much()
+
+    def _folder(self, call: Call, view: View) -> Folder:
+        """The folder asked for, or the inbox; one without a conversation where there is no such folder."""
+        name = call.parameters.get("folder", "inbox").lower()
+        if (
+            self._config.standard_access
+            or name not in view.page.folders
+            or (view.is_instagram and name != "inbox")
+        ):
+            return self._no_folder.setdefault(name, Folder(name, 0, 0, lambda _slot: 0))
+        return view.page.folders[name]
+
+    def _part(self, call: Call, view: View, folder: Folder, limit: int) -> Slice:
+        after = call.parameters.get("after") or None
+        if after is not None and self.faults.refuse_cursors:
+            raise bad_cursor()
+        user = call.parameters.get("user_id")
+        if user is not None:
+            person_thread = self._thread_of_person(view, user)
+            return Slice(
+                [person_thread] if person_thread else [], None, None, has_next=False, has_previous=False
+            )
+        trouble = self._trouble()
+        name = f"{view.page.page_id}:{view.is_instagram}:{folder.name}"
+        conversations = ConversationList(self._config, view.page, folder, name)
+        windows = self._config.time_windows
+        part = conversations.slice(
+            limit=max(1, limit // 3) if trouble.is_short else limit,
+            after=after,
+            before=call.parameters.get("before") or None,
+            earlier_ms=_milliseconds(call, "updated_before_ms") if windows else None,
+            later_ms=_milliseconds(call, "updated_after_ms") if windows else None,
+        )
+        if trouble.is_empty and after is not None and part.has_next:
+            # Another cursor to the same place: nothing was served, nothing is skipped.
+            same_place = conversations.same_place(after, nonce=self._calls)
+            return Slice([], after, same_place, has_next=True, has_previous=True)
+        if trouble.repeats_cursor and after is not None and part.has_next:
+            return Slice(part.entries, part.before, after, has_next=True, has_previous=True)
+        return part
+
+    def _thread_of_person(self, view: View, person_id: str) -> Thread | None:
+        base = int(ids.person_id(view.page.page_id, 0))
+        thread = view.page.thread(int(person_id) - base) if person_id.isdecimal() else None
+        return thread if thread is not None and thread.contact.id == person_id else None
+
+    def _render(self, call: Call, view: View, fields: tuple[Field, ...], part: Slice, limit: int) -> str:
+        key = call.parameters.get("fields", "")
+        texts = [
+            self._renderer.thread_text(view, thread, fields, key, call.root, call.token)
+            for thread in part.entries
+        ]
+        base = f"{call.root}{view.page.page_id}/conversations"
+        paging = part.paging(
+            next_url(base, call.parameters, token=call.token, limit=limit, after=part.after),
+            next_url(base, call.parameters, token=call.token, limit=limit, before=part.before),
+        )
+        tail = f',"paging":{to_text(paging)}' if paging else ""
+        return f'{{"data":[{",".join(texts)}]{tail}}}'
+
+    def _trouble(self) -> _Trouble:
+        random = Random(ids.digest(self._config.seed, "list", self._calls))
+        return _Trouble(
+            is_empty=random.random() < self.faults.empty_batch,
+            is_short=random.random() < self.faults.short_batch,
+            repeats_cursor=random.random() < self.faults.repeat_cursor,
+        )
+
+    def _write_meanwhile(self, view: View) -> None:
+        """Somebody writes while the list is walked: their conversation jumps to the top."""
+        every = self._config.write_every
+        if every and self._calls % every == 0:
+            slot = ids.number(self._config.seed, "writer", self._calls, below=max(1, view.page.inbox.count))
+            view.page.write(view.page.inbox.first_slot + slot, f"written during call {self._calls}")
+
+
+def _milliseconds(call: Call, name: str) -> int | None:
+    text = call.parameters.get(name, "")
+    return int(text) if text.lstrip("-").isdecimal() else None

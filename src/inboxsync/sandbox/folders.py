@@ -1,0 +1,72 @@
+"""The order of a folder's conversations: newest first, alive.
+
+The base order is a function of the slot, so it takes no memory. Whatever moved since the
+start is kept apart, and merged in when the list is read.
+"""
+
+import bisect
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+
+# (minus the time, slot): ascending order of these is the order of the list.
+Key = tuple[float, int]
+TOP: Key = (float("-inf"), -1)
+
+
+@dataclass(slots=True)
+class Folder:
+    """`first_slot` .. `first_slot + count` are its base slots, newest first by `base_time`."""
+
+    name: str
+    first_slot: int
+    count: int
+    base_time: Callable[[int], int]
+    _moved: list[Key] = field(default_factory=list)
+    _moved_at: dict[int, float] = field(default_factory=dict)
+
+    def __len__(self) -> int:
+        added = sum(not self._is_base(slot) for slot in self._moved_at)
+        return self.count + added
+
+    def key(self, slot: int) -> Key:
+        """Where a conversation stands now."""
+        moved = self._moved_at.get(slot)
+        return (moved if moved is not None else -self.base_time(slot), slot)
+
+    def move(self, slot: int, at: int) -> None:
+        """A conversation was written in (or begun) at `at`: it goes where that belongs, the top."""
+        before = self._moved_at.get(slot)
+        if before is not None:
+            self._moved.remove((before, slot))
+        self._moved_at[slot] = -at
+        bisect.insort(self._moved, (-at, slot))
+
+    def after(self, key: Key) -> Iterator[int]:
+        """Slots that stand after this place, in order."""
+        moved = iter(self._moved[bisect.bisect_right(self._moved, key) :])
+        next_moved = next(moved, None)
+        for slot in self._base_after(key):
+            own = (-self.base_time(slot), slot)
+            while next_moved is not None and next_moved < own:
+                yield next_moved[1]
+                next_moved = next(moved, None)
+            yield slot
+        while next_moved is not None:
+            yield next_moved[1]
+            next_moved = next(moved, None)
+
+    def from_index(self, index: int) -> Iterator[int]:
+        """Slots from this position of the list on."""
+        slots = self.after(TOP)
+        for _ in range(index):
+            if next(slots, None) is None:
+                break
+        return slots
+
+    def _base_after(self, key: Key) -> Iterator[int]:
+        slots = range(self.first_slot, self.first_slot + self.count)
+        start = bisect.bisect_right(slots, key, key=lambda slot: (-self.base_time(slot), slot))
+        return (slot for slot in slots[start:] if slot not in self._moved_at)
+
+    def _is_base(self, slot: int) -> bool:
+        return self.first_slot <= slot < self.first_slot + self.count

@@ -1,0 +1,266 @@
+"""The endpoints: from a call to JSON text, or a refusal."""
+
+import time
+from typing import Any
+
+from inboxsync.sandbox import ids
+from inboxsync.sandbox.call import Call
+from inboxsync.sandbox.config import SandboxConfig
+from inboxsync.sandbox.conversations import Conversations
+from inboxsync.sandbox.fields import Field
+from inboxsync.sandbox.limits import Limits
+from inboxsync.sandbox.lists import next_url, read_limit
+from inboxsync.sandbox.nodes import MESSAGE_DEFAULTS, THREAD_DEFAULTS, View, narrow
+from inboxsync.sandbox.refusal import Refusal, unknown_field, unknown_object, unreadable_message
+from inboxsync.sandbox.render import Renderer, to_text
+from inboxsync.sandbox.threads import Thread
+from inboxsync.sandbox.tokens import SCOPES, Tokens
+from inboxsync.sandbox.world import PageWorld, World
+
+_TASKS = ["ANALYZE", "ADVERTISE", "MESSAGING", "MODERATE", "CREATE_CONTENT", "MANAGE"]
+_CATEGORY = {"id": "2265", "name": "Shopping & Retail"}
+_MOST_IDS = 50
+Json = dict[str, Any]
+
+
+class Graph:
+    """Answers single calls; `batch` and `http` wrap them."""
+
+    def __init__(self, config: SandboxConfig, world: World, tokens: Tokens) -> None:
+        self._world = world
+        self._tokens = tokens
+        self._limits = Limits(config)
+        self._config = config
+        self._renderer = Renderer(config)
+        self.conversations = Conversations(config, self._renderer)
+        self._subscribed: dict[str, list[str]] = {}
+
+    def answer(self, call: Call) -> str:
+        """The body of the answer. Raises Refusal."""
+        match call.path.strip("/").split("/"):
+            case [""] if "ids" in call.parameters:
+                return self._by_ids(call)
+            case ["debug_token"]:
+                return to_text({"data": self._tokens.describe(call.parameters.get("input_token", ""))})
+            case ["oauth", "access_token"]:
+                return to_text(self._tokens.exchange(call.parameters.get("fb_exchange_token", "")))
+            case ["me", *rest]:
+                return self._me(call, rest)
+            case [object_id]:
+                return self._node(call, object_id)
+            case [object_id, edge]:
+                return self._edge(call, object_id, edge)
+        raise Refusal(2500, "Unknown path components: /" + call.path.strip("/"))
+
+    def headers(self, call: Call) -> dict[str, str]:
+        """Usage headers of the objects that this call counted against."""
+        found: dict[str, str] = {}
+        for object_id, kind in call.spent_on:
+            found |= self._limits.headers(object_id, users=self._users(object_id), kind=kind)
+        return found
+
+    def _spend(self, call: Call, object_id: str, kind: str) -> None:
+        call.spent_on.add((object_id, kind))
+        self._limits.spend(object_id, users=self._users(object_id), calls=1, now=time.monotonic())
+
+    def _users(self, object_id: str) -> int:
+        page = self._world.page(object_id) or self._world.page_of_instagram(object_id)
+        return len(page.inbox) if page else 1
+
+    def _me(self, call: Call, rest: list[str]) -> str:
+        if call.page is not None:
+            return self.answer(call.at("/".join([call.page.page_id, *rest])))
+        match rest:
+            case []:
+                return to_text(
+                    self._object(call, "User", {"id": self._world.user_id, "name": "Sandbox Owner"})
+                )
+            case ["accounts"]:
+                return self._accounts(call)
+            case ["permissions"]:
+                return to_text({"data": [{"permission": scope, "status": "granted"} for scope in SCOPES]})
+        raise Refusal(210, "(#210) A page access token is required to request this resource.")
+
+    def _accounts(self, call: Call) -> str:
+        limit = read_limit(call.parameters.get("limit"), self._config)
+        after = call.parameters.get("after", "")
+        start = int(after) if after.isdecimal() else 0
+        pages = self._world.pages[start : start + limit]
+        fields = call.fields("access_token", "category", "category_list", "name", "id", "tasks")
+        data = [self._object(call, "Page", self._page_object(page), fields) for page in pages]
+        end = start + len(pages)
+        paging: Json = {"cursors": {"before": str(start), "after": str(end)}}
+        if end < len(self._world.pages):
+            base = f"{call.root}{self._world.user_id}/accounts"
+            paging["next"] = next_url(base, call.parameters, token=call.token, limit=limit, after=str(end))
+        body: Json = {"data": data, "paging": paging}
+        if call.parameters.get("summary") in ("1", "true", "total_count"):
+            body["summary"] = {"total_count": len(self._world.pages)}
+        return to_text(body)
+
+    def _node(self, call: Call, object_id: str) -> str:
+        if object_id == self._world.user_id:
+            return self._me(call, [])
+        page = self._world.page(object_id)
+        if page is not None:
+            self._may_see(call, page, object_id)
+            self._spend(call, page.page_id, "pages")
+            own = self._page_object(page) if call.page in (page, None) else {}
+            return to_text(self._object(call, "Page", own, call.fields("name", "id")))
+        account = self._world.page_of_instagram(object_id)
+        if account is not None:
+            self._may_see(call, account, object_id)
+            self._spend(call, account.instagram_id, "instagram")
+            told = {
+                "id": account.instagram_id,
+                "username": f"business.{account.number}",
+                "name": account.name,
+            }
+            return to_text(self._object(call, "IGUser", told, call.fields("id")))
+        return self._inbox_node(call, object_id)
+
+    def _inbox_node(self, call: Call, object_id: str) -> str:
+        """A conversation, a message or a person, by the shape of the id."""
+        view, thread, ordinal = self._find(call, object_id)
+        if thread is None:
+            return self._profile(call, object_id)
+        self._spend(call, *self._inbox_pool(view))
+        if ordinal is None:
+            self.conversations.refuse_poisoned(view, [thread])
+            fields = call.fields(*THREAD_DEFAULTS)
+            return to_text(self._renderer.thread(view, thread, fields, call.root, call.token))
+        if not view.is_readable(thread, ordinal):
+            raise unreadable_message()
+        message = thread.messages[ordinal]
+        fields = call.fields(*MESSAGE_DEFAULTS)
+        return to_text(self._renderer.message(view, thread, message, fields, call.root, call.token))
+
+    def _profile(self, call: Call, object_id: str) -> str:
+        page = call.page
+        person = page.person(object_id) if page else None
+        if page is None or person is None:
+            raise unknown_object(object_id)
+        self._spend(call, page.page_id, "messenger")
+        if person.is_gone:
+            raise Refusal(100, "(#100) No matching user found", subcode=2018001)
+        told: Json = {"id": person.id, "profile_pic": f"https://cdn.sandbox.invalid/p/{person.id}.jpg"}
+        if person.name is not None:
+            first, _, last = person.name.partition(" ")
+            told |= {"name": person.name, "first_name": first, "last_name": last}
+        return to_text(self._object(call, "Profile", told, call.fields("name", "id")))
+
+    def _edge(self, call: Call, object_id: str, edge: str) -> str:
+        page = self._world.page(object_id)
+        if object_id == self._world.user_id:
+            return self._me(call, [edge])
+        if page is not None and edge == "conversations":
+            self._may_see(call, page, object_id)
+            if call.page is None:
+                raise Refusal(210, "(#210) A page access token is required to request this resource.")
+            view = View(page, call.is_instagram)
+            self._spend(call, *self._inbox_pool(view))
+            return self.conversations.answer(call, view)
+        if page is not None and edge == "subscribed_apps":
+            self._may_see(call, page, object_id)
+            return self._subscriptions(call, page)
+        view, thread, ordinal = self._find(call, object_id)
+        if thread is not None and ordinal is None and edge == "messages":
+            self._spend(call, *self._inbox_pool(view))
+            self.conversations.refuse_poisoned(view, [thread])
+            fields = call.fields(*MESSAGE_DEFAULTS)
+            edge_json = self._renderer.messages_edge(
+                view, thread, fields, call.parameters, call.root, call.token
+            )
+            return to_text(edge_json)
+        if thread is not None and ordinal is not None and edge == "attachments":
+            self._spend(call, *self._inbox_pool(view))
+            asked = (Field(name="attachments", inner=call.fields("id", "mime_type", "name", "size")),)
+            message = self._renderer.message(
+                view, thread, thread.messages[ordinal], asked, call.root, call.token
+            )
+            # Whoever follows an attachment list's `next` finds it empty.
+            has_more = "after" not in call.parameters
+            return to_text({"data": message.get("attachments", {}).get("data", []) if has_more else []})
+        if page is None and thread is None:
+            raise unknown_object(object_id)
+        raise Refusal(100, f"(#100) Tried accessing nonexisting field ({edge}) on node type (Page)")
+
+    def _find(self, call: Call, object_id: str) -> tuple[View, Thread | None, int | None]:
+        """The conversation, and the message in it, that an id stands for; only in the token's own Page."""
+        page = call.page or self._world.pages[0]
+        nothing = View(page, is_instagram=False), None, None
+        place: tuple[int, int, int | None] | None
+        is_instagram = False
+        if object_id.startswith("t_"):
+            found = ids.slot_of_thread(object_id)
+            place = (*found, None) if found else None
+        elif object_id.startswith("m_"):
+            place = ids.place_of_message(object_id)
+        else:
+            place = ids.place_of_instagram(object_id)
+            is_instagram = place is not None
+        if place is None or call.page is None or place[0] != page.number:
+            return nothing
+        thread = page.thread(place[1])
+        ordinal = place[2]
+        if thread is None or (ordinal is not None and not 0 <= ordinal < len(thread.messages)):
+            return nothing
+        return View(page, is_instagram), thread, ordinal
+
+    def _by_ids(self, call: Call) -> str:
+        """`?ids=`: an object by id; each counts as a call, and one bad id fails them all."""
+        wanted = [each for each in call.parameters["ids"].split(",") if each]
+        if not 0 < len(wanted) <= _MOST_IDS:
+            raise Refusal(100, f"(#100) Too many IDs. Maximum: {_MOST_IDS}. Provided: {len(wanted)}.")
+        parameters = {name: value for name, value in call.parameters.items() if name != "ids"}
+        texts = [f"{to_text(each)}:{self._node(call.at(each, parameters), each)}" for each in wanted]
+        return "{" + ",".join(texts) + "}"
+
+    def _subscriptions(self, call: Call, page: PageWorld) -> str:
+        self._spend(call, page.page_id, "pages")
+        if call.method == "POST":
+            self._subscribed[page.page_id] = call.parameters.get("subscribed_fields", "").split(",")
+            return to_text({"success": True})
+        fields = self._subscribed.get(page.page_id)
+        app = {"category": "Business", "link": "https://sandbox.invalid/", "name": "inboxsync sandbox"}
+        data = [app | {"id": self._tokens.app_id, "subscribed_fields": fields}] if fields else []
+        return to_text({"data": data})
+
+    def _may_see(self, call: Call, page: PageWorld, object_id: str) -> None:
+        if call.page is not None and call.page is not page:
+            raise unknown_object(object_id)
+
+    def _inbox_pool(self, view: View) -> tuple[str, str]:
+        return (
+            (view.page.instagram_id, "instagram") if view.is_instagram else (view.page.page_id, "messenger")
+        )
+
+    def _page_object(self, page: PageWorld) -> Json:
+        return {
+            "id": page.page_id,
+            "name": page.name,
+            "access_token": page.token,
+            "category": _CATEGORY["name"],
+            "category_list": [_CATEGORY],
+            "tasks": _TASKS,
+            "link": f"https://www.facebook.com/{page.page_id}",
+            "username": f"sandbox.{page.number}",
+            "instagram_business_account": {"id": page.instagram_id, "username": f"business.{page.number}"},
+        }
+
+    def _object(self, call: Call, node: str, told: Json, fields: tuple[Field, ...] | None = None) -> Json:
+        """The fields asked for of what there is to tell; the id comes unasked."""
+        asked = call.fields("name", "id") if fields is None else fields
+        rendered: Json = {}
+        for field in asked:
+            if field.name not in told and field.name not in _OPTIONAL.get(node, ()):
+                raise unknown_field(field.name, node)
+            if field.name in told:
+                rendered[field.name] = narrow(field, told[field.name])
+        return rendered | ({"id": told["id"]} if "id" in told else {})
+
+
+_OPTIONAL: dict[str, tuple[str, ...]] = {
+    "Profile": ("name", "first_name", "last_name", "profile_pic", "locale", "timezone", "gender", "username"),
+    "User": ("email", "first_name", "last_name"),
+}

@@ -1,0 +1,170 @@
+"""The HTTP side: headers, tokens, transport faults. ASGI, by Starlette."""
+
+import asyncio
+import secrets
+from collections import Counter
+from random import Random
+from typing import Any
+
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.types import Receive, Scope, Send
+
+from inboxsync.sandbox import ids
+from inboxsync.sandbox.batch import answer_batch
+from inboxsync.sandbox.call import Call
+from inboxsync.sandbox.config import Faults, SandboxConfig
+from inboxsync.sandbox.graph import Graph
+from inboxsync.sandbox.nodes import SIGNATURE
+from inboxsync.sandbox.refusal import Refusal
+from inboxsync.sandbox.render import to_text
+from inboxsync.sandbox.tokens import Tokens
+from inboxsync.sandbox.versions import split_version
+
+_HTML = (
+    '<!DOCTYPE html><html lang="en"><head><title>Facebook | Error</title></head>'
+    "<body><h1>Sorry, something went wrong.</h1></body></html>"
+)
+_SUCCESS_HEADERS = {
+    "Content-Type": "application/json; charset=UTF-8",
+    "Access-Control-Allow-Origin": "*",
+    "Cache-Control": "private, no-cache, no-store, must-revalidate",
+    "Pragma": "no-cache",
+    "Expires": "Sat, 01 Jan 2000 00:00:00 GMT",
+    "Vary": "Accept-Encoding",
+}
+_NO_TOKEN = "An active access token must be used to query information about the current user."
+_SHOWN_FAULTS = ("reset", "html", "empty", "null", "cut", "code_1", "code_2", "transient", "stall")
+
+
+class GraphHttp:
+    """Answers requests of the Graph API; everything below the version."""
+
+    def __init__(self, config: SandboxConfig, graph: Graph, tokens: Tokens) -> None:
+        self._config = config
+        self._graph = graph
+        self._tokens = tokens
+        self._calls = 0
+        self.faults: Faults = config.faults
+        self.counts: Counter[str] = Counter()
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """One request, from its faults to its answer."""
+        request = Request(scope, receive)
+        self._calls += 1
+        number = self._calls
+        fault = self._fault(number)
+        if fault is not None:
+            self.counts[f"fault:{fault}"] += 1
+        if fault == "reset":
+            _abort(send)
+            return
+        await asyncio.sleep(self.faults.stall_seconds if fault == "stall" else self._config.latency_seconds)
+        response = _broken(fault) or await self._answer(request, number, fault)
+        await response(scope, receive, send)
+
+    async def _answer(self, request: Request, number: int, fault: str | None) -> Response:
+        version, prefix, path = split_version(request.url.path)
+        trace_id = f"A{secrets.token_urlsafe(16)}"
+        headers = {"facebook-api-version": version, "x-fb-trace-id": trace_id, "x-fb-request-id": trace_id}
+        call: Call | None = None
+        try:
+            call = await self._call(request, path, prefix, number)
+            self._refuse(fault)
+            if "batch" in call.parameters and request.method == "POST":
+                text = answer_batch(self._graph, call, trace_id)
+            else:
+                text = self._graph.answer(call)
+        except Refusal as refusal:
+            self.counts["refused"] += 1
+            self.counts[f"error:{refusal.code}"] += 1
+            headers |= self._graph.headers(call) if call else {}
+            headers |= {"WWW-Authenticate": _latin(refusal.challenge), "Cache-Control": "no-store"}
+            headers["Content-Type"] = _SUCCESS_HEADERS["Content-Type"]
+            return Response(to_text(refusal.envelope(trace_id)), refusal.status, headers)
+        self._count(path)
+        headers |= _SUCCESS_HEADERS | {"ETag": f'"{secrets.token_hex(20)}"'} | self._graph.headers(call)
+        text = text.replace(SIGNATURE, secrets.token_hex(16))
+        return Response(text[: len(text) // 2] if fault == "cut" else text, 200, headers)
+
+    async def _call(self, request: Request, path: str, prefix: str, number: int) -> Call:
+        parameters = dict(request.query_params)
+        if request.method == "POST":
+            form = await request.form()
+            parameters |= {name: value for name, value in form.items() if isinstance(value, str)}
+        token = _token(request, parameters)
+        dies_after = self.faults.token_dies_after
+        if dies_after is not None and number > dies_after:
+            self._tokens.kill_all(self.faults.token_subcode)
+        page = None
+        if path.strip("/") != "oauth/access_token":
+            if token is None:
+                if path.strip("/").split("/")[0] == "me":
+                    raise Refusal(2500, _NO_TOKEN)
+                raise Refusal(104, "An access token is required to request this resource.")
+            page = self._tokens.page(token)
+            if self._config.require_proof and not self._tokens.is_app(token):
+                self._tokens.check_proof(token, parameters.get("appsecret_proof"))
+        root = f"{request.url.scheme}://{request.headers.get('host', 'localhost')}/{prefix + '/' if prefix else ''}"
+        return Call(
+            method=request.method,
+            path=path,
+            parameters=parameters,
+            token=token or "",
+            root=root,
+            page=page,
+            number=number,
+        )
+
+    def _fault(self, number: int) -> str | None:
+        chance = Random(ids.digest(self._config.seed, "fault", number)).random()
+        for name in _SHOWN_FAULTS:
+            chance -= getattr(self.faults, name)
+            if chance < 0:
+                return name
+        return None
+
+    def _refuse(self, fault: str | None) -> None:
+        match fault:
+            case "code_1":
+                raise Refusal(1, "An unknown error occurred", subcode=99, status=500)
+            case "code_2":
+                raise Refusal(2, "Service temporarily unavailable", status=500, is_transient=True)
+            case "transient":
+                raise Refusal(960, "(#960) Request aborted. Try again.", is_transient=True)
+
+    def _count(self, path: str) -> None:
+        self.counts["answered"] += 1
+        parts = path.strip("/").split("/")
+        self.counts[f"edge:{parts[1]}" if len(parts) > 1 else "node"] += 1
+
+
+def _token(request: Request, parameters: dict[str, Any]) -> str | None:
+    scheme, _, given = request.headers.get("authorization", "").partition(" ")
+    if scheme.lower() in ("bearer", "oauth") and given:
+        return given.strip()
+    return parameters.get("access_token") or None
+
+
+def _broken(fault: str | None) -> Response | None:
+    match fault:
+        case "html":
+            return Response(_HTML, 500, {"Content-Type": "text/html; charset=utf-8"})
+        case "empty":
+            return Response(b"", 200, {"Content-Type": "application/json; charset=UTF-8"})
+        case "null":
+            return Response(b"null", 200, {"Content-Type": "application/json; charset=UTF-8"})
+    return None
+
+
+def _abort(send: Send) -> None:
+    """Cut the connection, as a network does: no ASGI message says so, the server's own transport does."""
+    cycle = getattr(send, "__self__", None)
+    transport = getattr(cycle, "transport", None)
+    if transport is None:
+        raise ConnectionResetError("reset by the sandbox")
+    transport.abort()
+
+
+def _latin(text: str) -> str:
+    return text.encode("latin-1", "replace").decode("latin-1")

@@ -1,0 +1,108 @@
+"""Ids in the shapes that Meta gives them (graph-facts 1.4, 1.10), derived, so that any process finds the same.
+
+An id carries what it stands for, masked with a keyed digest, so that a lookup needs no
+table: a million conversations cost no memory.
+"""
+
+import base64
+import hashlib
+
+_PAGE_FLOOR = 100_000_000_000_000
+_INSTAGRAM_FLOOR = 17_841_400_000_000_000
+_PERSON_FLOOR = 6_000_000_000_000_000
+_THREAD_FLOOR = 10**14
+_PER_PAGE = 10**9
+
+
+def digest(*parts: object) -> bytes:
+    """32 bytes that depend on every part."""
+    return hashlib.blake2b("\x1f".join(map(str, parts)).encode(), digest_size=32).digest()
+
+
+def number(*parts: object, below: int) -> int:
+    """A number from 0 to `below` that depends on every part."""
+    return int.from_bytes(digest(*parts)[:8], "big") % below
+
+
+def page_id(world_key: str, index: int) -> str:
+    """15 digits; two different worlds do not share one."""
+    return str(_PAGE_FLOOR + number(world_key, "page", index, below=8 * _PAGE_FLOOR))
+
+
+def instagram_id(world_key: str, index: int) -> str:
+    """17 digits, as 17841..."""
+    return str(_INSTAGRAM_FLOOR + number(world_key, "instagram", index, below=10**11))
+
+
+def token(world_key: str, *names: object) -> str:
+    """An access token: EAA..., as Meta's begin."""
+    return "EAAS" + base64.urlsafe_b64encode(digest(world_key, "token", *names) * 3).decode().rstrip("=")
+
+
+def person_id(page: str, slot: int) -> str:
+    """A Page-scoped id: 16 digits, another one for each Page."""
+    return str(_PERSON_FLOOR + (int(page) % 10**4) * 10**11 + slot)
+
+
+def thread_id(slot: int, page_number: int) -> str:
+    """`t_` and digits."""
+    return f"t_{_THREAD_FLOOR + page_number * _PER_PAGE + slot}"
+
+
+def slot_of_thread(text: str) -> tuple[int, int] | None:
+    """(page number, slot) of a Messenger thread id; None where it is none."""
+    digits = text.removeprefix("t_")
+    if digits == text or not digits.isdecimal() or int(digits) < _THREAD_FLOOR:
+        return None
+    return divmod(int(digits) - _THREAD_FLOOR, _PER_PAGE)
+
+
+def message_id(page_number: int, slot: int, ordinal: int) -> str:
+    """`m_` and 86 characters, the first 16 bytes of which say which message it is."""
+    head = page_number.to_bytes(4, "big") + slot.to_bytes(6, "big") + ordinal.to_bytes(6, "big")
+    mask = digest("message", page_number, slot, ordinal)
+    return "m_" + base64.urlsafe_b64encode(head + mask + mask[:16]).decode().rstrip("=")
+
+
+def place_of_message(text: str) -> tuple[int, int, int] | None:
+    """(page number, slot, ordinal) of a message id; None where it is none of ours."""
+    try:
+        raw = base64.urlsafe_b64decode(text.removeprefix("m_") + "==")
+    except ValueError:
+        return None
+    place = (
+        int.from_bytes(raw[:4], "big"),
+        int.from_bytes(raw[4:10], "big"),
+        int.from_bytes(raw[10:16], "big"),
+    )
+    return place if message_id(*place) == text else None
+
+
+def instagram_thread_id(account: str, page_number: int, slot: int) -> str:
+    """Base64 of what Instagram's ids decode to."""
+    return _instagram(f"ig_dm:1:IGMessageThread:{account}:{_thread_number(page_number, slot)}")
+
+
+def instagram_message_id(account: str, page_number: int, slot: int, ordinal: int) -> str:
+    """Likewise for a message."""
+    item = 3 * 10**34 + ordinal
+    return _instagram(f"ig_dm_item:1:IGMessageID:{account}:{_thread_number(page_number, slot)}:{item}")
+
+
+def place_of_instagram(text: str) -> tuple[int, int, int | None] | None:
+    """(page number, slot, ordinal or None for a thread) of an Instagram id; None where it is none."""
+    try:
+        parts = base64.urlsafe_b64decode(text.replace("ZD", "=") + "==").decode().split(":")
+        thread = int(parts[4]) - 3 * 10**38
+        ordinal = int(parts[5]) - 3 * 10**34 if parts[0] == "ig_dm_item" else None
+    except (ValueError, IndexError):
+        return None
+    return (*divmod(thread, _PER_PAGE), ordinal)
+
+
+def _thread_number(page_number: int, slot: int) -> int:
+    return 3 * 10**38 + page_number * _PER_PAGE + slot
+
+
+def _instagram(text: str) -> str:
+    return base64.urlsafe_b64encode(text.encode()).decode().replace("=", "ZD")

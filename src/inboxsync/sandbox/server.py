@@ -1,0 +1,78 @@
+"""Serves a sandbox over HTTP."""
+
+import json
+import socket
+import sys
+from typing import Any
+
+import uvicorn
+from starlette.applications import Starlette
+from starlette.routing import Mount
+
+from inboxsync.sandbox.config import SandboxConfig
+from inboxsync.sandbox.control import Control
+from inboxsync.sandbox.graph import Graph
+from inboxsync.sandbox.http import GraphHttp
+from inboxsync.sandbox.tokens import Tokens
+from inboxsync.sandbox.world import World
+
+
+class Sandbox:
+    """A world, and the ASGI app that serves it. Raises DatasetError."""
+
+    def __init__(self, config: SandboxConfig) -> None:
+        self.world = World(config)
+        self.tokens = Tokens(self.world)
+        graph = Graph(config, self.world, self.tokens)
+        self.http = GraphHttp(config, graph, self.tokens)
+        self.conversations = graph.conversations
+        control = Control(self.world, self.tokens, graph.conversations, self.http)
+        self.app = Starlette(routes=[*control.routes(), Mount("/", app=self.http)])
+
+    def ready(self, *, url: str, port: int) -> dict[str, Any]:
+        """What a client needs to know: the address, Pages, tokens, and what was made up."""
+        pages = [
+            {
+                "page_id": page.page_id,
+                "name": page.name,
+                "token": page.token,
+                "instagram_id": page.instagram_id,
+                "conversations": len(page.inbox),
+            }
+            for page in self.world.pages
+        ]
+        return {
+            "url": url,
+            "port": port,
+            "page_id": pages[0]["page_id"],
+            "token": pages[0]["token"],
+            "pages": pages,
+            "user_token": self.tokens.user,
+            "app_id": self.tokens.app_id,
+            "app_secret": self.tokens.app_secret,
+            "app_token": self.tokens.app_token,
+            "notes": list(self.world.notes),
+        }
+
+
+def serve(config: SandboxConfig, *, host: str = "127.0.0.1", port: int = 0) -> None:
+    """Bind, print the ready line first on stdout, serve until SIGINT or SIGTERM.
+
+    Raises DatasetError, or OSError where the port cannot be had.
+    """
+    sandbox = Sandbox(config)
+    with socket.socket() as listener:
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listener.bind((host, port))
+        bound = listener.getsockname()[1]
+        listener.listen(128)
+        print(json.dumps(sandbox.ready(url=f"http://{host}:{bound}", port=bound)), flush=True)  # noqa: T201 - the ready line
+        server = uvicorn.Server(
+            uvicorn.Config(
+                sandbox.app, log_level="error", access_log=False, lifespan="off", timeout_keep_alive=60
+            )
+        )
+        try:
+            server.run(sockets=[listener])
+        except KeyboardInterrupt:
+            sys.stdout.flush()
