@@ -80,7 +80,7 @@ def test_each_fault_has_its_treatment(
 
 
 @given(st.integers(-5, 90000), st.integers(0, 3000000), st.text(), st.booleans())
-def test_every_fault_has_some_treatment(code: int, subcode: int, message: str, transient: bool) -> None:  # noqa: FBT001
+def test_every_fault_has_some_treatment(code: int, subcode: int, message: str, transient: bool) -> None:
     fault = Fault(code=code, subcode=subcode, message=message, is_transient=transient)
     assert isinstance(rule_for(fault).treatment, Treatment)
 

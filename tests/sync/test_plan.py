@@ -35,7 +35,7 @@ def test_a_followed_list_is_swept_down_to_its_watermark() -> None:
 
 
 @pytest.mark.parametrize(("mode", "resync_asked"), [(Mode.FULL, False), (Mode.FULL, True), (Mode.AUTO, True)])
-def test_a_full_sync_of_a_complete_list_starts_over(mode: Mode, resync_asked: bool) -> None:  # noqa: FBT001
+def test_a_full_sync_of_a_complete_list_starts_over(mode: Mode, resync_asked: bool) -> None:
     complete = [Following(watermark=EARLIER), Walking(floor=EARLIER, watermark=EARLIER, cursor="c")]
     for progress in complete:
         assert plan_start(progress, mode=mode, resync_asked=resync_asked) == Walking()

@@ -13,7 +13,7 @@ import typer
 
 from inboxsync.cli.exits import COMPLETE, exit_code_of_runs
 from inboxsync.cli.opening import open_engine
-from inboxsync.cli.output import print_run, stdout
+from inboxsync.cli.output import own_command, print_run, stdout
 from inboxsync.cli.syncing import Ended, sync_pages
 from inboxsync.engine import Engine
 from inboxsync.model import Page, Platform
@@ -139,14 +139,15 @@ def _report(engine: Engine, ended: Ended, ready: dict[str, Any]) -> None:
     )
     if exit_code_of_runs([ended.run]) != COMPLETE:
         return
+    command = own_command()
     database = engine.settings.data_dir / "inboxsync.db"
     console.print("\nTry next:", style="bold")
-    for line in (
-        "inboxsync demo                       again: one call, nothing new",
-        f"sqlite3 '{database}' '{_A_LOOK}'",
-        "inboxsync pages add PAGE_ID          a real Page; the README tells where its token comes from",
+    for what, how in (
+        ("Again: one call, nothing new", f"{command} demo"),
+        ("What is stored, in SQL", f"sqlite3 '{database}' '{_A_LOOK}'"),
+        ("A real Page; the README tells where its token comes from", f"{command} pages add PAGE_ID"),
     ):
-        console.print(f"  {line}", markup=False)
+        console.print(f"  {what}:\n    {how}", markup=False)
 
 
 def _conversations(ready: dict[str, Any]) -> int:

@@ -1,6 +1,9 @@
 """What commands print: answers on stdout, everything else on stderr."""
 
+import os
+import shutil
 import sys
+from pathlib import Path
 from typing import Any
 
 import msgspec
@@ -36,6 +39,14 @@ def table(*columns: str) -> Table:
 def stderr() -> Console:
     """For everything that is not the answer."""
     return Console(file=sys.stderr, highlight=False, soft_wrap=True)
+
+
+def own_command() -> str:
+    """How the reader can call this command again: by its name, or by the path it was called with."""
+    called = Path(sys.argv[0])
+    if called.name != "inboxsync" or shutil.which("inboxsync"):
+        return "inboxsync"
+    return os.path.relpath(called)
 
 
 def print_json(value: object) -> None:

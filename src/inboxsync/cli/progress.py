@@ -109,7 +109,7 @@ class Bar:
         if self._expected is not None and done > self._expected:
             self._expected = done
         line = (
-            f"{_of(done, self._expected)} conversations · {event.run.counts.events:,} messages · "
+            f"{_of(done, self._expected)} conversations · {event.run.counts.events:,} messages\n"
             f"{event.run.conversations_per_second:,.0f}/s · {self._allowance} · {self._time_left(event)}"
         )
         self._progress.update(self._task, completed=done, total=self._expected, line=line)
@@ -123,7 +123,9 @@ class Bar:
     def waiting(self, until: datetime | None) -> None:
         """Say that nothing moves until then, and why; None changes nothing."""
         if until is not None:
-            line = f"waiting for Meta until {until.astimezone():%H:%M:%S} · {self._allowance}"
+            done = self._run.counts.fetched if self._run else 0
+            waiting = f"waiting for Meta until {until.astimezone():%H:%M:%S} · {self._allowance}"
+            line = f"{_of(done, self._expected)} conversations\n{waiting}"
             self._progress.update(self._task, line=line)
 
     def _time_left(self, event: BatchStored) -> str:

@@ -9,9 +9,9 @@ import typer
 from inboxsync.errors import InboxsyncError, SettingsInvalid
 
 _FAULT_HELP = (
-    "Something that goes wrong, as NAME=VALUE; may be repeated. Shares of calls, 0 to 1: reset, html, empty, null, "
-    "cut, code_1, code_2, transient, stall, short_batch, empty_batch, repeat_cursor. Others: stall_seconds=30, "
-    "refuse_cursors=1, weight_limit=500, poison=3, token_dies_after=40, token_subcode=460."
+    "Something that goes wrong, as NAME=VALUE; may be repeated. Shares of calls, 0 to 1: reset, html, empty, "
+    "null, cut, code_1, code_2, transient, stall, short_batch, empty_batch, repeat_cursor. Others: "
+    "stall_seconds=30, refuse_cursors=1, weight_limit=500, poison=3, token_dies_after=40, token_subcode=460."
 )
 
 

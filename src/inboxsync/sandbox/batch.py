@@ -16,10 +16,9 @@ _HEADERS = [{"name": "Content-Type", "value": "text/javascript; charset=UTF-8"}]
 def answer_batch(graph: Graph, call: Call, trace_id: str) -> str:
     """An array in the order of the request: status, headers, and the body as a string. The whole is 200."""
     with_headers = call.parameters.get("include_headers", "true") != "false"
-    answers = [
-        _answer(graph, call, item, trace_id, with_headers) for item in _items(call.parameters["batch"])
-    ]
-    return to_text(answers)
+    headers = {"headers": _HEADERS} if with_headers else {}
+    answers = [_answer(graph, call, item, trace_id) for item in _items(call.parameters["batch"])]
+    return to_text([{"code": status, **headers, "body": body} for status, body in answers])
 
 
 def _items(text: str) -> list[Any]:
@@ -38,19 +37,17 @@ def _items(text: str) -> list[Any]:
     return items
 
 
-def _answer(graph: Graph, call: Call, item: Any, trace_id: str, with_headers: bool) -> dict[str, Any]:
+def _answer(graph: Graph, call: Call, item: Any, trace_id: str) -> tuple[int, str]:
     try:
-        if not isinstance(item, dict) or not isinstance(item.get("relative_url"), str):
-            raise Refusal(100, "(#100) A batch item needs a relative_url", kind="GraphBatchException")
-        body, status = graph.answer(_call(call, item)), 200
+        return 200, graph.answer(_call(call, item))
     except Refusal as refusal:
-        body, status = to_text(refusal.envelope(trace_id)), refusal.status
-    headers = {"headers": _HEADERS} if with_headers else {}
-    return {"code": status, **headers, "body": body}
+        return refusal.status, to_text(refusal.envelope(trace_id))
 
 
-def _call(call: Call, item: dict[str, Any]) -> Call:
+def _call(call: Call, item: Any) -> Call:
     """The item's own call; a token of its own in the URL is not supported: ours has one a batch."""
+    if not isinstance(item, dict) or not isinstance(item.get("relative_url"), str):
+        raise Refusal(100, "(#100) A batch item needs a relative_url", kind="GraphBatchException")
     url = urlsplit(item["relative_url"])
     parameters = dict(parse_qsl(url.query, keep_blank_values=True))
     body = item.get("body")

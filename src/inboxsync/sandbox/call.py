@@ -3,8 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
-from inboxsync.sandbox.fields import Field, parse_fields
-from inboxsync.sandbox.render import defaults
+from inboxsync.sandbox.fields import Field, defaults, parse_fields
 from inboxsync.sandbox.world import PageWorld
 
 

@@ -133,11 +133,7 @@ class Conversations:
         return thread if thread is not None and thread.contact.id == person_id else None
 
     def _render(self, call: Call, view: View, fields: tuple[Field, ...], part: Slice, limit: int) -> str:
-        key = call.parameters.get("fields", "")
-        texts = [
-            self._renderer.thread_text(view, thread, fields, key, call.root, call.token)
-            for thread in part.entries
-        ]
+        texts = [self._renderer.thread_text(call, view, thread, fields) for thread in part.entries]
         base = f"{call.root}{view.page.page_id}/conversations"
         paging = part.paging(
             next_url(base, call.parameters, token=call.token, limit=limit, after=part.after),

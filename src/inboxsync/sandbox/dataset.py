@@ -26,7 +26,7 @@ class DatasetError(Exception):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Recorded:
-    """A conversation of the file: messages oldest first, as (from the Page, text, seconds since the epoch)."""
+    """A conversation of the file; messages oldest first, as (from the Page, text, epoch seconds)."""
 
     id: str
     customer: str

@@ -4,7 +4,7 @@ id,updated_time,messages.limit(10){id,from,attachments{id,name}}
 """
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 
 from inboxsync.sandbox.refusal import bad_syntax
@@ -30,6 +30,11 @@ def parse_fields(text: str) -> tuple[Field, ...]:
     if parser.at < len(tokens):
         raise bad_syntax(text)
     return fields
+
+
+def defaults(names: Iterable[str]) -> tuple[Field, ...]:
+    """The fields served where none are asked for."""
+    return tuple(Field(name=name) for name in names)
 
 
 def _tokens(text: str) -> Iterator[str]:

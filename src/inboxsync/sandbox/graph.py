@@ -128,12 +128,12 @@ class Graph:
         if ordinal is None:
             self.conversations.refuse_poisoned(view, [thread])
             fields = call.fields(*THREAD_DEFAULTS)
-            return to_text(self._renderer.thread(view, thread, fields, call.root, call.token))
+            return to_text(self._renderer.thread(call, view, thread, fields))
         if not view.is_readable(thread, ordinal):
             raise unreadable_message()
         message = thread.messages[ordinal]
         fields = call.fields(*MESSAGE_DEFAULTS)
-        return to_text(self._renderer.message(view, thread, message, fields, call.root, call.token))
+        return to_text(self._renderer.message(call, view, thread, message, fields))
 
     def _profile(self, call: Call, object_id: str) -> str:
         page = call.page
@@ -168,16 +168,12 @@ class Graph:
             self._spend(call, *self._inbox_pool(view))
             self.conversations.refuse_poisoned(view, [thread])
             fields = call.fields(*MESSAGE_DEFAULTS)
-            edge_json = self._renderer.messages_edge(
-                view, thread, fields, call.parameters, call.root, call.token
-            )
+            edge_json = self._renderer.messages_edge(call, view, thread, fields, call.parameters)
             return to_text(edge_json)
         if thread is not None and ordinal is not None and edge == "attachments":
             self._spend(call, *self._inbox_pool(view))
             asked = (Field(name="attachments", inner=call.fields("id", "mime_type", "name", "size")),)
-            message = self._renderer.message(
-                view, thread, thread.messages[ordinal], asked, call.root, call.token
-            )
+            message = self._renderer.message(call, view, thread, thread.messages[ordinal], asked)
             # Whoever follows an attachment list's `next` finds it empty.
             has_more = "after" not in call.parameters
             return to_text({"data": message.get("attachments", {}).get("data", []) if has_more else []})

@@ -33,7 +33,7 @@ _SUCCESS_HEADERS = {
     "Expires": "Sat, 01 Jan 2000 00:00:00 GMT",
     "Vary": "Accept-Encoding",
 }
-_NO_TOKEN = "An active access token must be used to query information about the current user."
+_ASKS_FOR_ONE = "An active access token must be used to query information about the current user."
 _SHOWN_FAULTS = ("reset", "html", "empty", "null", "cut", "code_1", "code_2", "transient", "stall")
 
 
@@ -100,12 +100,13 @@ class GraphHttp:
         if path.strip("/") != "oauth/access_token":
             if token is None:
                 if path.strip("/").split("/")[0] == "me":
-                    raise Refusal(2500, _NO_TOKEN)
+                    raise Refusal(2500, _ASKS_FOR_ONE)
                 raise Refusal(104, "An access token is required to request this resource.")
             page = self._tokens.page(token)
             if self._config.require_proof and not self._tokens.is_app(token):
                 self._tokens.check_proof(token, parameters.get("appsecret_proof"))
-        root = f"{request.url.scheme}://{request.headers.get('host', 'localhost')}/{prefix + '/' if prefix else ''}"
+        root = f"{request.url.scheme}://{request.headers.get('host', 'localhost')}/"
+        root += f"{prefix}/" if prefix else ""
         return Call(
             method=request.method,
             path=path,

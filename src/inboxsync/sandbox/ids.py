@@ -1,4 +1,4 @@
-"""Ids in the shapes that Meta gives them (graph-facts 1.4, 1.10), derived, so that any process finds the same.
+"""Ids in the shapes that Meta gives them (graph-facts 1.4, 1.10), the same in every process.
 
 An id carries what it stands for, masked with a keyed digest, so that a lookup needs no
 table: a million conversations cost no memory.

@@ -42,7 +42,7 @@ class Limits:
         self._pools: dict[str, _Pool] = {}
 
     def spend(self, object_id: str, *, users: int, calls: int, now: float) -> None:
-        """Count calls against an object; raises Refusal where that is too much. `now` is monotonic, in seconds."""
+        """Count calls against an object; raises Refusal where that is too much. `now`: monotonic seconds."""
         pool = self._pools.setdefault(object_id, _Pool(filled_at=now))
         self._count(pool, calls, now)
         if not self._config.limits:

@@ -52,8 +52,8 @@ def unknown_object(object_id: str) -> Refusal:
     """No such object, or not visible with this token."""
     return Refusal(
         100,
-        f"Unsupported get request. Object with ID '{object_id}' does not exist, cannot be loaded due to missing "
-        "permissions, or does not support this operation. Please read the Graph API documentation",
+        f"Unsupported get request. Object with ID '{object_id}' does not exist, cannot be loaded due to "
+        "missing permissions, or does not support this operation. Please read the Graph API documentation",
         subcode=33,
         kind="GraphMethodException",
     )
@@ -66,9 +66,7 @@ def unknown_field(name: str, node: str) -> Refusal:
 
 def bad_syntax(fields: str) -> Refusal:
     """`fields` that cannot be parsed."""
-    return Refusal(
-        2500, f'Syntax error "Expected end of string instead of something else." in fields: {fields[:60]}'
-    )
+    return Refusal(2500, f'Syntax error "Expected end of string" in the fields: {fields[:60]}')
 
 
 def bad_cursor() -> Refusal:

@@ -6,16 +6,16 @@ wait for the client, not for us. Slashes are escaped, and all beyond ASCII, as M
 
 import json
 from collections import OrderedDict
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
+from inboxsync.sandbox.call import Call
 from inboxsync.sandbox.config import SandboxConfig
-from inboxsync.sandbox.fields import Field
+from inboxsync.sandbox.fields import Field, defaults
 from inboxsync.sandbox.lists import message_slice, next_url, read_limit
 from inboxsync.sandbox.nodes import (
     MESSAGE_DEFAULTS,
     MESSAGE_FIELDS,
-    THREAD_DEFAULTS,
     THREAD_FIELDS,
     View,
     narrow,
@@ -33,11 +33,6 @@ def to_text(value: Any) -> str:
     return json.dumps(value, separators=(",", ":")).replace("/", "\\/")
 
 
-def defaults(names: Iterable[str]) -> tuple[Field, ...]:
-    """The fields served where none are asked for."""
-    return tuple(Field(name=name) for name in names)
-
-
 class Renderer:
     """Renders conversations and messages for one configuration."""
 
@@ -45,24 +40,31 @@ class Renderer:
         self._config = config
         self._kept: OrderedDict[tuple[object, ...], str] = OrderedDict()
 
-    def thread_text(
-        self, view: View, thread: Thread, fields: tuple[Field, ...], key: str, root: str, token: str
-    ) -> str:
-        """A conversation as JSON text; `key` names the fields, `root` and `token` are for nested `next` URLs."""
-        kept = (view.page.number, view.is_instagram, thread.slot, thread.revision, key, root, token)
+    def thread_text(self, call: Call, view: View, thread: Thread, fields: tuple[Field, ...]) -> str:
+        """A conversation as JSON text, kept for the next time it is asked for in the same way."""
+        asked = call.parameters.get("fields", "")
+        kept = (
+            view.page.number,
+            view.is_instagram,
+            thread.slot,
+            thread.revision,
+            asked,
+            call.root,
+            call.token,
+        )
         text = self._kept.get(kept)
         if text is None:
-            self._kept[kept] = text = to_text(self.thread(view, thread, fields, root, token))
+            self._kept[kept] = text = to_text(self.thread(call, view, thread, fields))
             if len(self._kept) > _KEPT:
                 self._kept.popitem(last=False)
         return text
 
-    def thread(self, view: View, thread: Thread, fields: tuple[Field, ...], root: str, token: str) -> Json:
+    def thread(self, call: Call, view: View, thread: Thread, fields: tuple[Field, ...]) -> Json:
         """A conversation with the fields asked for; empty ones are left out."""
         rendered: Json = {}
         for field in fields:
             if field.name == "messages":
-                value = self._messages(view, thread, field, root, token)
+                value = self._messages(call, view, thread, field)
             elif field.name == "id":
                 continue
             elif field.name in THREAD_FIELDS:
@@ -74,7 +76,7 @@ class Renderer:
         return rendered | {"id": view.thread_id(thread)}
 
     def message(
-        self, view: View, thread: Thread, message: Message, fields: tuple[Field, ...], root: str, token: str
+        self, call: Call, view: View, thread: Thread, message: Message, fields: tuple[Field, ...]
     ) -> Json:
         """A message with the fields asked for.
 
@@ -93,17 +95,11 @@ class Renderer:
                 continue
             value = narrow(field, MESSAGE_FIELDS[field.name](view, thread, message))
             if value is not None:
-                rendered[field.name] = _with_next(value, f"{root}{message_id}/{field.name}", token)
+                rendered[field.name] = _with_next(value, f"{call.root}{message_id}/{field.name}", call.token)
         return rendered | {"id": message_id}
 
     def messages_edge(
-        self,
-        view: View,
-        thread: Thread,
-        fields: tuple[Field, ...],
-        parameters: Mapping[str, str],
-        root: str,
-        token: str,
+        self, call: Call, view: View, thread: Thread, fields: tuple[Field, ...], parameters: Mapping[str, str]
     ) -> Json:
         """The messages of a conversation, newest first, with paging."""
         limit = read_limit(parameters.get("limit"), self._config)
@@ -115,20 +111,20 @@ class Renderer:
             after=parameters.get("after"),
             before=parameters.get("before"),
         )
-        base = f"{root}{thread_id}/messages"
+        base = f"{call.root}{thread_id}/messages"
         paging = part.paging(
-            next_url(base, parameters, token=token, limit=limit, after=part.after),
-            next_url(base, parameters, token=token, limit=limit, before=part.before),
+            next_url(base, parameters, token=call.token, limit=limit, after=part.after),
+            next_url(base, parameters, token=call.token, limit=limit, before=part.before),
         )
-        data = [self.message(view, thread, message, fields, root, token) for message in part.entries]
+        data = [self.message(call, view, thread, message, fields) for message in part.entries]
         return {"data": data} | ({"paging": paging} if paging else {})
 
-    def _messages(self, view: View, thread: Thread, field: Field, root: str, token: str) -> Json | None:
+    def _messages(self, call: Call, view: View, thread: Thread, field: Field) -> Json | None:
         if not thread.messages:
             return None
         fields = field.inner if field.inner is not None else defaults(MESSAGE_DEFAULTS)
         parameters = {"fields": _fields_text(fields)} | field.arguments
-        return self.messages_edge(view, thread, fields, parameters, root, token)
+        return self.messages_edge(call, view, thread, fields, parameters)
 
 
 def _with_next(value: Any, base: str, token: str) -> Any:

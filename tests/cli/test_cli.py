@@ -1,0 +1,354 @@
+"""The command as its users run it: real processes, a real sandbox."""
+
+import json
+import os
+import signal
+import sqlite3
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+pytestmark = pytest.mark.system
+
+Run = Callable[..., subprocess.CompletedProcess[str]]
+INBOXSYNC = [sys.executable, "-m", "inboxsync"]
+
+
+@pytest.fixture
+def environment(tmp_path: Path) -> dict[str, str]:
+    kept = {name: value for name, value in os.environ.items() if not name.startswith("INBOXSYNC_")}
+    return kept | {
+        "INBOXSYNC_DATA_DIR": str(tmp_path / "data"),
+        "INBOXSYNC_CALLS_PER_SECOND": "0",
+        "INBOXSYNC_RETRY_BASE_SECONDS": "0.01",
+    }
+
+
+@pytest.fixture
+def run(environment: dict[str, str]) -> Run:
+    def run_command(*arguments: str, stdin: str = "", **extra: str) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            [*INBOXSYNC, *arguments],
+            input=stdin,
+            env=environment | extra,
+            capture_output=True,
+            text=True,
+            timeout=120,
+            check=False,
+        )
+
+    return run_command
+
+
+@pytest.fixture
+def sandbox(environment: dict[str, str]) -> Iterator[Callable[..., dict[str, Any]]]:
+    """Starts `inboxsync sandbox`; the commands of this test then talk to it."""
+    processes = []
+
+    def start(*switches: str) -> dict[str, Any]:
+        command = [*INBOXSYNC, "sandbox", "--no-limits", *switches]
+        process = subprocess.Popen(command, stdout=subprocess.PIPE, env=environment)
+        processes.append(process)
+        assert process.stdout is not None
+        ready: dict[str, Any] = json.loads(process.stdout.readline())
+        environment["INBOXSYNC_GRAPH_URL"] = ready["url"]
+        return ready
+
+    yield start
+    for process in processes:
+        process.terminate()
+        process.communicate(timeout=20)
+
+
+def add_page(run: Run, ready: dict[str, Any]) -> None:
+    added = run("pages", "add", ready["page_id"], "--token-stdin", stdin=ready["token"] + "\n")
+    assert added.returncode == 0, added.stderr
+
+
+def said(result: subprocess.CompletedProcess[str]) -> str:
+    assert "Traceback" not in result.stderr
+    return result.stderr
+
+
+def test_from_nothing_to_a_synced_page(run: Run, sandbox: Any, tmp_path: Path) -> None:
+    ready = sandbox("--conversations", "250")
+    add_page(run, ready)
+    result = run("sync", "--json")
+    assert result.returncode == 0, result.stderr
+    told = json.loads(result.stdout.splitlines()[-1])
+    assert told["status"] == "complete"
+    assert (told["page_id"], told["mode"], told["fetched"], told["inserted"]) == (
+        ready["page_id"],
+        "full",
+        250,
+        250,
+    )
+    assert (told["errors"], told["next"], told["refused_calls"]) == ([], None, 0)
+    assert told["events"] > 250
+    assert {
+        "updated",
+        "unchanged",
+        "batches",
+        "calls",
+        "duration_seconds",
+        "conversations_per_second",
+    } <= told.keys()
+    assert said(result).count("batch stored") == told["batches"]
+
+    (page,) = json.loads(run("pages", "list", "--json").stdout)
+    assert page["facebook_page_id"] == ready["page_id"]
+    assert page["counts"]["conversations"] == 250
+    assert page["token_state"] == "valid"
+    assert page["last_synced_at"] is not None
+    assert page["name"] == ready["pages"][0]["name"]
+    (past,) = json.loads(run("runs", "--json").stdout)
+    assert (past["status"], past["fetched"], past["events"]) == ("complete", 250, told["events"])
+
+    connection = sqlite3.connect(tmp_path / "data" / "inboxsync.db")
+    (count,) = connection.execute("SELECT COUNT(*) FROM contact_interaction_events").fetchone()
+    connection.close()
+    assert count == told["events"]
+
+
+def test_log_lines_can_be_json(run: Run, sandbox: Any) -> None:
+    add_page(run, sandbox("--conversations", "30"))
+    lines = run("sync", INBOXSYNC_LOG_FORMAT="json").stderr.splitlines()
+    events = [json.loads(line)["event"] for line in lines]
+    assert events[0] == "sync started"
+    assert events[-1] == "sync ended"
+
+
+def test_a_limit_ends_partial_and_the_next_run_goes_on(run: Run, sandbox: Any) -> None:
+    ready = sandbox("--conversations", "250")
+    add_page(run, ready)
+    first = run("sync", ready["page_id"], "--json", "--max-conversations", "100")
+    assert first.returncode == 3
+    told = json.loads(first.stdout)
+    assert (told["status"], told["next"]) == ("partial", f"inboxsync sync {ready['page_id']}")
+    second = run("sync", ready["page_id"], "--json")
+    assert second.returncode == 0
+    assert json.loads(second.stdout)["inserted"] == 150
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_ends_the_run_at_a_batch_boundary(
+    run: Run, sandbox: Any, environment: dict[str, str], number: signal.Signals
+) -> None:
+    add_page(run, sandbox("--conversations", "2000", "--latency", "0.1"))
+    process = subprocess.Popen(
+        [*INBOXSYNC, "sync", "--json"],
+        env=environment,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    assert process.stderr is not None
+    while "batch stored" not in process.stderr.readline():
+        pass
+    process.send_signal(number)
+    out, _ = process.communicate(timeout=30)
+    assert process.returncode == 3
+    told = json.loads(out.splitlines()[-1])
+    assert told["status"] == "partial"
+    (page,) = json.loads(run("pages", "list", "--json").stdout)
+    assert page["counts"]["conversations"] == told["fetched"] > 0
+    assert page["last_synced_at"] is None
+
+
+def test_a_killed_run_loses_nothing(run: Run, sandbox: Any, environment: dict[str, str]) -> None:
+    add_page(run, sandbox("--conversations", "1000", "--latency", "0.05"))
+    for _ in range(3):
+        process = subprocess.Popen(
+            [*INBOXSYNC, "sync"],
+            env=environment,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        assert process.stderr is not None
+        while "batch stored" not in process.stderr.readline():
+            pass
+        process.kill()
+        process.communicate(timeout=30)
+    assert run("sync").returncode == 0
+    (page,) = json.loads(run("pages", "list", "--json").stdout)
+    assert page["counts"]["conversations"] == 1000
+    # Each kill costs the batch that was under way at the most: 11 calls are the whole walk and its sweep.
+    ends = [past["status"] for past in json.loads(run("runs", "--json").stdout)]
+    assert ends == ["complete", "running", "running", "running"]
+
+
+def test_a_dead_token_asks_for_a_person(run: Run, sandbox: Any) -> None:
+    ready = sandbox("--conversations", "500", "--fault", "token_dies_after=4", "--fault", "token_subcode=463")
+    add_page(run, ready)
+    result = run("sync", "--json")
+    assert result.returncode == 4
+    told = json.loads(result.stdout)
+    assert told["status"] == "failed"
+    assert told["errors"][0]["code"] == "token_invalid"
+    assert told["next"] == f"inboxsync pages add {ready['page_id']}"
+    assert ready["token"] not in result.stdout + result.stderr
+
+
+def test_a_wrong_token_is_refused_in_one_sentence(run: Run, sandbox: Any) -> None:
+    ready = sandbox("--conversations", "5")
+    result = run("pages", "add", ready["page_id"], "--token-stdin", stdin="EAAwrongwrongwrongwrongwrong\n")
+    assert result.returncode == 4
+    assert "pages add" in said(result)
+    assert "EAAwrong" not in result.stdout + result.stderr
+    assert json.loads(run("pages", "list", "--json").stdout) == []
+
+
+def test_a_page_that_the_token_cannot_see(run: Run, sandbox: Any) -> None:
+    ready = sandbox("--conversations", "5", "--pages", "2")
+    result = run("pages", "add", ready["pages"][1]["page_id"], "--token-stdin", stdin=ready["token"])
+    assert result.returncode == 4
+    assert "Check the Page id" in said(result)
+
+
+def test_removing_a_page_forgets_everything_of_it(run: Run, sandbox: Any, tmp_path: Path) -> None:
+    ready = sandbox("--conversations", "40")
+    add_page(run, ready)
+    run("sync")
+    assert run("pages", "remove", ready["page_id"]).returncode == 2  # nobody to ask
+    assert run("pages", "remove", ready["page_id"], "--yes").returncode == 0
+    connection = sqlite3.connect(tmp_path / "data" / "inboxsync.db")
+    tables = ("facebook_pages", "messenger_conversations", "messages", "sync_progress", "sync_runs")
+    counts = [connection.execute(f"SELECT COUNT(*) FROM {table}").fetchone()[0] for table in tables]
+    connection.close()
+    assert counts == [0, 0, 0, 0, 0]
+
+
+def test_adding_a_page_twice_updates_it(run: Run, sandbox: Any) -> None:
+    ready = sandbox("--conversations", "5")
+    add_page(run, ready)
+    again = run("pages", "add", ready["page_id"], "--token-stdin", "--name", "Ours", stdin=ready["token"])
+    assert again.stdout.startswith("Updated")
+    (page,) = json.loads(run("pages", "list", "--json").stdout)
+    assert page["name"] == "Ours"
+
+
+def test_an_instagram_inbox_is_a_page_of_its_own(run: Run, sandbox: Any) -> None:
+    ready = sandbox("--conversations", "60")
+    add_page(run, ready)
+    added = run(
+        "pages", "add", ready["page_id"], "--platform", "instagram", "--token-stdin", stdin=ready["token"]
+    )
+    assert added.returncode == 0, added.stderr
+    assert run("sync").returncode == 0
+    pages = json.loads(run("pages", "list", "--json").stdout)
+    assert [page["platform"] for page in pages] == ["messenger", "instagram"]
+    assert [page["counts"]["conversations"] for page in pages] == [60, 60]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "stdin", "words"),
+    [
+        (("sync",), "", "No Page has been added"),
+        (("sync", "12345"), "", "There is no Page 12345"),
+        (("sync", "--messages", "0"), "", "--messages"),
+        (("sync", "--mode", "sometimes"), "", "--mode"),
+        (("pages", "add", "my-page", "--token-stdin"), "x", "is not a Page id"),
+        (("pages", "add", "12345", "--token-stdin"), "", "not an access token"),
+        (("pages", "add", "12345", "--token-stdin"), "EAA with spaces", "not an access token"),
+        (("pages", "add", "12345"), "", "--token-stdin"),
+        (("pages", "remove", "12345", "--yes"), "", "There is no Page 12345"),
+        (("demo", "--dataset", "/nowhere/at/all.ndjson"), "", "There is no file /nowhere/at/all.ndjson"),
+        (("sandbox", "--messages", "many"), "", "is no range"),
+        (("sandbox", "--fault", "gremlins=1"), "", "There is no fault"),
+        (("nonsense",), "", "No such command"),
+    ],
+)
+def test_unusable_arguments_are_one_sentence_and_exit_2(
+    run: Run, arguments: tuple[str, ...], stdin: str, words: str
+) -> None:
+    result = run(*arguments, stdin=stdin)
+    assert result.returncode == 2
+    assert words in said(result)
+    assert result.stdout == ""
+
+
+def test_every_problem_of_the_settings_is_told_at_once(run: Run) -> None:
+    result = run(
+        "pages",
+        "list",
+        INBOXSYNC_GRAPH_URL="ftp://x",
+        INBOXSYNC_GRAPH_VERSION="25",
+        INBOXSYNC_LOG_FORMAT="xml",
+    )
+    assert result.returncode == 2
+    for name in ("INBOXSYNC_GRAPH_URL", "INBOXSYNC_GRAPH_VERSION", "INBOXSYNC_LOG_FORMAT"):
+        assert name in said(result)
+
+
+def test_a_broken_dataset_line_is_named(run: Run, tmp_path: Path) -> None:
+    good = {"id": "1", "customer": {"name": "Ann"}, "messages": [{"from": "page", "text": "hi", "at": None}]}
+    (tmp_path / "broken.ndjson").write_text(json.dumps(good) + "\n" + '{"id": "2"}\n')
+    result = run("demo", "--dataset", str(tmp_path / "broken.ndjson"), "--fast")
+    assert result.returncode == 2
+    assert "line 2" in said(result)
+
+
+def test_a_source_that_is_not_there(run: Run, sandbox: Any) -> None:
+    add_page(run, sandbox("--conversations", "5"))
+    result = run("sync", "--json", INBOXSYNC_GRAPH_URL="http://127.0.0.1:9")
+    assert result.returncode == 1
+    told = json.loads(result.stdout)
+    assert told["errors"][0]["code"] == "source_unreachable"
+    assert "INBOXSYNC_GRAPH_URL" in told["errors"][0]["hint"]
+
+
+def test_a_database_that_cannot_be_made(run: Run) -> None:
+    result = run("pages", "list", INBOXSYNC_DATABASE_URL="sqlite:////dev/null/inboxsync.db")
+    assert result.returncode == 1
+    assert "cannot be made" in said(result)
+
+
+def test_a_database_of_a_newer_version(run: Run, tmp_path: Path) -> None:
+    run("pages", "list")
+    connection = sqlite3.connect(tmp_path / "data" / "inboxsync.db")
+    connection.execute("UPDATE inboxsync_schema_version SET version_num = '9999'")
+    connection.commit()
+    connection.close()
+    result = run("pages", "list")
+    assert result.returncode == 1
+    assert "Update inboxsync" in said(result)
+
+
+def test_another_key_does_not_open_the_token(run: Run, sandbox: Any) -> None:
+    add_page(run, sandbox("--conversations", "5"))
+    result = run("sync", INBOXSYNC_SECRET_KEY="another key altogether")
+    assert result.returncode == 4
+    assert "does not open with this key" in said(result)
+
+
+def test_a_demo_syncs_and_a_second_one_finds_nothing_new(run: Run, environment: dict[str, str]) -> None:
+    environment.pop("INBOXSYNC_CALLS_PER_SECOND")
+    first = run("demo", "--fast", "--conversations", "300")
+    assert first.returncode == 0, first.stderr
+    assert "300 of the sandbox's 300 conversations" in first.stdout
+    second = run("demo", "--fast", "--conversations", "300")
+    assert "0 new, 0 changed" in second.stdout
+    assert " 1 calls" in second.stdout or " 1 call" in second.stdout
+
+
+def test_the_sandbox_ends_when_it_is_told(environment: dict[str, str]) -> None:
+    for number in (signal.SIGTERM, signal.SIGINT):
+        process = subprocess.Popen(
+            [*INBOXSYNC, "sandbox"], stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=environment
+        )
+        assert process.stdout is not None
+        json.loads(process.stdout.readline())
+        time.sleep(0.2)
+        process.send_signal(number)
+        _, err = process.communicate(timeout=20)
+        assert b"Traceback" not in err
+
+
+def test_the_version_is_told(run: Run) -> None:
+    assert run("--version").stdout.startswith("inboxsync 0.")

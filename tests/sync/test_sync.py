@@ -1,0 +1,318 @@
+from collections.abc import Callable
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+
+from inboxsync.engine import Engine
+from inboxsync.errors import NeedsPerson, PageNotVisible, SourceUnreachable, TokenInvalid
+from inboxsync.model import Mode, RunStatus
+from inboxsync.sandbox import Faults
+
+IDS = "SELECT conversation_id FROM messenger_conversations"
+MESSAGES = (
+    "SELECT c.conversation_id, m.text, m.is_from_page, m.sent_at FROM messages m "
+    "JOIN messenger_conversations c ON c.id = m.conversation_id ORDER BY m.sent_at"
+)
+LAST_SYNCED = "SELECT last_synced_at FROM facebook_pages"
+
+
+def newest_messages(served: Any, count: int = 10) -> list[tuple[Any, ...]]:
+    found = []
+    for thread_id, thread in served.threads().items():
+        for message in thread.messages[-count:]:
+            at = datetime.fromtimestamp(message.at, UTC).isoformat(timespec="milliseconds")
+            # The sandbox serves an empty text on odd messages and none at all on even ones.
+            text = message.text or ("" if message.ordinal % 2 else None)
+            found.append((thread_id, text, int(message.from_page), at.replace("+00:00", "Z")))
+    return found
+
+
+def assert_nothing_lost_or_invented(served: Any, rows: list[tuple[Any, ...]]) -> None:
+    """Stored: the newest ten of each conversation, and nothing that was never served."""
+    # What somebody wrote after the last list answer could not be in it.
+    last = f"written during call {served.list_calls()}"
+    newest = {row for row in newest_messages(served) if row[1] != last}
+    assert newest <= set(rows) <= set(newest_messages(served, count=10_000))
+
+
+def by_all(rows: list[tuple[Any, ...]]) -> list[tuple[Any, ...]]:
+    return sorted(rows, key=repr)
+
+
+@pytest.fixture
+def ready(serve: Any, engine_for: Any, add: Any) -> Callable[..., tuple[Any, Engine]]:
+    """A sandbox and an engine that has its Page."""
+
+    def start(**switches: Any) -> tuple[Any, Engine]:
+        served = serve(**({"conversations": 350} | switches))
+        engine = engine_for(served)
+        add(engine, served)
+        return served, engine
+
+    return start
+
+
+def test_everything_served_is_stored_and_nothing_else(ready: Any, sync: Any, stored: Any) -> None:
+    served, engine = ready()
+    run = sync(engine)
+    assert run.status is RunStatus.COMPLETE
+    assert run.counts.fetched == run.counts.inserted == 350
+    assert {graph_id for (graph_id,) in stored(engine, IDS)} == set(served.threads())
+    expected = newest_messages(served)
+    assert by_all(stored(engine, MESSAGES)) == by_all(expected)
+    assert run.counts.events == len(expected)
+
+
+def test_names_are_as_served_and_never_made_up(ready: Any, sync: Any, stored: Any) -> None:
+    served, engine = ready(conversations=600)
+    sync(engine)
+    names = dict(stored(engine, "SELECT conversation_id, sender_name FROM messenger_conversations"))
+    people = {thread_id: thread.contact for thread_id, thread in served.threads().items()}
+    assert names == {thread_id: person.name for thread_id, person in people.items()} | {
+        # Nobody is listed any more, and no message of theirs is left to say who it was.
+        thread_id: None
+        for thread_id, person in people.items()
+        if person.is_gone and names[thread_id] is None
+    }
+
+
+def test_a_second_run_stores_nothing_new_and_makes_one_list_call(ready: Any, sync: Any) -> None:
+    served, engine = ready()
+    sync(engine)
+    before = served.list_calls()
+    again = sync(engine)
+    assert (again.status, again.mode) == (RunStatus.COMPLETE, Mode.INCREMENTAL)
+    assert (again.counts.inserted, again.counts.updated, again.counts.events) == (0, 0, 0)
+    assert served.list_calls() - before == 1
+
+
+def test_an_incremental_run_brings_what_is_new(ready: Any, sync: Any, stored: Any) -> None:
+    served, engine = ready()
+    sync(engine)
+    served.page.write(300, "an old customer is back")
+    served.page.write(None, "a new customer")
+    run = sync(engine)
+    assert (run.counts.inserted, run.counts.updated, run.counts.events) == (1, 1, 2)
+    new = "SELECT text FROM messages WHERE source = 'incremental_sync' ORDER BY sent_at, text"
+    assert stored(engine, new) == [("a new customer",), ("an old customer is back",)]
+    assert by_all(stored(engine, MESSAGES)) == by_all(newest_messages(served))
+
+
+def test_a_walk_that_people_write_into_misses_nobody(ready: Any, sync: Any, stored: Any) -> None:
+    served, engine = ready(conversations=1500, write_every=2)
+    run = sync(engine)
+    assert run.status is RunStatus.COMPLETE
+    assert {graph_id for (graph_id,) in stored(engine, IDS)} == set(served.threads())
+    assert_nothing_lost_or_invented(served, stored(engine, MESSAGES))
+
+
+def test_a_run_at_its_limit_is_partial_and_the_next_goes_on(ready: Any, sync: Any, stored: Any) -> None:
+    served, engine = ready()
+    first = sync(engine, max_conversations=120)
+    assert (first.status, first.counts.fetched) == (RunStatus.PARTIAL, 120)
+    assert first.next == f"inboxsync sync {served.page.page_id}"
+    assert stored(engine, LAST_SYNCED) == [(None,)]
+    second = sync(engine)
+    assert second.status is RunStatus.COMPLETE
+    assert second.counts.inserted == 230
+    assert second.calls <= 4
+    assert {graph_id for (graph_id,) in stored(engine, IDS)} == set(served.threads())
+    assert stored(engine, LAST_SYNCED) != [(None,)]
+
+
+def test_a_limit_that_the_last_conversation_reaches_is_no_limit(ready: Any, sync: Any) -> None:
+    _, engine = ready(conversations=300)
+    assert sync(engine, max_conversations=300).status is RunStatus.COMPLETE
+
+
+def test_a_run_asked_to_stop_keeps_what_it_has(ready: Any, sync: Any, stored: Any) -> None:
+    served, engine = ready()
+    stopped = sync(engine, stop_after=2)
+    assert (stopped.status, stopped.counts.fetched) == (RunStatus.PARTIAL, 200)
+    assert len(stored(engine, IDS)) == 200
+    assert sync(engine).status is RunStatus.COMPLETE
+    assert {graph_id for (graph_id,) in stored(engine, IDS)} == set(served.threads())
+
+
+def test_a_run_out_of_time_stops_though_the_source_does_not_answer(
+    ready: Any, sync: Any, stored: Any
+) -> None:
+    served, engine = ready()
+    served.sandbox.http.faults = Faults(stall=1.0, stall_seconds=20)
+    run = sync(engine, max_seconds=0.3)
+    assert run.status is RunStatus.PARTIAL
+    assert run.duration_seconds < 10
+    assert stored(engine, IDS) == []
+
+
+def test_a_dead_cursor_is_replaced_by_time(ready: Any, sync: Any, stored: Any) -> None:
+    served, engine = ready()
+    sync(engine, stop_after=2)
+    with engine.store.write() as connection:
+        connection.exec_driver_sql("UPDATE sync_progress SET cursor = 'QVFIbm9ib2R5cwZDZD'")
+    served.page.write(10, "moved while nobody looked")
+    run = sync(engine)
+    assert run.status is RunStatus.COMPLETE
+    assert {graph_id for (graph_id,) in stored(engine, IDS)} == set(served.threads())
+    assert_nothing_lost_or_invented(served, stored(engine, MESSAGES))
+
+
+def test_last_synced_at_set_to_null_means_a_full_run(ready: Any, sync: Any, stored: Any) -> None:
+    _, engine = ready()
+    sync(engine)
+    with engine.store.write() as connection:
+        connection.exec_driver_sql("UPDATE facebook_pages SET last_synced_at = NULL")
+    run = sync(engine)
+    assert (run.mode, run.counts.fetched, run.counts.unchanged) == (Mode.FULL, 350, 350)
+    assert stored(engine, LAST_SYNCED) != [(None,)]
+
+
+def test_mode_full_reads_everything_again_and_stores_nothing_twice(ready: Any, sync: Any) -> None:
+    _, engine = ready()
+    sync(engine)
+    run = sync(engine, mode=Mode.FULL)
+    assert (run.mode, run.counts.unchanged, run.counts.events) == (Mode.FULL, 350, 0)
+
+
+def test_a_source_that_wants_less_is_asked_for_less(ready: Any, sync: Any, stored: Any) -> None:
+    served, engine = ready(faults=Faults(weight_limit=300))
+    assert sync(engine).status is RunStatus.COMPLETE
+    assert {graph_id for (graph_id,) in stored(engine, IDS)} == set(served.threads())
+
+
+FIFTH = Faults(
+    reset=0.03, html=0.03, empty=0.03, null=0.03, cut=0.03, code_1=0.02, code_2=0.02, transient=0.01
+)
+
+
+def test_one_failed_call_in_five_loses_nothing(ready: Any, sync: Any, stored: Any) -> None:
+    served, engine = ready(conversations=2000)
+    served.sandbox.http.faults = FIFTH
+    runs = [sync(engine)]
+    while runs[-1].status is not RunStatus.COMPLETE and len(runs) < 4:
+        runs.append(sync(engine))
+    assert runs[-1].status is RunStatus.COMPLETE
+    assert {graph_id for (graph_id,) in stored(engine, IDS)} == set(served.threads())
+    assert sum(run.calls for run in runs) < 3 * 21
+
+
+@pytest.mark.parametrize(
+    "faults", [Faults(short_batch=0.5), Faults(empty_batch=0.4), Faults(short_batch=0.4, empty_batch=0.4)]
+)
+def test_short_and_empty_batches_are_no_end(ready: Any, sync: Any, stored: Any, faults: Faults) -> None:
+    served, engine = ready(faults=faults)
+    assert sync(engine).status is RunStatus.COMPLETE
+    assert {graph_id for (graph_id,) in stored(engine, IDS)} == set(served.threads())
+
+
+def test_a_repeated_cursor_does_not_go_round_for_ever(ready: Any, sync: Any, stored: Any) -> None:
+    served, engine = ready(faults=Faults(repeat_cursor=0.3))
+    run = sync(engine)
+    assert run.status in (RunStatus.COMPLETE, RunStatus.PARTIAL)
+    if run.status is RunStatus.COMPLETE:
+        assert {graph_id for (graph_id,) in stored(engine, IDS)} == set(served.threads())
+
+
+def test_cursors_that_are_indexes_lead_to_the_end_too(ready: Any, sync: Any, stored: Any) -> None:
+    served, engine = ready(cursors="index", write_every=2)
+    assert sync(engine).status is RunStatus.COMPLETE
+    assert {graph_id for (graph_id,) in stored(engine, IDS)} == set(served.threads())
+
+
+def test_a_token_that_dies_marks_the_page_and_a_new_one_goes_on(
+    ready: Any, sync: Any, stored: Any, add: Any
+) -> None:
+    served, engine = ready()
+    served.sandbox.http.faults = Faults(token_dies_after=4, token_subcode=460)
+    run = sync(engine)
+    assert run.status is RunStatus.FAILED
+    assert [problem.code for problem in run.problems] == [TokenInvalid.code]
+    assert "password" in run.problems[0].hint
+    assert run.next == f"inboxsync pages add {served.page.page_id}"
+    ((state, problem),) = stored(engine, "SELECT token_state, token_problem FROM facebook_pages")
+    assert state == "invalid"
+    assert "password" in problem
+    served.sandbox.http.faults = Faults()
+    add(engine, served, token=served.sandbox.tokens.mint(served.page))
+    again = sync(engine)
+    assert again.status is RunStatus.COMPLETE
+    assert again.counts.inserted == 350 - run.counts.inserted
+    assert stored(engine, "SELECT token_state, token_problem FROM facebook_pages") == [("valid", None)]
+
+
+def test_a_source_that_never_answers_fails_with_nothing_stored(
+    ready: Any, sync: Any, stored: Any, engine_for: Any
+) -> None:
+    served, engine = ready()
+    away = engine_for(served, graph_url="http://127.0.0.1:9")
+    run = sync(away)
+    assert run.status is RunStatus.FAILED
+    assert [problem.code for problem in run.problems] == [SourceUnreachable.code]
+    assert stored(engine, IDS) == []
+
+
+def test_calls_refused_for_their_rate_are_waited_for(
+    sync: Any, serve: Any, engine_for: Any, add: Any
+) -> None:
+    served = serve(conversations=350, limits=True)
+    engine = engine_for(served, calls_per_second=2.0)
+    add(engine, served)
+    hasty = engine_for(served)
+    run = sync(hasty)
+    assert run.status is RunStatus.COMPLETE
+    assert run.refused_calls > 0
+
+
+def test_at_the_default_pace_no_call_is_refused(serve: Any, engine_for: Any, add: Any, sync: Any) -> None:
+    served = serve(conversations=600, limits=True)
+    engine = engine_for(served, calls_per_second=2.0)
+    add(engine, served)
+    run = sync(engine)
+    assert (run.status, run.refused_calls) == (RunStatus.COMPLETE, 0)
+
+
+def test_a_wrong_token_is_not_kept(serve: Any, engine_for: Any, add: Any, stored: Any) -> None:
+    served = serve(conversations=5)
+    engine = engine_for(served)
+    with pytest.raises(TokenInvalid):
+        add(engine, served, token="EAAwrong")
+    assert stored(engine, "SELECT * FROM facebook_pages") == []
+
+
+def test_a_page_that_the_token_cannot_see_is_not_kept(
+    serve: Any, engine_for: Any, add: Any, stored: Any
+) -> None:
+    served = serve(conversations=5, pages=2)
+    engine = engine_for(served)
+    with pytest.raises(PageNotVisible):
+        add(engine, served, token=served.sandbox.world.pages[1].token)
+    with pytest.raises(NeedsPerson):
+        add(engine, served, token=served.sandbox.tokens.user)
+    assert stored(engine, "SELECT * FROM facebook_pages") == []
+
+
+def test_fields_that_the_source_no_longer_knows_are_left_out(
+    ready: Any, sync: Any, stored: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    served, engine = ready()
+    monkeypatch.setattr(
+        "inboxsync.sandbox.render.THREAD_FIELDS",
+        {
+            name: field
+            for name, field in __import__("inboxsync.sandbox.nodes", fromlist=["x"]).THREAD_FIELDS.items()
+            if name not in ("snippet", "message_count")
+        },
+    )
+    assert sync(engine).status is RunStatus.COMPLETE
+    assert {graph_id for (graph_id,) in stored(engine, IDS)} == set(served.threads())
+
+
+def test_the_token_is_nowhere_in_the_database(ready: Any, sync: Any, tmp_path: Any) -> None:
+    served, engine = ready()
+    sync(engine)
+    served.sandbox.tokens.kill_all(463)
+    sync(engine)
+    engine.close()
+    for path in (tmp_path / "data").iterdir():
+        assert served.page.token.encode() not in path.read_bytes()
