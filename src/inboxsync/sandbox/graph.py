@@ -10,7 +10,7 @@ from inboxsync.sandbox.conversations import Conversations
 from inboxsync.sandbox.fields import Field
 from inboxsync.sandbox.limits import Limits
 from inboxsync.sandbox.lists import next_url, read_limit
-from inboxsync.sandbox.nodes import MESSAGE_DEFAULTS, THREAD_DEFAULTS, View, narrow
+from inboxsync.sandbox.nodes import MESSAGE_DEFAULTS, THREAD_DEFAULTS, View, check_fields, narrow
 from inboxsync.sandbox.refusal import Refusal, unknown_field, unknown_object, unreadable_message
 from inboxsync.sandbox.render import Renderer, to_text
 from inboxsync.sandbox.threads import Thread
@@ -128,11 +128,13 @@ class Graph:
         if ordinal is None:
             self.conversations.refuse_poisoned(view, [thread])
             fields = call.fields(*THREAD_DEFAULTS)
+            check_fields(fields, "UnifiedThread")
             return to_text(self._renderer.thread(call, view, thread, fields))
         if not view.is_readable(thread, ordinal):
             raise unreadable_message()
         message = thread.messages[ordinal]
         fields = call.fields(*MESSAGE_DEFAULTS)
+        check_fields(fields, "Message")
         return to_text(self._renderer.message(call, view, thread, message, fields))
 
     def _profile(self, call: Call, object_id: str) -> str:
@@ -168,11 +170,15 @@ class Graph:
             self._spend(call, *self._inbox_pool(view))
             self.conversations.refuse_poisoned(view, [thread])
             fields = call.fields(*MESSAGE_DEFAULTS)
+            check_fields(fields, "Message")
             edge_json = self._renderer.messages_edge(call, view, thread, fields, call.parameters)
             return to_text(edge_json)
         if thread is not None and ordinal is not None and edge == "attachments":
             self._spend(call, *self._inbox_pool(view))
+            if not view.is_readable(thread, ordinal):
+                raise unreadable_message()
             asked = (Field(name="attachments", inner=call.fields("id", "mime_type", "name", "size")),)
+            check_fields(asked, "Message")
             message = self._renderer.message(call, view, thread, thread.messages[ordinal], asked)
             # Whoever follows an attachment list's `next` finds it empty.
             has_more = "after" not in call.parameters
