@@ -108,7 +108,7 @@ class Conversations:
         conversations = ConversationList(self._config, view.page, folder, name)
         user = call.parameters.get("user_id")
         if user is not None:
-            return conversations.only(self._thread_of_person(view, user))
+            return conversations.only(view.page.thread_of_person(user))
         trouble = self._trouble()
         windows = self._config.time_windows
         part = conversations.slice(
@@ -125,11 +125,6 @@ class Conversations:
         if trouble.repeats_cursor and after is not None and part.has_next:
             return Slice(part.entries, part.before, after, has_next=True, has_previous=True)
         return part
-
-    def _thread_of_person(self, view: View, person_id: str) -> Thread | None:
-        base = int(ids.person_id(view.page.page_id, 0))
-        thread = view.page.thread(int(person_id) - base) if person_id.isdecimal() else None
-        return thread if thread is not None and thread.contact.id == person_id else None
 
     def _render(self, call: Call, view: View, fields: tuple[Field, ...], part: Slice, limit: int) -> str:
         texts = [self._renderer.thread_text(call, view, thread, fields) for thread in part.entries]

@@ -17,7 +17,7 @@ from inboxsync.sandbox.config import Faults, SandboxConfig
 from inboxsync.sandbox.forms import read_form
 from inboxsync.sandbox.graph import Graph
 from inboxsync.sandbox.nodes import SIGNATURE
-from inboxsync.sandbox.refusal import Refusal
+from inboxsync.sandbox.refusal import Refusal, no_user
 from inboxsync.sandbox.render import to_text
 from inboxsync.sandbox.tokens import Tokens
 from inboxsync.sandbox.versions import split_version
@@ -34,7 +34,6 @@ _SUCCESS_HEADERS = {
     "Expires": "Sat, 01 Jan 2000 00:00:00 GMT",
     "Vary": "Accept-Encoding",
 }
-_ASKS_FOR_ONE = "An active access token must be used to query information about the current user."
 _SHOWN_FAULTS = ("reset", "html", "empty", "null", "cut", "code_1", "code_2", "transient", "stall")
 
 
@@ -103,7 +102,7 @@ class GraphHttp:
         if path.strip("/") != "oauth/access_token":
             if token is None:
                 if path.strip("/").split("/")[0] == "me":
-                    raise Refusal(2500, _ASKS_FOR_ONE)
+                    raise no_user()
                 raise Refusal(104, "An access token is required to request this resource.")
             page = self._tokens.page(token)
             if self._config.require_proof and not self._tokens.is_app(token):

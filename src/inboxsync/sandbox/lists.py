@@ -14,6 +14,7 @@ from inboxsync.sandbox.threads import Message, Thread
 from inboxsync.sandbox.world import PageWorld
 
 _DEFAULT_LIMIT = 25
+_LONGEST_NUMBER = 12
 _MILLISECONDS = 1000
 
 
@@ -46,7 +47,7 @@ def read_limit(text: str | None, config: SandboxConfig) -> int:
     """How many entries are asked for: 25 unless told, never more than the cap."""
     if text is None or text == "":
         return _DEFAULT_LIMIT
-    if not text.isdecimal() or int(text) == 0:
+    if not (text.isdecimal() and text.isascii() and len(text) < _LONGEST_NUMBER) or int(text) == 0:
         raise Refusal(100, "(#100) The parameter limit must be a positive number")
     return min(int(text), config.largest_limit)
 

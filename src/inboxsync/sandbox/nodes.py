@@ -3,7 +3,7 @@
 "If a field has no data it is not returned": a field's function returns None for that.
 """
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
@@ -209,9 +209,9 @@ _TYPES = {
     "reactions": "MessageReaction",
     "tags": "MessageTag",
 }
-_KNOWN: Mapping[str, frozenset[str]] = {
-    "UnifiedThread": frozenset({"id", "messages", *THREAD_FIELDS}),
-    "Message": frozenset({"id", *MESSAGE_FIELDS}),
+_KNOWN: Mapping[str, Collection[str]] = {
+    "UnifiedThread": THREAD_FIELDS,
+    "Message": MESSAGE_FIELDS,
     "User": frozenset({"id", "name", "email", "username", "user_id"}),
     "MessageAttachment": frozenset(
         {"id", "mime_type", "name", "size", "image_data", "video_data", "file_url", "generic_template"}
@@ -228,7 +228,8 @@ def check_fields(fields: Iterable[Field], node: str) -> None:
     Before anything is looked up: a list without entries refuses what a full one would.
     """
     for field in fields:
-        if field.name not in _KNOWN[node]:
+        is_edge = node == "UnifiedThread" and field.name == "messages"
+        if field.name != "id" and not is_edge and field.name not in _KNOWN[node]:
             raise unknown_field(field.name, node)
         if field.inner is not None and field.name in _TYPES:
             check_fields(field.inner, _TYPES[field.name])

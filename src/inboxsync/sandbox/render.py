@@ -20,6 +20,7 @@ from inboxsync.sandbox.nodes import (
     View,
     narrow,
 )
+from inboxsync.sandbox.refusal import unknown_field
 from inboxsync.sandbox.threads import Message, Thread
 
 _KEPT = 6_000
@@ -59,15 +60,17 @@ class Renderer:
         return text
 
     def thread(self, call: Call, view: View, thread: Thread, fields: tuple[Field, ...]) -> Json:
-        """A conversation with the fields asked for, all of them known; empty ones are left out."""
+        """A conversation with the fields asked for; empty ones are left out."""
         rendered: Json = {}
         for field in fields:
             if field.name == "messages":
                 value = self._messages(call, view, thread, field)
             elif field.name == "id":
                 continue
-            else:
+            elif field.name in THREAD_FIELDS:
                 value = narrow(field, THREAD_FIELDS[field.name](view, thread))
+            else:
+                raise unknown_field(field.name, "UnifiedThread")
             if value is not None:
                 rendered[field.name] = value
         return rendered | {"id": view.thread_id(thread)}
