@@ -96,7 +96,7 @@ class ConversationList:
 
     def only(self, thread: Thread | None) -> Slice:
         """This conversation alone, if it lies in the folder."""
-        if thread is None or thread.folder != self._folder.name:
+        if thread is None or self._page.folder_of(thread) is not self._folder:
             return _EMPTY
         cursor = index_cursor(0) if self._config.cursors == "index" else self._cursor(thread.slot)
         return Slice([thread], cursor, cursor, has_next=False, has_previous=False)
