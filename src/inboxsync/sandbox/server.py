@@ -18,7 +18,7 @@ from inboxsync.sandbox.world import World
 
 
 class _Sides:
-    """Control below `/sandbox/`, Graph elsewhere, outside Starlette: a reset needs the server's own `send`."""
+    """Control below `/sandbox/`, Graph elsewhere, outside Starlette: a reset needs the server's `send`."""
 
     def __init__(self, control: ASGIApp, graph: ASGIApp) -> None:
         self._control = control
