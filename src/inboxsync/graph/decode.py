@@ -29,6 +29,7 @@ _CONVERSATION_FIELDS = frozenset(
         "messages",
     },
 )
+_PLAIN_MESSAGE = frozenset({"id", "created_time", "from", "message"})
 _MESSAGE_FIELDS = frozenset(
     {
         "id",
@@ -99,24 +100,39 @@ def decode_messages(data: object, *, own_ids: frozenset[str], dropped: list[Drop
 
 
 def _decode_message(entry: Json, message_id: str, own_ids: frozenset[str]) -> Message:
-    sender = _decode_participant(entry.get("from"))
-    reply_to = entry.get("reply_to")
+    sender_id, sender_name = _sender(entry.get("from"))
     text = entry.get("message")
+    # Nearly all messages are text alone, and there are tens of thousands a second.
+    rest = {} if _PLAIN_MESSAGE.issuperset(entry) else _decode_rest(entry)
     return Message(
         message_id=message_id,
         sent_at=timestamp(entry.get("created_time")),
-        is_from_page=sender is not None and sender.id in own_ids,
-        sender_id=sender.id if sender else None,
-        sender_name=(sender.name or sender.username) if sender else None,
+        is_from_page=sender_id in own_ids,
+        sender_id=sender_id,
+        sender_name=sender_name,
         text=text if isinstance(text, str) else None,
-        attachments=_json_list(entry.get("attachments")),
-        shares=_json_list(entry.get("shares")),
-        sticker=_text(entry.get("sticker")),
-        reactions=_json_list(entry.get("reactions")),
-        story=_json_text(entry.get("story")),
-        reply_to_message_id=identifier(reply_to.get("mid")) if isinstance(reply_to, dict) else None,
-        extra=_extra(entry, _MESSAGE_FIELDS),
+        **rest,
     )
+
+
+def _decode_rest(entry: Json) -> dict[str, str | None]:
+    """All of a message but its text, time and sender."""
+    reply_to = entry.get("reply_to")
+    return {
+        "attachments": _json_list(entry.get("attachments")),
+        "shares": _json_list(entry.get("shares")),
+        "sticker": _text(entry.get("sticker")),
+        "reactions": _json_list(entry.get("reactions")),
+        "story": _json_text(entry.get("story")),
+        "reply_to_message_id": identifier(reply_to.get("mid")) if isinstance(reply_to, dict) else None,
+        "extra": _extra(entry, _MESSAGE_FIELDS),
+    }
+
+
+def _sender(entry: object) -> tuple[str | None, str | None]:
+    """Id and name of who sent a message; without an id there is no name either."""
+    person = _decode_participant(entry) if entry is not None else None
+    return (person.id, person.name or person.username) if person else (None, None)
 
 
 def _decode_participants(edge: object) -> tuple[Participant, ...]:
