@@ -77,13 +77,13 @@ class Engine:
     def page_sync(
         self, source: GraphClient, page: Page, *, options: SyncOptions, stop: Stop, listener: Listener
     ) -> PageSync:
-        """A sync of one Page, ready to run. Raises TokenInvalid where its token does not open."""
+        """A sync of one Page, ready to run."""
         return PageSync(
             store=self.store,
             source=source,
             clock=self.clock,
             page=page,
-            access=self._access(page),
+            open_access=self._open_access,
             options=options,
             stop=stop,
             listener=listener,
@@ -98,7 +98,8 @@ class Engine:
         if "store" in self.__dict__:
             self.store.close()
 
-    def _access(self, page: Page) -> Access:
+    def _open_access(self, page: Page) -> Access:
+        """Raises TokenInvalid where another key sealed the token."""
         with self.store.read() as connection:
             sealed = get_sealed_token(connection, page)
         return Access(

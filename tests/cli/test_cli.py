@@ -352,3 +352,42 @@ def test_the_sandbox_ends_when_it_is_told(environment: dict[str, str]) -> None:
 
 def test_the_version_is_told(run: Run) -> None:
     assert run("--version").stdout.startswith("inboxsync 0.")
+
+
+def test_one_page_that_fails_does_not_stop_the_others(run: Run, sandbox: Any, tmp_path: Path) -> None:
+    ready = sandbox("--conversations", "40", "--pages", "3")
+    for page in ready["pages"]:
+        added = run("pages", "add", page["page_id"], "--token-stdin", stdin=page["token"])
+        assert added.returncode == 0, added.stderr
+    connection = sqlite3.connect(tmp_path / "data" / "inboxsync.db")
+    broken = ready["pages"][1]["page_id"]
+    connection.execute(
+        "UPDATE facebook_pages SET access_token_sealed = 'x' WHERE facebook_page_id = ?", (broken,)
+    )
+    connection.commit()
+    connection.close()
+    result = run("sync", "--json")
+    assert result.returncode == 4
+    told = [json.loads(line) for line in result.stdout.splitlines()]
+    assert [each["status"] for each in told] == ["complete", "failed", "complete"]
+    assert told[1]["errors"][0]["code"] == "token_invalid"
+
+
+@pytest.mark.skipif(not Path("/proc/self").exists(), reason="needs /proc")
+def test_the_demos_sandbox_ends_with_the_demo_however_it_ends(environment: dict[str, str]) -> None:
+    demo = subprocess.Popen(
+        [*INBOXSYNC, "demo", "--conversations", "2000"], env=environment, stderr=subprocess.PIPE, text=True
+    )
+    assert demo.stderr is not None
+    while "batch stored" not in demo.stderr.readline():
+        pass
+    listed = subprocess.run(["pgrep", "-P", str(demo.pid)], capture_output=True, text=True, check=False)
+    children = [int(number) for number in listed.stdout.split()]
+    assert children
+    demo.kill()
+    demo.communicate(timeout=20)
+    for _ in range(100):
+        if not any(Path(f"/proc/{child}").exists() for child in children):
+            return
+        time.sleep(0.1)
+    pytest.fail("the sandbox outlived the demo")

@@ -65,7 +65,7 @@ def demo(
 @contextmanager
 def _sandbox(conversations: int | None, dataset: Path | None, *, fast: bool) -> Iterator[dict[str, Any]]:
     """A sandbox in a process of its own; yields its ready line."""
-    command = [sys.executable, "-m", "inboxsync", "sandbox"]
+    command = [sys.executable, "-m", "inboxsync", "sandbox", "--ends-with-parent"]
     if conversations is not None:
         command += ["--conversations", str(conversations)]
     if dataset is not None:

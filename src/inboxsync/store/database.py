@@ -74,7 +74,7 @@ def _create_engine(url: str) -> Engine:
             f"SQLite {sqlite3.sqlite_version} is too old: 3.38 or newer is needed.",
             hint="Use a Python built with a newer SQLite.",
         )
-    if parsed.database and parsed.database != ":memory:":
+    if parsed.database and not parsed.database.startswith((":memory:", "file:")):
         folder = Path(parsed.database).parent
         try:
             folder.mkdir(parents=True, exist_ok=True, mode=0o700)

@@ -1,8 +1,10 @@
 """One run: from what is known of a Page to a result that says what was done and what is owed."""
 
 import asyncio
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, replace
+from datetime import datetime
 
 from inboxsync.clock import Clock
 from inboxsync.errors import InboxsyncError, NeedsPerson, SourceError, StoreError, TokenInvalid
@@ -42,7 +44,7 @@ class PageSync:
         source: GraphClient,
         clock: Clock,
         page: Page,
-        access: Access,
+        open_access: Callable[[Page], Access],
         options: SyncOptions,
         stop: Stop,
         listener: Listener,
@@ -51,21 +53,21 @@ class PageSync:
         self._source = source
         self._clock = clock
         self._page = page
-        self._access = access
+        self._open_access = open_access
         self._options = options
         self._stop = stop
         self._listener = listener
         self._ingest = Ingest(store=store, page=page, folder=INBOX)
         self._began = clock.monotonic()
-        self._calls_before = replace(source.counts(access))
         self._first_walk = True
+        self._access: Access | None = None
         self._run: Run
         self.stop_reason: str | None = None
 
     @property
-    def pool(self) -> str:
-        """The object id whose allowance this sync spends."""
-        return self._access.pool
+    def blocked_until(self) -> datetime | None:
+        """Until when the source's allowance holds this sync back; None when it does not."""
+        return self._source.budget.blocked_until(self._access.pool) if self._access else None
 
     async def run(self) -> Run:
         """Sync until complete, stopped or failed. What goes wrong on the way is in the result."""
@@ -73,7 +75,9 @@ class PageSync:
         self._listener.on_start(self._run)
         error = None
         try:
-            await self._walk().advance(walking)
+            access = await asyncio.to_thread(self._open_access, self._page)
+            self._access, self._calls_before = access, replace(self._source.counts(access))
+            await self._walk(access).advance(walking)
         except Stopped as stopped:
             self.stop_reason = stopped.reason
         except InboxsyncError as failure:
@@ -104,10 +108,10 @@ class PageSync:
             start_run(connection, self._run)
         return walking
 
-    def _walk(self) -> ListWalk:
+    def _walk(self, access: Access) -> ListWalk:
         return ListWalk(
             source=self._source,
-            access=self._access,
+            access=access,
             messages=self._options.messages,
             max_conversations=self._options.max_conversations,
             stop=self._stop,
@@ -121,7 +125,7 @@ class PageSync:
             self._run = replace(self._run, problems=(_dropped(fetched),))
         if isinstance(fetched.progress, Walking) and fetched.progress.at_top:
             self._first_walk = False  # what a later sweep finds unchanged, this run has counted already
-        usage = self._source.budget.usage(self._access.pool)
+        usage = self._source.budget.usage(self._access.pool) if self._access else None
         self._listener.on_batch(
             BatchStored(
                 run=self._run,
@@ -144,13 +148,11 @@ class PageSync:
         )
 
     def _so_far(self) -> Run:
-        calls = self._source.counts(self._access)
-        return replace(
-            self._run,
-            calls=calls.made - self._calls_before.made,
-            refused_calls=calls.refused - self._calls_before.refused,
-            duration_seconds=self._clock.monotonic() - self._began,
-        )
+        so_far = replace(self._run, duration_seconds=self._clock.monotonic() - self._began)
+        if self._access is None:
+            return so_far
+        calls, before = self._source.counts(self._access), self._calls_before
+        return replace(so_far, calls=calls.made - before.made, refused_calls=calls.refused - before.refused)
 
     def _conclude(self, error: InboxsyncError | None) -> Run:
         """The run as it ended.
@@ -181,7 +183,7 @@ class PageSync:
                 state = TokenState.INVALID if isinstance(error, TokenInvalid) else TokenState.NOT_PERMITTED
                 problem = f"{error.message} {error.hint}"
                 set_token_state(connection, self._page, state, problem=problem, now=self._clock.now())
-            elif run.batches:
+            elif run.batches and self._page.token_state is not TokenState.VALID:
                 set_token_state(connection, self._page, TokenState.VALID, problem=None, now=self._clock.now())
 
 
