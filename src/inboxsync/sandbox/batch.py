@@ -1,6 +1,7 @@
 """`POST /` with `batch=[...]`: several calls in one request, each of which counts (graph-facts 1.9)."""
 
 import json
+from dataclasses import replace
 from typing import Any
 from urllib.parse import parse_qsl, urlsplit
 
@@ -57,4 +58,4 @@ def _call(call: Call, item: Any) -> Call:
     head, _, rest = path.partition("/")
     if head.startswith("v") and head[1:].replace(".", "").isdecimal():
         path = rest
-    return call.at(path, parameters)
+    return replace(call.at(path, parameters), method=str(item.get("method", "GET")).upper())

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
 from inboxsync.sandbox.fields import Field, defaults, parse_fields
+from inboxsync.sandbox.refusal import Refusal
 from inboxsync.sandbox.world import PageWorld
 
 
@@ -26,8 +27,11 @@ class Call:
 
     @property
     def is_instagram(self) -> bool:
-        """Which platform is asked for; Messenger unless it says otherwise. Case does not matter."""
-        return self.parameters.get("platform", "").lower() == "instagram"
+        """Which platform is asked for; Messenger unless it says otherwise, in any case. Raises Refusal."""
+        platform = self.parameters.get("platform", "messenger").lower()
+        if platform not in ("messenger", "instagram"):
+            raise Refusal(100, "(#100) Param platform must be one of {INSTAGRAM, MESSENGER}")
+        return platform == "instagram"
 
     def fields(self, *names: str) -> tuple[Field, ...]:
         """The fields asked for, or these. Raises Refusal for bad syntax."""

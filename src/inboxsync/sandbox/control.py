@@ -49,10 +49,11 @@ class Control:
         page = self._world.pages[asked.get("page", 0)]
         slot = asked.get("slot")
         view = View(page, is_instagram=False)
-        for _ in range(asked.get("times", 1)):
+        exists = slot is None or page.thread(slot) is not None
+        for _ in range(asked.get("times", 1) if exists else 0):
             page.write(slot, asked["text"], from_page=asked.get("from_page", False))
             slot = page.newest_slot if slot is None else slot
-        thread = page.thread(slot)
+        thread = page.thread(slot) if slot is not None else None
         if thread is None or not thread.messages:
             return JSONResponse({"error": "there is no conversation in this slot"}, 404)
         newest = view.message_id(thread, thread.messages[-1].ordinal)

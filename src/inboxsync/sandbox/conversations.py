@@ -9,7 +9,7 @@ from inboxsync.sandbox.config import Faults, SandboxConfig
 from inboxsync.sandbox.fields import Field
 from inboxsync.sandbox.folders import Folder
 from inboxsync.sandbox.lists import ConversationList, Slice, next_url, read_limit
-from inboxsync.sandbox.nodes import THREAD_DEFAULTS, View
+from inboxsync.sandbox.nodes import THREAD_DEFAULTS, View, check_fields
 from inboxsync.sandbox.refusal import Refusal, bad_cursor, too_much
 from inboxsync.sandbox.render import Renderer, to_text
 from inboxsync.sandbox.threads import Thread
@@ -41,6 +41,7 @@ class Conversations:
         """One part of the list. Raises Refusal."""
         self._refuse_whole(view)
         fields = call.fields(*THREAD_DEFAULTS)
+        check_fields(fields, "UnifiedThread")
         limit = read_limit(call.parameters.get("limit"), self._config)
         self._refuse_weight(fields, limit)
         folder = self._folder(call, view)
@@ -60,7 +61,8 @@ class Conversations:
 
     def poisoned(self, view: View) -> set[str]:
         """The ids of those that fail."""
-        count, most = len(view.page.inbox), self.faults.poison
+        # By the base slots: what is begun later must not move the poison elsewhere.
+        count, most = view.page.inbox.count, self.faults.poison
         slots = [(place + 1) * count // (most + 1) for place in range(most)]
         threads = [thread for slot in slots if (thread := view.page.thread(slot)) is not None]
         return {view.thread_id(thread) for thread in threads} - self.healed
@@ -102,15 +104,12 @@ class Conversations:
         after = call.parameters.get("after") or None
         if after is not None and self.faults.refuse_cursors:
             raise bad_cursor()
-        user = call.parameters.get("user_id")
-        if user is not None:
-            person_thread = self._thread_of_person(view, user)
-            return Slice(
-                [person_thread] if person_thread else [], None, None, has_next=False, has_previous=False
-            )
-        trouble = self._trouble()
         name = f"{view.page.page_id}:{view.is_instagram}:{folder.name}"
         conversations = ConversationList(self._config, view.page, folder, name)
+        user = call.parameters.get("user_id")
+        if user is not None:
+            return conversations.only(view.page.thread_of_person(user))
+        trouble = self._trouble()
         windows = self._config.time_windows
         part = conversations.slice(
             limit=max(1, limit // 3) if trouble.is_short else limit,
@@ -126,11 +125,6 @@ class Conversations:
         if trouble.repeats_cursor and after is not None and part.has_next:
             return Slice(part.entries, part.before, after, has_next=True, has_previous=True)
         return part
-
-    def _thread_of_person(self, view: View, person_id: str) -> Thread | None:
-        base = int(ids.person_id(view.page.page_id, 0))
-        thread = view.page.thread(int(person_id) - base) if person_id.isdecimal() else None
-        return thread if thread is not None and thread.contact.id == person_id else None
 
     def _render(self, call: Call, view: View, fields: tuple[Field, ...], part: Slice, limit: int) -> str:
         texts = [self._renderer.thread_text(call, view, thread, fields) for thread in part.entries]

@@ -14,6 +14,7 @@ from inboxsync.sandbox.refusal import bad_cursor
 
 _ESCAPES = (("Z", "ZA"), ("+", "ZB"), ("/", "ZC"), ("=", "ZD"))
 _MARK = "AQH"
+_LONGEST_INDEX = 12
 
 
 def opaque_cursor(list_name: str, place: list[Any]) -> str:
@@ -44,7 +45,7 @@ def index_cursor(index: int) -> str:
 def read_index(cursor: str) -> int:
     """The index. Raises Refusal for what is none."""
     text = _unescape(cursor)
-    if not text.isdecimal():
+    if not (text.isdecimal() and text.isascii() and len(text) < _LONGEST_INDEX):
         raise bad_cursor()
     return int(text)
 

@@ -7,11 +7,19 @@ from inboxsync.sandbox import ids
 from inboxsync.sandbox.call import Call
 from inboxsync.sandbox.config import SandboxConfig
 from inboxsync.sandbox.conversations import Conversations
+from inboxsync.sandbox.cursors import index_cursor, read_index
 from inboxsync.sandbox.fields import Field
 from inboxsync.sandbox.limits import Limits
-from inboxsync.sandbox.lists import next_url, read_limit
-from inboxsync.sandbox.nodes import MESSAGE_DEFAULTS, THREAD_DEFAULTS, View, narrow
-from inboxsync.sandbox.refusal import Refusal, unknown_field, unknown_object, unreadable_message
+from inboxsync.sandbox.lists import Slice, next_url, read_limit
+from inboxsync.sandbox.nodes import MESSAGE_DEFAULTS, THREAD_DEFAULTS, View, check_fields, narrow
+from inboxsync.sandbox.refusal import (
+    Refusal,
+    no_user,
+    unknown_field,
+    unknown_object,
+    unreadable_message,
+    unsupported,
+)
 from inboxsync.sandbox.render import Renderer, to_text
 from inboxsync.sandbox.threads import Thread
 from inboxsync.sandbox.tokens import SCOPES, Tokens
@@ -37,13 +45,15 @@ class Graph:
 
     def answer(self, call: Call) -> str:
         """The body of the answer. Raises Refusal."""
+        if call.method != "GET" and not call.path.rstrip("/").endswith("/subscribed_apps"):
+            raise unsupported(call.method)
         match call.path.strip("/").split("/"):
             case [""] if "ids" in call.parameters:
                 return self._by_ids(call)
             case ["debug_token"]:
-                return to_text({"data": self._tokens.describe(call.parameters.get("input_token", ""))})
+                return to_text({"data": self._tokens.describe(call.parameters.get("input_token"))})
             case ["oauth", "access_token"]:
-                return to_text(self._tokens.exchange(call.parameters.get("fb_exchange_token", "")))
+                return to_text(self._tokens.grant(call.parameters))
             case ["me", *rest]:
                 return self._me(call, rest)
             case [object_id]:
@@ -70,6 +80,8 @@ class Graph:
     def _me(self, call: Call, rest: list[str]) -> str:
         if call.page is not None:
             return self.answer(call.at("/".join([call.page.page_id, *rest])))
+        if self._tokens.is_app(call.token):
+            raise no_user()
         match rest:
             case []:
                 return to_text(
@@ -83,18 +95,26 @@ class Graph:
 
     def _accounts(self, call: Call) -> str:
         limit = read_limit(call.parameters.get("limit"), self._config)
-        after = call.parameters.get("after", "")
-        start = int(after) if after.isdecimal() else 0
+        after = call.parameters.get("after")
+        start = read_index(after) + 1 if after else 0
+        if before := call.parameters.get("before"):
+            end = read_index(before)
+            start, limit = max(0, end - limit), min(limit, end)
         pages = self._world.pages[start : start + limit]
         fields = call.fields("access_token", "category", "category_list", "name", "id", "tasks")
         data = [self._object(call, "Page", self._page_object(page), fields) for page in pages]
         end = start + len(pages)
-        paging: Json = {"cursors": {"before": str(start), "after": str(end)}}
-        if end < len(self._world.pages):
-            base = f"{call.root}{self._world.user_id}/accounts"
-            paging["next"] = next_url(base, call.parameters, token=call.token, limit=limit, after=str(end))
-        body: Json = {"data": data, "paging": paging}
-        if call.parameters.get("summary") in ("1", "true", "total_count"):
+        part = Slice(
+            data, index_cursor(start), index_cursor(end - 1), end < len(self._world.pages), start > 0
+        )
+        base = f"{call.root}{self._world.user_id}/accounts"
+        body: Json = {"data": data}
+        if data:
+            body["paging"] = part.paging(
+                next_url(base, call.parameters, token=call.token, limit=limit, after=part.after),
+                next_url(base, call.parameters, token=call.token, limit=limit, before=part.before),
+            )
+        if call.parameters.get("summary", "").lower() in ("1", "true", "total_count"):
             body["summary"] = {"total_count": len(self._world.pages)}
         return to_text(body)
 
@@ -105,7 +125,9 @@ class Graph:
         if page is not None:
             self._may_see(call, page, object_id)
             self._spend(call, page.page_id, "pages")
-            own = self._page_object(page) if call.page in (page, None) else {}
+            own = self._page_object(page)
+            if self._tokens.is_app(call.token):
+                del own["access_token"], own["tasks"]
             return to_text(self._object(call, "Page", own, call.fields("name", "id")))
         account = self._world.page_of_instagram(object_id)
         if account is not None:
@@ -128,11 +150,13 @@ class Graph:
         if ordinal is None:
             self.conversations.refuse_poisoned(view, [thread])
             fields = call.fields(*THREAD_DEFAULTS)
+            check_fields(fields, "UnifiedThread")
             return to_text(self._renderer.thread(call, view, thread, fields))
         if not view.is_readable(thread, ordinal):
             raise unreadable_message()
         message = thread.messages[ordinal]
         fields = call.fields(*MESSAGE_DEFAULTS)
+        check_fields(fields, "Message")
         return to_text(self._renderer.message(call, view, thread, message, fields))
 
     def _profile(self, call: Call, object_id: str) -> str:
@@ -168,11 +192,15 @@ class Graph:
             self._spend(call, *self._inbox_pool(view))
             self.conversations.refuse_poisoned(view, [thread])
             fields = call.fields(*MESSAGE_DEFAULTS)
+            check_fields(fields, "Message")
             edge_json = self._renderer.messages_edge(call, view, thread, fields, call.parameters)
             return to_text(edge_json)
         if thread is not None and ordinal is not None and edge == "attachments":
             self._spend(call, *self._inbox_pool(view))
+            if not view.is_readable(thread, ordinal):
+                raise unreadable_message()
             asked = (Field(name="attachments", inner=call.fields("id", "mime_type", "name", "size")),)
+            check_fields(asked, "Message")
             message = self._renderer.message(call, view, thread, thread.messages[ordinal], asked)
             # Whoever follows an attachment list's `next` finds it empty.
             has_more = "after" not in call.parameters
@@ -258,5 +286,12 @@ class Graph:
 
 _OPTIONAL: dict[str, tuple[str, ...]] = {
     "Profile": ("name", "first_name", "last_name", "profile_pic", "locale", "timezone", "gender", "username"),
-    "User": ("email", "first_name", "last_name"),
+    "User": ("email", "first_name", "last_name", "middle_name", "name_format", "picture", "short_name"),
+    # What a Page may have and ours has not; public SDKs ask for these unasked.
+    "Page": (
+        *("about", "access_token", "bio", "cover", "description", "description_html", "display_subtext"),
+        *("emails", "engagement", "fan_count", "followers_count", "global_brand_page_name", "hours"),
+        *("global_brand_root_id", "is_published", "location", "phone", "picture", "tasks"),
+        *("verification_status", "website"),
+    ),
 }

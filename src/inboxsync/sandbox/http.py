@@ -14,9 +14,10 @@ from inboxsync.sandbox import ids
 from inboxsync.sandbox.batch import answer_batch
 from inboxsync.sandbox.call import Call
 from inboxsync.sandbox.config import Faults, SandboxConfig
+from inboxsync.sandbox.forms import read_form
 from inboxsync.sandbox.graph import Graph
 from inboxsync.sandbox.nodes import SIGNATURE
-from inboxsync.sandbox.refusal import Refusal
+from inboxsync.sandbox.refusal import Refusal, no_user
 from inboxsync.sandbox.render import to_text
 from inboxsync.sandbox.tokens import Tokens
 from inboxsync.sandbox.versions import split_version
@@ -33,7 +34,6 @@ _SUCCESS_HEADERS = {
     "Expires": "Sat, 01 Jan 2000 00:00:00 GMT",
     "Vary": "Accept-Encoding",
 }
-_ASKS_FOR_ONE = "An active access token must be used to query information about the current user."
 _SHOWN_FAULTS = ("reset", "html", "empty", "null", "cut", "code_1", "code_2", "transient", "stall")
 
 
@@ -45,6 +45,7 @@ class GraphHttp:
         self._graph = graph
         self._tokens = tokens
         self._calls = 0
+        self._died_after: int | None = None
         self.faults: Faults = config.faults
         self.counts: Counter[str] = Counter()
 
@@ -90,17 +91,18 @@ class GraphHttp:
     async def _call(self, request: Request, path: str, prefix: str, number: int) -> Call:
         parameters = dict(request.query_params)
         if request.method == "POST":
-            form = await request.form()
-            parameters |= {name: value for name, value in form.items() if isinstance(value, str)}
+            parameters |= read_form(request.headers.get("content-type", ""), await request.body())
         token = _token(request, parameters)
         dies_after = self.faults.token_dies_after
-        if dies_after is not None and number > dies_after:
+        if dies_after is not None and number > dies_after and self._died_after != dies_after:
+            # Once: a token that is minted afterwards lives.
+            self._died_after = dies_after
             self._tokens.kill_all(self.faults.token_subcode)
         page = None
         if path.strip("/") != "oauth/access_token":
             if token is None:
                 if path.strip("/").split("/")[0] == "me":
-                    raise Refusal(2500, _ASKS_FOR_ONE)
+                    raise no_user()
                 raise Refusal(104, "An access token is required to request this resource.")
             page = self._tokens.page(token)
             if self._config.require_proof and not self._tokens.is_app(token):

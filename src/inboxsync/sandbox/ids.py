@@ -12,6 +12,7 @@ _INSTAGRAM_FLOOR = 17_841_400_000_000_000
 _PERSON_FLOOR = 6_000_000_000_000_000
 _THREAD_FLOOR = 10**14
 _PER_PAGE = 10**9
+_LONGEST_ID = 20
 
 
 def digest(*parts: object) -> bytes:
@@ -52,9 +53,10 @@ def thread_id(slot: int, page_number: int) -> str:
 def slot_of_thread(text: str) -> tuple[int, int] | None:
     """(page number, slot) of a Messenger thread id; None where it is none."""
     digits = text.removeprefix("t_")
-    if digits == text or not digits.isdecimal() or int(digits) < _THREAD_FLOOR:
+    if not (digits.isdecimal() and digits.isascii() and len(digits) <= _LONGEST_ID):
         return None
-    return divmod(int(digits) - _THREAD_FLOOR, _PER_PAGE)
+    number, slot = divmod(int(digits) - _THREAD_FLOOR, _PER_PAGE)
+    return (number, slot) if number >= 0 and thread_id(slot, number) == text else None
 
 
 def message_id(page_number: int, slot: int, ordinal: int) -> str:
@@ -93,11 +95,15 @@ def place_of_instagram(text: str) -> tuple[int, int, int | None] | None:
     """(page number, slot, ordinal or None for a thread) of an Instagram id; None where it is none."""
     try:
         parts = base64.urlsafe_b64decode(text.replace("ZD", "=") + "==").decode().split(":")
-        thread = int(parts[4]) - 3 * 10**38
+        page_number, slot = divmod(int(parts[4]) - 3 * 10**38, _PER_PAGE)
         ordinal = int(parts[5]) - 3 * 10**34 if parts[0] == "ig_dm_item" else None
     except (ValueError, IndexError):
         return None
-    return (*divmod(thread, _PER_PAGE), ordinal)
+    if ordinal is None:
+        back = instagram_thread_id(parts[3], page_number, slot)
+    else:
+        back = instagram_message_id(parts[3], page_number, slot, ordinal)
+    return (page_number, slot, ordinal) if back == text else None
 
 
 def _thread_number(page_number: int, slot: int) -> int:

@@ -14,6 +14,7 @@ from inboxsync.sandbox.threads import Message, Thread
 from inboxsync.sandbox.world import PageWorld
 
 _DEFAULT_LIMIT = 25
+_LONGEST_NUMBER = 12
 _MILLISECONDS = 1000
 
 
@@ -39,11 +40,14 @@ class Slice:
         return paging
 
 
+_EMPTY = Slice([], None, None, has_next=False, has_previous=False)
+
+
 def read_limit(text: str | None, config: SandboxConfig) -> int:
     """How many entries are asked for: 25 unless told, never more than the cap."""
     if text is None or text == "":
         return _DEFAULT_LIMIT
-    if not text.isdecimal() or int(text) == 0:
+    if not (text.isdecimal() and text.isascii() and len(text) < _LONGEST_NUMBER) or int(text) == 0:
         raise Refusal(100, "(#100) The parameter limit must be a positive number")
     return min(int(text), config.largest_limit)
 
@@ -92,6 +96,13 @@ class ConversationList:
             slots = [slot for slot in slots if -self._folder.key(slot)[0] * _MILLISECONDS >= later_ms]
         return self._of(slots, limit, is_start=after is None)
 
+    def only(self, thread: Thread | None) -> Slice:
+        """This conversation alone, if it lies in the folder."""
+        if thread is None or thread.folder != self._folder.name:
+            return _EMPTY
+        cursor = index_cursor(0) if self._config.cursors == "index" else self._cursor(thread.slot)
+        return Slice([thread], cursor, cursor, has_next=False, has_previous=False)
+
     def same_place(self, cursor: str, *, nonce: int) -> str:
         """Another cursor that leads where this one does."""
         if self._config.cursors == "index":
@@ -108,13 +119,15 @@ class ConversationList:
     def _slice_before(self, before: str, limit: int) -> Slice:
         if self._config.cursors == "index":
             end = read_index(before)
-            return self._slice_by_index(max(0, end - limit), min(limit, end) or 1)
+            return self._slice_by_index(max(0, end - limit), min(limit, end)) if end else _EMPTY
         place = self._place(before)
         above = []
         for slot in self._folder.after(TOP):
             if self._folder.key(slot) >= place:
                 break
             above.append(slot)
+        if not above:
+            return _EMPTY
         slots = above[-limit:]
         threads = self._threads(slots)
         first, last = self._cursors(slots)
@@ -152,7 +165,7 @@ def message_slice(thread: Thread, name: str, *, limit: int, after: str | None, b
         limit = min(limit, top - _ordinal(before, name) - 1)
     entries: list[Message] = thread.messages[max(0, top - limit) : top][::-1]
     if not entries:
-        return Slice([], None, None, has_next=False, has_previous=False)
+        return _EMPTY
     first, last = entries[0].ordinal, entries[-1].ordinal
     return Slice(
         entries, opaque_cursor(name, [first]), opaque_cursor(name, [last]), last > 0, first < newest - 1

@@ -3,7 +3,7 @@
 "If a field has no data it is not returned": a field's function returns None for that.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
@@ -196,33 +196,52 @@ MESSAGE_FIELDS: Mapping[str, MessageField] = {
 }
 MESSAGE_DEFAULTS = ("id", "created_time")
 
-_PART_FIELDS: Mapping[str, frozenset[str]] = {
-    "participants": frozenset({"id", "name", "email", "username", "user_id"}),
-    "attachments": frozenset(
+# The type behind each expandable field, and what each type has.
+_TYPES = {
+    "messages": "Message",
+    "participants": "User",
+    "senders": "User",
+    "former_participants": "User",
+    "from": "User",
+    "to": "User",
+    "attachments": "MessageAttachment",
+    "shares": "MessageShare",
+    "reactions": "MessageReaction",
+    "tags": "MessageTag",
+}
+_KNOWN: Mapping[str, Collection[str]] = {
+    "UnifiedThread": THREAD_FIELDS,
+    "Message": MESSAGE_FIELDS,
+    "User": frozenset({"id", "name", "email", "username", "user_id"}),
+    "MessageAttachment": frozenset(
         {"id", "mime_type", "name", "size", "image_data", "video_data", "file_url", "generic_template"}
     ),
-    "shares": frozenset({"id", "link", "name", "description", "picture", "template"}),
-    "from": frozenset({"id", "name", "email", "username", "user_id"}),
-    "reactions": frozenset({"reaction", "users"}),
-    "tags": frozenset({"name"}),
+    "MessageShare": frozenset({"id", "link", "name", "description", "picture", "template"}),
+    "MessageReaction": frozenset({"reaction", "users"}),
+    "MessageTag": frozenset({"name"}),
 }
-_PART_TYPES = {"participants": "User", "attachments": "MessageAttachment", "shares": "MessageShare"}
+
+
+def check_fields(fields: Iterable[Field], node: str) -> None:
+    """Raise Refusal for a field that a type does not have, however deep.
+
+    Before anything is looked up: a list without entries refuses what a full one would.
+    """
+    for field in fields:
+        is_edge = node == "UnifiedThread" and field.name == "messages"
+        if field.name != "id" and not is_edge and field.name not in _KNOWN[node]:
+            raise unknown_field(field.name, node)
+        if field.inner is not None and field.name in _TYPES:
+            check_fields(field.inner, _TYPES[field.name])
 
 
 def narrow(field: Field, value: Any) -> Any:
-    """A part, with only those of its fields that were asked for. Raises Refusal for one it cannot have."""
-    part = {"senders": "participants", "former_participants": "participants", "to": "participants"}.get(
-        field.name, field.name
-    )
+    """A part, with only those of its fields that were asked for."""
     # What a share says is served only where it is asked for by name (graph-facts 1.6).
-    inner = field.inner if field.inner is not None or part != "shares" else (Field(name="id"),)
+    inner = field.inner if field.inner is not None or field.name != "shares" else (Field(name="id"),)
     if inner is None or value is None:
         return value
     names = [each.name for each in inner]
-    known = _PART_FIELDS.get(part)
-    for name in names:
-        if known is not None and name not in known:
-            raise unknown_field(name, _PART_TYPES.get(part, "Unknown"))
     if isinstance(value, dict) and isinstance(value.get("data"), list):
         limit = field.arguments.get("limit", "")
         entries = value["data"][: int(limit)] if limit.isdecimal() else value["data"]

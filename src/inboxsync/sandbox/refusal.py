@@ -18,6 +18,7 @@ class Refusal(Exception):  # the word for an answer that says no
         status: int = _BAD_REQUEST,
         is_transient: bool | None = None,
         user_message: str | None = None,
+        is_bare: bool = False,
     ) -> None:
         super().__init__(message)
         self.code = code
@@ -27,10 +28,11 @@ class Refusal(Exception):  # the word for an answer that says no
         self.status = status
         self.is_transient = is_transient
         self.user_message = user_message
+        self.is_bare = is_bare
 
     def envelope(self, trace_id: str) -> dict[str, Any]:
         """The body. The "reduce the amount of data" error has been seen with code and message alone."""
-        if self.code == 1 and self.subcode is None:
+        if self.is_bare:
             return {"error": {"code": 1, "message": self.message}}
         error: dict[str, Any] = {"message": self.message, "type": self.kind, "code": self.code}
         if self.subcode is not None:
@@ -57,6 +59,21 @@ def unknown_object(object_id: str) -> Refusal:
         subcode=33,
         kind="GraphMethodException",
     )
+
+
+def unsupported(method: str) -> Refusal:
+    """The sandbox only reads, but for subscriptions."""
+    return Refusal(
+        100,
+        f"Unsupported {method.lower()} request. Please read the Graph API documentation",
+        subcode=33,
+        kind="GraphMethodException",
+    )
+
+
+def no_user() -> Refusal:
+    """`/me` without a token, or with the app's: nobody is asked about."""
+    return Refusal(2500, "An active access token must be used to query information about the current user.")
 
 
 def unknown_field(name: str, node: str) -> Refusal:
@@ -98,7 +115,10 @@ def dead_token(subcode: int | None = None) -> Refusal:
 def too_much() -> Refusal:
     """Code 1: the same call would fail again, a smaller one would not."""
     return Refusal(
-        1, "Please reduce the amount of data you're asking for, then retry your request", status=500
+        1,
+        "Please reduce the amount of data you're asking for, then retry your request",
+        status=500,
+        is_bare=True,
     )
 
 

@@ -89,8 +89,6 @@ class Renderer:
         for field in fields:
             if field.name == "id":
                 continue
-            if field.name not in MESSAGE_FIELDS:
-                raise unknown_field(field.name, "Message")
             if not readable and field.name != "created_time":
                 continue
             value = narrow(field, MESSAGE_FIELDS[field.name](view, thread, message))

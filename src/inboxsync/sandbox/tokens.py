@@ -2,6 +2,7 @@
 
 import hashlib
 import hmac
+from collections.abc import Mapping
 
 from inboxsync.sandbox import ids
 from inboxsync.sandbox.refusal import Refusal, dead_token
@@ -73,8 +74,10 @@ class Tokens:
                 100, "Invalid appsecret_proof provided in the API argument", kind="GraphMethodException"
             )
 
-    def describe(self, token: str) -> dict[str, object]:
+    def describe(self, token: str | None) -> dict[str, object]:
         """What `debug_token` says of a token; a dead one is described inside a normal answer."""
+        if not token:
+            raise Refusal(100, "(#100) The parameter input_token is required")
         base: dict[str, object] = {"app_id": self.app_id, "application": "inboxsync sandbox"}
         if token in self._dead or (token not in self._page_of and token not in (self.user, self.app_token)):
             refusal = dead_token(self._dead.get(token))
@@ -96,7 +99,21 @@ class Tokens:
         }
         return told | {"profile_id": page.page_id} if page else told
 
-    def exchange(self, token: str) -> dict[str, object]:
-        """A long-lived token for a short one: the same, here."""
-        self.page(token)
-        return {"access_token": token, "token_type": "bearer", "expires_in": _LONG_LIVED_SECONDS}
+    def grant(self, parameters: Mapping[str, str]) -> dict[str, object]:
+        """The app's token, or a long-lived one for a short one: the same, here. Raises Refusal."""
+        if parameters.get("client_id") != self.app_id:
+            raise Refusal(
+                101, "Error validating application. Cannot get application info due to a system error."
+            )
+        if parameters.get("client_secret") != self.app_secret:
+            raise Refusal(1, "Error validating client secret.")
+        match parameters.get("grant_type"):
+            case "client_credentials":
+                return {"access_token": self.app_token, "token_type": "bearer"}
+            case "fb_exchange_token" if token := parameters.get("fb_exchange_token"):
+                self.page(token)
+                return {"access_token": token, "token_type": "bearer", "expires_in": _LONG_LIVED_SECONDS}
+            case "fb_exchange_token":
+                raise Refusal(100, "(#100) The parameter fb_exchange_token is required")
+        # What Graph takes it for where no grant is named: a login's second half.
+        raise Refusal(191, "Missing redirect_uri parameter.")

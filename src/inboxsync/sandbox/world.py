@@ -23,6 +23,7 @@ ANCHOR = int(datetime(2026, 6, 30, 12, tzinfo=UTC).timestamp())
 _SPAN_SECONDS = 3 * 365 * 86_400
 _DEFAULT_CONVERSATIONS = 10_000
 _KEPT_THREADS = 2_000
+_LONGEST_ID = 20
 # Other folders are small beside the inbox; their slots lie far above it.
 _OTHER_FOLDERS = {"other": 200, "page_done": 100, "spam": 50}
 _FOLDER_SLOTS = 10**8
@@ -77,12 +78,17 @@ class PageWorld:
         """The folder that a conversation lies in."""
         return self.folders[thread.folder]
 
-    def person(self, person_id: str) -> Person | None:
-        """The contact with this id; None where there is none."""
-        if not person_id.isdecimal():
+    def thread_of_person(self, person_id: str) -> Thread | None:
+        """The conversation with this contact; None where there is none."""
+        if not (person_id.isdecimal() and person_id.isascii() and len(person_id) <= _LONGEST_ID):
             return None
         thread = self.thread(int(person_id) - int(ids.person_id(self.page_id, 0)))
-        return thread.contact if thread is not None and thread.contact.id == person_id else None
+        return thread if thread is not None and thread.contact.id == person_id else None
+
+    def person(self, person_id: str) -> Person | None:
+        """The contact with this id; None where there is none."""
+        thread = self.thread_of_person(person_id)
+        return thread.contact if thread is not None else None
 
     def slot_of_dataset(self, dataset_id: str) -> int:
         """The slot of a conversation of the data set. Raises KeyError."""
