@@ -62,7 +62,7 @@ CREATE TABLE sync_runs (
 	id TEXT NOT NULL /* our id of the run, UUIDv7 */,
 	page_id TEXT NOT NULL /* the Page */,
 	mode TEXT NOT NULL /* what it did: full or incremental */,
-	status TEXT NOT NULL /* running, complete, partial or failed */,
+	status TEXT NOT NULL /* running, complete, partial, failed or interrupted */,
 	started_at TEXT NOT NULL /* when it began */,
 	finished_at TEXT /* when it ended; NULL while running, or killed */,
 	fetched INTEGER DEFAULT 0 NOT NULL /* conversations fetched */,

@@ -121,9 +121,9 @@ def _added_page(engine: Engine, ready: dict[str, Any]) -> Page:
 def _introduce(ready: dict[str, Any], page: Page, *, fast: bool) -> None:
     pace = "without limits" if fast else "at Meta's own pace, 2 calls a second"
     console = stdout()
-    console.print(f"A sandbox Page with {_conversations(ready):,} conversations, {pace}.", markup=False)
+    console.print(f"A sandbox Page with {_conversations(ready):,} conversations, {pace}.")
     for note in ready.get("notes", ()):
-        console.print(f"  {note}", markup=False)
+        console.print(f"  {note}")
     if page.last_synced_at is not None:
         console.print("  An earlier demo has stored it: this one looks for what is new. --reset starts over.")
 
@@ -147,7 +147,7 @@ def _report(engine: Engine, ended: Ended, ready: dict[str, Any]) -> None:
         ("What is stored, in SQL", f"sqlite3 '{database}' '{_A_LOOK}'"),
         ("A real Page; the README tells where its token comes from", f"{command} pages add PAGE_ID"),
     ):
-        console.print(f"  {what}:\n    {how}", markup=False)
+        console.print(f"  {what}:\n    {how}")
 
 
 def _conversations(ready: dict[str, Any]) -> int:

@@ -12,6 +12,8 @@ from inboxsync.errors import SettingsInvalid
 from inboxsync.model import Page, Platform
 from inboxsync.store.pages import PageCounts, count_page, find_pages, list_pages, remove_page
 
+_LONGEST_ID = 32
+
 app = typer.Typer(help="The Pages whose inboxes are copied.", no_args_is_help=True)
 
 
@@ -53,7 +55,7 @@ def list_(*, as_json: Annotated[bool, typer.Option("--json", help="Print a JSON 
         print_json([_as_json(page, counts) for page, counts in found])
         return
     if not found:
-        stdout().print("No Page yet. Add one with `inboxsync pages add PAGE_ID`.", markup=False)
+        stdout().print("No Page yet. Add one with `inboxsync pages add PAGE_ID`.")
         return
     rows = table("Page", "platform", "name", "token", "last synced", "conversations", "contacts", "messages")
     for page, counts in found:
@@ -87,7 +89,7 @@ def remove(
         with engine.store.write() as connection:
             for page in pages:
                 remove_page(connection, page)
-    stdout().print(f"Removed: Page {page_id} and its {stored:,} stored conversations.", markup=False)
+    stdout().print(f"Removed: Page {page_id} and its {stored:,} stored conversations.")
 
 
 def _read_token(*, from_stdin: bool) -> str:

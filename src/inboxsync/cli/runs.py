@@ -13,7 +13,7 @@ from inboxsync.store.runs import list_runs
 def runs(
     *,
     as_json: Annotated[bool, typer.Option("--json", help="Print a JSON array.")] = False,
-    limit: Annotated[int, typer.Option(min=1, help="How many, the newest first.")] = 20,
+    limit: Annotated[int, typer.Option(min=1, max=1_000_000, help="How many, the newest first.")] = 20,
 ) -> None:
     """Show past runs: what each did and how it ended."""
     with open_engine() as engine, engine.store.read() as connection:
@@ -22,7 +22,7 @@ def runs(
         print_json([run_as_json(run) for run in found])
         return
     if not found:
-        stdout().print("No run yet. Start one with `inboxsync sync`.", markup=False)
+        stdout().print("No run yet. Start one with `inboxsync sync`.")
         return
     rows = table(
         "started", "Page", "mode", "ended", "fetched", "new", "changed", "messages", "calls", "seconds"

@@ -6,6 +6,7 @@ that no record has a place for are kept as JSON in `extra`, so that nothing serv
 lost.
 """
 
+import re
 from collections.abc import Iterable
 from datetime import UTC, datetime
 from typing import Any
@@ -16,6 +17,10 @@ from inboxsync.model import Conversation, Dropped, Message, Participant
 
 Json = dict[str, Any]
 
+# What both databases hold in an integer column.
+_LARGEST_INTEGER = 2**31 - 1
+_LONGEST_NUMBER = 20
+_TOKEN_PARAMETER = re.compile(r"access_token(=|%3D)[^&\s\"]*", re.IGNORECASE)
 _encode = msgspec.json.Encoder().encode
 _CONVERSATION_FIELDS = frozenset(
     {
@@ -196,6 +201,8 @@ def identifier(value: object) -> str | None:
 def timestamp(value: object) -> datetime | None:
     """`2026-01-02T03:04:05+0000`, or seconds since the epoch as Meta's samples have it, as aware UTC."""
     try:
+        if isinstance(value, str) and value.isdecimal() and len(value) < _LONGEST_NUMBER:
+            value = int(value)
         if isinstance(value, str):
             at = datetime.fromisoformat(value)
             return at if at.tzinfo is UTC else _in_utc(at)
@@ -215,11 +222,11 @@ def _text(value: object) -> str | None:
 
 
 def _integer(value: object) -> int | None:
-    if isinstance(value, bool):
-        return None
-    if isinstance(value, int):
+    if isinstance(value, str) and value.isascii() and value.isdecimal() and len(value) < _LONGEST_NUMBER:
+        value = int(value)
+    if isinstance(value, int) and not isinstance(value, bool) and abs(value) <= _LARGEST_INTEGER:
         return value
-    return int(value) if isinstance(value, str) and value.isdecimal() else None
+    return None
 
 
 def _json_list(edge: object) -> str | None:
@@ -230,7 +237,18 @@ def _json_list(edge: object) -> str | None:
 
 
 def _json_text(value: object) -> str | None:
-    return _encode(value).decode() if value not in (None, [], {}, "") else None
+    return _encode(_without_paging(value)).decode() if value not in (None, [], {}, "") else None
+
+
+def _without_paging(value: Any) -> Any:  # noqa: ANN401 - any JSON
+    """The same JSON without its `paging`, at any depth: it leads nowhere new, and holds the token."""
+    if isinstance(value, dict):
+        return {key: _without_paging(inner) for key, inner in value.items() if key != "paging"}
+    if isinstance(value, list):
+        return [_without_paging(inner) for inner in value]
+    if isinstance(value, str) and "access_token" in value:
+        return _TOKEN_PARAMETER.sub("access_token=[token]", value)
+    return value
 
 
 def _extra(entry: Json, known: frozenset[str]) -> str | None:

@@ -6,20 +6,31 @@ from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import datetime
 
+import structlog
+
 from inboxsync.clock import Clock
-from inboxsync.errors import InboxsyncError, NeedsPerson, SourceError, StoreError, TokenInvalid
+from inboxsync.errors import (
+    InboxsyncError,
+    NeedsPerson,
+    SourceUnreachable,
+    StoreError,
+    TokenInvalid,
+    Unexpected,
+)
 from inboxsync.graph import Access, GraphClient
-from inboxsync.model import Counts, Mode, Page, Problem, Run, RunStatus, TokenState, Walking
+from inboxsync.model import Counts, Mode, Page, Platform, Problem, Run, RunStatus, TokenState, Walking
 from inboxsync.store import Store
 from inboxsync.store.conversation_rows import new_id
 from inboxsync.store.pages import get_page, set_token_state
 from inboxsync.store.progress import get_progress
-from inboxsync.store.runs import start_run, update_run
+from inboxsync.store.runs import close_unended_runs, start_run, update_run
 from inboxsync.sync.ingest import Ingest
 from inboxsync.sync.listener import BatchStored, Listener
 from inboxsync.sync.plan import is_full, is_sweep, plan_start
 from inboxsync.sync.stop import Stop, Stopped
 from inboxsync.sync.walk import Fetched, ListWalk
+
+log = structlog.get_logger(__name__)
 
 # The list that Meta serves where no folder is asked for.
 INBOX = "inbox"
@@ -82,6 +93,9 @@ class PageSync:
             self.stop_reason = stopped.reason
         except InboxsyncError as failure:
             error = failure
+        except Exception as bug:
+            log.exception("unexpected error")
+            error = Unexpected(f"Something unexpected went wrong: {type(bug).__name__}.")
         ended = self._conclude(error)
         await asyncio.to_thread(self._note_end, ended, error)
         self._listener.on_end(ended, reason=self.stop_reason)
@@ -105,6 +119,7 @@ class PageSync:
                 status=RunStatus.RUNNING,
                 started_at=self._clock.now(),
             )
+            close_unended_runs(connection, page.id)
             start_run(connection, self._run)
         return walking
 
@@ -132,7 +147,7 @@ class PageSync:
                 batch=counts,
                 seconds=self._clock.monotonic() - began,
                 is_sweep=is_sweep(fetched.walking),
-                frontier=fetched.batch.oldest_at,
+                frontier=fetched.batch.reached_at,
                 allowance_used_percent=usage.percent if usage else None,
             )
         )
@@ -157,22 +172,24 @@ class PageSync:
     def _conclude(self, error: InboxsyncError | None) -> Run:
         """The run as it ended.
 
-        Partial where it was stopped, or the source failed after something had been stored:
-        the next run goes on from there. Failed where it would not, or nothing was.
+        Partial where it was stopped, or the source could not be reached after something had
+        been stored: the next run goes on from there. Failed where it would fail again.
         """
-        status, go_on = RunStatus.COMPLETE, None
-        if self.stop_reason is not None or error is not None:
-            saved = error is None or (self._run.batches > 0 and isinstance(error, SourceError))
-            status = RunStatus.PARTIAL if saved else RunStatus.FAILED
-            go_on = f"inboxsync sync {self._page.facebook_page_id}"
+        page = self._page
+        ended = replace(self._so_far(), finished_at=self._clock.now(), status=RunStatus.COMPLETE)
+        if error is None and self.stop_reason is None:
+            return replace(ended, problems=(*ended.problems, *_doubts(ended)))
+        go_on = f"inboxsync sync {page.facebook_page_id}"
         if isinstance(error, NeedsPerson):
-            status = RunStatus.FAILED
-            go_on = f"inboxsync pages add {self._page.facebook_page_id}"
-        problems = self._run.problems
-        if error is not None:
-            problems = (*problems, Problem(code=error.code, message=error.message, hint=error.hint))
+            go_on = f"inboxsync pages add {page.facebook_page_id}"
+            go_on += f" --platform {page.platform}" if page.platform is not Platform.MESSENGER else ""
+        may_go_on = error is None or (isinstance(error, SourceUnreachable) and ended.batches > 0)
+        problems = (Problem(code=error.code, message=error.message, hint=error.hint),) if error else ()
         return replace(
-            self._so_far(), status=status, finished_at=self._clock.now(), problems=problems, next=go_on
+            ended,
+            status=RunStatus.PARTIAL if may_go_on else RunStatus.FAILED,
+            problems=(*ended.problems, *problems),
+            next=go_on,
         )
 
     def _note_end(self, run: Run, error: InboxsyncError | None) -> None:
@@ -185,6 +202,20 @@ class PageSync:
                 set_token_state(connection, self._page, state, problem=problem, now=self._clock.now())
             elif run.batches and self._page.token_state is not TokenState.VALID:
                 set_token_state(connection, self._page, TokenState.VALID, problem=None, now=self._clock.now())
+
+
+def _doubts(run: Run) -> tuple[Problem, ...]:
+    """What looks like success and may not be (graph-facts 5): an empty list under Standard Access."""
+    if run.mode is Mode.INCREMENTAL or run.counts.fetched:
+        return ()
+    return (
+        Problem(
+            code="nothing_listed",
+            message="The source listed no conversation at all.",
+            hint="If the Page has some, the app has only Standard Access: request Advanced Access for "
+            "pages_messaging (Instagram: instagram_manage_messages).",
+        ),
+    )
 
 
 def _dropped(fetched: Fetched) -> Problem:
