@@ -105,18 +105,23 @@ class Conversations:
         if after is not None and self.faults.refuse_cursors:
             raise bad_cursor()
         name = f"{view.page.page_id}:{view.is_instagram}:{folder.name}"
-        conversations = ConversationList(self._config, view.page, folder, name)
+        windows = self._config.time_windows
+        conversations = ConversationList(
+            self._config,
+            view.page,
+            folder,
+            name,
+            earlier_ms=_milliseconds(call, "updated_before_ms") if windows else None,
+            later_ms=_milliseconds(call, "updated_after_ms") if windows else None,
+        )
         user = call.parameters.get("user_id")
         if user is not None:
             return conversations.only(view.page.thread_of_person(user))
         trouble = self._trouble()
-        windows = self._config.time_windows
         part = conversations.slice(
             limit=max(1, limit // 3) if trouble.is_short else limit,
             after=after,
             before=call.parameters.get("before") or None,
-            earlier_ms=_milliseconds(call, "updated_before_ms") if windows else None,
-            later_ms=_milliseconds(call, "updated_after_ms") if windows else None,
         )
         if trouble.is_empty and after is not None and part.has_next:
             # Another cursor to the same place: nothing was served, nothing is skipped.

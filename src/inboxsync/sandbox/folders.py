@@ -55,14 +55,6 @@ class Folder:
             yield next_moved[1]
             next_moved = next(moved, None)
 
-    def from_index(self, index: int) -> Iterator[int]:
-        """Slots from this position of the list on."""
-        slots = self.after(TOP)
-        for _ in range(index):
-            if next(slots, None) is None:
-                break
-        return slots
-
     def _base_after(self, key: Key) -> Iterator[int]:
         slots = range(self.first_slot, self.first_slot + self.count)
         start = bisect.bisect_right(slots, key, key=lambda slot: (-self.base_time(slot), slot))

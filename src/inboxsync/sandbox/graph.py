@@ -9,7 +9,7 @@ from inboxsync.sandbox.config import SandboxConfig
 from inboxsync.sandbox.conversations import Conversations
 from inboxsync.sandbox.cursors import index_cursor, read_index
 from inboxsync.sandbox.fields import Field
-from inboxsync.sandbox.limits import Limits
+from inboxsync.sandbox.limits import Limits, usage_headers
 from inboxsync.sandbox.lists import Slice, next_url, read_limit
 from inboxsync.sandbox.nodes import MESSAGE_DEFAULTS, THREAD_DEFAULTS, View, check_fields, narrow
 from inboxsync.sandbox.refusal import (
@@ -64,10 +64,12 @@ class Graph:
 
     def headers(self, call: Call) -> dict[str, str]:
         """Usage headers of the objects that this call counted against."""
-        found: dict[str, str] = {}
-        for object_id, kind in call.spent_on:
-            found |= self._limits.headers(object_id, users=self._users(object_id), kind=kind)
-        return found
+        told: dict[str, list[Json]] = {}
+        for object_id, kind in sorted(call.spent_on):
+            usage = self._limits.usage(object_id, users=self._users(object_id), kind=kind)
+            if usage is not None:
+                told.setdefault(object_id, []).append(usage)
+        return usage_headers(told)
 
     def _spend(self, call: Call, object_id: str, kind: str) -> None:
         call.spent_on.add((object_id, kind))

@@ -8,6 +8,7 @@ for each engaged user. Counted before the answer, refused calls too.
 import math
 from collections import deque
 from dataclasses import dataclass, field
+from typing import Any
 
 import msgspec
 
@@ -60,24 +61,19 @@ class Limits:
                 80006, "(#80006) There have been too many messenger api calls to this Page account."
             )
 
-    def headers(self, object_id: str, *, users: int, kind: str) -> dict[str, str]:
-        """What an answer tells of this object's usage."""
+    def usage(self, object_id: str, *, users: int, kind: str) -> dict[str, Any] | None:
+        """What an answer tells of this object; None where it is silent."""
         pool = self._pools.get(object_id)
         if pool is None or not self._config.limits or pool.total <= _SILENT_CALLS:
-            return {}
+            return None
         percent = min(math.ceil(_FULL * pool.total / self._allowance(users)), _FULL)
         minutes = math.ceil(_DAY_SECONDS / 60) if percent >= _FULL else 0
-        usage = {
+        return {
             "type": kind,
             "call_count": percent,
             "total_cputime": min(percent, 1),
             "total_time": min(percent, 1),
             "estimated_time_to_regain_access": minutes,
-        }
-        app = {"call_count": 0, "total_time": 0, "total_cputime": 0}
-        return {
-            "X-App-Usage": msgspec.json.encode(app).decode(),
-            "X-Business-Use-Case-Usage": msgspec.json.encode({object_id: [usage]}).decode(),
         }
 
     def _allowance(self, users: int) -> int:
@@ -99,3 +95,14 @@ class Limits:
         return Refusal(
             80006, "(#80006) There have been too many messenger api calls to this Page account. Wait a bit."
         )
+
+
+def usage_headers(told: dict[str, list[dict[str, Any]]]) -> dict[str, str]:
+    """The headers for what there is to tell, by object."""
+    if not told:
+        return {}
+    app = {"call_count": 0, "total_time": 0, "total_cputime": 0}
+    return {
+        "X-App-Usage": msgspec.json.encode(app).decode(),
+        "X-Business-Use-Case-Usage": msgspec.json.encode(told).decode(),
+    }

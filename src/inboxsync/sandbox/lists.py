@@ -1,8 +1,8 @@
 """Edges: a slice of a list with its paging (graph-facts 1.8)."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from itertools import islice
+from itertools import islice, takewhile
 from typing import Any
 from urllib.parse import urlencode
 
@@ -68,37 +68,35 @@ def next_url(
 class ConversationList:
     """A folder of a Page on one platform, between two times."""
 
-    def __init__(self, config: SandboxConfig, page: PageWorld, folder: Folder, name: str) -> None:
+    def __init__(
+        self,
+        config: SandboxConfig,
+        page: PageWorld,
+        folder: Folder,
+        name: str,
+        *,
+        earlier_ms: int | None = None,
+        later_ms: int | None = None,
+    ) -> None:
         self._config = config
+        self._earlier_ms = earlier_ms
+        self._later_ms = later_ms
         self._page = page
         self._folder = folder
         self._name = name
 
-    def slice(
-        self,
-        *,
-        limit: int,
-        after: str | None,
-        before: str | None,
-        earlier_ms: int | None,
-        later_ms: int | None,
-    ) -> Slice:
-        """Entries after (or before) a cursor, updated before `earlier_ms` and from `later_ms` on."""
+    def slice(self, *, limit: int, after: str | None, before: str | None) -> Slice:
+        """Entries after (or before) a cursor. Raises Refusal."""
         if before is not None and after is None:
             return self._slice_before(before, limit)
         if self._config.cursors == "index":
             return self._slice_by_index(read_index(after) + 1 if after else 0, limit)
-        start: Key = TOP if after is None else self._place(after)
-        if earlier_ms is not None:
-            start = max(start, (-earlier_ms / _MILLISECONDS, 10**12))
-        slots = list(islice(self._folder.after(start), limit + 1))
-        if later_ms is not None:
-            slots = [slot for slot in slots if -self._folder.key(slot)[0] * _MILLISECONDS >= later_ms]
+        slots = list(islice(self._window(TOP if after is None else self._place(after)), limit + 1))
         return self._of(slots, limit, is_start=after is None)
 
     def only(self, thread: Thread | None) -> Slice:
         """This conversation alone, if it lies in the folder."""
-        if thread is None or thread.folder != self._folder.name:
+        if thread is None or self._page.folder_of(thread) is not self._folder:
             return _EMPTY
         cursor = index_cursor(0) if self._config.cursors == "index" else self._cursor(thread.slot)
         return Slice([thread], cursor, cursor, has_next=False, has_previous=False)
@@ -110,7 +108,7 @@ class ConversationList:
         return opaque_cursor(self._name, [*self._place(cursor), nonce])
 
     def _slice_by_index(self, index: int, limit: int) -> Slice:
-        slots = list(islice(self._folder.from_index(index), limit + 1))
+        slots = list(islice(self._window(TOP), index, index + limit + 1))
         has_next = len(slots) > limit
         threads = self._threads(slots[:limit])
         last = index + max(len(threads) - 1, 0)
@@ -122,7 +120,7 @@ class ConversationList:
             return self._slice_by_index(max(0, end - limit), min(limit, end)) if end else _EMPTY
         place = self._place(before)
         above = []
-        for slot in self._folder.after(TOP):
+        for slot in self._window(TOP):
             if self._folder.key(slot) >= place:
                 break
             above.append(slot)
@@ -132,6 +130,16 @@ class ConversationList:
         threads = self._threads(slots)
         first, last = self._cursors(slots)
         return Slice(threads, first, last, has_next=True, has_previous=len(above) > limit)
+
+    def _window(self, start: Key) -> Iterator[int]:
+        """Slots after this place, updated before `earlier_ms` and from `later_ms` on."""
+        if self._earlier_ms is not None:
+            start = max(start, (-self._earlier_ms / _MILLISECONDS, 10**12))
+        slots = self._folder.after(start)
+        later_ms = self._later_ms
+        if later_ms is None:
+            return slots
+        return takewhile(lambda slot: -self._folder.key(slot)[0] * _MILLISECONDS >= later_ms, slots)
 
     def _of(self, slots: list[int], limit: int, *, is_start: bool) -> Slice:
         shown = slots[:limit]

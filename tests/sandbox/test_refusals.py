@@ -1,0 +1,392 @@
+"""What Meta refuses (graph-facts 1, 2, 3): code, subcode, type, HTTP status, headers."""
+
+import hashlib
+import hmac
+import json
+import time
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+OAUTH = "OAuthException"
+METHOD = "GraphMethodException"
+
+
+def facts(answer: Any) -> tuple[int, int, int | None, str]:
+    error = answer.error
+    return answer.status, error["code"], error.get("error_subcode"), error["type"]
+
+
+def newest(served: Any, **parameters: Any) -> str:
+    return served.inbox(**parameters).data[0]["id"]
+
+
+def other_pages(served: Any) -> str:
+    token = served.ready["pages"][1]["token"]
+    return served.get("me/conversations", access_token=token).data[0]["id"]
+
+
+Ask = Callable[[Any], Any]
+REFUSALS: dict[str, tuple[Ask, tuple[int, int, int | None, str]]] = {
+    "a wrong token": (lambda s: s.inbox(access_token="EAAwrong"), (400, 190, None, OAUTH)),
+    "no token": (lambda s: s.inbox(access_token=None), (400, 104, None, OAUTH)),
+    "no token, of oneself": (lambda s: s.get("me", access_token=None), (400, 2500, None, OAUTH)),
+    "the app's token, of oneself": (
+        lambda s: s.get("me/accounts", access_token=s.ready["app_token"]),
+        (400, 2500, None, OAUTH),
+    ),
+    "a person's token on the list": (
+        lambda s: s.inbox(access_token=s.ready["user_token"]),
+        (400, 210, None, OAUTH),
+    ),
+    "another Page's list": (
+        lambda s: s.get(f"{s.ready['pages'][1]['page_id']}/conversations"),
+        (400, 100, 33, METHOD),
+    ),
+    "another Page's conversation": (lambda s: s.get(other_pages(s)), (400, 100, 33, METHOD)),
+    "another Page's messages": (lambda s: s.get(f"{other_pages(s)}/messages"), (400, 100, 33, METHOD)),
+    "another Page": (lambda s: s.get(s.ready["pages"][1]["page_id"]), (400, 100, 33, METHOD)),
+    "an unknown conversation": (lambda s: s.get("t_1"), (400, 100, 33, METHOD)),
+    "a conversation past the last": (lambda s: s.get("t_100000000900000"), (400, 100, 33, METHOD)),
+    "an id of absurd length": (lambda s: s.get("t_" + "9" * 5000), (400, 100, 33, METHOD)),
+    "an unknown message": (lambda s: s.get("m_AAAA"), (400, 100, 33, METHOD)),
+    "an unknown Instagram id": (lambda s: s.get("aWdfZG0ZD"), (400, 100, 33, METHOD)),
+    "an Instagram id with junk in it": (
+        lambda s: s.get(newest(s, platform="instagram").replace("a", "a!", 1)),
+        (400, 100, 33, METHOD),
+    ),
+    "an unknown person": (lambda s: s.get("6000000000000000"), (400, 100, 33, METHOD)),
+    "the root": (lambda s: s.get(""), (400, 100, 33, METHOD)),
+    "the list by Instagram's own id": (
+        lambda s: s.get(f"{s.ready['pages'][0]['instagram_id']}/conversations"),
+        (400, 100, 33, METHOD),
+    ),
+    "an unknown edge": (lambda s: s.get("me/feed"), (400, 100, None, OAUTH)),
+    "a path too deep": (lambda s: s.get("me/conversations/more"), (400, 2500, None, OAUTH)),
+    "an unknown field": (lambda s: s.inbox(fields="id,subject"), (400, 100, None, OAUTH)),
+    "an unknown field of an empty list": (
+        lambda s: s.inbox(folder="nowhere", fields="subject"),
+        (400, 100, None, OAUTH),
+    ),
+    "an unknown field of messages": (
+        lambda s: s.inbox(fields="messages{id,snippet}"),
+        (400, 100, None, OAUTH),
+    ),
+    "an unknown field of people": (lambda s: s.inbox(fields="participants{age}"), (400, 100, None, OAUTH)),
+    "an unknown field of attachments nobody has": (
+        lambda s: s.inbox(limit=1, fields="messages.limit(1){attachments{colour}}"),
+        (400, 100, None, OAUTH),
+    ),
+    "an unknown field of one conversation": (
+        lambda s: s.get(newest(s), fields="subject"),
+        (400, 100, None, OAUTH),
+    ),
+    "an unknown field of the Page": (lambda s: s.get("me", fields="nothing"), (400, 100, None, OAUTH)),
+    "an open brace": (lambda s: s.inbox(fields="messages{id"), (400, 2500, None, OAUTH)),
+    "a closed brace": (lambda s: s.inbox(fields="id}"), (400, 2500, None, OAUTH)),
+    "nothing between commas": (lambda s: s.inbox(fields="id,,link"), (400, 2500, None, OAUTH)),
+    "empty braces": (lambda s: s.inbox(fields="messages{}"), (400, 2500, None, OAUTH)),
+    "an argument without parentheses": (lambda s: s.inbox(fields="messages.limit"), (400, 2500, None, OAUTH)),
+    "a sign that is none": (lambda s: s.inbox(fields="id;link"), (400, 2500, None, OAUTH)),
+    "braces without end": (lambda s: s.inbox(fields="messages{" * 40), (400, 2500, None, OAUTH)),
+    "a limit of nothing": (lambda s: s.inbox(limit=0), (400, 100, None, OAUTH)),
+    "a limit of words": (lambda s: s.inbox(limit="many"), (400, 100, None, OAUTH)),
+    "a limit of absurd length": (lambda s: s.inbox(limit="9" * 5000), (400, 100, None, OAUTH)),
+    "a nested limit of words": (lambda s: s.inbox(fields="messages.limit(x)"), (400, 100, None, OAUTH)),
+    "an unknown platform": (lambda s: s.inbox(platform="whatsapp"), (400, 100, None, OAUTH)),
+    "51 ids": (lambda s: s.get("", ids=",".join(["t_1"] * 51)), (400, 100, None, OAUTH)),
+    "one bad id among good ones": (lambda s: s.get("", ids=f"{newest(s)},t_1"), (400, 100, 33, METHOD)),
+    "51 calls in a batch": (lambda s: s.batch(*["me"] * 51), (400, 100, None, "GraphBatchException")),
+    "a batch of nothing": (lambda s: s.batch(), (400, 100, None, "GraphBatchException")),
+    "a batch that is no JSON": (lambda s: s.batch(batch="["), (400, 100, None, "GraphBatchException")),
+    "a POST to what is only read": (
+        lambda s: s.open(f"/v26.0/me/conversations?access_token={s.token}", method="POST"),
+        (400, 100, 33, METHOD),
+    ),
+    "a DELETE": (
+        lambda s: s.open(f"/v26.0/{newest(s)}?access_token={s.token}", method="DELETE"),
+        (400, 100, 33, METHOD),
+    ),
+    "a token debugged that is not named": (lambda s: s.get("debug_token"), (400, 100, None, OAUTH)),
+    "an exchange by another app": (lambda s: exchange(s, client_id="1"), (400, 101, None, OAUTH)),
+    "an exchange with a wrong secret": (lambda s: exchange(s, client_secret="x"), (400, 1, None, OAUTH)),
+    "an exchange of a wrong token": (
+        lambda s: exchange(s, fb_exchange_token="EAAwrong"),
+        (400, 190, None, OAUTH),
+    ),
+    "an exchange of nothing": (lambda s: exchange(s, fb_exchange_token=""), (400, 100, None, OAUTH)),
+    "a code without its address": (lambda s: exchange(s, grant_type=""), (400, 191, None, OAUTH)),
+}
+
+
+def exchange(served: Any, **changes: str) -> Any:
+    asked = {
+        "grant_type": "fb_exchange_token",
+        "client_id": served.ready["app_id"],
+        "client_secret": served.ready["app_secret"],
+        "fb_exchange_token": served.ready["user_token"],
+    }
+    return served.get("oauth/access_token", access_token=None, **(asked | changes))
+
+
+@pytest.mark.parametrize("name", REFUSALS)
+def test_it_refuses(graph: Any, name: str) -> None:
+    ask, expected = REFUSALS[name]
+    assert facts(ask(graph(conversations=30, pages=2))) == expected
+
+
+@pytest.mark.parametrize(("token", "reason"), [("EAAwrong", "invalid_token"), (None, "invalid_request")])
+def test_a_refusal_challenges_as_meta_does(graph: Any, token: str | None, reason: str) -> None:
+    answer = graph(conversations=1).inbox(access_token=token)
+    assert (
+        answer.headers["WWW-Authenticate"]
+        == f'OAuth "Facebook Platform" "{reason}" "{answer.error["message"]}"'
+    )
+
+
+def test_a_refusal_is_not_to_be_stored(graph: Any) -> None:
+    assert graph(conversations=1).get("t_1").headers["Cache-Control"] == "no-store"
+
+
+def test_a_refusal_has_a_trace_id(graph: Any) -> None:
+    answer = graph(conversations=1).get("t_1")
+    assert answer.error["fbtrace_id"] == answer.headers["x-fb-trace-id"]
+
+
+@pytest.mark.parametrize("subcode", [458, 459, 460, 463, 464, 467, 490, 492])
+def test_a_dead_token_says_what_it_died_of(graph: Any, subcode: int) -> None:
+    served = graph(conversations=1)
+    served.control("tokens", kill=subcode)
+    assert facts(served.inbox()) == (400, 190, subcode, OAUTH)
+
+
+def test_a_dead_token_is_described_inside_a_normal_answer(graph: Any) -> None:
+    served = graph(conversations=1)
+    served.control("tokens", kill=467)
+    answer = served.get("debug_token", input_token=served.token, access_token=served.ready["app_token"])
+    told = answer.json["data"]
+    assert (answer.status, told["is_valid"], told["error"]["code"], told["error"]["subcode"]) == (
+        200, False, 190, 467,
+    )  # fmt: skip
+
+
+def test_a_token_minted_after_the_others_died_lives(graph: Any) -> None:
+    served = graph(conversations=1)
+    served.control("tokens", kill=463)
+    minted = served.control("tokens", mint=True).json["token"]
+    assert served.inbox(access_token=minted).status == 200
+
+
+def test_the_apps_token_does_not_open_a_page(graph: Any) -> None:
+    served = graph(conversations=1)
+    answer = served.get(served.page_id, access_token=served.ready["app_token"], fields="name,access_token")
+    assert "access_token" not in answer.json
+
+
+@pytest.mark.parametrize("scheme", ["Bearer", "OAuth", "bearer"])
+def test_a_token_may_come_in_the_header(graph: Any, scheme: str) -> None:
+    served = graph(conversations=1)
+    answer = served.open("/v26.0/me", headers={"Authorization": f"{scheme} {served.token}"})
+    assert answer.json["id"] == served.page_id
+
+
+@pytest.mark.parametrize(
+    ("asked", "answers"),
+    [("v2.8", "v21.0"), ("v20.0", "v21.0"), ("v23.0", "v23.0"), ("v26.0", "v26.0"), ("v99.0", "v26.0")],
+)
+def test_an_ended_version_is_answered_by_the_oldest_usable_one(graph: Any, asked: str, answers: str) -> None:
+    served = graph(conversations=1)
+    answer = served.open(f"/{asked}/me?access_token={served.token}")
+    assert (answer.status, answer.headers["facebook-api-version"]) == (200, answers)
+
+
+# Instagram's 20 messages
+
+
+@pytest.fixture
+def instagram(graph: Any) -> tuple[Any, list[str]]:
+    served = graph(conversations=1, messages=(30, 30))
+    thread = newest(served, platform="instagram")
+    return served, [each["id"] for each in served.get(f"{thread}/messages", limit=50).data]
+
+
+def test_the_20_newest_instagram_messages_are_readable(instagram: Any) -> None:
+    served, messages = instagram
+    assert {served.get(each).status for each in messages[:20]} == {200}
+
+
+def test_older_instagram_messages_are_said_to_be_deleted(instagram: Any) -> None:
+    served, messages = instagram
+    assert {facts(served.get(each)) for each in messages[20:]} == {(400, 9000001, None, OAUTH)}
+
+
+def test_the_attachments_of_older_instagram_messages_are_as_unreadable(instagram: Any) -> None:
+    served, messages = instagram
+    assert facts(served.get(f"{messages[25]}/attachments")) == (400, 9000001, None, OAUTH)
+
+
+def test_an_instagram_list_shows_older_messages_by_id_and_time(graph: Any) -> None:
+    served = graph(conversations=1, messages=(30, 30))
+    thread = newest(served, platform="instagram")
+    entries = served.get(f"{thread}/messages", limit=50, fields="id,created_time,from,tags").data
+    assert [set(each) == {"id", "created_time"} for each in entries] == [False] * 20 + [True] * 10
+
+
+def test_messenger_has_no_such_rule(graph: Any) -> None:
+    served = graph(conversations=1, messages=(30, 30))
+    oldest = served.get(f"{newest(served)}/messages", limit=50).data[-1]["id"]
+    assert served.get(oldest).status == 200
+
+
+# Access
+
+
+def test_standard_access_shows_an_empty_messenger_list(graph: Any) -> None:
+    assert graph(conversations=30, standard_access=True).inbox().json == {"data": []}
+
+
+def test_standard_access_times_out_on_instagram(graph: Any) -> None:
+    answer = graph(conversations=30, standard_access=True).inbox(platform="instagram")
+    assert facts(answer) == (400, -2, 2534084, "IGApiException")
+    assert "do not have a role on app" in answer.error["error_user_msg"]
+
+
+def test_standard_access_hides_a_persons_list_too(graph: Any) -> None:
+    switches: dict[str, Any] = {"conversations": 1, "seed": 3}
+    people = graph(**switches).inbox(fields="participants").data[0]["participants"]["data"]
+    served = graph(**switches, standard_access=True)
+    person = next(each["id"] for each in people if each["id"] != served.page_id)
+    assert served.inbox(user_id=person).json == {"data": []}
+
+
+def test_a_high_volume_page_is_not_listed(graph: Any) -> None:
+    answer = graph(conversations=30, high_volume=True).inbox()
+    assert facts(answer) == (500, 1, 99, OAUTH)
+
+
+def test_a_high_volume_pages_single_conversations_are_read(graph: Any) -> None:
+    known = newest(graph(conversations=30))
+    assert graph(conversations=30, high_volume=True).get(known).json["id"] == known
+
+
+def proof(served: Any, *, token: str | None = None) -> str:
+    secret = served.ready["app_secret"].encode()
+    return hmac.new(secret, (token or served.token).encode(), hashlib.sha256).hexdigest()
+
+
+@pytest.mark.parametrize("wrong", [None, "", "0" * 64])
+def test_a_wrong_or_missing_proof_is_refused(graph: Any, wrong: str | None) -> None:
+    answer = graph(conversations=1, require_proof=True).inbox(appsecret_proof=wrong)
+    assert facts(answer) == (400, 100, None, METHOD)
+
+
+def test_another_tokens_proof_is_refused(graph: Any) -> None:
+    served = graph(conversations=1, require_proof=True)
+    answer = served.inbox(appsecret_proof=proof(served, token=served.ready["user_token"]))
+    assert facts(answer) == (400, 100, None, METHOD)
+
+
+def test_the_right_proof_is_accepted(graph: Any) -> None:
+    served = graph(conversations=1, require_proof=True)
+    assert served.inbox(appsecret_proof=proof(served)).status == 200
+
+
+# Limits
+
+
+def burst(served: Any, calls: int, **parameters: Any) -> list[Any]:
+    return [served.inbox(**parameters) for _ in range(calls)]
+
+
+@pytest.mark.parametrize("code", [613, 80006])
+def test_a_third_call_within_the_second_is_refused(graph: Any, code: int) -> None:
+    answers = burst(graph(conversations=30, limits=True, rate_code=code), 3)
+    assert [each.status for each in answers] == [200, 200, 400]
+    assert facts(answers[2]) == (400, code, None, OAUTH)
+
+
+def test_half_a_second_later_one_more_call_is_answered(graph: Any) -> None:
+    served = graph(conversations=30, limits=True)
+    burst(served, 3)
+    time.sleep(0.55)
+    assert [each.status for each in burst(served, 2)] == [200, 400]
+
+
+def test_each_platform_has_a_pace_of_its_own(graph: Any) -> None:
+    served = graph(conversations=30, limits=True)
+    answers = burst(served, 2) + burst(served, 2, platform="instagram")
+    assert {each.status for each in answers} == {200}
+
+
+def test_each_page_has_a_pace_of_its_own(graph: Any) -> None:
+    served = graph(conversations=30, limits=True, pages=2)
+    tokens = [each["token"] for each in served.ready["pages"]] * 2
+    assert {served.get("me/conversations", access_token=each).status for each in tokens} == {200}
+
+
+def test_each_call_of_a_batch_counts(graph: Any) -> None:
+    answers = graph(conversations=30, limits=True).batch(*["me/conversations"] * 3)
+    assert (answers.status, [each["code"] for each in answers.json]) == (200, [200, 200, 400])
+
+
+def test_each_of_several_ids_counts(graph: Any) -> None:
+    served = graph(conversations=30, limits=True)
+    ids = [each["id"] for each in served.inbox().data]
+    assert served.get("", ids=",".join(ids[:2])).error["code"] == 613
+
+
+def test_a_penalty_refuses_even_the_patient_until_it_ends(graph: Any) -> None:
+    served = graph(conversations=30, limits=True, penalty_seconds=0.8)
+    burst(served, 3)
+    time.sleep(0.55)
+    assert served.inbox().status == 400
+    time.sleep(0.9)
+    assert served.inbox().status == 200
+
+
+def usage(answer: Any) -> dict[str, Any]:
+    return json.loads(answer.headers["X-Business-Use-Case-Usage"])
+
+
+def test_the_first_answers_tell_no_usage(graph: Any) -> None:
+    answer = graph(conversations=30, limits=True).inbox()
+    assert answer.headers["X-Business-Use-Case-Usage"] is None
+    assert answer.headers["X-App-Usage"] is None
+
+
+def test_refusals_tell_the_usage_too(graph: Any) -> None:
+    served = graph(conversations=30, limits=True, engaged_users=1)
+    answer = burst(served, 4)[-1]
+    assert (answer.status, usage(answer)) == (
+        400,
+        {
+            served.page_id: [
+                {
+                    "type": "messenger",
+                    "call_count": 2,
+                    "total_cputime": 1,
+                    "total_time": 1,
+                    "estimated_time_to_regain_access": 0,
+                }
+            ]
+        },
+    )
+
+
+def test_a_batch_tells_the_usage_of_every_object(graph: Any) -> None:
+    served = graph(conversations=30, limits=True)
+    answer = served.batch(*["me/conversations", "me/conversations?platform=instagram"] * 4)
+    assert set(usage(answer)) == {served.page_id, served.ready["pages"][0]["instagram_id"]}
+
+
+def test_a_spent_day_refuses_with_the_minutes_to_wait(graph: Any) -> None:
+    served = graph(conversations=30, limits=True, engaged_users=1)
+    served.batch(*["me/conversations"] * 50)
+    for _ in range(3):
+        served.batch(*["me/conversations"] * 50)
+    time.sleep(0.55)
+    answer = served.inbox()
+    assert facts(answer) == (400, 80006, None, OAUTH)
+    assert usage(answer)[served.page_id][0]["call_count"] == 100
+    assert usage(answer)[served.page_id][0]["estimated_time_to_regain_access"] == 1440
