@@ -3,6 +3,7 @@
 import os
 import shutil
 import sys
+from datetime import datetime
 from pathlib import Path
 from typing import Any, TextIO
 
@@ -33,11 +34,6 @@ def stdout() -> Console:
     return _console(sys.stdout, width)
 
 
-def table(*columns: str) -> Table:
-    """An empty table with these columns, as every command shows them."""
-    return Table(*columns, box=SIMPLE_HEAD, pad_edge=False)
-
-
 def stderr() -> Console:
     """For everything that is not the answer."""
     return _console(sys.stderr, None)
@@ -45,7 +41,23 @@ def stderr() -> Console:
 
 def _console(file: TextIO, width: int | None) -> Console:
     # What is printed holds names from outside: nothing in it is markup, and `:smile:` is no emoji.
-    return Console(file=file, width=width, highlight=False, soft_wrap=True, markup=False, emoji=False)
+    return Console(
+        file=file, width=width, highlight=False, soft_wrap=not file.isatty(), markup=False, emoji=False
+    )
+
+
+def table(*columns: str) -> Table:
+    """An empty table with these columns; all but the first are kept whole."""
+    made = Table(box=SIMPLE_HEAD, pad_edge=False, padding=(0, 1))
+    made.add_column(columns[0], overflow="fold")
+    for column in columns[1:]:
+        made.add_column(column, no_wrap=True)
+    return made
+
+
+def local(at: datetime | None) -> str:
+    """A time for people, in their own zone; `never` for none."""
+    return f"{at.astimezone():%Y-%m-%d %H:%M}" if at is not None else "never"
 
 
 def own_command() -> str:
@@ -115,7 +127,7 @@ def print_run(run: Run, *, name: str, reason: str | None) -> None:
     refused = f"{run.refused_calls:,} of them refused" if run.refused_calls else "none refused"
     console.print(
         f"  {run.duration_seconds:,.1f} s, {run.conversations_per_second:,.0f} conversations/s, "
-        f"{run.calls:,} calls, {refused}."
+        f"{run.calls:,} {'call' if run.calls == 1 else 'calls'}, {refused}."
     )
     if reason:
         console.print(f"  Stopped: {reason}. Everything fetched is stored.")
