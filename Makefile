@@ -32,6 +32,9 @@ format: .venv/installed-dev ## format the code and mend what ruff can
 bench: .venv/installed-dev ## time a sync beside a plain loop over the same answers
 	$(BIN)/python bench/sync_beside_plain_loop.py
 
+docs: .venv/installed ## write docs/reference/ from the code
+	$(BIN)/python docs/render.py
+
 lock: .venv/installed ## resolve the dependencies anew into the lock files (needs uv)
 	uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-annotate --no-header \
 		pyproject.toml --group build -o requirements.lock

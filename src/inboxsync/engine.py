@@ -13,7 +13,7 @@ from inboxsync.model import Page, Platform
 from inboxsync.settings import Settings
 from inboxsync.store import Store, TokenSealer
 from inboxsync.store.pages import get_sealed_token
-from inboxsync.sync import Listener, PageSync, Stop, SyncOptions, add_page
+from inboxsync.sync import Listener, PageSync, Stop, SyncOptions, check_token, keep_page
 
 # An answer of 100 conversations takes seconds to make on Meta's side.
 _TIMEOUT = httpx2.Timeout(connect=10, read=60, write=30, pool=60)
@@ -31,12 +31,11 @@ class Engine:
         """The user's database, opened on first use."""
         return Store.open(self.settings.store_url)
 
-    @cached_property
-    def sealer(self) -> TokenSealer:
+    def sealer(self, *, may_make_key: bool = False) -> TokenSealer:
         """What seals tokens: the key of the environment, else of the key file."""
         if self.settings.secret_key is not None:
             return TokenSealer.from_secret(self.settings.secret_key.get_secret_value())
-        return TokenSealer.from_file(self.settings.key_file)
+        return TokenSealer.from_file(self.settings.key_file, may_make=may_make_key)
 
     @asynccontextmanager
     async def source(self) -> AsyncIterator[GraphClient]:
@@ -61,29 +60,32 @@ class Engine:
     async def add_page(
         self, facebook_page_id: str, *, platform: Platform, token: str, name: str | None
     ) -> tuple[Page, bool]:
-        """Check, seal and store a Page's token; see `sync.add_page`."""
+        """Check, seal and store a Page's token; also returns whether the Page is new.
+
+        A token that fails the check leaves nothing behind: neither a database nor a key.
+        """
         async with self.source() as source:
-            return await add_page(
-                store=self.store,
-                source=source,
-                sealer=self.sealer,
-                clock=self.clock,
-                facebook_page_id=facebook_page_id,
-                platform=platform,
-                token=token,
-                name=name,
-            )
+            identity = await check_token(source, facebook_page_id, platform=platform, token=token)
+        return keep_page(
+            self.store,
+            self.sealer(may_make_key=True),
+            identity,
+            platform=platform,
+            token=token,
+            name=name,
+            now=self.clock.now(),
+        )
 
     def page_sync(
         self, source: GraphClient, page: Page, *, options: SyncOptions, stop: Stop, listener: Listener
     ) -> PageSync:
-        """A sync of one Page, ready to run. Raises TokenInvalid where its token does not open."""
+        """A sync of one Page, ready to run."""
         return PageSync(
             store=self.store,
             source=source,
             clock=self.clock,
             page=page,
-            access=self._access(page),
+            open_access=self._open_access,
             options=options,
             stop=stop,
             listener=listener,
@@ -98,12 +100,13 @@ class Engine:
         if "store" in self.__dict__:
             self.store.close()
 
-    def _access(self, page: Page) -> Access:
+    def _open_access(self, page: Page) -> Access:
+        """Raises TokenInvalid where another key sealed the token."""
         with self.store.read() as connection:
             sealed = get_sealed_token(connection, page)
         return Access(
             page_id=page.facebook_page_id,
             platform=page.platform,
             account_id=page.account_id,
-            token=self.sealer.open(sealed, page_id=page.facebook_page_id),
+            token=self.sealer().open(sealed, page_id=page.facebook_page_id),
         )

@@ -1,6 +1,7 @@
 """What can go wrong, as facts.
 
     InboxsyncError
+      Unexpected             a mistake of ours
       SettingsInvalid        the environment or an argument is not usable
       PageUnknown            the database has no such Page
       SourceError            Meta's Graph API
@@ -34,6 +35,15 @@ class InboxsyncError(Exception):
         super().__init__(message)
         self.message = message
         self.hint = self.default_hint if hint is None else hint
+
+
+class Unexpected(InboxsyncError):
+    """A mistake of ours; the log has where."""
+
+    code = "unexpected"
+    default_hint = (
+        "Report it with the log lines above; what is stored stays stored, and the next run goes on."
+    )
 
 
 class SettingsInvalid(InboxsyncError):
@@ -77,6 +87,15 @@ class AnswerTooLarge(SourceError):
 
     code = "answer_too_large"
     default_hint = "Ask for fewer messages a conversation: `--messages 5`."
+
+
+class Stalled(SourceError):
+    """Calls are answered, and nothing comes of them."""
+
+    code = "stalled"
+    default_hint = (
+        "Run it again later; if it stops at the same place, report it: what is stored stays stored."
+    )
 
 
 class CursorRefused(SourceError):

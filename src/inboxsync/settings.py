@@ -4,13 +4,15 @@ from pathlib import Path
 from typing import Literal
 
 from platformdirs import user_data_path
-from pydantic import Field, SecretStr, ValidationError, field_validator
+from pydantic import Field, HttpUrl, SecretStr, TypeAdapter, ValidationError, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from inboxsync.errors import SettingsInvalid
 
 # The newest version whose reference was read for docs/graph-facts.md; served until 2028.
 GRAPH_VERSION = "v25.0"
+_ADDRESS = TypeAdapter(HttpUrl)
+_SHORTEST_SECRET = 16
 
 
 class Settings(BaseSettings):
@@ -33,9 +35,29 @@ class Settings(BaseSettings):
     @field_validator("graph_url")
     @classmethod
     def _is_address(cls, value: str) -> str:
-        if not value.startswith(("https://", "http://")):
-            raise ValueError("should start with https:// or http://")
-        return value.rstrip("/")
+        try:
+            return str(_ADDRESS.validate_python(value)).rstrip("/")
+        except ValidationError:
+            raise ValueError("should be an address such as https://graph.facebook.com") from None
+
+    @field_validator("database_url")
+    @classmethod
+    def _is_sqlite(cls, value: str) -> str:
+        if value and not value.startswith("sqlite"):
+            raise ValueError("should be sqlite:////absolute/path/inboxsync.db")
+        return value
+
+    @field_validator("secret_key")
+    @classmethod
+    def _is_long(cls, value: SecretStr | None) -> SecretStr | None:
+        if value is not None and len(value.get_secret_value()) < _SHORTEST_SECRET:
+            raise ValueError(f"should have {_SHORTEST_SECRET} characters or more")
+        return value
+
+    @field_validator("data_dir")
+    @classmethod
+    def _with_home(cls, value: Path) -> Path:
+        return value.expanduser()
 
     @property
     def store_url(self) -> str:
@@ -53,5 +75,11 @@ def load_settings() -> Settings:
     try:
         return Settings()
     except ValidationError as invalid:
-        problems = [f"INBOXSYNC_{str(each['loc'][0]).upper()}: {each['msg']}" for each in invalid.errors()]
+        problems = [
+            f"INBOXSYNC_{str(each['loc'][0]).upper()}: {_said(each['msg'])}" for each in invalid.errors()
+        ]
         raise SettingsInvalid("; ".join(problems) + ".") from None
+
+
+def _said(message: str) -> str:
+    return message.removeprefix("Value error, ")

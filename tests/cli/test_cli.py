@@ -180,7 +180,7 @@ def test_a_killed_run_loses_nothing(run: Run, sandbox: Any, environment: dict[st
     assert page["counts"]["conversations"] == 1000
     # Each kill costs the batch that was under way at the most: 11 calls are the whole walk and its sweep.
     ends = [past["status"] for past in json.loads(run("runs", "--json").stdout)]
-    assert ends == ["complete", "running", "running", "running"]
+    assert ends == ["complete", "interrupted", "interrupted", "interrupted"]
 
 
 def test_a_dead_token_asks_for_a_person(run: Run, sandbox: Any) -> None:
@@ -277,7 +277,9 @@ def test_every_problem_of_the_settings_is_told_at_once(run: Run) -> None:
     result = run(
         "pages",
         "list",
-        INBOXSYNC_GRAPH_URL="ftp://x",
+        INBOXSYNC_SECRET_KEY="hunter2",
+        INBOXSYNC_DATABASE_URL="mysql://x",
+        INBOXSYNC_GRAPH_URL="http://127.0.0.1:99999",
         INBOXSYNC_GRAPH_VERSION="25",
         INBOXSYNC_LOG_FORMAT="xml",
     )
@@ -352,3 +354,76 @@ def test_the_sandbox_ends_when_it_is_told(environment: dict[str, str]) -> None:
 
 def test_the_version_is_told(run: Run) -> None:
     assert run("--version").stdout.startswith("inboxsync 0.")
+
+
+def test_one_page_that_fails_does_not_stop_the_others(run: Run, sandbox: Any, tmp_path: Path) -> None:
+    ready = sandbox("--conversations", "40", "--pages", "3")
+    for page in ready["pages"]:
+        added = run("pages", "add", page["page_id"], "--token-stdin", stdin=page["token"])
+        assert added.returncode == 0, added.stderr
+    connection = sqlite3.connect(tmp_path / "data" / "inboxsync.db")
+    broken = ready["pages"][1]["page_id"]
+    connection.execute(
+        "UPDATE facebook_pages SET access_token_sealed = 'x' WHERE facebook_page_id = ?", (broken,)
+    )
+    connection.commit()
+    connection.close()
+    result = run("sync", "--json")
+    assert result.returncode == 4
+    told = [json.loads(line) for line in result.stdout.splitlines()]
+    assert [each["status"] for each in told] == ["complete", "failed", "complete"]
+    assert told[1]["errors"][0]["code"] == "token_invalid"
+
+
+@pytest.mark.skipif(not Path("/proc/self").exists(), reason="needs /proc")
+def test_the_demos_sandbox_ends_with_the_demo_however_it_ends(environment: dict[str, str]) -> None:
+    demo = subprocess.Popen(
+        [*INBOXSYNC, "demo", "--conversations", "2000"], env=environment, stderr=subprocess.PIPE, text=True
+    )
+    assert demo.stderr is not None
+    while "batch stored" not in demo.stderr.readline():
+        pass
+    listed = subprocess.run(["pgrep", "-P", str(demo.pid)], capture_output=True, text=True, check=False)
+    children = [int(number) for number in listed.stdout.split()]
+    assert children
+    demo.kill()
+    demo.communicate(timeout=20)
+    for _ in range(100):
+        if not any(Path(f"/proc/{child}").exists() for child in children):
+            return
+        time.sleep(0.1)
+    pytest.fail("the sandbox outlived the demo")
+
+
+def test_a_wrong_token_leaves_nothing_behind(run: Run, sandbox: Any, tmp_path: Path) -> None:
+    ready = sandbox("--conversations", "5")
+    run("pages", "add", ready["page_id"], "--token-stdin", stdin="EAAwrongwrongwrongwrongwrong\n")
+    assert not (tmp_path / "data").exists()
+
+
+def test_a_name_is_never_taken_for_markup(run: Run, sandbox: Any) -> None:
+    ready = sandbox("--conversations", "5")
+    name = "Cafe [/b] [red] :smile:"
+    added = run("pages", "add", ready["page_id"], "--token-stdin", "--name", name, stdin=ready["token"])
+    assert name in added.stdout
+    assert name in run("pages", "list").stdout
+    assert name in run("sync").stdout
+    assert run("runs").returncode == 0
+
+
+@pytest.mark.parametrize("closed", ["<&-", ">&-", "2>&-", ">/dev/full", "2>/dev/full"])
+def test_closed_streams_are_no_traceback(
+    run: Run, sandbox: Any, environment: dict[str, str], closed: str
+) -> None:
+    add_page(run, sandbox("--conversations", "5"))
+    result = subprocess.run(
+        ["sh", "-c", f'"$@" {closed}', "sh", *INBOXSYNC, "sync"],
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert "Traceback" not in result.stderr + result.stdout
+    (page,) = json.loads(run("pages", "list", "--json").stdout)
+    if "full" not in closed:
+        assert (result.returncode, page["counts"]["conversations"]) == (0, 5)

@@ -1,6 +1,14 @@
 import pytest
 
-from inboxsync.graph.body import FaultError, decode_body
+from inboxsync.graph.body import FaultError
+from inboxsync.graph.body import decode_body as decode
+
+TOKEN = "EAAmarked" + "x" * 40
+
+
+def decode_body(body: bytes, *, status: int) -> object:
+    return decode(body, status=status, redact=lambda text: text.replace(TOKEN, "[token]"))
+
 
 HTML = b"<!DOCTYPE html><html><title>Facebook | Error</title><body>Sorry, something went wrong.</body></html>"
 
@@ -34,3 +42,15 @@ def test_half_an_emoji_is_replaced_and_the_rest_kept() -> None:
 
 def test_escaped_slashes_and_controls_come_through() -> None:
     assert decode_body(rb'{"a": "x\/y", "b": "\b\u0000"}', status=200) == {"a": "x/y", "b": "\b\0"}
+
+
+def test_a_token_is_taken_out_before_the_body_is_cut() -> None:
+    for padding in range(0, 100, 7):
+        with pytest.raises(FaultError) as caught:
+            decode_body(f"<html>{'x' * padding} {TOKEN}</html>".encode(), status=500)
+        assert "marked" not in str(caught.value)
+
+
+def test_json_too_deep_to_read_is_a_fault() -> None:
+    with pytest.raises(FaultError):
+        decode_body(b"[" * 200_000, status=200)

@@ -131,3 +131,19 @@ def test_an_attachment_lists_own_next_is_not_kept() -> None:
     attachments = {"data": [{"id": "9", "size": None}], "paging": {"next": "https://x?access_token=secret"}}
     entry = {"id": "t_1", "messages": {"data": [{"id": "m_1", "attachments": attachments}]}}
     assert decode_one(entry).messages[0].attachments == '[{"id":"9","size":null}]'
+
+
+def test_no_nested_paging_is_kept_for_it_holds_the_token() -> None:
+    url = "https://x/next?access_token=EAAsecret&after=b"
+    inner = {"data": [{"id": "1", "more": {"data": [], "paging": {"next": url}}, "link": url}]}
+    entry = {
+        "id": "t_1",
+        "tags": inner,
+        "messages": {"data": [{"id": "m_1", "shares": inner, "attachments": inner, "tags": inner}]},
+    }
+    assert b"EAAsecret" not in msgspec.json.encode(decode_one(entry))
+
+
+@pytest.mark.parametrize("count", [2**63, "9" * 30, -(2**63), 1.5, True, "many"])
+def test_a_count_that_no_database_holds_is_no_count(count: object) -> None:
+    assert decode_one({"id": "t_1", "message_count": count}).message_count is None

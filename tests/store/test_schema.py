@@ -8,7 +8,7 @@ from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from sqlalchemy import create_engine
 
-from inboxsync.errors import InboxsyncError, StoreOutdated, StoreTooNew, StoreUnavailable
+from inboxsync.errors import InboxsyncError, SettingsInvalid, StoreOutdated, StoreTooNew, StoreUnavailable
 from inboxsync.store import Store, schema
 from inboxsync.store.tables import metadata
 from inboxsync.store.views import events_view
@@ -121,3 +121,28 @@ def test_several_openings_of_a_new_database_make_it_once(tmp_path: Path) -> None
     for thread in threads:
         thread.join()
     assert problems == []
+
+
+def test_a_new_database_is_its_owners_alone(store: Store, tmp_path: Path) -> None:
+    with store.write() as connection:
+        connection.exec_driver_sql("DELETE FROM sync_runs")
+    for path in tmp_path.glob("inboxsync.db*"):
+        assert path.stat().st_mode & 0o077 == 0, path.name
+
+
+@pytest.mark.parametrize(
+    "bad",
+    [
+        "sqlite://",
+        "sqlite:///:memory:",
+        "sqlite+aiosqlite:///x.db",
+        "sqlite+foo:///x.db",
+        "sqlite://host/x.db",
+        "sqlite:///x.db?timeout=abc",
+        "postgresql://x/y",
+        "nonsense",
+    ],
+)
+def test_a_url_that_names_no_file_is_refused(bad: str) -> None:
+    with pytest.raises(SettingsInvalid):
+        Store.open(bad)

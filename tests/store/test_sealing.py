@@ -34,16 +34,16 @@ def test_a_token_does_not_open_for_another_page_or_with_another_key() -> None:
 
 def test_the_key_file_is_made_once_for_its_owner_alone(tmp_path: Path) -> None:
     path = tmp_path / "data" / "secret.key"
-    sealed = TokenSealer.from_file(path).seal(TOKEN, page_id="1")
+    sealed = TokenSealer.from_file(path, may_make=True).seal(TOKEN, page_id="1")
     assert path.stat().st_mode & 0o777 == 0o600
-    assert TokenSealer.from_file(path).open(sealed, page_id="1") == TOKEN
+    assert TokenSealer.from_file(path, may_make=True).open(sealed, page_id="1") == TOKEN
     assert [each.name for each in path.parent.iterdir()] == ["secret.key"]
 
 
 def test_a_key_file_that_cannot_be_made_says_so(tmp_path: Path) -> None:
     (tmp_path / "data").write_text("a file where a folder should be")
     with pytest.raises(StoreUnavailable, match="key file"):
-        TokenSealer.from_file(tmp_path / "data" / "secret.key")
+        TokenSealer.from_file(tmp_path / "data" / "secret.key", may_make=True)
 
 
 def test_a_short_secret_is_refused() -> None:
@@ -55,3 +55,15 @@ def test_any_long_text_or_32_bytes_in_base64_is_a_key() -> None:
     for secret in ("correct horse battery staple", base64.b64encode(os.urandom(32)).decode()):
         sealed = TokenSealer.from_secret(secret).seal(TOKEN, page_id="1")
         assert TokenSealer.from_secret(secret).open(sealed, page_id="1") == TOKEN
+
+
+def test_a_lost_key_is_not_replaced_when_tokens_are_opened(tmp_path: Path) -> None:
+    with pytest.raises(StoreUnavailable, match="cannot be used"):
+        TokenSealer.from_file(tmp_path / "secret.key", may_make=False)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_an_empty_key_file_is_named(tmp_path: Path) -> None:
+    (tmp_path / "secret.key").write_text("")
+    with pytest.raises(StoreUnavailable, match="holds no key"):
+        TokenSealer.from_file(tmp_path / "secret.key", may_make=False)

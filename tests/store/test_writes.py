@@ -125,6 +125,13 @@ def test_older_messages_are_owed_until_a_batch_meets_what_is_stored(store: Store
     assert rows(store, owed) == [(1,)]
 
 
+def test_a_newest_message_without_words_leaves_none_standing(store: Store, page: Page) -> None:
+    upsert(store, page, conversation())
+    sticker = Message(message_id="m_2", sent_at=NOW, sticker="https://x")
+    upsert(store, page, conversation(messages=(sticker, *conversation().messages)))
+    assert rows(store, "SELECT last_message FROM messenger_conversations") == [("",)]
+
+
 def test_an_unsayable_name_is_no_name(store: Store, page: Page) -> None:
     upsert(store, page, conversation(contact=None, participants=()))
     assert rows(store, "SELECT sender_id, sender_name FROM messenger_conversations") == [(None, None)]

@@ -64,7 +64,7 @@ def test_the_pin_is_the_time_of_the_first_answer() -> None:
 def test_the_bottom_is_where_nothing_follows_not_where_a_cursor_is_missing() -> None:
     started = Walking(pin=NOW, frontier=NOW, cursor="c0")
     assert plan_next(started, batch(*DAYS, has_next=True)) == replace(
-        started, frontier=NOW - DAYS[-1], cursor="c1"
+        started, frontier=NOW - DAYS[2], cursor="c1"
     )
     assert plan_next(started, batch(*DAYS, has_next=False)) == Walking(floor=NOW)
 
@@ -93,6 +93,17 @@ def test_a_sweep_reaches_below_its_floor_by_the_overlap() -> None:
     at_floor = NOW - EARLIER + OVERLAP
     assert isinstance(plan_next(sweep, batch(at_floor)), Walking)
     assert isinstance(plan_next(sweep, batch(at_floor + timedelta(seconds=1))), Following)
+
+
+def test_one_stray_old_time_is_not_taken_for_the_depth_of_the_list() -> None:
+    sweep = Walking(floor=EARLIER, watermark=EARLIER)
+    new = [timedelta(minutes=minute) for minute in range(5)]
+    stray = timedelta(days=6000)
+    for place in range(6):
+        going_on = plan_next(sweep, batch(*new[:place], stray, *new[place:]))
+        assert isinstance(going_on, Walking)
+        assert going_on.frontier is not None
+        assert going_on.frontier > EARLIER
 
 
 @given(

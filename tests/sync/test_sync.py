@@ -5,9 +5,18 @@ from typing import Any
 import pytest
 
 from inboxsync.engine import Engine
-from inboxsync.errors import NeedsPerson, PageNotVisible, SourceUnreachable, TokenInvalid
+from inboxsync.errors import (
+    NeedsPerson,
+    PageNotVisible,
+    PageUnknown,
+    SourceUnreachable,
+    Stalled,
+    TokenInvalid,
+)
 from inboxsync.model import Mode, RunStatus
 from inboxsync.sandbox import Faults
+from inboxsync.sandbox.conversations import Conversations
+from inboxsync.sync.ingest import Ingest
 
 IDS = "SELECT conversation_id FROM messenger_conversations"
 MESSAGES = (
@@ -316,3 +325,83 @@ def test_the_token_is_nowhere_in_the_database(ready: Any, sync: Any, tmp_path: A
     engine.close()
     for path in (tmp_path / "data").iterdir():
         assert served.page.token.encode() not in path.read_bytes()
+
+
+def test_a_stale_cursor_that_finds_nothing_is_no_end(
+    ready: Any, sync: Any, stored: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    served, engine = ready()
+    sync(engine, stop_after=1)
+    answer = Conversations.answer
+    calls = []
+
+    def nothing_for_a_stale_cursor(self: Conversations, call: Any, view: Any) -> str:
+        calls.append(call)
+        return '{"data":[]}' if len(calls) == 1 else answer(self, call, view)
+
+    monkeypatch.setattr(Conversations, "answer", nothing_for_a_stale_cursor)
+    assert sync(engine).status is RunStatus.COMPLETE
+    assert {graph_id for (graph_id,) in stored(engine, IDS)} == set(served.threads())
+
+
+def test_refused_cursors_and_a_wish_for_less_together_do_not_stop_it(
+    ready: Any, sync: Any, stored: Any
+) -> None:
+    served, engine = ready()
+    sync(engine, max_conversations=100)
+    with engine.store.write() as connection:
+        connection.exec_driver_sql("UPDATE sync_progress SET cursor = 'QVFIbm9ib2R5cwZDZD'")
+    served.sandbox.conversations.faults = Faults(weight_limit=25)
+    assert sync(engine).status is RunStatus.COMPLETE
+    assert {graph_id for (graph_id,) in stored(engine, IDS)} == set(served.threads())
+
+
+def test_a_list_that_goes_on_for_ever_without_anything_new_fails_with_the_place(
+    ready: Any, sync: Any, stored: Any
+) -> None:
+    _, engine = ready(faults=Faults(empty_batch=1.0))
+    run = sync(engine)
+    assert run.status is RunStatus.FAILED
+    assert [problem.code for problem in run.problems] == [Stalled.code]
+    assert "UTC" in run.problems[0].message
+    assert run.calls < 60
+    assert len(stored(engine, IDS)) == 100
+
+
+def test_a_first_run_fetches_no_more_than_it_may(ready: Any, sync: Any) -> None:
+    _, engine = ready()
+    assert sync(engine, max_conversations=5).counts.fetched == 5
+
+
+def test_an_empty_inbox_is_complete_with_a_doubt(ready: Any, sync: Any) -> None:
+    _, engine = ready(standard_access=True)
+    run = sync(engine)
+    assert run.status is RunStatus.COMPLETE
+    assert [problem.code for problem in run.problems] == ["nothing_listed"]
+
+
+def test_a_page_removed_in_mid_sync_is_said_to_be(
+    ready: Any, sync: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _, engine = ready()
+    apply = Ingest.apply
+
+    def remove_then_apply(self: Ingest, *arguments: Any, **options: Any) -> Any:
+        with engine.store.write() as connection:
+            connection.exec_driver_sql("DELETE FROM facebook_pages")
+        return apply(self, *arguments, **options)
+
+    monkeypatch.setattr(Ingest, "apply", remove_then_apply)
+    run = sync(engine)
+    assert run.status is RunStatus.FAILED
+    assert [problem.code for problem in run.problems] == [PageUnknown.code]
+
+
+def test_a_mistake_of_ours_ends_the_run_and_is_told(
+    ready: Any, sync: Any, stored: Any, monkeypatch: Any
+) -> None:
+    _, engine = ready()
+    monkeypatch.setattr("inboxsync.sync.ingest.upsert_batch", lambda *_, **__: 1 / 0)
+    run = sync(engine)
+    assert (run.status, run.problems[0].code) == (RunStatus.FAILED, "unexpected")
+    assert stored(engine, "SELECT status FROM sync_runs") == [("failed",)]

@@ -1,5 +1,6 @@
 """The command tree, and what becomes of an error that reaches the top."""
 
+import os
 import sys
 from typing import Annotated
 
@@ -7,8 +8,8 @@ import typer
 
 from inboxsync import __version__
 from inboxsync.cli import db, demo, pages, runs, sync
-from inboxsync.cli.exits import exit_code
-from inboxsync.cli.output import print_error
+from inboxsync.cli.exits import FAILED, exit_code
+from inboxsync.cli.output import print_error, print_problem
 from inboxsync.cli.sandbox import sandbox
 from inboxsync.errors import InboxsyncError
 
@@ -43,8 +44,31 @@ def _options(
 
 def main() -> None:
     """Run the command line. An error of ours becomes one sentence, a hint and an exit code."""
+    _replace_closed_streams()
     try:
-        app()
+        try:
+            app()
+        finally:
+            sys.stdout.flush()
     except InboxsyncError as error:
         print_error(error)
         sys.exit(exit_code(error))
+    except OSError as error:
+        # What a store or a source meets is an error of ours by now: this is the terminal, the pipe, the disk.
+        _replace_stream("stdout")
+        print_problem(
+            f"The output cannot be written: {error.strerror}.", "Check where stdout and stderr lead."
+        )
+        sys.exit(FAILED)
+
+
+def _replace_closed_streams() -> None:
+    """A supervisor may start us with streams closed: no reason to fail."""
+    for name in ("stdin", "stdout", "stderr"):
+        if getattr(sys, name) is None:
+            _replace_stream(name)
+
+
+def _replace_stream(name: str) -> None:
+    mode = "r" if name == "stdin" else "w"
+    setattr(sys, name, open(os.devnull, mode, encoding="utf-8"))  # noqa: SIM115, PTH123 - open for good

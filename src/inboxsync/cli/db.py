@@ -19,4 +19,4 @@ def upgrade() -> None:
     """Bring the database's schema up to date. An embedded database does this by itself."""
     with open_engine() as engine:
         where = engine.store.where
-    stdout().print(f"{where} has schema {HEAD}, the newest this version knows.", markup=False)
+    stdout().print(f"{where} has schema {HEAD}, the newest this version knows.")

@@ -1,24 +1,26 @@
 """`inboxsync demo`: the whole path, against a sandbox of its own."""
 
 import asyncio
+import shlex
 import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Any
 
 import msgspec
 import typer
 
-from inboxsync.cli.exits import COMPLETE, exit_code_of_runs
+from inboxsync.cli.exits import exit_code_of_runs
 from inboxsync.cli.opening import open_engine
 from inboxsync.cli.output import own_command, print_run, stdout
 from inboxsync.cli.syncing import Ended, sync_pages
 from inboxsync.engine import Engine
-from inboxsync.model import Page, Platform
+from inboxsync.model import Page, Platform, RunStatus
 from inboxsync.settings import Settings, load_settings
-from inboxsync.store.pages import count_page, list_pages
+from inboxsync.store.pages import PageCounts, count_page, list_pages
 from inboxsync.sync import SyncOptions
 
 _ENOUGH_SECONDS = 10
@@ -50,13 +52,14 @@ def demo(
             _forget(settings)
         with open_engine(settings) as engine:
             page = _added_page(engine, ready)
-            _introduce(ready, page, fast=fast)
+            stored = _stored(engine, page).conversations
+            _introduce(ready, page, stored, fast=fast)
             ended = sync_pages(
                 engine,
                 [page],
                 options=SyncOptions(),
                 max_duration_seconds=None,
-                expected=_conversations(ready) if page.last_synced_at is None else None,
+                expected=_conversations(ready) - stored if page.last_synced_at is None else None,
             )
             _report(engine, ended[0], ready)
     raise typer.Exit(exit_code_of_runs(end.run for end in ended))
@@ -65,7 +68,7 @@ def demo(
 @contextmanager
 def _sandbox(conversations: int | None, dataset: Path | None, *, fast: bool) -> Iterator[dict[str, Any]]:
     """A sandbox in a process of its own; yields its ready line."""
-    command = [sys.executable, "-m", "inboxsync", "sandbox"]
+    command = [sys.executable, "-m", "inboxsync", "sandbox", "--ends-with-parent"]
     if conversations is not None:
         command += ["--conversations", str(conversations)]
     if dataset is not None:
@@ -118,36 +121,45 @@ def _added_page(engine: Engine, ready: dict[str, Any]) -> Page:
     return page
 
 
-def _introduce(ready: dict[str, Any], page: Page, *, fast: bool) -> None:
+def _introduce(ready: dict[str, Any], page: Page, stored: int, *, fast: bool) -> None:
     pace = "without limits" if fast else "at Meta's own pace, 2 calls a second"
     console = stdout()
-    console.print(f"A sandbox Page with {_conversations(ready):,} conversations, {pace}.", markup=False)
+    console.print(f"A sandbox Page with {_conversations(ready):,} conversations, {pace}.")
     for note in ready.get("notes", ()):
-        console.print(f"  {note}", markup=False)
+        console.print(f"  {note}")
     if page.last_synced_at is not None:
         console.print("  An earlier demo has stored it: this one looks for what is new. --reset starts over.")
+    elif stored:
+        console.print(
+            f"  An earlier demo has stored {stored:,} of them: this one goes on. --reset starts over."
+        )
 
 
 def _report(engine: Engine, ended: Ended, ready: dict[str, Any]) -> None:
-    print_run(ended.run, name=ended.page.name or ended.page.facebook_page_id, reason=ended.reason)
-    with engine.store.read() as connection:
-        stored = count_page(connection, ended.page)
+    again = shlex.join([own_command(), *(word for word in sys.argv[1:] if word != "--reset")])
+    run = replace(ended.run, next=again if ended.run.next else None)
+    print_run(run, name=ended.page.name or ended.page.facebook_page_id, reason=ended.reason)
+    stored = _stored(engine, ended.page)
     console = stdout()
     console.print(
         f"  Stored: {stored.conversations:,} of the sandbox's {_conversations(ready):,} conversations, "
         f"{stored.messages:,} messages of {stored.contacts:,} contacts."
     )
-    if exit_code_of_runs([ended.run]) != COMPLETE:
+    if run.status is not RunStatus.COMPLETE:
         return
-    command = own_command()
     database = engine.settings.data_dir / "inboxsync.db"
     console.print("\nTry next:", style="bold")
     for what, how in (
-        ("Again: one call, nothing new", f"{command} demo"),
+        ("Again: one call, nothing new", again),
         ("What is stored, in SQL", f"sqlite3 '{database}' '{_A_LOOK}'"),
-        ("A real Page; the README tells where its token comes from", f"{command} pages add PAGE_ID"),
+        ("A real Page; the README tells where its token comes from", f"{own_command()} pages add PAGE_ID"),
     ):
-        console.print(f"  {what}:\n    {how}", markup=False)
+        console.print(f"  {what}:\n    {how}", soft_wrap=True)  # to be copied: no line breaks of ours
+
+
+def _stored(engine: Engine, page: Page) -> PageCounts:
+    with engine.store.read() as connection:
+        return count_page(connection, page)
 
 
 def _conversations(ready: dict[str, Any]) -> int:

@@ -3,24 +3,27 @@
 import os
 import shutil
 import sys
+from datetime import datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, TextIO
 
 import msgspec
 import typer
 from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
 from inboxsync.errors import InboxsyncError
 from inboxsync.model import Run, RunStatus
 
 _WIDTH_OF_A_PIPE = 200
 _TITLES = {
-    RunStatus.RUNNING: "[bold]Not ended[/]",
-    RunStatus.COMPLETE: "[bold green]Complete[/]",
-    RunStatus.PARTIAL: "[bold yellow]Partial[/]",
-    RunStatus.FAILED: "[bold red]Failed[/]",
+    RunStatus.RUNNING: ("Not ended", "bold"),
+    RunStatus.INTERRUPTED: ("Interrupted", "bold yellow"),
+    RunStatus.COMPLETE: ("Complete", "bold green"),
+    RunStatus.PARTIAL: ("Partial", "bold yellow"),
+    RunStatus.FAILED: ("Failed", "bold red"),
 }
 
 
@@ -28,17 +31,33 @@ def stdout() -> Console:
     """For the answer to the command."""
     # A pipe has no width: nothing that a script reads is cut to fit one.
     width = None if sys.stdout.isatty() else _WIDTH_OF_A_PIPE
-    return Console(file=sys.stdout, highlight=False, soft_wrap=True, width=width)
-
-
-def table(*columns: str) -> Table:
-    """An empty table with these columns, as every command shows them."""
-    return Table(*columns, box=SIMPLE_HEAD, pad_edge=False)
+    return _console(sys.stdout, width)
 
 
 def stderr() -> Console:
     """For everything that is not the answer."""
-    return Console(file=sys.stderr, highlight=False, soft_wrap=True)
+    return _console(sys.stderr, None)
+
+
+def _console(file: TextIO, width: int | None) -> Console:
+    # What is printed holds names from outside: nothing in it is markup, and `:smile:` is no emoji.
+    return Console(
+        file=file, width=width, highlight=False, soft_wrap=not file.isatty(), markup=False, emoji=False
+    )
+
+
+def table(*columns: str) -> Table:
+    """An empty table with these columns; all but the first are kept whole."""
+    made = Table(box=SIMPLE_HEAD, pad_edge=False, padding=(0, 1))
+    made.add_column(columns[0], overflow="fold")
+    for column in columns[1:]:
+        made.add_column(column, no_wrap=True)
+    return made
+
+
+def local(at: datetime | None) -> str:
+    """A time for people, in their own zone; `never` for none."""
+    return f"{at.astimezone():%Y-%m-%d %H:%M}" if at is not None else "never"
 
 
 def own_command() -> str:
@@ -62,9 +81,9 @@ def print_error(error: InboxsyncError) -> None:
 def print_problem(message: str, hint: str) -> None:
     """Say on stderr what is wrong and what to do; never interpreted as markup."""
     console = stderr()
-    console.print("inboxsync:", message, style="red", markup=False)
+    console.print("inboxsync:", message, style="red")
     if hint:
-        console.print("  ", hint, sep="", markup=False)
+        console.print("  ", hint, sep="")
 
 
 def run_as_json(run: Run) -> dict[str, Any]:
@@ -100,17 +119,19 @@ def print_run(run: Run, *, name: str, reason: str | None) -> None:
     counts = run.counts
     console = stdout()
     console.print(
-        f"{_TITLES[run.status]}: {name}: {counts.fetched:,} conversations fetched ({counts.inserted:,} new, "
-        f"{counts.updated:,} changed, {counts.unchanged:,} as they were) and {counts.events:,} new messages."
+        Text(*_TITLES[run.status]),
+        f": {name}: {counts.fetched:,} conversations fetched ({counts.inserted:,} new, "
+        f"{counts.updated:,} changed, {counts.unchanged:,} as they were) and {counts.events:,} new messages.",
+        sep="",
     )
     refused = f"{run.refused_calls:,} of them refused" if run.refused_calls else "none refused"
     console.print(
         f"  {run.duration_seconds:,.1f} s, {run.conversations_per_second:,.0f} conversations/s, "
-        f"{run.calls:,} calls, {refused}."
+        f"{run.calls:,} {'call' if run.calls == 1 else 'calls'}, {refused}."
     )
     if reason:
-        console.print(f"  Stopped: {reason}. Everything fetched is stored.", markup=False)
+        console.print(f"  Stopped: {reason}. Everything fetched is stored.")
     for problem in run.problems:
         print_problem(problem.message, problem.hint)
     if run.next:
-        console.print(f"  Next: {run.next}", markup=False)
+        console.print(f"  Next: {run.next}")

@@ -7,10 +7,12 @@ from typing import Annotated
 import typer
 
 from inboxsync.cli.opening import open_engine
-from inboxsync.cli.output import print_json, stdout, table
+from inboxsync.cli.output import local, print_json, stdout, table
 from inboxsync.errors import SettingsInvalid
 from inboxsync.model import Page, Platform
 from inboxsync.store.pages import PageCounts, count_page, find_pages, list_pages, remove_page
+
+_LONGEST_ID = 32
 
 app = typer.Typer(help="The Pages whose inboxes are copied.", no_args_is_help=True)
 
@@ -30,9 +32,10 @@ def add(
     The token is checked against the source before anything is kept, and stored sealed.
     Without --token-stdin it is asked for, and not shown.
     """
-    if not page_id.isdecimal():
+    if not (page_id.isascii() and page_id.isdecimal() and len(page_id) <= _LONGEST_ID):
         raise SettingsInvalid(
-            f"{page_id!r} is not a Page id.", hint="A Page id is a number, such as 104567890123456."
+            f"{page_id[:_LONGEST_ID]!r} is not a Page id.",
+            hint="A Page id is a number, such as 104567890123456.",
         )
     token = _read_token(from_stdin=token_stdin)
     with open_engine() as engine:
@@ -53,14 +56,17 @@ def list_(*, as_json: Annotated[bool, typer.Option("--json", help="Print a JSON 
         print_json([_as_json(page, counts) for page, counts in found])
         return
     if not found:
-        stdout().print("No Page yet. Add one with `inboxsync pages add PAGE_ID`.", markup=False)
+        stdout().print("No Page yet. Add one with `inboxsync pages add PAGE_ID`.")
         return
-    rows = table("Page", "platform", "name", "token", "last synced", "conversations", "contacts", "messages")
+    rows = table("Page", "token", "last synced", "conversations", "contacts", "messages")
     for page, counts in found:
-        synced = f"{page.last_synced_at.astimezone():%Y-%m-%d %H:%M:%S}" if page.last_synced_at else "never"
         numbers = [f"{number:,}" for number in (counts.conversations, counts.contacts, counts.messages)]
+        name = f"{page.name}\n" if page.name else ""
         rows.add_row(
-            page.facebook_page_id, page.platform, page.name or "", page.token_state, synced, *numbers
+            f"{name}{page.facebook_page_id}\n{page.platform}",
+            page.token_state,
+            local(page.last_synced_at),
+            *numbers,
         )
     stdout().print(rows)
 
@@ -87,7 +93,7 @@ def remove(
         with engine.store.write() as connection:
             for page in pages:
                 remove_page(connection, page)
-    stdout().print(f"Removed: Page {page_id} and its {stored:,} stored conversations.", markup=False)
+    stdout().print(f"Removed: Page {page_id} and its {stored:,} stored conversations.")
 
 
 def _read_token(*, from_stdin: bool) -> str:

@@ -17,9 +17,6 @@ log = structlog.get_logger("inboxsync.sync")
 class LogLines:
     """One line a batch, and one at each end."""
 
-    def __init__(self, *, expected: int | None = None) -> None:
-        self._expected = expected
-
     def __enter__(self) -> Self:
         return self
 
@@ -45,7 +42,6 @@ class LogLines:
             events=event.batch.events,
             seconds=round(event.seconds, 3),
             total=counts.fetched,
-            expected=self._expected,
             speed=round(event.run.conversations_per_second, 1),
             reached=event.frontier.isoformat() if event.frontier else None,
             allowance_used_percent=event.allowance_used_percent,

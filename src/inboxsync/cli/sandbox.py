@@ -52,6 +52,7 @@ def sandbox(
     require_proof: Annotated[
         bool, typer.Option("--require-proof", help="Demand an appsecret_proof.")
     ] = False,
+    ends_with_parent: Annotated[bool, typer.Option("--ends-with-parent", hidden=True)] = False,
     fault: Annotated[list[str] | None, typer.Option(metavar="NAME=VALUE", help=_FAULT_HELP)] = None,
 ) -> None:
     """Serve a Graph API of our own, to try things on: Pages, conversations, limits, faults.
@@ -84,7 +85,7 @@ def sandbox(
         faults=_read_faults(fault or [], Faults()),
     )
     try:
-        serve(config, port=port)
+        serve(config, port=port, ends_with_parent=ends_with_parent)
     except DatasetError as error:
         raise SettingsInvalid(str(error), hint="Give --dataset a file of one JSON object a line.") from None
     except OSError as error:

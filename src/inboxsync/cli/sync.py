@@ -17,7 +17,7 @@ from inboxsync.sync import SyncOptions
 def sync(
     page_ids: Annotated[
         list[str] | None,
-        typer.Argument(metavar="[PAGE_ID]...", help="Meta's id of a Page, or ours; all Pages without any."),
+        typer.Argument(metavar="PAGE_ID", help="Meta's id of a Page, or ours; all Pages without any."),
     ] = None,
     *,
     as_json: Annotated[

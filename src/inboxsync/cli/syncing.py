@@ -9,7 +9,6 @@ from dataclasses import dataclass
 from inboxsync.cli.output import stderr
 from inboxsync.cli.progress import Bar, LogLines
 from inboxsync.engine import Engine
-from inboxsync.graph import GraphClient
 from inboxsync.model import Page, Run
 from inboxsync.sync import PageSync, Stop, SyncOptions
 
@@ -49,20 +48,20 @@ async def _sync_pages(
         _ask_on_signals(stop)
         for page in pages:
             bar = Bar(console=stderr(), expected=expected) if sys.stderr.isatty() else None
-            with bar or LogLines(expected=expected) as watcher:
+            with bar or LogLines() as watcher:
                 sync = engine.page_sync(source, page, options=options, stop=stop, listener=watcher)
-                run = await (_run_with_ticks(sync, bar, source) if bar else sync.run())
+                run = await (_run_with_ticks(sync, bar) if bar else sync.run())
             ended.append(Ended(page=page, run=run, reason=sync.stop_reason))
     return ended
 
 
-async def _run_with_ticks(sync: PageSync, bar: Bar, source: GraphClient) -> Run:
+async def _run_with_ticks(sync: PageSync, bar: Bar) -> Run:
     """Run it, and tell the bar now and then whether the allowance holds calls back."""
 
     async def tick() -> None:
         while True:
             await asyncio.sleep(_TICK_SECONDS)
-            bar.waiting(source.budget.blocked_until(sync.pool))
+            bar.waiting(sync.blocked_until)
 
     ticking = asyncio.create_task(tick())
     try:

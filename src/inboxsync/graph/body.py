@@ -1,6 +1,7 @@
 """From an answer's bytes to JSON, whatever the bytes are."""
 
 import json
+from collections.abc import Callable
 from typing import Any
 
 import msgspec
@@ -8,6 +9,7 @@ import msgspec
 from inboxsync.graph.faults import Fault
 
 _SHOWN_CHARACTERS = 80
+_READ_BYTES = 4_000
 
 
 class FaultError(Exception):
@@ -18,13 +20,14 @@ class FaultError(Exception):
         self.fault = fault
 
 
-def decode_body(body: bytes, *, status: int) -> dict[str, Any]:
+def decode_body(body: bytes, *, status: int, redact: Callable[[str], str]) -> dict[str, Any]:
     """The JSON object of an answer.
 
-    Raises FaultError for an error envelope, and for all that is no object: an HTML page,
-    an empty body, `null`, a cut one (graph-facts 3).
+    `redact` takes the token out of what is shown of an unreadable one. Raises FaultError for
+    an error envelope, and for all that is no object: an HTML page, an empty body, `null`, a
+    cut one (graph-facts 3).
     """
-    answer = _decode_json(body, status=status)
+    answer = _decode_json(body, status, redact)
     if not isinstance(answer, dict):
         raise FaultError(Fault(message=f"The answer (HTTP {status}) holds no data.", status=status))
     error = answer.get("error")
@@ -35,19 +38,20 @@ def decode_body(body: bytes, *, status: int) -> dict[str, Any]:
     return answer
 
 
-def _decode_json(body: bytes, *, status: int) -> object:
+def _decode_json(body: bytes, status: int, redact: Callable[[str], str]) -> object:
     if not body.strip():
         raise FaultError(Fault(message=f"The answer (HTTP {status}) is empty.", status=status))
     try:
         return msgspec.json.decode(body)
-    except (msgspec.DecodeError, UnicodeDecodeError):
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         pass
     # A text cut inside an emoji is half a surrogate pair: msgspec refuses it, json does not.
     try:
         return _mend_surrogates(json.loads(body))
-    except ValueError as unreadable:
-        start = " ".join(body[:_SHOWN_CHARACTERS].decode("utf-8", "replace").split())
-        message = f"The answer (HTTP {status}, {len(body)} bytes) is not JSON: {start!r}."
+    except (ValueError, RecursionError) as unreadable:
+        # Redacted whole, then cut: half a token would no longer look like one.
+        shown = " ".join(redact(body[:_READ_BYTES].decode("utf-8", "replace")).split())[:_SHOWN_CHARACTERS]
+        message = f"The answer (HTTP {status}, {len(body)} bytes) is not JSON: {shown!r}."
         raise FaultError(Fault(message=message, status=status)) from unreadable
 
 

@@ -22,7 +22,7 @@ from inboxsync.graph.decode import decode_conversations, identifier
 from inboxsync.graph.faults import Fault
 from inboxsync.graph.fields import Fields
 from inboxsync.graph.retry import RetryPolicy, Rule, Treatment, rule_for
-from inboxsync.model import Batch, Platform
+from inboxsync.model import Batch, Conversation, Platform
 
 log = structlog.get_logger(__name__)
 
@@ -52,7 +52,7 @@ class PageIdentity:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Answer:
     body: dict[str, Any]
-    answered_at: datetime
+    dated_at: datetime | None
 
 
 class GraphClient:
@@ -120,7 +120,7 @@ class GraphClient:
             log.warning("parts of an answer could not be read", count=len(dropped), first=str(dropped[0]))
         return Batch(
             conversations=conversations,
-            answered_at=answer.answered_at,
+            answered_at=answer.dated_at or self._time_by(conversations),
             after=cursor,
             has_next=has_next,
             dropped=dropped,
@@ -178,7 +178,7 @@ class GraphClient:
                 extensions={"trace": _on_wire(slot)},
             )
             self.counts(access).made += 1
-        except (httpx2.TransportError, httpx2.DecodingError) as broken:
+        except (httpx2.TransportError, httpx2.DecodingError, httpx2.InvalidURL) as broken:
             self.counts(access).made += 1
             reason = access.redact(str(broken)) or type(broken).__name__
             raise FaultError(Fault(message=f"No answer from {self._http.base_url.host}: {reason}")) from None
@@ -187,22 +187,28 @@ class GraphClient:
         self.budget.note(access.pool, response.headers)
         self._compare_version(response.headers.get("facebook-api-version"))
         try:
-            body = decode_body(response.content, status=response.status_code)
+            body = decode_body(response.content, status=response.status_code, redact=access.redact)
         except FaultError as failure:
             raise FaultError(_redacted(failure.fault, access)) from None
-        return _Answer(body=body, answered_at=self._answered_at(response.headers.get("date")))
+        return _Answer(body=body, dated_at=_dated_at(response.headers.get("date")))
 
-    def _answered_at(self, date: str | None) -> datetime:
-        try:
-            return parsedate_to_datetime(date).astimezone(UTC) if date else self._clock.now()
-        except ValueError:
-            return self._clock.now()
+    def _time_by(self, conversations: tuple[Conversation, ...]) -> datetime:
+        """When an answer without a `Date` was written: by its newest conversation, not by our clock."""
+        times = [each.source_updated_at for each in conversations if each.source_updated_at is not None]
+        return min(self._clock.now(), max(times, default=self._clock.now()))
 
     def _compare_version(self, served: str | None) -> None:
         """A call to an expired version is served, silently, by another (graph-facts 1.1)."""
         if served and served != self._version:
             log.warning("the source answers with another version", asked=self._version, served=served)
             self._version = served  # said once
+
+
+def _dated_at(header: str | None) -> datetime | None:
+    try:
+        return parsedate_to_datetime(header).astimezone(UTC) if header else None
+    except ValueError:
+        return None
 
 
 def _on_wire(slot: Slot) -> Callable[[str, dict[str, Any]], Any]:
@@ -228,10 +234,17 @@ def _paging(body: dict[str, Any]) -> tuple[str | None, bool]:
     if not following:
         return (after if isinstance(after, str) else None), False
     if not (isinstance(after, str) and after):
-        after = httpx2.URL(following).params.get("after") if isinstance(following, str) else None
+        after = _cursor_in(following)
     if not after:
         raise SourceRefused("The list goes on, and no cursor leads to the rest of it.")
     return after, True
+
+
+def _cursor_in(next_url: object) -> str | None:
+    try:
+        return httpx2.URL(next_url).params.get("after") if isinstance(next_url, str) else None
+    except httpx2.InvalidURL:
+        return None
 
 
 def _redacted(fault: Fault, access: Access) -> Fault:

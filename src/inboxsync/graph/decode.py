@@ -6,6 +6,7 @@ that no record has a place for are kept as JSON in `extra`, so that nothing serv
 lost.
 """
 
+import re
 from collections.abc import Iterable
 from datetime import UTC, datetime
 from typing import Any
@@ -16,6 +17,10 @@ from inboxsync.model import Conversation, Dropped, Message, Participant
 
 Json = dict[str, Any]
 
+# What both databases hold in an integer column.
+_LARGEST_INTEGER = 2**31 - 1
+_LONGEST_NUMBER = 20
+_TOKEN_PARAMETER = re.compile(r"access_token(=|%3D)[^&\s\"]*", re.IGNORECASE)
 _encode = msgspec.json.Encoder().encode
 _CONVERSATION_FIELDS = frozenset(
     {
@@ -29,6 +34,7 @@ _CONVERSATION_FIELDS = frozenset(
         "messages",
     },
 )
+_PLAIN_MESSAGE = frozenset({"id", "created_time", "from", "message"})
 _MESSAGE_FIELDS = frozenset(
     {
         "id",
@@ -99,24 +105,39 @@ def decode_messages(data: object, *, own_ids: frozenset[str], dropped: list[Drop
 
 
 def _decode_message(entry: Json, message_id: str, own_ids: frozenset[str]) -> Message:
-    sender = _decode_participant(entry.get("from"))
-    reply_to = entry.get("reply_to")
+    sender_id, sender_name = _sender(entry.get("from"))
     text = entry.get("message")
+    # Nearly all messages are text alone, and there are tens of thousands a second.
+    rest = {} if _PLAIN_MESSAGE.issuperset(entry) else _decode_rest(entry)
     return Message(
         message_id=message_id,
         sent_at=timestamp(entry.get("created_time")),
-        is_from_page=sender is not None and sender.id in own_ids,
-        sender_id=sender.id if sender else None,
-        sender_name=(sender.name or sender.username) if sender else None,
+        is_from_page=sender_id in own_ids,
+        sender_id=sender_id,
+        sender_name=sender_name,
         text=text if isinstance(text, str) else None,
-        attachments=_json_list(entry.get("attachments")),
-        shares=_json_list(entry.get("shares")),
-        sticker=_text(entry.get("sticker")),
-        reactions=_json_list(entry.get("reactions")),
-        story=_json_text(entry.get("story")),
-        reply_to_message_id=identifier(reply_to.get("mid")) if isinstance(reply_to, dict) else None,
-        extra=_extra(entry, _MESSAGE_FIELDS),
+        **rest,
     )
+
+
+def _decode_rest(entry: Json) -> dict[str, str | None]:
+    """All of a message but its text, time and sender."""
+    reply_to = entry.get("reply_to")
+    return {
+        "attachments": _json_list(entry.get("attachments")),
+        "shares": _json_list(entry.get("shares")),
+        "sticker": _text(entry.get("sticker")),
+        "reactions": _json_list(entry.get("reactions")),
+        "story": _json_text(entry.get("story")),
+        "reply_to_message_id": identifier(reply_to.get("mid")) if isinstance(reply_to, dict) else None,
+        "extra": _extra(entry, _MESSAGE_FIELDS),
+    }
+
+
+def _sender(entry: object) -> tuple[str | None, str | None]:
+    """Id and name of who sent a message; without an id there is no name either."""
+    person = _decode_participant(entry) if entry is not None else None
+    return (person.id, person.name or person.username) if person else (None, None)
 
 
 def _decode_participants(edge: object) -> tuple[Participant, ...]:
@@ -180,6 +201,8 @@ def identifier(value: object) -> str | None:
 def timestamp(value: object) -> datetime | None:
     """`2026-01-02T03:04:05+0000`, or seconds since the epoch as Meta's samples have it, as aware UTC."""
     try:
+        if isinstance(value, str) and value.isdecimal() and len(value) < _LONGEST_NUMBER:
+            value = int(value)
         if isinstance(value, str):
             at = datetime.fromisoformat(value)
             return at if at.tzinfo is UTC else _in_utc(at)
@@ -199,11 +222,11 @@ def _text(value: object) -> str | None:
 
 
 def _integer(value: object) -> int | None:
-    if isinstance(value, bool):
-        return None
-    if isinstance(value, int):
+    if isinstance(value, str) and value.isascii() and value.isdecimal() and len(value) < _LONGEST_NUMBER:
+        value = int(value)
+    if isinstance(value, int) and not isinstance(value, bool) and abs(value) <= _LARGEST_INTEGER:
         return value
-    return int(value) if isinstance(value, str) and value.isdecimal() else None
+    return None
 
 
 def _json_list(edge: object) -> str | None:
@@ -214,7 +237,18 @@ def _json_list(edge: object) -> str | None:
 
 
 def _json_text(value: object) -> str | None:
-    return _encode(value).decode() if value not in (None, [], {}, "") else None
+    return _encode(_without_paging(value)).decode() if value not in (None, [], {}, "") else None
+
+
+def _without_paging(value: Any) -> Any:  # noqa: ANN401 - any JSON
+    """The same JSON without its `paging`, at any depth: it leads nowhere new, and holds the token."""
+    if isinstance(value, dict):
+        return {key: _without_paging(inner) for key, inner in value.items() if key != "paging"}
+    if isinstance(value, list):
+        return [_without_paging(inner) for inner in value]
+    if isinstance(value, str) and "access_token" in value:
+        return _TOKEN_PARAMETER.sub("access_token=[token]", value)
+    return value
 
 
 def _extra(entry: Json, known: frozenset[str]) -> str | None:

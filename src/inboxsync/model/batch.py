@@ -5,6 +5,8 @@ from datetime import datetime
 
 from inboxsync.model.records import Conversation
 
+_LAST_FEW = 3
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Dropped:
@@ -16,11 +18,11 @@ class Dropped:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Batch:
-    """What one list answer brought.
+    """What one list answer brought, in the order served.
 
-    `answered_at` is the source's own clock (the `Date` header), or ours where it sent
-    none. `has_next` is the only sign of an end: `after` is present on the last answer
-    too, and an empty batch may have a next one (graph-facts 1.8).
+    `answered_at` is by the source's own clock (the `Date` header); where it sent none, the
+    newest conversation's own time. `has_next` is the only sign of an end: `after` is present
+    on the last answer too, and an empty batch may have a next one (graph-facts 1.8).
     """
 
     conversations: tuple[Conversation, ...]
@@ -30,6 +32,15 @@ class Batch:
     dropped: tuple[Dropped, ...] = ()
 
     @property
-    def oldest_at(self) -> datetime | None:
-        """The oldest `source_updated_at` in the batch; None where it has none."""
-        return min((c.source_updated_at for c in self.conversations if c.source_updated_at), default=None)
+    def reached_at(self) -> datetime | None:
+        """How far down the list this batch reaches; None where it has no times.
+
+        The newest of its last few: one stray old time in a batch must not be taken for the
+        depth of the list, its order is observed and not promised (graph-facts 1.3).
+        """
+        return max(self._times[-_LAST_FEW:], default=None)
+
+    @property
+    def _times(self) -> list[datetime]:
+        times = (each.source_updated_at for each in self.conversations)
+        return [at for at in times if at is not None]

@@ -21,6 +21,7 @@ class RunStatus(StrEnum):
     """How a run stands. Partial is never called success."""
 
     RUNNING = "running"
+    INTERRUPTED = "interrupted"  # killed: a later run found it without an end
     COMPLETE = "complete"
     PARTIAL = "partial"
     FAILED = "failed"

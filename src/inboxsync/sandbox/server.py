@@ -1,8 +1,11 @@
 """Serves a sandbox over HTTP."""
 
 import json
+import os
 import socket
 import sys
+import threading
+import time
 from typing import Any
 
 import uvicorn
@@ -67,9 +70,12 @@ class Sandbox:
         }
 
 
-def serve(config: SandboxConfig, *, host: str = "127.0.0.1", port: int = 0) -> None:
+def serve(
+    config: SandboxConfig, *, host: str = "127.0.0.1", port: int = 0, ends_with_parent: bool = False
+) -> None:
     """Bind, print the ready line first on stdout, serve until SIGINT or SIGTERM.
 
+    `ends_with_parent`: also when the process that started this one is gone, however it went.
     Raises DatasetError, or OSError where the port cannot be had.
     """
     sandbox = Sandbox(config)
@@ -84,7 +90,15 @@ def serve(config: SandboxConfig, *, host: str = "127.0.0.1", port: int = 0) -> N
                 sandbox.app, log_level="error", access_log=False, lifespan="off", timeout_keep_alive=60
             )
         )
+        if ends_with_parent:
+            threading.Thread(target=_watch_parent, args=(server, os.getppid()), daemon=True).start()
         try:
             server.run(sockets=[listener])
         except KeyboardInterrupt:
             sys.stdout.flush()
+
+
+def _watch_parent(server: uvicorn.Server, parent: int) -> None:
+    while os.getppid() == parent:
+        time.sleep(1)
+    server.should_exit = True

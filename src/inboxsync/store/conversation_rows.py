@@ -125,7 +125,8 @@ def _values(conversation: Conversation, *, has_older: bool, folder: str) -> dict
         "sender_id": contact.id if contact else None,
         "sender_name": (contact.name or contact.username) if contact else None,
         "participants": _participants(conversation.participants),
-        "last_message": conversation.snippet or (newest.text if newest else None) or None,
+        # A newest message without words has none: the ones before it must not stand in for it.
+        "last_message": conversation.snippet or (newest.text or "" if newest else None),
         "last_message_time": (newest.sent_at if newest else None) or conversation.source_updated_at,
         "message_count": conversation.message_count,
         "unread_count": conversation.unread_count,

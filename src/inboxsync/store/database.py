@@ -1,8 +1,9 @@
 """Opens the user's database and hands out transactions."""
 
+import os
 import sqlite3
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -74,31 +75,37 @@ def _create_engine(url: str) -> Engine:
             f"SQLite {sqlite3.sqlite_version} is too old: 3.38 or newer is needed.",
             hint="Use a Python built with a newer SQLite.",
         )
-    if parsed.database and parsed.database != ":memory:":
+    if parsed.database and not parsed.database.startswith("file:"):
         folder = Path(parsed.database).parent
         try:
             folder.mkdir(parents=True, exist_ok=True, mode=0o700)
         except OSError as error:
             raise StoreUnavailable(f"The folder {folder} cannot be made: {error.strerror}.") from error
+        _make_private(Path(parsed.database))
     engine = create_engine(parsed, connect_args={"timeout": _BUSY_SECONDS}, hide_parameters=True)
     event.listen(engine, "connect", _configure_sqlite)
     event.listen(engine, "begin", _begin_sqlite)
     return engine
 
 
+def _make_private(path: Path) -> None:
+    """A new database is its owner's alone: it holds what customers wrote. An old one keeps its mode."""
+    with suppress(OSError):  # SQLite will say what is wrong
+        os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600))
+
+
 def _parse(url: str) -> URL:
+    hint = "Write it as sqlite:////absolute/path/inboxsync.db."
     try:
         parsed = make_url(url)
-    except ArgumentError:
-        raise SettingsInvalid(
-            "INBOXSYNC_DATABASE_URL is not a database URL.",
-            hint="Write it as sqlite:////absolute/path/inboxsync.db.",
-        ) from None
-    if parsed.get_backend_name() != "sqlite":
-        raise SettingsInvalid(
-            f"This version stores in SQLite, not in {parsed.get_backend_name()}.",
-            hint="Write INBOXSYNC_DATABASE_URL as sqlite:////absolute/path/inboxsync.db.",
-        )
+    except (ArgumentError, ValueError):
+        raise SettingsInvalid("INBOXSYNC_DATABASE_URL is not a database URL.", hint=hint) from None
+    if parsed.drivername not in ("sqlite", "sqlite+pysqlite"):
+        raise SettingsInvalid(f"This version stores in SQLite, not in {parsed.drivername}.", hint=hint)
+    path = parsed.database or ""
+    is_uri = path.startswith("file:")
+    if path in ("", ":memory:") or parsed.host or (parsed.query and not is_uri):
+        raise SettingsInvalid("INBOXSYNC_DATABASE_URL names no file to keep the data in.", hint=hint)
     return parsed
 
 

@@ -21,6 +21,15 @@ def start_run(connection: Connection, run: Run) -> None:
     )
 
 
+def close_unended_runs(connection: Connection, page_id: str) -> None:
+    """Note that runs of this Page without an end were killed. One that lives says so at its next batch."""
+    connection.execute(
+        update(table)
+        .where(table.c.page_id == page_id, table.c.status == RunStatus.RUNNING.value)
+        .values(status=RunStatus.INTERRUPTED.value)
+    )
+
+
 def update_run(connection: Connection, run: Run) -> None:
     """Note how far a run has come, or how it ended."""
     connection.execute(update(table).where(table.c.id == run.id).values(**_changing(run)))

@@ -42,19 +42,29 @@ class TokenSealer:
         return cls(key if len(key) == _KEY_BYTES else hashlib.sha256(secret.encode()).digest())
 
     @classmethod
-    def from_file(cls, path: Path) -> "TokenSealer":
-        """With the key in this file, made on first use and readable by its owner alone."""
+    def from_file(cls, path: Path, *, may_make: bool) -> "TokenSealer":
+        """With the key in this file, readable by its owner alone.
+
+        `may_make`: on first use it is made. Where tokens are sealed already, a new key would
+        only hide that theirs is lost.
+        """
         try:
-            path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-            _make_key_file(path)
-            text = path.read_text(encoding="ascii")
+            if may_make:
+                path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+                _make_key_file(path)
+            text = path.read_text(encoding="ascii").strip()
         except (OSError, UnicodeDecodeError) as error:
             why = error.strerror if isinstance(error, OSError) else "it is not text"
             raise StoreUnavailable(
                 f"The key file {path} cannot be used: {why}.",
-                hint="Make its folder writable, or set INBOXSYNC_SECRET_KEY.",
+                hint="Put the key back, or set INBOXSYNC_SECRET_KEY, or add the Page again with its token.",
             ) from error
-        return cls.from_secret(text.strip())
+        if len(text) < _SHORTEST_SECRET:
+            raise StoreUnavailable(
+                f"The key file {path} holds no key.",
+                hint="Put the key back, or remove the file and add the Pages again with their tokens.",
+            )
+        return cls.from_secret(text)
 
     def seal(self, token: str, *, page_id: str) -> str:
         """`token` as base64 text that only this key opens, for this Page alone."""

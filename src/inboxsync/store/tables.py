@@ -175,7 +175,7 @@ sync_runs = Table(
         comment="the Page",
     ),
     Column("mode", Text, nullable=False, comment="what it did: full or incremental"),
-    Column("status", Text, nullable=False, comment="running, complete, partial or failed"),
+    Column("status", Text, nullable=False, comment="running, complete, partial, failed or interrupted"),
     Column("started_at", UtcDateTime, nullable=False, comment="when it began"),
     Column("finished_at", UtcDateTime, comment="when it ended; NULL while running, or killed"),
     Column("fetched", Integer, nullable=False, server_default=text("0"), comment="conversations fetched"),

@@ -13,7 +13,9 @@ def format_utc(at: datetime) -> str:
 
     `2026-01-02T03:04:05.000Z`.
     """
-    return at.astimezone(UTC).isoformat(timespec="milliseconds")[:-6] + "Z"
+    text = (at if at.tzinfo is UTC else at.astimezone(UTC)).isoformat()
+    # Written out because a sync formats a time for every message, and `timespec` doubles what that costs.
+    return f"{text[:19]}.000Z" if at.microsecond == 0 else f"{text[:23]}Z"
 
 
 class UtcDateTime(TypeDecorator[datetime]):

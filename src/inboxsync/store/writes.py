@@ -5,7 +5,7 @@ Everything here is an upsert that may be repeated: the key of a conversation is
 overwrites a newer one, and an absent value never overwrites a present one.
 """
 
-from collections.abc import Sequence
+from collections.abc import Container, Sequence
 from datetime import datetime
 
 from sqlalchemy import Connection
@@ -18,7 +18,7 @@ from inboxsync.store.conversation_rows import (
     stored_conversations,
     update_conversations,
 )
-from inboxsync.store.message_rows import known_message_ids, upsert_messages
+from inboxsync.store.message_rows import known_messages, upsert_messages
 
 
 def upsert_batch(
@@ -39,12 +39,12 @@ def upsert_batch(
     for conversation in conversations:
         served.setdefault(conversation.conversation_id, conversation)
     stored = stored_conversations(connection, page, served)
-    known = known_message_ids(connection, {have.id: served[graph_id] for graph_id, have in stored.items()})
+    known = known_messages(connection, [(have.id, served[i].messages) for i, have in stored.items()])
 
     new = {graph_id: new_id() for graph_id in served if graph_id not in stored}
     insert_conversations(connection, page, [(new[i], served[i]) for i in new], folder=folder, now=now)
     changed = [
-        (have, _with_older_known(served[graph_id], have, known.get(have.id, frozenset())))
+        (have, _with_older_known(served[graph_id], have, known.get(have.id, {})))
         for graph_id, have in stored.items()
         if not _is_older(served[graph_id], have)
     ]
@@ -68,7 +68,7 @@ def _is_older(conversation: Conversation, have: StoredConversation) -> bool:
 
 
 def _with_older_known(
-    conversation: Conversation, have: StoredConversation, known: frozenset[str]
+    conversation: Conversation, have: StoredConversation, known: Container[str]
 ) -> tuple[Conversation, bool]:
     """The conversation, and whether the source has older messages than will then be stored.
 

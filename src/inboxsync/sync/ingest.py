@@ -10,7 +10,7 @@ from datetime import datetime
 
 from inboxsync.model import Batch, Counts, Following, Page, Progress, Run
 from inboxsync.store import Store
-from inboxsync.store.pages import set_last_synced_at
+from inboxsync.store.pages import get_page, set_last_synced_at
 from inboxsync.store.progress import put_progress
 from inboxsync.store.runs import update_run
 from inboxsync.store.writes import upsert_batch
@@ -41,6 +41,7 @@ class Ingest:
         """
         source = "initial_sync" if is_full else "incremental_sync"
         with self.store.write() as connection:
+            get_page(connection, self.page.id)  # removed meanwhile: say so, rather than that a key is foreign
             counts = upsert_batch(
                 connection, self.page, batch.conversations, folder=self.folder, source=source, now=now
             )

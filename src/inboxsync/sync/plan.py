@@ -13,8 +13,9 @@ from datetime import datetime, timedelta
 from inboxsync.model import Batch, Following, Mode, NotStarted, Progress, Walking
 
 # A pin is the time at which the source wrote its answer, a little after it looked. Sweeps reach this much
-# below a pin, so that neither that nor a second's rounding leaves a gap.
-OVERLAP = timedelta(seconds=60)
+# below it, so that neither that, nor a second's rounding, nor two clocks of Meta's leave a gap. Longer would
+# be dearer: a sweep fits one answer only while fewer conversations than it holds move in this time.
+OVERLAP = timedelta(seconds=20)
 
 
 def plan_start(progress: Progress, *, mode: Mode, resync_asked: bool) -> Walking:
@@ -59,13 +60,10 @@ def _has_arrived(walking: Walking, batch: Batch) -> bool:
     """Whether the walk is over: at the bottom, or safely below its floor."""
     if not batch.has_next:
         return True
-    return (
-        walking.floor is not None
-        and batch.oldest_at is not None
-        and batch.oldest_at < walking.floor - OVERLAP
-    )
+    reached = batch.reached_at
+    return walking.floor is not None and reached is not None and reached < walking.floor - OVERLAP
 
 
 def _frontier(walking: Walking, batch: Batch) -> datetime | None:
-    times = [at for at in (walking.frontier, batch.oldest_at) if at is not None]
+    times = [at for at in (walking.frontier, batch.reached_at) if at is not None]
     return min(times, default=None)

@@ -7,18 +7,20 @@ pace, not the disk's, decides the speed.
 import asyncio
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, replace
+from datetime import datetime
 
-from inboxsync.errors import AnswerTooLarge, CursorRefused, SourceRefused
+from inboxsync.errors import AnswerTooLarge, CursorRefused, SourceRefused, Stalled
 from inboxsync.graph import Access, GraphClient
 from inboxsync.model import Batch, Following, Walking
+from inboxsync.sync.batch_size import BatchSize
 from inboxsync.sync.plan import plan_next
 from inboxsync.sync.stop import Stop, Stopped
 
-LARGEST_BATCH = 100
 # On a Page where every sweep takes several answers, so many in one run; then it is said.
-_MOST_SWEEPS = 10
+_MOST_SWEEPS = 20
 _MOST_REENTRIES = 3
-_GROW_AFTER = 10
+# Lists have been seen that always have a next part and never anything new in it (graph-facts 1.8).
+_MOST_IDLE_ANSWERS = 50
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -28,30 +30,6 @@ class Fetched:
     walking: Walking
     batch: Batch
     progress: Walking | Following
-
-
-class BatchSize:
-    """How many conversations to ask for: halves where that was too much, grows back slowly."""
-
-    def __init__(self, largest: int = LARGEST_BATCH) -> None:
-        self._largest = largest
-        self._good = 0
-        self.current = largest
-
-    def shrink(self) -> bool:
-        """Ask for half as many; False where that is no longer possible."""
-        self._good = 0
-        if self.current == 1:
-            return False
-        self.current //= 2
-        return True
-
-    def succeeded(self) -> None:
-        """An answer came; after several in a row, ask for a little more."""
-        self._good += 1
-        if self._good >= _GROW_AFTER and self.current < self._largest:
-            self._good = 0
-            self.current = min(self._largest, self.current + max(1, self.current // 2))
 
 
 class ListWalk:
@@ -77,6 +55,8 @@ class ListWalk:
         self._stop = stop
         self._store = store
         self._size = BatchSize()
+        self._stall = _StallGuard()
+        self._answers = 0
         self._fetched = 0
         self._sweeps = 0
         self._reentries = 0
@@ -101,20 +81,32 @@ class ListWalk:
 
     async def _fetch(self, walking: Walking) -> Fetched:
         """The next batch of this walk, whatever it takes to get it."""
+        has_lost_its_place = False
         while True:
             try:
+                if has_lost_its_place:
+                    walking, has_lost_its_place = await self._reenter(walking), False
                 batch = await self._fetch_once(walking)
             except AnswerTooLarge:
                 if not self._size.shrink():
                     raise
-                continue
             except CursorRefused:
-                walking = await self._reenter(walking)
-                continue
-            self._size.succeeded()
-            return Fetched(walking=walking, batch=batch, progress=plan_next(walking, batch))
+                self._reentries += 1
+                if walking.cursor is None or self._reentries > _MOST_REENTRIES:
+                    raise SourceRefused(
+                        "The source refuses its own cursors: the list cannot be read on."
+                    ) from None
+                has_lost_its_place = True
+            else:
+                self._size.succeeded()
+                self._answers += 1
+                progress = plan_next(walking, batch)
+                if isinstance(progress, Walking):
+                    self._stall.note(progress.frontier, is_new_walk=progress.at_top)
+                return Fetched(walking=walking, batch=batch, progress=progress)
 
     async def _fetch_once(self, walking: Walking) -> Batch:
+        """One batch. Raises CursorRefused too where the cursor led nowhere without saying so."""
         batch = await self._source.fetch_conversations(
             self._access, after=walking.cursor, limit=self._batch_limit(walking), messages=self._messages
         )
@@ -122,6 +114,14 @@ class ListWalk:
             raise CursorRefused(
                 "The source handed out the cursor it was given: it would answer the same for ever."
             )
+        if (
+            walking.cursor is not None
+            and not self._answers
+            and not batch.has_next
+            and not batch.conversations
+        ):
+            # What a source does with a stale cursor is not documented: an end that is empty is no end.
+            raise CursorRefused("The source found nothing where the last run stopped.")
         return batch
 
     async def _reenter(self, walking: Walking) -> Walking:
@@ -129,24 +129,22 @@ class ListWalk:
 
         The answer that reaches the frontier is fetched again in full, so nothing around it is lost.
         """
-        self._reentries += 1
-        if walking.cursor is None or self._reentries > _MOST_REENTRIES:
-            raise SourceRefused(
-                "The source refuses its own cursors: the list cannot be read past this point."
-            )
         after = None
+        stall = _StallGuard()
         while walking.frontier is not None:
             batch = await self._source.fetch_conversation_times(
                 self._access, after=after, limit=self._size.current
             )
-            has_arrived = batch.oldest_at is not None and batch.oldest_at <= walking.frontier
+            has_arrived = batch.reached_at is not None and batch.reached_at <= walking.frontier
             if has_arrived or not batch.has_next:
                 break
+            stall.note(batch.reached_at, is_new_walk=False)
             after = batch.after
         return replace(walking, cursor=after)
 
     def _batch_limit(self, walking: Walking) -> int:
-        if self._max is None or walking.at_top:
+        """Never more than the run may still fetch; the closing sweeps are not held to that."""
+        if self._max is None or (walking.at_top and self._sweeps):
             return self._size.current
         return max(1, min(self._size.current, self._max - self._fetched))
 
@@ -166,3 +164,23 @@ class ListWalk:
         if self._sweeps > _MOST_SWEEPS:
             return f"the Page is too busy: after {_MOST_SWEEPS} sweeps of its head, more had moved"
         return None
+
+
+class _StallGuard:
+    """Counts answers that bring a walk no further down."""
+
+    def __init__(self) -> None:
+        self._lowest: datetime | None = None
+        self._idle = 0
+
+    def note(self, reached: datetime | None, *, is_new_walk: bool) -> None:
+        """An answer reached down to here. Raises Stalled after too many that went no further."""
+        if is_new_walk:
+            self._lowest, self._idle = None, 0
+        elif reached is not None and (self._lowest is None or reached < self._lowest):
+            self._lowest, self._idle = reached, 0
+        else:
+            self._idle += 1
+        if self._idle >= _MOST_IDLE_ANSWERS:
+            where = f"{self._lowest:%Y-%m-%d %H:%M:%S} UTC" if self._lowest else "the top"
+            raise Stalled(f"{_MOST_IDLE_ANSWERS} answers in a row brought the walk no further than {where}.")

@@ -171,7 +171,9 @@ def upgrade() -> None:
         sa.Column("id", sa.Text(), nullable=False, comment="our id of the run, UUIDv7"),
         sa.Column("page_id", sa.Text(), nullable=False, comment="the Page"),
         sa.Column("mode", sa.Text(), nullable=False, comment="what it did: full or incremental"),
-        sa.Column("status", sa.Text(), nullable=False, comment="running, complete, partial or failed"),
+        sa.Column(
+            "status", sa.Text(), nullable=False, comment="running, complete, partial, failed or interrupted"
+        ),
         sa.Column("started_at", UtcDateTime(), nullable=False, comment="when it began"),
         sa.Column(
             "finished_at",

@@ -1,0 +1,119 @@
+CREATE TABLE facebook_pages (
+	id TEXT NOT NULL /* our id of the Page, UUIDv7 */,
+	facebook_page_id TEXT NOT NULL /* Meta's id of the Page */,
+	platform TEXT NOT NULL /* whose inbox: messenger or instagram */,
+	account_id TEXT NOT NULL /* the id under which the Page itself writes */,
+	user_id TEXT /* the owner in your own application; inboxsync never sets it */,
+	name TEXT /* the Page's name */,
+	access_token_sealed TEXT NOT NULL /* the token, AES-256-GCM, base64; never in clear */,
+	token_state TEXT NOT NULL /* what its last use told: valid, invalid, not_permitted */,
+	token_problem TEXT /* why the token is not valid, and what to do */,
+	last_synced_at TEXT /* all up to here is stored; set it to NULL for a full sync */,
+	created_at TEXT NOT NULL /* when the Page was added */,
+	updated_at TEXT NOT NULL /* when this row last changed */,
+	CONSTRAINT pk_facebook_pages PRIMARY KEY (id),
+	CONSTRAINT uq_facebook_pages_facebook_page_id UNIQUE (facebook_page_id, platform)
+);
+
+CREATE TABLE messenger_conversations (
+	id TEXT NOT NULL /* our id of the conversation, UUIDv7 */,
+	page_id TEXT NOT NULL /* the Page */,
+	conversation_id TEXT NOT NULL /* Graph's id of the conversation */,
+	platform TEXT NOT NULL /* messenger or instagram */,
+	folder TEXT NOT NULL /* the inbox folder it was listed in */,
+	sender_id TEXT /* the contact's id, scoped to the Page or app; NULL when nobody is left */,
+	sender_name TEXT /* the contact's name as served; NULL when withheld, never a placeholder */,
+	participants TEXT /* everyone in it as served, the Page included: [{id, name, ...}] */,
+	last_message TEXT /* the newest message in words, as Meta's snippet or its text */,
+	last_message_time TEXT /* when the newest message was sent */,
+	message_count INTEGER /* Meta's estimate of the number of messages */,
+	unread_count INTEGER /* Meta's estimate of unread ones in the Page's inbox */,
+	conversation_status TEXT NOT NULL /* active, or gone when the source no longer has it */,
+	link TEXT /* path of the conversation in Meta's own inbox */,
+	has_older_messages BOOLEAN NOT NULL /* the source has older messages than are stored */,
+	source_updated_at TEXT /* Graph's updated_time; an older answer changes nothing */,
+	extra TEXT /* fields served that have no column here */,
+	created_at TEXT NOT NULL /* when it was first stored */,
+	updated_at TEXT NOT NULL /* when this row last changed */,
+	CONSTRAINT pk_messenger_conversations PRIMARY KEY (id),
+	CONSTRAINT uq_messenger_conversations_page_id UNIQUE (page_id, conversation_id),
+	CONSTRAINT fk_messenger_conversations_page_id FOREIGN KEY(page_id) REFERENCES facebook_pages (id) ON DELETE CASCADE
+);
+
+CREATE INDEX ix_messenger_conversations_page_id_last_message_time ON messenger_conversations (page_id, last_message_time);
+
+CREATE INDEX ix_messenger_conversations_sender_id ON messenger_conversations (sender_id);
+
+CREATE TABLE sync_progress (
+	page_id TEXT NOT NULL /* the Page */,
+	folder TEXT NOT NULL /* the list's folder */,
+	phase TEXT NOT NULL /* walking or following; no row: not started */,
+	pin_at TEXT /* the source's time when this walk began */,
+	floor_at TEXT /* how far down this walk goes; NULL: to the bottom */,
+	frontier_at TEXT /* the oldest updated_time this walk has consumed */,
+	cursor TEXT /* where the source said to go on; a hint, it may die */,
+	watermark_at TEXT /* everything up to here is stored */,
+	updated_at TEXT NOT NULL /* when this row last changed */,
+	CONSTRAINT pk_sync_progress PRIMARY KEY (page_id, folder),
+	CONSTRAINT fk_sync_progress_page_id FOREIGN KEY(page_id) REFERENCES facebook_pages (id) ON DELETE CASCADE
+);
+
+CREATE TABLE sync_runs (
+	id TEXT NOT NULL /* our id of the run, UUIDv7 */,
+	page_id TEXT NOT NULL /* the Page */,
+	mode TEXT NOT NULL /* what it did: full or incremental */,
+	status TEXT NOT NULL /* running, complete, partial, failed or interrupted */,
+	started_at TEXT NOT NULL /* when it began */,
+	finished_at TEXT /* when it ended; NULL while running, or killed */,
+	fetched INTEGER DEFAULT 0 NOT NULL /* conversations fetched */,
+	inserted INTEGER DEFAULT 0 NOT NULL /* conversations that were new */,
+	updated INTEGER DEFAULT 0 NOT NULL /* conversations that had changed */,
+	unchanged INTEGER DEFAULT 0 NOT NULL /* conversations as they were */,
+	events INTEGER DEFAULT 0 NOT NULL /* messages that were new */,
+	batches INTEGER DEFAULT 0 NOT NULL /* batches stored */,
+	calls INTEGER DEFAULT 0 NOT NULL /* calls made to the source */,
+	refused_calls INTEGER DEFAULT 0 NOT NULL /* of them refused for their rate */,
+	problems TEXT /* what went wrong: [{code, message, hint}] */,
+	next TEXT /* the command that goes on; NULL when there is nothing to do */,
+	CONSTRAINT pk_sync_runs PRIMARY KEY (id),
+	CONSTRAINT fk_sync_runs_page_id FOREIGN KEY(page_id) REFERENCES facebook_pages (id) ON DELETE CASCADE
+);
+
+CREATE INDEX ix_sync_runs_page_id_started_at ON sync_runs (page_id, started_at);
+
+CREATE TABLE messages (
+	conversation_id TEXT NOT NULL /* our id of the conversation */,
+	message_id TEXT NOT NULL /* Graph's id of the message */,
+	sent_at TEXT /* when it was sent */,
+	is_from_page BOOLEAN NOT NULL /* sent by the Page, not to it */,
+	sender_id TEXT /* who sent it; NULL when the source does not say */,
+	sender_name TEXT /* the sender's name as served with the message */,
+	text TEXT /* the text as served; empty for a sticker or an attachment alone */,
+	attachments TEXT /* as served: [{id, mime_type, name, image_data, ...}]; the URLs expire */,
+	shares TEXT /* shared links as served */,
+	sticker TEXT /* URL of a sticker */,
+	reactions TEXT /* as served: [{reaction, users}] */,
+	story TEXT /* the Instagram story it answers or mentions */,
+	reply_to_message_id TEXT /* Graph's id of the message it replies to */,
+	source TEXT NOT NULL /* how it first arrived: initial_sync, incremental_sync, ... */,
+	extra TEXT /* fields served that have no column here */,
+	created_at TEXT NOT NULL /* when it was first stored */,
+	CONSTRAINT pk_messages PRIMARY KEY (conversation_id, message_id),
+	CONSTRAINT fk_messages_conversation_id FOREIGN KEY(conversation_id) REFERENCES messenger_conversations (id) ON DELETE CASCADE
+);
+
+CREATE VIEW contact_interaction_events AS
+SELECT
+  m.message_id AS id,
+  p.user_id AS user_id,
+  m.conversation_id AS conversation_id,
+  c.page_id AS page_id,
+  c.sender_id AS sender_id,
+  CASE WHEN m.is_from_page THEN 'message_sent' ELSE 'message_replied' END AS event_type,
+  m.sent_at AS event_timestamp,
+  c.platform AS channel,
+  m.is_from_page AS is_outbound,
+  json_object('source', m.source, 'message_id', m.message_id, 'platform', c.platform) AS metadata
+FROM messages AS m
+JOIN messenger_conversations AS c ON c.id = m.conversation_id
+JOIN facebook_pages AS p ON p.id = c.page_id;

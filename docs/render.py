@@ -1,0 +1,67 @@
+"""Writes docs/reference/ from the code: `make docs`. A test holds the pages to it."""
+
+import html
+import subprocess
+import sys
+from pathlib import Path
+
+from sqlalchemy import Table
+from sqlalchemy.dialects import sqlite
+from sqlalchemy.schema import CreateIndex, CreateTable
+
+from inboxsync.store.tables import metadata
+from inboxsync.store.views import events_view
+
+REFERENCE = Path(__file__).parent / "reference"
+_NOTICE = "<!-- Made from the code by `make docs`. -->\n\n"
+
+
+def commands() -> str:
+    """Every command and option, as their own help has them."""
+    command = [sys.executable, "-m", "typer", "inboxsync.cli.app", "utils", "docs", "--name", "inboxsync"]
+    made = subprocess.run(command, capture_output=True, text=True, check=True).stdout
+    lines = (line.rstrip() for line in html.unescape(made).splitlines())
+    return _NOTICE + "\n".join(lines).strip() + "\n"
+
+
+def schema() -> str:
+    """Every table and column, explained, and the SQL that makes them."""
+    parts = [_NOTICE + "# The schema\n\nIt lives in your database, so it is a public API.\n"]
+    parts += [_explained(table) for table in metadata.sorted_tables]
+    parts.append(
+        "\n## `contact_interaction_events`\n\nMessages as events of the contact: a view, one row a "
+        f"message, never an invented one.\n\n```sql\n{events_view('sqlite')};\n```\n"
+    )
+    return "".join(parts)
+
+
+def ddl() -> str:
+    """What SQLite is given."""
+    dialect = sqlite.dialect()
+    statements = []
+    for table in metadata.sorted_tables:
+        statements.append(str(CreateTable(table).compile(dialect=dialect)))
+        indexes = sorted(table.indexes, key=lambda index: str(index.name))
+        statements += [str(CreateIndex(index).compile(dialect=dialect)) for index in indexes]
+    statements.append(events_view("sqlite"))
+    lines = "\n".join(f"{statement.strip()};\n" for statement in statements).splitlines()
+    return "".join(f"{line.rstrip()}\n" for line in lines)
+
+
+def _explained(table: Table) -> str:
+    rows = "".join(
+        f"| `{column.name}` | {_type(column.type)} | {column.comment} |\n" for column in table.columns
+    )
+    return f"\n## `{table.name}`\n\n{table.comment}.\n\n| column | type | |\n| --- | --- | --- |\n{rows}"
+
+
+def _type(kind: object) -> str:
+    name = type(kind).__name__
+    return {"UtcDateTime": "time (UTC)", "JsonText": "JSON"}.get(name, name.lower())
+
+
+PAGES = {"commands.md": commands, "schema.md": schema, "schema.sqlite.sql": ddl}
+
+if __name__ == "__main__":
+    for name, make in PAGES.items():
+        (REFERENCE / name).write_text(make(), encoding="utf-8")

@@ -1,0 +1,62 @@
+"""The database fails in the middle: one sentence, nothing half written, the next run goes on."""
+
+from typing import Any
+
+import pytest
+from sqlalchemy import event
+
+from inboxsync.errors import StoreUnavailable
+from inboxsync.model import RunStatus
+
+COUNTS = (
+    "SELECT (SELECT COUNT(*) FROM messenger_conversations), (SELECT COUNT(*) FROM messages), "
+    "(SELECT SUM(fetched) FROM sync_runs)"
+)
+
+
+def test_a_full_disk_fails_the_run_and_keeps_whole_batches(
+    serve: Any, engine_for: Any, add: Any, sync: Any, stored: Any
+) -> None:
+    served = serve(conversations=2000)
+    engine = engine_for(served)
+    add(engine, served)
+    engine.store.close()
+
+    def limit(connection: Any, _record: object) -> None:
+        # SQLite's own "database or disk is full", without filling anybody's disk.
+        connection.execute("PRAGMA max_page_count = 700")
+
+    event.listen(engine.store.engine, "connect", limit)
+    run = sync(engine)
+    assert run.status is RunStatus.FAILED
+    assert [problem.code for problem in run.problems] == [StoreUnavailable.code]
+    assert "disk is full" in run.problems[0].message
+    assert "Free some space" in run.problems[0].hint
+    event.remove(engine.store.engine, "connect", limit)
+    engine.store.close()
+
+    ((conversations, messages, counted),) = stored(engine, COUNTS)
+    assert 0 < conversations < 2000
+    assert conversations % 100 == 0
+    assert messages > conversations
+    assert counted == conversations
+    again = sync(engine)
+    assert again.status is RunStatus.COMPLETE
+    assert again.counts.inserted == 2000 - conversations
+
+
+def test_a_database_that_is_read_only_says_so(
+    serve: Any, engine_for: Any, add: Any, sync: Any, tmp_path: Any
+) -> None:
+    served = serve(conversations=5)
+    add(engine_for(served), served)
+    path = tmp_path / "data" / "inboxsync.db"
+    read_only = engine_for(served, database_url=f"sqlite:///file:{path}?mode=ro&uri=true")
+    with pytest.raises(StoreUnavailable, match="read-only"):
+        sync(read_only)
+
+
+def test_values_of_a_failed_statement_are_not_told(store: Any) -> None:
+    with pytest.raises(StoreUnavailable) as caught, store.write() as connection:
+        connection.exec_driver_sql("INSERT INTO nowhere VALUES (?)", ("what a customer wrote",))
+    assert "customer" not in str(caught.value)
