@@ -1,8 +1,10 @@
 import json
 import os
 import signal
+import socket
 import subprocess
 import sys
+import threading
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from http.client import HTTPConnection, HTTPMessage
@@ -10,6 +12,9 @@ from typing import Any
 from urllib.parse import urlencode, urlsplit
 
 import pytest
+import uvicorn
+
+from inboxsync.sandbox import Sandbox, SandboxConfig
 
 _VERSION = "v26.0"
 
@@ -126,6 +131,20 @@ def graph(serve: Callable[..., Any]) -> Callable[..., Graph]:
         return Graph(served.sandbox.ready(url=served.url, port=0))
 
     return start
+
+
+@pytest.fixture(scope="session")
+def shared() -> Iterator[Graph]:
+    """A sandbox for all tests that only read: two Pages of 30 conversations."""
+    sandbox = Sandbox(SandboxConfig(conversations=30, pages=2, limits=False))
+    listener = socket.create_server(("127.0.0.1", 0))
+    server = uvicorn.Server(uvicorn.Config(sandbox.app, log_level="critical", lifespan="off"))
+    thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]}, daemon=True)
+    thread.start()
+    port = listener.getsockname()[1]
+    yield Graph(sandbox.ready(url=f"http://127.0.0.1:{port}", port=port))
+    server.force_exit = server.should_exit = True
+    thread.join()
 
 
 @dataclass

@@ -131,9 +131,9 @@ def exchange(served: Any, **changes: str) -> Any:
 
 
 @pytest.mark.parametrize("name", REFUSALS)
-def test_it_refuses(graph: Any, name: str) -> None:
+def test_it_refuses(shared: Any, name: str) -> None:
     ask, expected = REFUSALS[name]
-    assert facts(ask(graph(conversations=30, pages=2))) == expected
+    assert facts(ask(shared)) == expected
 
 
 @pytest.mark.parametrize(("token", "reason"), [("EAAwrong", "invalid_token"), (None, "invalid_request")])
