@@ -27,7 +27,7 @@ class Faults:
     repeat_cursor: float = 0.0  # `after` is the one that was sent
     refuse_cursors: bool = False  # every `after` is refused
     weight_limit: int | None = None  # code 1 where conversations x messages asked for exceeds this
-    poison: int = 0  # so many conversations fail every answer that would hold them
+    poison: int = 0  # so many conversations fail every answer with their messages, and their own node
     token_dies_after: int | None = None  # calls after which the Page tokens die ...
     token_subcode: int = 463  # ... with this subcode
 

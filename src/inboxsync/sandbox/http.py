@@ -58,7 +58,7 @@ class GraphHttp:
         if fault is not None:
             self.counts[f"fault:{fault}"] += 1
         if fault == "reset":
-            _abort(send)
+            await _abort(receive, send)
             return
         await asyncio.sleep(self.faults.stall_seconds if fault == "stall" else self._config.latency_seconds)
         response = _broken(fault) or await self._answer(request, number, fault)
@@ -160,13 +160,16 @@ def _broken(fault: str | None) -> Response | None:
     return None
 
 
-def _abort(send: Send) -> None:
+async def _abort(receive: Receive, send: Send) -> None:
     """Cut the connection, as a network does: no ASGI message says so, the server's own transport does."""
     cycle = getattr(send, "__self__", None)
     transport = getattr(cycle, "transport", None)
     if transport is None:
         raise ConnectionResetError("reset by the sandbox")
     transport.abort()
+    # Until the server knows: it would complain of an answer that never came.
+    while (await receive())["type"] != "http.disconnect":
+        pass
 
 
 def _latin(text: str) -> str:

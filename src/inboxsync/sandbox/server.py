@@ -10,7 +10,7 @@ from typing import Any
 
 import uvicorn
 from starlette.applications import Starlette
-from starlette.routing import Mount
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 from inboxsync.sandbox.config import SandboxConfig
 from inboxsync.sandbox.control import Control
@@ -18,6 +18,18 @@ from inboxsync.sandbox.graph import Graph
 from inboxsync.sandbox.http import GraphHttp
 from inboxsync.sandbox.tokens import Tokens
 from inboxsync.sandbox.world import World
+
+
+class _Sides:
+    """Control below `/sandbox/`, Graph elsewhere, outside Starlette: a reset needs the server's `send`."""
+
+    def __init__(self, control: ASGIApp, graph: ASGIApp) -> None:
+        self._control = control
+        self._graph = graph
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        side = self._control if scope["path"].startswith("/sandbox/") else self._graph
+        await side(scope, receive, send)
 
 
 class Sandbox:
@@ -30,7 +42,7 @@ class Sandbox:
         self.http = GraphHttp(config, graph, self.tokens)
         self.conversations = graph.conversations
         control = Control(self.world, self.tokens, graph.conversations, self.http)
-        self.app = Starlette(routes=[*control.routes(), Mount("/", app=self.http)])
+        self.app = _Sides(Starlette(routes=control.routes()), self.http)
 
     def ready(self, *, url: str, port: int) -> dict[str, Any]:
         """What a client needs to know: the address, Pages, tokens, and what was made up."""

@@ -84,7 +84,10 @@ class Tokens:
             error = {"code": 190, "message": refusal.message} | (
                 {"subcode": refusal.subcode} if refusal.subcode else {}
             )
-            return base | {"error": error, "is_valid": False, "scopes": []}
+            base |= {"error": error, "is_valid": False}
+            if token not in self._dead:
+                return base | {"scopes": []}
+            return base | {"expires_at": 0, "scopes": list(SCOPES), "user_id": self._world.user_id}
         if self.is_app(token):
             return base | {"type": "APP", "is_valid": True}
         page = self._page_of.get(token)

@@ -1,0 +1,105 @@
+"""The same switches, the same world; however large, at no cost."""
+
+import re
+import time
+from typing import Any
+from urllib.parse import urlencode
+
+import pytest
+
+pytestmark = pytest.mark.system
+
+FIELDS = (
+    "updated_time,snippet,participants,link,unread_count,"
+    "messages.limit(5){from,to,message,attachments,sticker,reactions,reply_to}"
+)
+SWITCHES = ("--conversations", "700", "--messages", "1:30", "--pages", "2", "--seed", "7")
+
+
+def paths(served: Any) -> list[str]:
+    """Calls of each kind, on both platforms."""
+    token = {"access_token": served.token}
+    lists = [
+        {"fields": FIELDS, "limit": 100, "platform": platform} | token
+        for platform in ("messenger", "instagram")
+    ]
+    return [
+        *(f"/v26.0/{served.page_id}/conversations?{urlencode(each)}" for each in lists),
+        f"/v26.0/me/accounts?{urlencode({'access_token': served.ready['user_token']})}",
+        f"/v26.0/debug_token?{urlencode({'input_token': served.token} | token)}",
+        f"/v26.0/me/conversations?{urlencode({'folder': 'page_done'} | token)}",
+        f"/v26.0/t_100000000000699/messages?{urlencode({'fields': 'message,attachments'} | token)}",
+    ]
+
+
+def bodies(served: Any) -> list[str]:
+    """What is answered to a caller at the same address, without the signatures, which live."""
+    answers = [served.open(path, headers={"Host": "graph.test"}) for path in paths(served)]
+    assert {each.status for each in answers} == {200}
+    return [re.sub(r"oh=[0-9a-f]{32}", "oh=", each.text) for each in answers]
+
+
+def test_two_processes_with_the_same_switches_serve_the_same_bytes(process: Any) -> None:
+    first, second = process(*SWITCHES).graph, process(*SWITCHES).graph
+    assert bodies(first) == bodies(second)
+
+
+def test_the_ready_lines_differ_in_the_address_alone(process: Any) -> None:
+    first, second = (process(*SWITCHES).graph.ready for _ in range(2))
+    assert {name for name in first if first[name] != second[name]} == {"url", "port"}
+
+
+@pytest.mark.parametrize("change", [("--seed", "8"), ("--conversations", "701"), ("--messages", "2:30")])
+def test_another_world_has_other_pages_and_tokens(graph: Any, change: tuple[str, str]) -> None:
+    values = {"--seed": 7, "--conversations": 700, "--messages": (1, 30)}
+    changed = values | {change[0]: (2, 30) if ":" in change[1] else int(change[1])}
+    readies = [
+        graph(seed=each["--seed"], conversations=each["--conversations"], messages=each["--messages"]).ready
+        for each in (values, changed)
+    ]
+    for name in ("page_id", "token", "user_token", "app_id", "app_secret"):
+        assert readies[0][name] != readies[1][name]
+
+
+def test_media_is_signed_anew_in_every_answer(graph: Any) -> None:
+    served = graph(conversations=100, messages=(30, 30))
+    asked = {"limit": 100, "fields": "messages.limit(30){attachments}"}
+    signatures = {re.search(r"oh=([0-9a-f]{32})", served.inbox(**asked).text)[1] for _ in range(3)}
+    assert len(signatures) == 3
+
+
+@pytest.fixture
+def million(process: Any) -> Any:
+    return process("--conversations", "1000000", "--cursors", "index", "--time-windows")
+
+
+def test_a_million_conversations_are_ready_within_seconds(process: Any) -> None:
+    started = time.monotonic()
+    served = process("--conversations", "1000000").graph
+    assert served.ready["pages"][0]["conversations"] == 1_000_000
+    assert len(served.inbox(limit=200).data) == 200
+    assert time.monotonic() - started < 10
+
+
+def test_the_last_of_a_million_is_within_reach(million: Any) -> None:
+    answer = million.graph.inbox(after="OTk5OTk4", limit=5)
+    assert [each["id"] for each in answer.data] == ["t_100000000999999"]
+    assert "next" not in answer.paging
+
+
+def test_a_window_leads_deep_into_a_million_at_once(million: Any) -> None:
+    first = million.graph.inbox(updated_before_ms=1_704_067_200_000, limit=1).data[0]
+    assert first["updated_time"].startswith("2023-12-31")
+
+
+def test_reading_much_of_a_million_takes_bounded_memory(million: Any) -> None:
+    served = million.graph
+    asked = {"limit": 200, "fields": "snippet,messages.limit(1){id}"}
+    end_ms = 1_751_000_000_000
+    for step in range(15):
+        served.inbox(**asked, updated_before_ms=end_ms - step * 10**10)
+    filled = million.memory_bytes()
+    for step in range(15, 45):
+        served.inbox(**asked, updated_before_ms=end_ms - step * 10**9)
+    assert million.memory_bytes() - filled < 30 * 2**20
+    assert filled < 300 * 2**20
