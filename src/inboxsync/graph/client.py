@@ -5,7 +5,7 @@ and nowhere else, so no URL that anybody logs or keeps can hold it.
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from typing import Any
@@ -14,7 +14,7 @@ import httpx2
 import structlog
 
 from inboxsync.clock import Clock
-from inboxsync.errors import SourceRefused
+from inboxsync.errors import PageNotVisible, SourceRefused
 from inboxsync.graph.access import Access
 from inboxsync.graph.body import FaultError, decode_body
 from inboxsync.graph.budget import Budget, Slot
@@ -78,15 +78,23 @@ class GraphClient:
         return self._counts.setdefault(access.pool, CallCounts())
 
     async def fetch_page(self, access: Access) -> PageIdentity:
-        """Who this Page is. Raises PageNotVisible where the token cannot see it."""
-        fields = "id,name"
-        if access.platform is Platform.INSTAGRAM:
-            fields += ",instagram_business_account{id,username}"
+        """Who this Page is.
+
+        Raises PageNotVisible where the token cannot see it, or no Instagram account is linked
+        whose inbox is asked for.
+        """
+        wants_account = access.platform is Platform.INSTAGRAM
+        fields = "id,name,instagram_business_account{id,username}" if wants_account else "id,name"
         answer = await self._get(access, access.page_id, lambda: {"fields": fields})
         page_id = identifier(answer.body.get("id")) or access.page_id
         name = answer.body.get("name")
         linked = answer.body.get("instagram_business_account")
         account_id = identifier(linked.get("id")) if isinstance(linked, dict) else None
+        if wants_account and account_id is None:
+            raise PageNotVisible(
+                f"No Instagram account is linked to Page {page_id}.",
+                hint="Link a professional Instagram account to the Page first.",
+            )
         return PageIdentity(
             page_id=page_id, name=name if isinstance(name, str) else None, account_id=account_id or page_id
         )
@@ -189,7 +197,8 @@ class GraphClient:
         try:
             body = decode_body(response.content, status=response.status_code, redact=access.redact)
         except FaultError as failure:
-            raise FaultError(_redacted(failure.fault, access)) from None
+            message = access.redact(failure.fault.message)
+            raise FaultError(replace(failure.fault, message=message)) from None
         return _Answer(body=body, dated_at=_dated_at(response.headers.get("date")))
 
     def _time_by(self, conversations: tuple[Conversation, ...]) -> datetime:
@@ -245,17 +254,6 @@ def _cursor_in(next_url: object) -> str | None:
         return httpx2.URL(next_url).params.get("after") if isinstance(next_url, str) else None
     except httpx2.InvalidURL:
         return None
-
-
-def _redacted(fault: Fault, access: Access) -> Fault:
-    return Fault(
-        message=access.redact(fault.message),
-        code=fault.code,
-        subcode=fault.subcode,
-        status=fault.status,
-        is_transient=fault.is_transient,
-        trace_id=fault.trace_id,
-    )
 
 
 def _error(rule: Rule, fault: Fault, attempts: int) -> Exception:
