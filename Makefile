@@ -42,7 +42,7 @@ lock: .venv/installed ## resolve the dependencies anew into the lock files (need
 		pyproject.toml --group build --group dev -o requirements-dev.lock
 
 clean: ## remove .venv and what the tools left
-	rm -rf .venv .pytest_cache .mypy_cache .ruff_cache .hypothesis .coverage*
+	rm -rf .venv .pytest_cache .mypy_cache .ruff_cache .hypothesis
 
 .venv/python:
 	@test -n "$(PYTHON)" || { echo "inboxsync needs Python 3.11 or newer: install it, or say 'make PYTHON=/path/to/python'." >&2; exit 1; }

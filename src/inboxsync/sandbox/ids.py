@@ -1,7 +1,7 @@
 """Ids in the shapes that Meta gives them (graph-facts 1.4, 1.10), the same in every process.
 
-An id carries what it stands for, masked with a keyed digest, so that a lookup needs no
-table: a million conversations cost no memory.
+An id carries what it stands for, so that a lookup needs no table: a million
+conversations cost no memory.
 """
 
 import base64
