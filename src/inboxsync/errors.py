@@ -6,9 +6,13 @@
       PageUnknown            the database has no such Page
       SourceError            Meta's Graph API
         SourceUnreachable    no answer, or none that could be read, after every attempt
+          AnswerFailed       the source was there, and every answer to this call failed
         SourceRefused        an answer that says no, and would again
         AnswerTooLarge       code 1: asking for less would succeed
         CursorRefused        the source no longer knows this cursor
+        Stalled              calls are answered, and nothing comes of them
+        ConversationMissing  the source does not serve this conversation
+        MessageUnreadable    the source names these messages and tells no details
         NeedsPerson          somebody has to act on the token or a permission
           TokenInvalid
           PermissionMissing
@@ -75,6 +79,16 @@ class SourceUnreachable(SourceError):
     )
 
 
+class AnswerFailed(SourceUnreachable):
+    """The source was there, and every answer to this call failed: code 1, HTML, cut, too slow.
+
+    One bad conversation does this to a whole list answer (graph-facts 3), so a smaller call may succeed.
+    """
+
+    code = "answer_failed"
+    default_hint = "Run it again later: what is stored stays stored."
+
+
 class SourceRefused(SourceError):
     """An answer that says no, and would say no again."""
 
@@ -103,6 +117,20 @@ class CursorRefused(SourceError):
 
     code = "cursor_refused"
     default_hint = "Run it again: it finds its place by time."
+
+
+class ConversationMissing(SourceError):
+    """The source does not serve this conversation: gone, or not for this token (graph-facts 3, 100/33)."""
+
+    code = "conversation_missing"
+    default_hint = "`inboxsync verify PAGE_ID` compares with the source and marks what is gone."
+
+
+class MessageUnreadable(SourceError):
+    """Code 9000001: only the 20 newest have details on Instagram; not a deletion (graph-facts 1.6)."""
+
+    code = "message_unreadable"
+    default_hint = "Nothing can be done: the platform lets nobody read them."
 
 
 class NeedsPerson(SourceError):

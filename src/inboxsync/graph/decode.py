@@ -108,7 +108,7 @@ def _decode_message(entry: Json, message_id: str, own_ids: frozenset[str]) -> Me
     sender_id, sender_name = _sender(entry.get("from"))
     text = entry.get("message")
     # Nearly all messages are text alone, and there are tens of thousands a second.
-    rest = {} if _PLAIN_MESSAGE.issuperset(entry) else _decode_rest(entry)
+    rest: dict[str, Any] = {} if _PLAIN_MESSAGE.issuperset(entry) else _decode_rest(entry)
     return Message(
         message_id=message_id,
         sent_at=timestamp(entry.get("created_time")),

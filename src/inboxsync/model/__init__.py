@@ -1,8 +1,11 @@
 """What the project speaks of: frozen records, no I/O, no framework."""
 
-from inboxsync.model.batch import Batch, Dropped
-from inboxsync.model.page import Page, Platform, TokenState
+from inboxsync.model.batch import Batch, Dropped, MessageBatch, Window
+from inboxsync.model.items import Item, Phase
+from inboxsync.model.lease import Lease
+from inboxsync.model.page import History, Page, Platform, TokenReason, TokenState
 from inboxsync.model.progress import Following, NotStarted, Progress, Walking
+from inboxsync.model.rate import RatePool
 from inboxsync.model.records import Conversation, Message, Participant
 from inboxsync.model.run import Counts, Mode, Problem, Run, RunStatus
 
@@ -12,16 +15,24 @@ __all__ = [
     "Counts",
     "Dropped",
     "Following",
+    "History",
+    "Item",
+    "Lease",
     "Message",
+    "MessageBatch",
     "Mode",
     "NotStarted",
     "Page",
     "Participant",
+    "Phase",
     "Platform",
     "Problem",
     "Progress",
+    "RatePool",
     "Run",
     "RunStatus",
+    "TokenReason",
     "TokenState",
     "Walking",
+    "Window",
 ]

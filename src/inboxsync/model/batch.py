@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from datetime import datetime
 
-from inboxsync.model.records import Conversation
+from inboxsync.model.records import Conversation, Message
 
 _LAST_FEW = 3
 
@@ -44,3 +44,21 @@ class Batch:
     def _times(self) -> list[datetime]:
         times = (each.source_updated_at for each in self.conversations)
         return [at for at in times if at is not None]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Window:
+    """A stretch of `updated_time` that a list is asked for; None leaves that end open."""
+
+    before: datetime | None = None
+    after: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MessageBatch:
+    """One answer of a conversation's messages edge, newest first; `has_next` is the only sign of an end."""
+
+    messages: tuple[Message, ...]
+    after: str | None
+    has_next: bool
+    dropped: tuple[Dropped, ...] = ()

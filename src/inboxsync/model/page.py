@@ -20,13 +20,40 @@ class TokenState(StrEnum):
     NOT_PERMITTED = "not_permitted"
 
 
+class TokenReason(StrEnum):
+    """Why a token does not work, as the subcode told it (graph-facts 3)."""
+
+    EXPIRED = "expired"
+    PASSWORD_CHANGED = "password_changed"  # noqa: S105 - a reason
+    LOGGED_OUT = "logged_out"
+    APP_REMOVED = "app_removed"
+    CHECKPOINT = "checkpoint"
+    UNCONFIRMED = "unconfirmed"
+    LOGIN_APPROVAL = "login_approval"
+    ROLE_LOST = "role_lost"
+    PERMISSION_REMOVED = "permission_removed"
+    STANDARD_ACCESS = "standard_access"
+    BLOCKED = "blocked"
+    PAGE_NOT_VISIBLE = "page_not_visible"
+    OTHER = "other"
+
+
+class History(StrEnum):
+    """How far back the messages of each conversation are kept whole."""
+
+    NEWEST = "newest"  # the newest few of each, and everything since
+    ALL = "all"
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Page:
     """A Page that the owner added.
 
     `id` is ours (UUIDv7 text); `facebook_page_id` is Meta's. `account_id` is the id under
     which the Page itself takes part in its conversations: the Page id on Messenger, the
-    professional account's id on Instagram.
+    professional account's id on Instagram. The last three are what syncs have learned or were
+    told: `batch_size` in conversations a call, `time_windows` whether the source honours
+    `updated_before_ms` (None: not tried yet).
     """
 
     id: str
@@ -36,3 +63,8 @@ class Page:
     name: str | None
     token_state: TokenState
     last_synced_at: datetime | None
+    token_reason: TokenReason | None = None
+    token_problem: str | None = None
+    history: History = History.NEWEST
+    batch_size: int | None = None
+    time_windows: bool | None = None

@@ -27,6 +27,8 @@ class Message(msgspec.Struct, frozen=True, kw_only=True, gc=False):
 
     `attachments`, `shares`, `reactions` and `story` are JSON as served; `extra` is a
     JSON object of every field we have no column for. `None` means not served.
+    `is_readable` is False where the source names a message and tells no more than its time:
+    Instagram, beyond the 20 newest (graph-facts 1.6).
     """
 
     message_id: str
@@ -42,6 +44,7 @@ class Message(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     story: str | None = None
     reply_to_message_id: str | None = None
     extra: str | None = None
+    is_readable: bool = True
 
 
 class Conversation(msgspec.Struct, frozen=True, kw_only=True):
