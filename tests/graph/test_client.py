@@ -293,6 +293,20 @@ def test_an_answer_that_takes_too_long_has_failed(serve: Any, ask: Any, access_t
         )
 
 
+def test_the_environment_decides_how_long_an_answer_may_take(
+    serve: Any, engine_for: Any, access_to: Any
+) -> None:
+    served = serve(conversations=3, faults=Faults(stall=1.0, stall_seconds=1.0))
+    access = access_to(served)
+
+    async def go() -> None:
+        async with engine_for(served, timeout_seconds=0.05).source() as client:
+            await client.fetch_conversation_times(access, after=None, limit=1)
+
+    with pytest.raises(AnswerFailed):
+        asyncio.run(go())
+
+
 def test_a_source_that_is_not_there_is_unreachable(serve: Any, ask: Any, access_to: Any) -> None:
     served = serve(conversations=3)
     access = access_to(served)
