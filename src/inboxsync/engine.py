@@ -15,8 +15,8 @@ from inboxsync.store import Store, TokenSealer
 from inboxsync.store.pages import get_sealed_token
 from inboxsync.sync import Listener, PageSync, Stop, SyncOptions, check_token, keep_page
 
-# An answer of 100 conversations takes seconds to make on Meta's side.
-_TIMEOUT = httpx2.Timeout(connect=10, read=60, write=30, pool=60)
+_CONNECT_SECONDS = 10
+_WRITE_SECONDS = 30
 
 
 class Engine:
@@ -45,7 +45,7 @@ class Engine:
         async with httpx2.AsyncClient(
             base_url=f"{settings.graph_url}/{settings.graph_version}/",
             headers={"User-Agent": f"inboxsync/{__version__}", "Accept": "application/json"},
-            timeout=_TIMEOUT,
+            timeout=httpx2.Timeout(settings.timeout_seconds, connect=_CONNECT_SECONDS, write=_WRITE_SECONDS),
         ) as http:
             yield GraphClient(
                 http=http,

@@ -134,9 +134,16 @@ class MessageUnreadable(SourceError):
 
 
 class NeedsPerson(SourceError):
-    """Nothing continues until somebody acts on the token or a permission."""
+    """Nothing continues until somebody acts on the token or a permission.
+
+    `reason` is the word of `model.TokenReason` for it, where the source's answer told one.
+    """
 
     code = "needs_person"
+
+    def __init__(self, message: str, *, hint: str | None = None, reason: str | None = None) -> None:
+        super().__init__(message, hint=hint)
+        self.reason = reason
 
 
 class TokenInvalid(NeedsPerson):

@@ -29,6 +29,7 @@ class Settings(BaseSettings):
     secret_key: SecretStr | None = None
     log_format: Literal["console", "json"] = "console"
     calls_per_second: float = Field(default=2.0, ge=0)
+    timeout_seconds: float = Field(default=60.0, gt=0)
     retry_attempts: int = Field(default=3, ge=1, le=10)
     retry_base_seconds: float = Field(default=1.0, ge=0)
 

@@ -1,18 +1,24 @@
+import json
+from collections.abc import Iterator
 from datetime import UTC, datetime
+from typing import Any
 
 import msgspec
 import pytest
-from hypothesis import given
+from hypothesis import assume, given
 from hypothesis import strategies as st
 
+from inboxsync.graph.body import FaultError, decode_body
 from inboxsync.graph.decode import decode_conversations, identifier, timestamp
 from inboxsync.model import Conversation
 
 PAGE = "104"
 OWN = frozenset({PAGE})
 
+lone_surrogates = st.text(st.characters(min_codepoint=0xD7F0, max_codepoint=0xE010), max_size=4)
+huge = st.integers(2**62, 2**2000) | st.integers(-(2**2000), -(2**62))
 any_json = st.recursive(
-    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(),
+    st.none() | st.booleans() | st.integers() | huge | st.floats() | st.text() | lone_surrogates,
     lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(max_size=8), inner, max_size=4),
     max_leaves=12,
 )
@@ -49,10 +55,83 @@ def decode_one(entry: dict[str, object]) -> Conversation:
     return conversation
 
 
-@given(graph_like)
-def test_no_json_makes_decoding_raise(data: object) -> None:
-    conversations, _ = decode_conversations(data, own_ids=OWN)
+def served(data: object) -> Any:
+    """`data` as it comes over the wire: surrogates escaped, numbers of any length."""
+    try:
+        return decode_body(json.dumps({"data": data}).encode(), status=200, redact=str)["data"]
+    except FaultError:  # too deep for the JSON readers, or a number too long for Python's
+        assume(False)
+
+
+@given(graph_like, st.booleans())
+def test_no_json_makes_decoding_raise(data: object, is_instagram: bool) -> None:
+    conversations, _ = decode_conversations(served(data), own_ids=OWN, is_instagram=is_instagram)
     msgspec.json.encode(conversations)
+
+
+@given(st.lists(graph_like))
+def test_decoding_invents_no_id(data: list[object]) -> None:
+    entries = served(data)
+    known = set(_ids_in(entries))
+    conversations, _ = decode_conversations(entries, own_ids=OWN)
+    for conversation in conversations:
+        found = {conversation.conversation_id, *(each.id for each in conversation.participants)}
+        found |= {conversation.contact.id} if conversation.contact else set()
+        for message in conversation.messages:
+            found |= {message.message_id, message.sender_id, message.reply_to_message_id}
+        assert found - {None} <= known
+
+
+def _ids_in(value: object) -> Iterator[str]:
+    """All that an id can be made of, anywhere in some JSON."""
+    if isinstance(value, dict):
+        for inner in value.values():
+            yield from _ids_in(inner)
+    elif isinstance(value, list):
+        for inner in value:
+            yield from _ids_in(inner)
+    elif isinstance(value, str | int):
+        yield str(value)
+
+
+@given(st.integers(1, 3000), st.sampled_from(["attachments", "shares", "story", "tags", "reply_to", "from"]))
+def test_no_depth_makes_decoding_raise(depth: int, key: str) -> None:
+    deep = f"{'[' * depth}{']' * depth}" if depth % 2 else f'{{"a":{"[" * depth}{"]" * depth}}}'
+    text = f'{{"data":[{{"id":"t_1","x":{deep},"messages":{{"data":[{{"id":"m_1","{key}":{deep}}}]}}}}]}}'
+    try:
+        body = decode_body(text.encode(), status=200, redact=str)
+    except FaultError:
+        return
+    (conversation,), _ = decode_conversations(body["data"], own_ids=OWN)
+    assert [each.message_id for each in conversation.messages] == ["m_1"]
+
+
+@pytest.mark.parametrize("number", [2**64, -(2**63), 10**300, 10**4299])
+def test_a_number_past_64_bits_is_kept_as_text(number: int) -> None:
+    extra = decode_one({"id": "t_1", "x": number}).extra
+    assert extra is not None
+    assert json.loads(extra)["x"] in (str(number), "[number too long]")
+
+
+@pytest.mark.parametrize(
+    ("entry", "on_instagram"),
+    [
+        ({}, False),
+        ({"created_time": "2017-03-02T09:37:33+0000"}, False),
+        ({"from": None, "message": "", "attachments": None}, False),
+        ({"from": {"id": "7"}}, True),
+        ({"message": "hello"}, True),
+        ({"attachments": {"data": [{"id": "9"}]}}, True),
+        ({"is_unsupported": True}, True),
+    ],
+)
+def test_on_instagram_a_message_that_is_named_alone_cannot_be_read(
+    entry: dict[str, object], on_instagram: bool
+) -> None:
+    data = [{"id": "t_1", "messages": {"data": [{"id": "m_1", **entry}]}}]
+    for is_instagram, expected in ((True, on_instagram), (False, True)):
+        (conversation,), _ = decode_conversations(data, own_ids=OWN, is_instagram=is_instagram)
+        assert [each.is_readable for each in conversation.messages] == [expected]
 
 
 @given(st.lists(graph_like))

@@ -1,10 +1,18 @@
+"""Row by row, as docs/graph-facts.md section 3 has them."""
+
+from dataclasses import replace
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from inboxsync.errors import (
+    AnswerFailed,
     AnswerTooLarge,
+    ConversationMissing,
     CursorRefused,
+    MessageUnreadable,
+    NeedsPerson,
     PageNotVisible,
     PermissionMissing,
     SourceError,
@@ -13,83 +21,168 @@ from inboxsync.errors import (
     TokenInvalid,
 )
 from inboxsync.graph.faults import Fault
-from inboxsync.graph.retry import RetryPolicy, Treatment, rule_for
+from inboxsync.graph.policy import RetryPolicy
+from inboxsync.graph.retry import RULES, Subject, Treatment, rule_for
+from inboxsync.model import TokenReason
 
+AGAIN, SMALLER, LATER, HUMAN, NEVER = Treatment
 REDUCE = "Please reduce the amount of data you're asking for, then retry your request"
-TABLE = [
-    (Fault(code=1, message=REDUCE, status=500), Treatment.SMALLER, AnswerTooLarge),
-    (Fault(code=1, subcode=99, message="An unknown error occurred"), Treatment.AGAIN, SourceUnreachable),
-    (
-        Fault(code=2, message="Service temporarily unavailable", status=500),
-        Treatment.AGAIN,
-        SourceUnreachable,
-    ),
-    (Fault(code=-2, subcode=2534084, message="Timeout"), Treatment.HUMAN, PermissionMissing),
-    (Fault(code=-2, message="Timeout"), Treatment.AGAIN, SourceUnreachable),
-    (Fault(code=4, message="Application request limit reached", is_transient=True), Treatment.LATER, None),
-    (Fault(code=17, message="User request limit reached"), Treatment.LATER, None),
-    (Fault(code=32, message="Page request limit reached"), Treatment.LATER, None),
-    (Fault(code=613, message="Calls to this api have exceeded the rate limit"), Treatment.LATER, None),
-    (Fault(code=80001, message="limit"), Treatment.LATER, None),
-    (Fault(code=80002, message="limit"), Treatment.LATER, None),
-    (Fault(code=80006, message="limit"), Treatment.LATER, None),
-    (Fault(code=341, message="limit"), Treatment.LATER, None),
-    *(
-        (
-            Fault(code=190, subcode=subcode, message="Error validating access token"),
-            Treatment.HUMAN,
-            TokenInvalid,
-        )
-        for subcode in (None, 458, 459, 460, 463, 464, 467, 490, 492)
-    ),
-    (Fault(code=102, message="Session"), Treatment.HUMAN, TokenInvalid),
-    (Fault(code=104, message="An access token is required"), Treatment.HUMAN, TokenInvalid),
-    (Fault(code=2500, message="An active access token must be used"), Treatment.HUMAN, TokenInvalid),
-    (Fault(code=2500, message="Syntax error"), Treatment.NEVER, SourceRefused),
-    (Fault(code=3, message="capability"), Treatment.HUMAN, PermissionMissing),
-    (Fault(code=10, subcode=2534077, message="permission"), Treatment.HUMAN, PermissionMissing),
-    (Fault(code=200, message="Requires permission: pages_messaging"), Treatment.HUMAN, PermissionMissing),
-    (Fault(code=200, subcode=2534041, message="connected tools"), Treatment.HUMAN, PermissionMissing),
-    (Fault(code=230, message="Requires pages_messaging permission"), Treatment.HUMAN, PermissionMissing),
-    (Fault(code=368, message="temporarily blocked"), Treatment.HUMAN, PermissionMissing),
-    (Fault(code=36103, message="not eligible"), Treatment.HUMAN, PermissionMissing),
-    (Fault(code=100, subcode=33, message="Unsupported get request"), Treatment.HUMAN, PageNotVisible),
-    (Fault(code=100, subcode=2534013, message="no account"), Treatment.HUMAN, PageNotVisible),
-    (
-        Fault(code=100, message="(#100) The After Cursor specified exceeds the max limit"),
-        Treatment.NEVER,
-        CursorRefused,
-    ),
-    (Fault(code=2642, message="Invalid cursors values"), Treatment.NEVER, CursorRefused),
-    (Fault(code=100, message="Invalid parameter"), Treatment.NEVER, SourceRefused),
-    (Fault(code=9000001, message="This Message has been deleted"), Treatment.NEVER, SourceRefused),
-    (Fault(code=424242, message="?", is_transient=True), Treatment.AGAIN, SourceUnreachable),
-    (Fault(code=424242, message="?", status=500), Treatment.AGAIN, SourceUnreachable),
-    (Fault(code=424242, message="?", status=400), Treatment.NEVER, SourceRefused),
-    (Fault(message="connection reset"), Treatment.AGAIN, SourceUnreachable),
+NO_OBJECT = "Unsupported get request. Object with ID '1' does not exist"
+NEEDS = "(#200) Requires permission: pages_messaging or User associated with the Page access token"
+TOO_DEEP = "(#100) The After Cursor specified exceeds the max limit supported by this endpoint"
+PROOF = "(#100) API calls from the server require either app secret proof or an app token"
+
+Row = tuple[int | None, int | None, int | None, str, Treatment, type[SourceError]]
+# code, subcode, HTTP status, message: the treatment, and the error if it comes to that.
+OTHERS: list[Row] = [
+    (1, None, 500, REDUCE, SMALLER, AnswerTooLarge),
+    (1, None, 500, "An unknown error occurred", AGAIN, AnswerFailed),
+    (1, 99, 400, "An unknown error occurred", AGAIN, AnswerFailed),
+    (2, None, 500, "Service temporarily unavailable", AGAIN, AnswerFailed),
+    (2, None, 503, "Service temporarily unavailable", AGAIN, AnswerFailed),
+    (-2, None, 400, "Timeout", AGAIN, AnswerFailed),
+    (4, None, 403, "(#4) Application request limit reached", LATER, SourceUnreachable),
+    (17, None, 400, "(#17) User request limit reached", LATER, SourceUnreachable),
+    (32, None, 400, "(#32) Page request limit reached", LATER, SourceUnreachable),
+    (341, None, 400, "Application limit reached", LATER, SourceUnreachable),
+    (613, None, 400, "(#613) Calls to this api have exceeded the rate limit.", LATER, SourceUnreachable),
+    (613, 1996, 400, "(#613) inconsistent volume", LATER, SourceUnreachable),
+    (613, 2534040, 400, "(#613) Instagram messaging", LATER, SourceUnreachable),
+    (80001, None, 400, "(#80001) too many calls to this Page account", LATER, SourceUnreachable),
+    (80002, None, 400, "(#80002) too many calls to this Instagram account", LATER, SourceUnreachable),
+    (80006, None, 400, "(#80006) too many messenger api calls", LATER, SourceUnreachable),
+    (2500, None, 400, 'Syntax error "Expected end of string"', NEVER, SourceRefused),
+    (100, None, 400, "(#100) Invalid parameter", NEVER, SourceRefused),
+    (100, None, 400, "(#100) Tried accessing nonexisting field (x) on node type", NEVER, SourceRefused),
+    (100, 2018001, 400, "(#100) No matching user found", NEVER, SourceRefused),
+    (100, 2534014, 400, "(#100) No matching user found", NEVER, SourceRefused),
+    (100, None, 400, TOO_DEEP, NEVER, CursorRefused),
+    (100, None, 400, "(#100) Invalid cursors values", NEVER, CursorRefused),
+    (2642, None, 400, "Invalid cursors values", NEVER, CursorRefused),
+    (2642, None, 400, "", NEVER, CursorRefused),
+    (551, 1545041, 400, "This person isn't available", NEVER, SourceRefused),
+    (200, 1545041, 400, "This person isn't available", NEVER, SourceRefused),
+    (10, 2018108, 400, "This person isn't available", NEVER, SourceRefused),
+    (506, None, 400, "Duplicate message", NEVER, SourceRefused),
+    (1609005, None, 400, "Link could not be scraped", NEVER, SourceRefused),
+    (100, 2018218, 400, "No profile available", NEVER, SourceRefused),
+    (2018218, None, 400, "No profile available", NEVER, SourceRefused),
+    (200, 2018247, 400, "Insufficient permission for the profile", NEVER, SourceRefused),
+    (2018247, None, 400, "Insufficient permission for the profile", NEVER, SourceRefused),
+    (10, 2018300, 400, "Another app controls this thread", NEVER, SourceRefused),
+    (2018300, None, 400, "Another app controls this thread", NEVER, SourceRefused),
+    (9000001, None, 400, "This Message has been deleted by the user", NEVER, MessageUnreadable),
+    (424242, None, 400, "?", NEVER, SourceRefused),
+    (424242, None, 500, "?", AGAIN, AnswerFailed),
+    (None, None, 500, "HTTP 500: an HTML page", AGAIN, AnswerFailed),
+    (None, None, 200, "The answer is empty", AGAIN, AnswerFailed),
+    (None, None, 403, "HTTP 403 without a Graph error", AGAIN, AnswerFailed),
+    (None, None, None, "No answer: connection reset", AGAIN, AnswerFailed),
+]
+PersonRow = tuple[int, int | None, int, str, type[NeedsPerson], TokenReason]
+# The same for a person to act on, with the reason.
+PERSONS: list[PersonRow] = [
+    (190, None, 400, "Invalid OAuth access token", TokenInvalid, TokenReason.OTHER),
+    (190, None, 401, "Invalid OAuth access token", TokenInvalid, TokenReason.OTHER),
+    (190, 458, 400, "The user has not authorized", TokenInvalid, TokenReason.APP_REMOVED),
+    (190, 459, 400, "The user is checkpointed", TokenInvalid, TokenReason.CHECKPOINT),
+    (190, 460, 400, "changed the password", TokenInvalid, TokenReason.PASSWORD_CHANGED),
+    (190, 463, 400, "Session has expired", TokenInvalid, TokenReason.EXPIRED),
+    (190, 464, 400, "not a confirmed user", TokenInvalid, TokenReason.UNCONFIRMED),
+    (190, 467, 400, "the user logged out", TokenInvalid, TokenReason.LOGGED_OUT),
+    (190, 490, 400, "must approve", TokenInvalid, TokenReason.LOGIN_APPROVAL),
+    (190, 492, 400, "must be an administrator", TokenInvalid, TokenReason.ROLE_LOST),
+    (190, 1, 400, "a subcode of tomorrow", TokenInvalid, TokenReason.OTHER),
+    (102, None, 400, "Session key invalid", TokenInvalid, TokenReason.OTHER),
+    (102, 463, 400, "Session has expired", TokenInvalid, TokenReason.EXPIRED),
+    (104, None, 400, "Incorrect signature", TokenInvalid, TokenReason.OTHER),
+    (104, None, 400, "An access token is required", TokenInvalid, TokenReason.OTHER),
+    (2500, None, 400, "An active access token must be used", TokenInvalid, TokenReason.OTHER),
+    (210, None, 400, "A page access token is required", TokenInvalid, TokenReason.OTHER),
+    (-2, 2534084, 400, "Timeout", PermissionMissing, TokenReason.STANDARD_ACCESS),
+    (200, 2534048, 403, "not approved", PermissionMissing, TokenReason.STANDARD_ACCESS),
+    (10, 2534048, 403, "not approved", PermissionMissing, TokenReason.STANDARD_ACCESS),
+    (3, None, 400, "capability", PermissionMissing, TokenReason.PERMISSION_REMOVED),
+    (10, None, 403, "permission", PermissionMissing, TokenReason.PERMISSION_REMOVED),
+    (10, 2534077, 403, "two-factor", PermissionMissing, TokenReason.PERMISSION_REMOVED),
+    (200, None, 403, NEEDS, PermissionMissing, TokenReason.PERMISSION_REMOVED),
+    (200, 2534041, 403, "connected tools", PermissionMissing, TokenReason.PERMISSION_REMOVED),
+    (230, None, 403, "Requires pages_messaging", PermissionMissing, TokenReason.PERMISSION_REMOVED),
+    (299, None, 403, "permission", PermissionMissing, TokenReason.PERMISSION_REMOVED),
+    (368, None, 403, "temporarily blocked", PermissionMissing, TokenReason.BLOCKED),
+    (36103, None, 400, "not eligible", PermissionMissing, TokenReason.OTHER),
+    (100, None, 400, PROOF, PermissionMissing, TokenReason.OTHER),
+    (100, 33, 400, NO_OBJECT, PageNotVisible, TokenReason.PAGE_NOT_VISIBLE),
+    (100, 2534013, 400, "no account linked", PageNotVisible, TokenReason.PAGE_NOT_VISIBLE),
 ]
 
 
-@pytest.mark.parametrize(("fault", "treatment", "error"), TABLE, ids=lambda value: str(value)[:50])
-def test_each_fault_has_its_treatment(
-    fault: Fault, treatment: Treatment, error: type[SourceError] | None
-) -> None:
-    rule = rule_for(fault)
+def fault(code: int | None, subcode: int | None, status: int | None, message: str) -> Fault:
+    return Fault(code=code, subcode=subcode, status=status, message=message)
+
+
+@pytest.mark.parametrize("row", OTHERS, ids=lambda row: f"{row[0]}/{row[1]}-{row[2]}-{row[3][:30]}")
+@pytest.mark.parametrize("about", Subject)
+def test_each_failure_has_its_treatment(row: Row, about: Subject) -> None:
+    *told, treatment, error = row
+    rule = rule_for(fault(*told), about=about)
     assert rule.treatment is treatment
-    assert error is None or rule.error is error
+    assert rule.error is error
+
+
+@pytest.mark.parametrize("row", PERSONS, ids=lambda row: f"{row[0]}/{row[1]}-{row[3][:30]}")
+def test_each_failure_for_a_person_has_its_reason_and_says_what_to_do(row: PersonRow) -> None:
+    *told, error, reason = row
+    rule = rule_for(fault(*told))
+    assert rule.treatment is HUMAN
+    raised = rule.as_error(fault(*told), attempts=1)
+    assert type(raised) is error
+    assert isinstance(raised, NeedsPerson)
+    assert raised.reason is reason
+    assert raised.hint
+
+
+def test_a_missing_conversation_is_no_missing_page() -> None:
+    rule = rule_for(fault(100, 33, 400, NO_OBJECT), about=Subject.CONVERSATION)
+    assert (rule.treatment, rule.error) == (NEVER, ConversationMissing)
+
+
+def test_every_row_for_a_person_has_a_reason_and_every_reason_a_row() -> None:
+    reasons = [rule.reason for rule in RULES if rule.treatment is HUMAN]
+    assert set(reasons) == set(TokenReason)
+    assert all(rule.reason is None for rule in RULES if rule.treatment is not HUMAN)
+
+
+@pytest.mark.parametrize("row", PERSONS, ids=lambda row: f"{row[0]}/{row[1]}")
+def test_what_meta_says_will_pass_is_tried_again_and_then_believed(row: PersonRow) -> None:
+    *told, error, _ = row
+    rule = rule_for(replace(fault(*told), is_transient=True))
+    assert (rule.treatment, rule.error) == (AGAIN, error)
+
+
+def test_an_unknown_code_that_will_pass_is_tried_again() -> None:
+    rule = rule_for(replace(fault(960, None, 400, "Request aborted"), is_transient=True))
+    assert (rule.treatment, rule.error) == (AGAIN, AnswerFailed)
+
+
+def test_a_passing_rate_limit_is_waited_for_not_tried_again() -> None:
+    assert rule_for(replace(fault(4, None, 403, "limit"), is_transient=True)).treatment is LATER
+
+
+def test_no_connection_is_no_failed_answer() -> None:
+    rule = rule_for(Fault(message="refused", is_answered=False))
+    assert (rule.treatment, rule.error) == (AGAIN, SourceUnreachable)
+
+
+def test_a_repeated_cursor_is_tried_again_and_then_refused() -> None:
+    rule = rule_for(Fault(message="the same", repeats_cursor=True))
+    assert (rule.treatment, rule.error) == (AGAIN, CursorRefused)
 
 
 @given(st.integers(-5, 90000), st.integers(0, 3000000), st.text(), st.booleans())
-def test_every_fault_has_some_treatment(code: int, subcode: int, message: str, transient: bool) -> None:
-    fault = Fault(code=code, subcode=subcode, message=message, is_transient=transient)
-    assert isinstance(rule_for(fault).treatment, Treatment)
-
-
-def test_every_error_a_person_must_act_on_says_what_to_do() -> None:
-    for fault, treatment, _ in TABLE:
-        if treatment is Treatment.HUMAN:
-            rule = rule_for(fault)
-            assert rule.error("", hint=rule.hint).hint
+def test_every_failure_has_some_treatment(code: int, subcode: int, message: str, transient: bool) -> None:
+    met = Fault(code=code, subcode=subcode, message=message, is_transient=transient)
+    assert isinstance(rule_for(met).treatment, Treatment)
 
 
 @given(st.integers(1, 40))

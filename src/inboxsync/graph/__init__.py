@@ -1,8 +1,18 @@
 """The source: Meta's Graph API, read as docs/graph-facts.md knows it."""
 
 from inboxsync.graph.access import Access
-from inboxsync.graph.budget import Budget
-from inboxsync.graph.client import CallCounts, GraphClient, PageIdentity
-from inboxsync.graph.retry import RetryPolicy
+from inboxsync.graph.budget import Budget, Waiting
+from inboxsync.graph.calls import CallCounts
+from inboxsync.graph.client import GraphClient, Pace, PageIdentity
+from inboxsync.graph.policy import RetryPolicy
 
-__all__ = ["Access", "Budget", "CallCounts", "GraphClient", "PageIdentity", "RetryPolicy"]
+__all__ = [
+    "Access",
+    "Budget",
+    "CallCounts",
+    "GraphClient",
+    "Pace",
+    "PageIdentity",
+    "RetryPolicy",
+    "Waiting",
+]

@@ -24,7 +24,12 @@ class Access:
     @property
     def pool(self) -> str:
         """The object whose allowance a call spends: the Page, or the Instagram account (graph-facts 2)."""
-        return self.account_id if self.platform is Platform.INSTAGRAM else self.page_id
+        return self.account_id if self.is_instagram else self.page_id
+
+    @property
+    def is_instagram(self) -> bool:
+        """Whether this is the inbox of an Instagram account."""
+        return self.platform is Platform.INSTAGRAM
 
     @property
     def own_ids(self) -> frozenset[str]:

@@ -20,6 +20,11 @@ Json = dict[str, Any]
 # What both databases hold in an integer column.
 _LARGEST_INTEGER = 2**31 - 1
 _LONGEST_NUMBER = 20
+# The longest ids have about 180 characters (graph-facts 1.10); past 4,300 digits Python refuses to write.
+_LONGEST_ID_BITS = 1024
+_JSON_INTEGER_BITS = 63
+# Graph nests a handful deep. Python and JSON libraries give up at some hundreds, each elsewhere.
+_DEEPEST = 60
 _TOKEN_PARAMETER = re.compile(r"access_token(=|%3D)[^&\s\"]*", re.IGNORECASE)
 _encode = msgspec.json.Encoder().encode
 _CONVERSATION_FIELDS = frozenset(
@@ -34,6 +39,8 @@ _CONVERSATION_FIELDS = frozenset(
         "messages",
     },
 )
+_NAMED = frozenset({"id", "created_time"})
+_EMPTY: tuple[object, ...] = (None, "", [], {})
 _PLAIN_MESSAGE = frozenset({"id", "created_time", "from", "message"})
 _MESSAGE_FIELDS = frozenset(
     {
@@ -52,20 +59,24 @@ _MESSAGE_FIELDS = frozenset(
 
 
 def decode_conversations(
-    data: object, *, own_ids: frozenset[str]
+    data: object, *, own_ids: frozenset[str], is_instagram: bool = False
 ) -> tuple[tuple[Conversation, ...], tuple[Dropped, ...]]:
-    """The `data` of a conversation list; never raises, whatever JSON it is."""
+    """The `data` of a conversation list; never raises, whatever JSON it is.
+
+    `is_instagram` marks messages of which nothing but id and time is served as unreadable. Not
+    to be said of an answer that was asked for no more than that.
+    """
     dropped: list[Dropped] = []
     found = []
     for entry in _entries(data, "conversation list", dropped):
-        conversation = decode_conversation(entry, own_ids=own_ids, dropped=dropped)
+        conversation = decode_conversation(entry, own_ids=own_ids, dropped=dropped, is_instagram=is_instagram)
         if conversation is not None:
             found.append(conversation)
     return tuple(found), tuple(dropped)
 
 
 def decode_conversation(
-    entry: Json, *, own_ids: frozenset[str], dropped: list[Dropped]
+    entry: Json, *, own_ids: frozenset[str], dropped: list[Dropped], is_instagram: bool = False
 ) -> Conversation | None:
     """One conversation with the messages nested in it; None, and a word in `dropped`, without an id."""
     conversation_id = identifier(entry.get("id"))
@@ -74,7 +85,9 @@ def decode_conversation(
         return None
     edge = entry.get("messages")
     nested = edge if isinstance(edge, dict) else {}
-    messages = decode_messages(nested.get("data"), own_ids=own_ids, dropped=dropped)
+    messages = decode_messages(
+        nested.get("data"), own_ids=own_ids, dropped=dropped, is_instagram=is_instagram
+    )
     participants = _decode_participants(entry.get("participants"))
     paging = nested.get("paging")
     return Conversation(
@@ -92,19 +105,21 @@ def decode_conversation(
     )
 
 
-def decode_messages(data: object, *, own_ids: frozenset[str], dropped: list[Dropped]) -> tuple[Message, ...]:
-    """The `data` of a messages edge, in the order served."""
+def decode_messages(
+    data: object, *, own_ids: frozenset[str], dropped: list[Dropped], is_instagram: bool = False
+) -> tuple[Message, ...]:
+    """The `data` of a messages edge, in the order served; `is_instagram` as in `decode_conversations`."""
     found = []
     for entry in _entries(data, "message list", dropped):
         message_id = identifier(entry.get("id"))
         if message_id is None:
             dropped.append(Dropped(what="message", why="it has no id"))
         else:
-            found.append(_decode_message(entry, message_id, own_ids))
+            found.append(_decode_message(entry, message_id, own_ids, is_instagram=is_instagram))
     return tuple(found)
 
 
-def _decode_message(entry: Json, message_id: str, own_ids: frozenset[str]) -> Message:
+def _decode_message(entry: Json, message_id: str, own_ids: frozenset[str], *, is_instagram: bool) -> Message:
     sender_id, sender_name = _sender(entry.get("from"))
     text = entry.get("message")
     # Nearly all messages are text alone, and there are tens of thousands a second.
@@ -116,8 +131,14 @@ def _decode_message(entry: Json, message_id: str, own_ids: frozenset[str]) -> Me
         sender_id=sender_id,
         sender_name=sender_name,
         text=text if isinstance(text, str) else None,
+        is_readable=not (is_instagram and _tells_nothing(entry)),
         **rest,
     )
+
+
+def _tells_nothing(entry: Json) -> bool:
+    """Whether a message has been named and no more: id and time alone (graph-facts 1.6)."""
+    return all(key in _NAMED or value in _EMPTY for key, value in entry.items())
 
 
 def _decode_rest(entry: Json) -> dict[str, str | None]:
@@ -193,7 +214,7 @@ def identifier(value: object) -> str | None:
     """An id as text. Old answers have numbers, some past 2^53; never a float (graph-facts 1.10)."""
     if isinstance(value, str):
         return value or None
-    if isinstance(value, int) and not isinstance(value, bool):
+    if isinstance(value, int) and not isinstance(value, bool) and value.bit_length() <= _LONGEST_ID_BITS:
         return str(value)
     return None
 
@@ -237,17 +258,25 @@ def _json_list(edge: object) -> str | None:
 
 
 def _json_text(value: object) -> str | None:
-    return _encode(_without_paging(value)).decode() if value not in (None, [], {}, "") else None
+    return _encode(_storable(value)).decode() if value not in _EMPTY else None
 
 
-def _without_paging(value: Any) -> Any:  # noqa: ANN401 - any JSON
-    """The same JSON without its `paging`, at any depth: it leads nowhere new, and holds the token."""
+def _storable(value: Any, depth: int = 0) -> Any:  # noqa: ANN401 - any JSON
+    """The same JSON, such that it can be written and kept.
+
+    Without its `paging`, at any depth: it leads nowhere new, and holds the token. What no JSON
+    library would write (numbers past 64 bits, hundreds of levels) becomes text.
+    """
+    if depth > _DEEPEST and isinstance(value, dict | list):
+        return "[nested too deeply]"
     if isinstance(value, dict):
-        return {key: _without_paging(inner) for key, inner in value.items() if key != "paging"}
+        return {key: _storable(inner, depth + 1) for key, inner in value.items() if key != "paging"}
     if isinstance(value, list):
-        return [_without_paging(inner) for inner in value]
+        return [_storable(inner, depth + 1) for inner in value]
     if isinstance(value, str) and "access_token" in value:
         return _TOKEN_PARAMETER.sub("access_token=[token]", value)
+    if isinstance(value, int) and value.bit_length() > _JSON_INTEGER_BITS:
+        return identifier(value) or "[number too long]"
     return value
 
 

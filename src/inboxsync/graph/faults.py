@@ -9,7 +9,8 @@ class Fault:
     """What came instead of data.
 
     `code` is None where there was no Graph error envelope: no answer at all, HTML, an
-    empty body, `null`, a cut body. `message` holds no token.
+    empty body, `null`, a cut body. `message` holds no token. `is_answered` is False where there
+    was not even a connection. `repeats_cursor`: a list answered with the cursor it was given.
     """
 
     message: str
@@ -18,6 +19,8 @@ class Fault:
     status: int | None = None
     is_transient: bool = False
     trace_id: str | None = None
+    is_answered: bool = True
+    repeats_cursor: bool = False
 
     def __str__(self) -> str:
         if self.code is None:

@@ -46,6 +46,9 @@ _MESSAGE = {
 }
 # Meta serves the inner fields of a share only when they are named (graph-facts 1.6).
 _INNER = {"shares": ("link", "name", "description")}
+# Details exist of the 20 newest alone; whoever asks for more may be told they are deleted (graph-facts 1.6).
+_READABLE_ON_INSTAGRAM = 20
+_WORD = re.compile(r"\w+")
 _REFUSED_FIELD = re.compile(r"nonexist\w* field \((\w+)\)", re.IGNORECASE)
 
 
@@ -59,16 +62,32 @@ class Fields:
         """As little as tells where in the list an answer stands."""
         return "id,updated_time"
 
+    def outline(self, *, message_ids: int) -> str:
+        """What it takes to compare the list with what is stored, with the newest messages' ids if asked."""
+        asked = ["id", "updated_time", *(["message_count"] if "message_count" not in self._refused else [])]
+        return ",".join([*asked, *([f"messages.limit({message_ids}){{id}}"] if message_ids > 0 else [])])
+
     def conversations(self, platform: Platform, *, messages: int) -> str:
         """Conversations, each with its newest `messages` messages, in one call."""
         asked = [self._expand(name) for name in _CONVERSATION if name not in self._refused]
-        inner = ",".join(self._expand(name) for name in _MESSAGE[platform] if name not in self._refused)
-        return ",".join([*asked, f"messages.limit({messages}){{{inner}}}"])
+        if platform is Platform.INSTAGRAM:
+            messages = min(messages, _READABLE_ON_INSTAGRAM)
+        return ",".join([*asked, f"messages.limit({messages}){{{self.messages(platform)}}}"])
 
-    def drop_refused(self, message: str) -> str | None:
-        """Leave out the field that this error message names; None where it names none we can do without."""
+    def messages(self, platform: Platform, *, ids_only: bool = False) -> str:
+        """Messages, whole or just to be known."""
+        if ids_only:
+            return "id,created_time"
+        return ",".join(self._expand(name) for name in _MESSAGE[platform] if name not in self._refused)
+
+    def drop_refused(self, message: str, *, asked: str) -> str | None:
+        """Leave out the field that this error message names; None where that is no help.
+
+        It helps where the call had `asked` for it: another call may have had it refused while
+        this one was under way.
+        """
         match = _REFUSED_FIELD.search(message)
-        if match is None or match[1] in _VITAL or match[1] in self._refused:
+        if match is None or match[1] in _VITAL or match[1] not in _WORD.findall(asked):
             return None
         self._refused.add(match[1])
         return match[1]

@@ -78,7 +78,8 @@ class PageSync:
     @property
     def blocked_until(self) -> datetime | None:
         """Until when the source's allowance holds this sync back; None when it does not."""
-        return self._source.budget.blocked_until(self._access.pool) if self._access else None
+        waiting = self._source.budget.waiting(self._access) if self._access else None
+        return waiting.until if waiting else None
 
     async def run(self) -> Run:
         """Sync until complete, stopped or failed. What goes wrong on the way is in the result."""
@@ -140,7 +141,7 @@ class PageSync:
             self._run = replace(self._run, problems=(_dropped(fetched),))
         if isinstance(fetched.progress, Walking) and fetched.progress.at_top:
             self._first_walk = False  # what a later sweep finds unchanged, this run has counted already
-        usage = self._source.budget.usage(self._access.pool) if self._access else None
+        usage = self._source.budget.usage(self._access) if self._access else None
         self._listener.on_batch(
             BatchStored(
                 run=self._run,

@@ -1,0 +1,208 @@
+"""One call of the Graph API with its retries, from parameters to what was read of the answer.
+
+The token travels in the Authorization header and nowhere else, so no URL that anybody
+logs or keeps can hold it.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
+from typing import Any, TypeVar
+
+import httpx2
+import structlog
+
+from inboxsync.clock import Clock
+from inboxsync.graph.access import Access
+from inboxsync.graph.body import FaultError, decode_body
+from inboxsync.graph.budget import Budget, Slot
+from inboxsync.graph.faults import Fault
+from inboxsync.graph.fields import Fields
+from inboxsync.graph.policy import RetryPolicy
+from inboxsync.graph.pools import LISTS, Endpoint
+from inboxsync.graph.retry import Rule, Subject, Treatment, rule_for
+
+log = structlog.get_logger(__name__)
+
+_UNKNOWN_FIELD = 100
+# How much of a new measurement goes into the smoothed latency.
+_SMOOTHING = 0.3
+# Whatever comes before there is a connection; after it, the source was there.
+_NO_CONNECTION = (
+    httpx2.ConnectError,
+    httpx2.ConnectTimeout,
+    httpx2.PoolTimeout,
+    httpx2.ProxyError,
+    httpx2.UnsupportedProtocol,
+    httpx2.InvalidURL,
+)
+
+Params = dict[str, str | int]
+T = TypeVar("T")
+
+
+@dataclass(slots=True)
+class CallCounts:
+    """Calls made, and how many of them were refused for their rate."""
+
+    made: int = 0
+    refused: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Call:
+    """What to ask. `params` is asked anew for each attempt: a field may have been refused meanwhile."""
+
+    access: Access
+    endpoint: Endpoint
+    path: str
+    params: Callable[[], Params]
+    about: Subject = Subject.PAGE
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Answer:
+    """A JSON object, and when the source says that it was written."""
+
+    body: dict[str, Any]
+    dated_at: datetime | None
+
+
+class Calls:
+    """Makes calls, and makes them again as the table of failures says."""
+
+    def __init__(
+        self,
+        *,
+        http: httpx2.AsyncClient,
+        budget: Budget,
+        policy: RetryPolicy,
+        clock: Clock,
+        version: str,
+        fields: Fields,
+    ) -> None:
+        self._http = http
+        self._budget = budget
+        self._policy = policy
+        self._clock = clock
+        self._version = version
+        self._fields = fields
+        self._counts: dict[str, CallCounts] = {}
+        self._latencies: dict[str, dict[Endpoint, float]] = {}
+
+    def counts(self, access: Access) -> CallCounts:
+        """The calls made for this inbox so far."""
+        return self._counts.setdefault(access.pool, CallCounts())
+
+    def latency_seconds(self, access: Access) -> float | None:
+        """How long a list answer takes, of the slowest kind in use; None before one has come."""
+        return max(self._latencies.get(access.pool, {}).values(), default=None)
+
+    async def get(self, call: Call, read: Callable[[Answer], T]) -> T:
+        """What `read` makes of the answer, after as many attempts as the failures allow.
+
+        `read` raises FaultError for an answer that is no answer to this call. Raises SourceError.
+        """
+        failed = 0
+        while True:
+            params = call.params()
+            try:
+                result = read(await self._once(call, params))
+            except FaultError as failure:
+                fault = failure.fault
+                rule = rule_for(fault, about=call.about)
+                if self._asks_for_less(fault, params) or await self._waits(call, fault, rule):
+                    continue
+                failed += 1
+                if rule.treatment is not Treatment.AGAIN or failed >= self._policy.attempts:
+                    raise rule.as_error(fault, attempts=failed) from None
+                await self._pause(fault, failed)
+            else:
+                self._budget.accepted(call.access, call.endpoint)
+                return result
+
+    def _asks_for_less(self, fault: Fault, params: Params) -> bool:
+        """Whether the call failed for a field that we can do without, and now will."""
+        if fault.code != _UNKNOWN_FIELD:
+            return False
+        field = self._fields.drop_refused(fault.message, asked=str(params.get("fields", "")))
+        if field is not None:
+            log.warning("the source no longer serves a field; going on without it", field=field)
+        return field is not None
+
+    async def _waits(self, call: Call, fault: Fault, rule: Rule) -> bool:
+        """Whether the call was refused for its rate; the budget then holds the next one back."""
+        if rule.treatment is not Treatment.LATER:
+            return False
+        self.counts(call.access).refused += 1
+        await self._budget.refused(call.access, call.endpoint, code=fault.code)
+        return True
+
+    async def _pause(self, fault: Fault, failed: int) -> None:
+        pause = self._policy.pause_seconds(failed)
+        log.warning("call failed, trying again", why=str(fault), attempt=failed, pause_seconds=pause)
+        await self._clock.sleep(pause)
+
+    async def _once(self, call: Call, params: Params) -> Answer:
+        """One call, once. Raises FaultError."""
+        access = call.access
+        slot = await self._budget.acquire(access, call.endpoint)
+        try:
+            response = await self._send(call, params, slot)
+        finally:
+            slot.sent()
+        took_seconds = self._clock.monotonic() - (slot.sent_at or 0.0)
+        await self._budget.note(access, call.endpoint, response.headers)
+        self._compare_version(response.headers.get("facebook-api-version"))
+        try:
+            body = decode_body(response.content, status=response.status_code, redact=access.redact)
+        except FaultError as failure:
+            message = access.redact(failure.fault.message)
+            raise FaultError(replace(failure.fault, message=message)) from None
+        self._measure(call, took_seconds)
+        return Answer(body=body, dated_at=_dated_at(response.headers.get("date")))
+
+    async def _send(self, call: Call, params: Params, slot: Slot) -> httpx2.Response:
+        self.counts(call.access).made += 1
+        try:
+            return await self._http.get(
+                call.path,
+                params=params,
+                headers={"Authorization": f"Bearer {call.access.token}"},
+                extensions={"trace": _on_wire(slot)},
+            )
+        except (httpx2.TransportError, httpx2.DecodingError, httpx2.InvalidURL) as broken:
+            reason = call.access.redact(str(broken)) or type(broken).__name__
+            fault = Fault(
+                message=f"No answer from {self._http.base_url.host}: {reason}",
+                is_answered=not isinstance(broken, _NO_CONNECTION),
+            )
+            raise FaultError(fault) from None
+
+    def _measure(self, call: Call, seconds: float) -> None:
+        if call.endpoint in LISTS:
+            known = self._latencies.setdefault(call.access.pool, {})
+            before = known.get(call.endpoint, seconds)
+            known[call.endpoint] = before + _SMOOTHING * (seconds - before)
+
+    def _compare_version(self, served: str | None) -> None:
+        """A call to an expired version is served, silently, by another (graph-facts 1.1)."""
+        if served and served != self._version:
+            log.warning("the source answers with another version", asked=self._version, served=served)
+            self._version = served  # said once
+
+
+def _dated_at(header: str | None) -> datetime | None:
+    try:
+        return parsedate_to_datetime(header).astimezone(UTC) if header else None
+    except (ValueError, OverflowError):
+        return None
+
+
+def _on_wire(slot: Slot) -> Callable[[str, dict[str, Any]], Any]:
+    async def trace(event: str, _info: dict[str, Any]) -> None:
+        if event.endswith("send_request_headers.complete"):
+            slot.sent()
+
+    return trace

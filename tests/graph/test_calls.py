@@ -1,0 +1,231 @@
+"""One call with its retries, against a source that answers as it is told."""
+
+import asyncio
+import json
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import httpx2
+import pytest
+
+from inboxsync.errors import MessageUnreadable, PermissionMissing, SourceRefused, TokenInvalid
+from inboxsync.graph import Access, Budget, GraphClient
+from inboxsync.model import Platform, RatePool, TokenReason, Window
+
+TOKEN = "EAAmarked" + "x" * 40
+ACCESS = Access(page_id="104", platform=Platform.MESSENGER, account_id="104", token=TOKEN)
+INSTAGRAM = Access(page_id="104", platform=Platform.INSTAGRAM, account_id="17841", token=TOKEN)
+LISTED = {"data": [{"id": "t_1"}]}
+
+
+def answer(body: Any, *, status: int = 200, headers: dict[str, str] | None = None) -> httpx2.Response:
+    return httpx2.Response(status, content=json.dumps(body), headers=headers)
+
+
+def refusal(code: int, message: str = "no", *, subcode: int | None = None) -> httpx2.Response:
+    return answer({"error": {"code": code, "message": message, "error_subcode": subcode}}, status=400)
+
+
+@pytest.fixture
+def play(open_client: Any, scripted: Any) -> Callable[..., Any]:
+    """What a client makes of these answers, and what it asked for them."""
+
+    def run(use: Callable[[GraphClient], Any], *answers: Any, **options: Any) -> tuple[Any, Any]:
+        source = scripted(list(answers))
+
+        async def go() -> Any:
+            transport = httpx2.MockTransport(source)
+            async with open_client("http://graph.test", transport=transport, **options) as client:
+                return await use(client)
+
+        try:
+            return asyncio.run(go()), source
+        except Exception as error:  # noqa: BLE001 - the test looks at it
+            return error, source
+
+    return run
+
+
+def test_no_folder_and_no_window_are_not_sent(play: Any) -> None:
+    _, source = play(
+        lambda client: client.fetch_conversations(ACCESS, after=None, limit=7, messages=3), answer(LISTED)
+    )
+    (asked,) = source.params()
+    assert {name for name in asked if name != "fields"} == {"platform", "limit"}
+    assert "messages.limit(3){" in asked["fields"]
+
+
+def test_folder_window_and_cursor_are_sent(play: Any) -> None:
+    at = datetime(2026, 1, 2, 3, 4, 5, 678_000, tzinfo=UTC)
+    window = Window(before=at, after=at - timedelta(days=1))
+    _, source = play(
+        lambda client: client.fetch_conversation_times(
+            ACCESS, folder="spam", window=window, after="c", limit=7
+        ),
+        answer(LISTED),
+    )
+    (asked,) = source.params()
+    assert asked == {
+        "platform": "messenger",
+        "fields": "id,updated_time",
+        "limit": "7",
+        "folder": "spam",
+        "after": "c",
+        "updated_before_ms": "1767323045678",
+        "updated_after_ms": "1767236645678",
+    }
+
+
+@pytest.mark.parametrize(("asked_for", "limit"), [(5, 5), (20, 20), (21, 20), (100, 20)])
+def test_instagram_is_never_asked_for_more_than_has_details(play: Any, asked_for: int, limit: int) -> None:
+    _, source = play(
+        lambda client: client.fetch_conversations(INSTAGRAM, after=None, limit=7, messages=asked_for),
+        answer(LISTED),
+    )
+    assert f"messages.limit({limit}){{" in source.params()[0]["fields"]
+
+
+def test_a_count_that_is_no_longer_served_is_done_without(play: Any) -> None:
+    gone = refusal(100, "(#100) Tried accessing nonexisting field (message_count) on node type (X)")
+    batch, source = play(
+        lambda client: client.fetch_outline(ACCESS, after=None, limit=7, message_ids=2),
+        gone,
+        answer(LISTED),
+    )
+    assert len(batch.conversations) == 1
+    assert [each["fields"] for each in source.params()] == [
+        "id,updated_time,message_count,messages.limit(2){id}",
+        "id,updated_time,messages.limit(2){id}",
+    ]
+
+
+def test_calls_under_way_with_a_field_that_goes_all_go_on_without_it(open_client: Any) -> None:
+    asked_for_it = []
+    gone = {"error": {"code": 100, "message": "(#100) Tried accessing nonexisting field (snippet) on X"}}
+
+    async def source(request: httpx2.Request) -> httpx2.Response:
+        if "snippet" not in request.url.params["fields"]:
+            return answer(LISTED)
+        asked_for_it.append(request)
+        # On the wire: else the next would wait for its turn.
+        await request.extensions["trace"]("http11.send_request_headers.complete", {})
+        while len(asked_for_it) < 3:  # noqa: ASYNC110 - until all three are under way
+            await asyncio.sleep(0)
+        return answer(gone, status=400)
+
+    async def use() -> list[Any]:
+        transport = httpx2.MockTransport(source)
+        async with open_client("http://graph.test", transport=transport) as client:
+            lanes = (client.fetch_conversations(ACCESS, after=None, limit=7, messages=1) for _ in range(3))
+            return await asyncio.gather(*lanes)
+
+    assert len(asyncio.run(use())) == 3
+    assert len(asked_for_it) == 3
+
+
+def test_a_field_that_is_refused_and_was_not_asked_for_is_the_end(play: Any) -> None:
+    gone = refusal(100, "(#100) Tried accessing nonexisting field (snippet) on node type (X)")
+    error, source = play(
+        lambda client: client.fetch_conversations(ACCESS, after=None, limit=7, messages=1), gone
+    )
+    assert isinstance(error, SourceRefused)
+    assert len(source.asked) == 2
+
+
+def test_unreadable_messages_are_said_to_be_so(play: Any) -> None:
+    said = refusal(9000001, "This Message has been deleted by the user or the business.")
+    for use in (
+        lambda client: client.fetch_conversation(INSTAGRAM, "aWdf", messages=5),
+        lambda client: client.fetch_messages(INSTAGRAM, "aWdf", after=None, limit=5),
+    ):
+        error, source = play(use, said)
+        assert isinstance(error, MessageUnreadable)
+        assert len(source.asked) == 1
+
+
+def test_old_ids_stay_one_part_of_the_path(play: Any) -> None:
+    _, source = play(
+        lambda client: client.fetch_messages(ACCESS, "t_mid.$c:1/2", after=None, limit=5, ids_only=True),
+        answer({"data": []}),
+    )
+    assert source.asked[0].url.raw_path.startswith(b"/v25.0/t_mid.%24c%3A1%2F2/messages?")
+    assert source.params()[0]["fields"] == "id,created_time"
+
+
+def test_the_reason_is_on_the_error(play: Any) -> None:
+    error, _ = play(lambda client: client.fetch_page(ACCESS), refusal(190, subcode=460))
+    assert isinstance(error, TokenInvalid)
+    assert error.reason is TokenReason.PASSWORD_CHANGED
+    error, _ = play(lambda client: client.fetch_page(ACCESS), refusal(368))
+    assert isinstance(error, PermissionMissing)
+    assert error.reason is TokenReason.BLOCKED
+
+
+def test_no_error_holds_the_token(play: Any) -> None:
+    for bad in (refusal(100, f"Malformed access token {TOKEN}"), httpx2.ConnectError(f"to {TOKEN}")):
+        error, source = play(lambda client: client.fetch_page(ACCESS), bad)
+        assert "marked" not in str(error)
+        assert all("marked" not in str(request.url) for request in source.asked)
+
+
+def test_a_stored_block_is_waited_for_before_any_call(play: Any, clock: Any) -> None:
+    budget = Budget(clock=clock, calls_per_second=2)
+    until = clock.now() + timedelta(minutes=9)
+    budget.restore([RatePool(object_id="104", type="messenger", used_percent=98, blocked_until=until)])
+    seen = []
+
+    async def use(client: GraphClient) -> None:
+        await client.fetch_conversation_times(ACCESS, after=None, limit=1)
+        seen.append(clock.now())
+
+    _, source = play(use, answer(LISTED), budget=budget)
+    assert len(source.asked) == 1
+    assert seen[0] >= until
+
+
+def test_a_refusal_for_the_allowance_is_waited_out_and_counted(play: Any, clock: Any) -> None:
+    kept: list[RatePool] = []
+
+    async def keep(pool: RatePool) -> None:
+        assert clock.slept == []
+        kept.append(pool)
+
+    usage = {"type": "messenger", "call_count": 100, "estimated_time_to_regain_access": 3}
+    headers = {"X-Business-Use-Case-Usage": json.dumps({"104": [usage]})}
+    refused = answer({"error": {"code": 80006, "message": "too many"}}, status=400, headers=headers)
+
+    async def use(client: GraphClient) -> Any:
+        await client.fetch_conversation_times(ACCESS, after=None, limit=1)
+        return client.counts(ACCESS)
+
+    counts, _ = play(
+        use, refused, answer(LISTED), budget=Budget(clock=clock, calls_per_second=None, keep=keep)
+    )
+    assert (counts.made, counts.refused) == (2, 1)
+    assert sum(clock.slept) == pytest.approx(180)
+    assert [(pool.type, pool.used_percent) for pool in kept] == [("messenger", 100)]
+
+
+def test_without_a_limit_of_ours_there_is_no_pace_to_tell(play: Any) -> None:
+    async def use(client: GraphClient) -> Any:
+        before = client.pace(ACCESS)
+        await client.fetch_conversation_times(ACCESS, after=None, limit=1)
+        return before, client.pace(ACCESS)
+
+    (before, after), _ = play(use, answer(LISTED))
+    assert (before.latency_seconds, before.calls_per_second) == (None, None)
+    assert after.latency_seconds is not None
+    assert after.calls_per_second is None
+
+
+def test_latency_leaves_out_the_wait_for_a_turn(play: Any, clock: Any) -> None:
+    async def use(client: GraphClient) -> Any:
+        for _ in range(5):
+            await client.fetch_conversation_times(ACCESS, after=None, limit=1)
+        return client.pace(ACCESS)
+
+    pace, _ = play(use, answer(LISTED), calls_per_second=0.5)
+    assert clock.monotonic() > 8
+    assert pace.latency_seconds < 0.1
+    assert pace.calls_per_second == pytest.approx(0.5 / 1.02)
