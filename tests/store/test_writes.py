@@ -1,32 +1,15 @@
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from inboxsync.model import Conversation, Counts, Message, Page, Participant, Platform
+from inboxsync.model import Conversation, Counts, Message, Page, Participant
 from inboxsync.store import Store
-from inboxsync.store.pages import upsert_page
 from inboxsync.store.writes import upsert_batch
 
 NOW = datetime(2026, 6, 1, 12, 0, 0, tzinfo=UTC)
 ANN = Participant(id="7", name="Ann")
-
-
-@pytest.fixture
-def page(store: Store) -> Page:
-    with store.write() as connection:
-        added, _ = upsert_page(
-            connection,
-            facebook_page_id="104",
-            platform=Platform.MESSENGER,
-            account_id="104",
-            name="A Page",
-            access_token_sealed="x",
-            now=NOW,
-        )
-    return added
 
 
 def conversation(**changes: Any) -> Conversation:
