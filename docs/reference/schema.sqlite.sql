@@ -66,7 +66,7 @@ CREATE TABLE messenger_conversations (
 	CONSTRAINT fk_messenger_conversations_page_id FOREIGN KEY(page_id) REFERENCES facebook_pages (id) ON DELETE CASCADE
 );
 
-CREATE INDEX ix_messenger_conversations_has_older_messages ON messenger_conversations (page_id, last_message_time, message_count) WHERE has_older_messages = 1 AND conversation_status != 'gone';
+CREATE INDEX ix_messenger_conversations_has_older_messages ON messenger_conversations (page_id, has_older_messages, last_message_time, message_count, conversation_status) WHERE has_older_messages = 1 AND conversation_status != 'gone';
 
 CREATE INDEX ix_messenger_conversations_page_id_last_message_time ON messenger_conversations (page_id, last_message_time);
 

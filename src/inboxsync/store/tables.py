@@ -125,12 +125,15 @@ HAS_OLDER = and_(
     messenger_conversations.c.has_older_messages,
     messenger_conversations.c.conversation_status != literal_column("'gone'"),
 )
-# Newest first, and their sum, without a look at the table. Named by hand: PostgreSQL cuts at 63 letters.
+# Newest first, and their sum, without a look at the table. What its own condition says stands in it too:
+# SQLite 3.40 looks that up, and without it takes the longer index on the time for as good.
 Index(
-    "ix_messenger_conversations_has_older_messages",
+    "ix_messenger_conversations_has_older_messages",  # by hand: PostgreSQL cuts at 63 letters
     messenger_conversations.c.page_id,
+    messenger_conversations.c.has_older_messages,
     messenger_conversations.c.last_message_time,
     messenger_conversations.c.message_count,
+    messenger_conversations.c.conversation_status,
     sqlite_where=HAS_OLDER,
     postgresql_where=HAS_OLDER,
 )

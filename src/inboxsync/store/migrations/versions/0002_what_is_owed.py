@@ -87,7 +87,7 @@ def _index_conversations_with_older_messages() -> None:
     op.create_index(
         "ix_messenger_conversations_has_older_messages",
         "messenger_conversations",
-        ["page_id", "last_message_time", "message_count"],
+        ["page_id", "has_older_messages", "last_message_time", "message_count", "conversation_status"],
         unique=False,
         sqlite_where=sa.text("has_older_messages = 1 AND conversation_status != 'gone'"),
         postgresql_where=sa.text("has_older_messages AND conversation_status != 'gone'"),
