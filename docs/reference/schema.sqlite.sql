@@ -11,9 +11,35 @@ CREATE TABLE facebook_pages (
 	last_synced_at TEXT /* all up to here is stored; set it to NULL for a full sync */,
 	created_at TEXT NOT NULL /* when the Page was added */,
 	updated_at TEXT NOT NULL /* when this row last changed */,
+	token_reason TEXT /* why it is not valid, in one word: expired, app_removed, ... */,
+	history TEXT DEFAULT 'newest' NOT NULL /* how far back messages are kept: newest (the newest few and all since) or all */,
+	batch_size INTEGER /* conversations a call that the source was seen to manage */,
+	time_windows BOOLEAN /* whether lists can be asked for by time; NULL: not tried yet */,
 	CONSTRAINT pk_facebook_pages PRIMARY KEY (id),
 	CONSTRAINT uq_facebook_pages_facebook_page_id UNIQUE (facebook_page_id, platform)
 );
+
+CREATE TABLE rate_pools (
+	object_id TEXT NOT NULL /* Meta's id of what the allowance is for */,
+	type TEXT NOT NULL /* Meta's word: messenger, instagram, pages; app: the app's own */,
+	used_percent INTEGER /* how much of it is used; NULL: not told yet */,
+	blocked_until_at TEXT /* no call before; NULL: calls are welcome */,
+	refusals INTEGER DEFAULT 0 NOT NULL /* waits in a row that did not help */,
+	updated_at TEXT NOT NULL /* when this row last changed */,
+	CONSTRAINT pk_rate_pools PRIMARY KEY (object_id, type)
+);
+
+CREATE TABLE certificates (
+	id TEXT NOT NULL /* our id of the certificate, UUIDv7 */,
+	page_id TEXT NOT NULL /* the Page */,
+	checked_at TEXT NOT NULL /* when the store was held against the source */,
+	is_complete BOOLEAN NOT NULL /* nothing that can be read is missing */,
+	summary TEXT NOT NULL /* what was found, list by list */,
+	CONSTRAINT pk_certificates PRIMARY KEY (id),
+	CONSTRAINT fk_certificates_page_id FOREIGN KEY(page_id) REFERENCES facebook_pages (id) ON DELETE CASCADE
+);
+
+CREATE INDEX ix_certificates_page_id_checked_at ON certificates (page_id, checked_at);
 
 CREATE TABLE messenger_conversations (
 	id TEXT NOT NULL /* our id of the conversation, UUIDv7 */,
@@ -40,9 +66,40 @@ CREATE TABLE messenger_conversations (
 	CONSTRAINT fk_messenger_conversations_page_id FOREIGN KEY(page_id) REFERENCES facebook_pages (id) ON DELETE CASCADE
 );
 
+CREATE INDEX ix_messenger_conversations_has_older_messages ON messenger_conversations (page_id, has_older_messages, last_message_time, message_count, conversation_status) WHERE has_older_messages = 1 AND conversation_status != 'gone';
+
 CREATE INDEX ix_messenger_conversations_page_id_last_message_time ON messenger_conversations (page_id, last_message_time);
 
 CREATE INDEX ix_messenger_conversations_sender_id ON messenger_conversations (sender_id);
+
+CREATE TABLE page_leases (
+	page_id TEXT NOT NULL /* the Page */,
+	owner TEXT NOT NULL /* the process that syncs it: host:pid:random */,
+	acquired_at TEXT NOT NULL /* since when */,
+	heartbeat_at TEXT NOT NULL /* when it last said that it lives */,
+	expires_at TEXT NOT NULL /* from then on anybody may take it */,
+	CONSTRAINT pk_page_leases PRIMARY KEY (page_id),
+	CONSTRAINT fk_page_leases_page_id FOREIGN KEY(page_id) REFERENCES facebook_pages (id) ON DELETE CASCADE
+);
+
+CREATE TABLE sync_items (
+	page_id TEXT NOT NULL /* the Page */,
+	phase TEXT NOT NULL /* what is owed: conversation, gap or history */,
+	conversation_id TEXT NOT NULL /* Graph's id of the conversation; it may not be stored */,
+	folder TEXT NOT NULL /* the inbox folder it was listed in */,
+	cursor TEXT /* how far its messages were read; a hint, it may die */,
+	anchors TEXT /* Graph's ids of stored messages; meeting one closes the gap: [id, ...] */,
+	until_at TEXT /* a message below this time closes the gap too */,
+	error_code TEXT /* what the last attempt met, in one word; NULL: none failed */,
+	error_message TEXT /* the same in a sentence */,
+	error_hint TEXT /* the next thing to do about it */,
+	attempts INTEGER DEFAULT 0 NOT NULL /* attempts that failed in a row */,
+	next_attempt_at TEXT /* not to be tried before; NULL: now */,
+	created_at TEXT NOT NULL /* since when it is owed */,
+	updated_at TEXT NOT NULL /* when this row last changed */,
+	CONSTRAINT pk_sync_items PRIMARY KEY (page_id, phase, conversation_id),
+	CONSTRAINT fk_sync_items_page_id FOREIGN KEY(page_id) REFERENCES facebook_pages (id) ON DELETE CASCADE
+);
 
 CREATE TABLE sync_progress (
 	page_id TEXT NOT NULL /* the Page */,
@@ -98,6 +155,7 @@ CREATE TABLE messages (
 	source TEXT NOT NULL /* how it first arrived: initial_sync, incremental_sync, ... */,
 	extra TEXT /* fields served that have no column here */,
 	created_at TEXT NOT NULL /* when it was first stored */,
+	is_readable BOOLEAN DEFAULT 1 NOT NULL /* false where the source names it and tells no more than its time */,
 	CONSTRAINT pk_messages PRIMARY KEY (conversation_id, message_id),
 	CONSTRAINT fk_messages_conversation_id FOREIGN KEY(conversation_id) REFERENCES messenger_conversations (id) ON DELETE CASCADE
 );
@@ -116,4 +174,5 @@ SELECT
   json_object('source', m.source, 'message_id', m.message_id, 'platform', c.platform) AS metadata
 FROM messages AS m
 JOIN messenger_conversations AS c ON c.id = m.conversation_id
-JOIN facebook_pages AS p ON p.id = c.page_id;
+JOIN facebook_pages AS p ON p.id = c.page_id
+WHERE m.is_readable;

@@ -1,32 +1,15 @@
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from inboxsync.model import Conversation, Counts, Message, Page, Participant, Platform
+from inboxsync.model import Conversation, Counts, Message, Page, Participant
 from inboxsync.store import Store
-from inboxsync.store.pages import upsert_page
 from inboxsync.store.writes import upsert_batch
 
 NOW = datetime(2026, 6, 1, 12, 0, 0, tzinfo=UTC)
 ANN = Participant(id="7", name="Ann")
-
-
-@pytest.fixture
-def page(store: Store) -> Page:
-    with store.write() as connection:
-        added, _ = upsert_page(
-            connection,
-            facebook_page_id="104",
-            platform=Platform.MESSENGER,
-            account_id="104",
-            name="A Page",
-            access_token_sealed="x",
-            now=NOW,
-        )
-    return added
 
 
 def conversation(**changes: Any) -> Conversation:
@@ -42,7 +25,7 @@ def conversation(**changes: Any) -> Conversation:
 
 def upsert(store: Store, page: Page, *conversations: Conversation, source: str = "initial_sync") -> Counts:
     with store.write() as connection:
-        return upsert_batch(connection, page, conversations, folder="inbox", source=source, now=NOW)
+        return upsert_batch(connection, page, conversations, folder="inbox", source=source, now=NOW).counts
 
 
 def rows(store: Store, sql: str) -> list[tuple[Any, ...]]:
@@ -114,17 +97,6 @@ def test_ids_differ_by_case(store: Store, page: Page) -> None:
     assert rows(store, "SELECT count(*) FROM messenger_conversations") == [(2,)]
 
 
-def test_older_messages_are_owed_until_a_batch_meets_what_is_stored(store: Store, page: Page) -> None:
-    owed = "SELECT has_older_messages FROM messenger_conversations"
-    upsert(store, page, conversation(has_older_messages=False))
-    meets = (Message(message_id="m_2"), Message(message_id="m_1"))
-    upsert(store, page, conversation(messages=meets, has_older_messages=True))
-    assert rows(store, owed) == [(0,)]
-    leaves_a_hole = (Message(message_id="m_9"), Message(message_id="m_8"))
-    upsert(store, page, conversation(messages=leaves_a_hole, has_older_messages=True))
-    assert rows(store, owed) == [(1,)]
-
-
 def test_a_newest_message_without_words_leaves_none_standing(store: Store, page: Page) -> None:
     upsert(store, page, conversation())
     sticker = Message(message_id="m_2", sent_at=NOW, sticker="https://x")
@@ -135,6 +107,55 @@ def test_a_newest_message_without_words_leaves_none_standing(store: Store, page:
 def test_an_unsayable_name_is_no_name(store: Store, page: Page) -> None:
     upsert(store, page, conversation(contact=None, participants=()))
     assert rows(store, "SELECT sender_id, sender_name FROM messenger_conversations") == [(None, None)]
+
+
+UNREADABLE = Message(message_id="m_1", sent_at=NOW, is_readable=False)
+DETAILED = Message(
+    message_id="m_1",
+    sent_at=NOW,
+    is_from_page=True,
+    sender_id="104",
+    text="hi",
+    attachments='[{"id":"1"}]',
+    reply_to_message_id="m_0",
+)
+MESSAGES = "SELECT * FROM messages"
+
+
+def test_an_unreadable_message_is_kept_and_is_no_event(store: Store, page: Page) -> None:
+    counts = upsert(store, page, conversation(messages=(UNREADABLE, Message(message_id="m_2", sent_at=NOW))))
+    assert counts.events == 2
+    assert rows(store, "SELECT message_id, is_readable FROM messages ORDER BY 1") == [("m_1", 0), ("m_2", 1)]
+    assert rows(store, "SELECT id FROM contact_interaction_events") == [("m_2",)]
+
+
+def test_a_message_that_becomes_readable_is_filled_in(store: Store, page: Page) -> None:
+    upsert(store, page, conversation(messages=(UNREADABLE,)))
+    assert upsert(store, page, conversation(messages=(DETAILED,))).events == 0
+    filled = rows(store, MESSAGES)
+    assert rows(store, "SELECT is_readable, is_from_page, text, reply_to_message_id FROM messages") == [
+        (1, 1, "hi", "m_0")
+    ]
+    assert rows(store, "SELECT event_type FROM contact_interaction_events") == [("message_sent",)]
+    with store.write() as connection:
+        connection.exec_driver_sql("DELETE FROM messenger_conversations")
+    upsert(store, page, conversation(messages=(DETAILED,)))
+    ours = len(("conversation_id",))
+    assert [row[ours:] for row in rows(store, MESSAGES)] == [row[ours:] for row in filled]
+
+
+def test_a_readable_message_keeps_everything_when_details_are_withheld(store: Store, page: Page) -> None:
+    upsert(store, page, conversation(messages=(DETAILED,)))
+    before = rows(store, MESSAGES)
+    withheld = Message(message_id="m_1", sent_at=NOW, text="", extra='{"why":"old"}', is_readable=False)
+    upsert(store, page, conversation(messages=(withheld,)))
+    assert rows(store, MESSAGES) == before
+
+
+def test_the_time_of_an_unreadable_message_is_filled_in(store: Store, page: Page) -> None:
+    upsert(store, page, conversation(messages=(Message(message_id="m_1", is_readable=False),)))
+    upsert(store, page, conversation(messages=(UNREADABLE,)))
+    assert rows(store, "SELECT sent_at, is_readable FROM messages") == [("2026-06-01T12:00:00.000Z", 0)]
 
 
 texts = st.text(max_size=20)
@@ -150,9 +171,11 @@ conversations_strategy = st.lists(
                 message_id=st.sampled_from(["m_1", "m_2", "m_3"]),
                 text=st.none() | texts,
                 sent_at=st.just(NOW),
+                is_readable=st.booleans(),
             ),
             max_size=3,
         ).map(tuple),
+        has_older_messages=st.booleans(),
     ),
     max_size=6,
 )

@@ -1,6 +1,7 @@
 """What the project speaks of: frozen records, no I/O, no framework."""
 
 from inboxsync.model.batch import Batch, Dropped, MessageBatch, Window
+from inboxsync.model.certificate import Certificate
 from inboxsync.model.items import Item, Phase
 from inboxsync.model.lease import Lease
 from inboxsync.model.page import History, Page, Platform, TokenReason, TokenState
@@ -11,6 +12,7 @@ from inboxsync.model.run import Counts, Mode, Problem, Run, RunStatus
 
 __all__ = [
     "Batch",
+    "Certificate",
     "Conversation",
     "Counts",
     "Dropped",

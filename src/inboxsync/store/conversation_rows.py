@@ -30,6 +30,8 @@ _CHANGING = (
     "source_updated_at",
     "extra",
 )
+# Far below what a statement takes: 32,766 parameters on SQLite.
+_IDS_A_STATEMENT = 1000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -38,7 +40,6 @@ class StoredConversation:
 
     id: str
     source_updated_at: datetime | None
-    has_older_messages: bool
 
 
 def new_id() -> str:
@@ -51,13 +52,13 @@ def stored_conversations(
 ) -> dict[str, StoredConversation]:
     """Those of these conversations that are stored, by Graph's id."""
     rows = connection.execute(
-        select(
-            table.c.conversation_id, table.c.id, table.c.source_updated_at, table.c.has_older_messages
-        ).where(table.c.page_id == page.id, table.c.conversation_id.in_(list(graph_ids)))
+        select(table.c.conversation_id, table.c.id, table.c.source_updated_at).where(
+            table.c.page_id == page.id, table.c.conversation_id.in_(list(graph_ids))
+        )
     )
     return {
-        graph_id: StoredConversation(id=row_id, source_updated_at=updated_at, has_older_messages=has_older)
-        for graph_id, row_id, updated_at, has_older in rows
+        graph_id: StoredConversation(id=row_id, source_updated_at=updated_at)
+        for graph_id, row_id, updated_at in rows
     }
 
 
@@ -88,12 +89,15 @@ def insert_conversations(
 
 def update_conversations(
     connection: Connection,
-    conversations: Sequence[tuple[StoredConversation, tuple[Conversation, bool]]],
+    conversations: Sequence[tuple[StoredConversation, tuple[Conversation, bool | None]]],
     *,
     folder: str,
     now: datetime,
 ) -> int:
-    """Write what differs from the stored rows; returns how many rows did."""
+    """Write what differs from the stored rows; returns how many rows did.
+
+    The flag is whether there are older messages than will be stored; None where nothing new is known of it.
+    """
     rows = []
     for have, (conversation, has_older) in conversations:
         values = _values(conversation, has_older=has_older, folder=folder)
@@ -101,6 +105,41 @@ def update_conversations(
             {f"new_{name}": value for name, value in values.items()} | {"row_id": have.id, "now": now}
         )
     return connection.execute(_update(), rows).rowcount if rows else 0
+
+
+def set_has_older_messages(
+    connection: Connection,
+    page: Page,
+    conversation_id: str,
+    value: bool,  # noqa: FBT001 - what is set
+    *,
+    now: datetime,
+) -> None:
+    """Note whether the source has older messages of this conversation than are stored."""
+    connection.execute(
+        update(table)
+        .where(
+            table.c.page_id == page.id,
+            table.c.conversation_id == conversation_id,
+            table.c.has_older_messages != value,
+        )
+        .values(has_older_messages=value, updated_at=now)
+    )
+
+
+def mark_gone(connection: Connection, page: Page, graph_ids: Collection[str], *, now: datetime) -> int:
+    """Note that the source no longer has these; what is stored of them stays. Returns how many were there."""
+    ids = list(graph_ids)
+    marked = 0
+    for start in range(0, len(ids), _IDS_A_STATEMENT):
+        some = ids[start : start + _IDS_A_STATEMENT]
+        marked += connection.execute(
+            update(table)
+            .where(table.c.page_id == page.id, table.c.conversation_id.in_(some))
+            .where(table.c.conversation_status != "gone")
+            .values(conversation_status="gone", updated_at=now)
+        ).rowcount
+    return marked
 
 
 @cache
@@ -117,7 +156,7 @@ def _update() -> Update:
     )
 
 
-def _values(conversation: Conversation, *, has_older: bool, folder: str) -> dict[str, Any]:
+def _values(conversation: Conversation, *, has_older: bool | None, folder: str) -> dict[str, Any]:
     contact = conversation.contact
     newest = next((message for message in conversation.messages if message.sent_at), None)
     return {

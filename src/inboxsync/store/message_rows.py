@@ -1,13 +1,13 @@
 """Rows of `messages`: by far the most, so they are written as plain tuples and compared here."""
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
 from functools import cache
 from itertools import chain
 from operator import attrgetter
 from typing import Any
 
-from sqlalchemy import Connection, Text, Update, bindparam, select, tuple_, type_coerce, update
+from sqlalchemy import Connection, Text, Update, bindparam, func, select, tuple_, type_coerce, update
 
 from inboxsync.model import Message
 from inboxsync.store.tables import messages as table
@@ -30,16 +30,23 @@ _SERVED = (
     "story",
     "reply_to_message_id",
     "extra",
+    "is_readable",
 )
+# What else is looked up of a stored message; behind what is compared, the last of it last.
+_TOLD = ("source", "is_readable")
+_SOURCE, _IS_READABLE = -2, -1
+# Single messages as they happen: what lies between two of them was not looked at.
+_WEBHOOK = "webhook"
 _COLUMNS = ("conversation_id", "message_id", "sent_at", *_SERVED, "source", "created_at")
 # Rows of one INSERT: the interpreter's lock is given away once a statement, not once a row, so that the next
-# batch can be decoded meanwhile. 200 x 17 values stay far below SQLite's 32,766.
+# batch can be decoded meanwhile. 200 x 18 values stay far below SQLite's 32,766.
 _ROWS_A_STATEMENT = 200
 _served_values = attrgetter(*_SERVED)
 _comparable_values = attrgetter(*_CHANGING, *_FILLED)
 
-# By our conversation id: what is stored of each of its messages, by Graph's id.
-Known = Mapping[str, Mapping[str, Sequence[Any]]]
+# What is stored of each message of a conversation, by Graph's id; that of many, by our conversation id.
+KnownOfOne = Mapping[str, Sequence[Any]]
+Known = Mapping[str, KnownOfOne]
 Served = Iterable[tuple[str, Sequence[Message]]]
 
 
@@ -48,7 +55,7 @@ def known_messages(connection: Connection, conversations: Served) -> Known:
     keys = [(row_id, message.message_id) for row_id, served in conversations for message in served]
     if not keys:
         return {}
-    compared = [type_coerce(table.c[name], Text) for name in (*_CHANGING, *_FILLED)]
+    compared = [type_coerce(table.c[name], Text) for name in (*_CHANGING, *_FILLED, *_TOLD)]
     rows = connection.execute(
         select(table.c.conversation_id, table.c.message_id, *compared).where(
             tuple_(table.c.conversation_id, table.c.message_id).in_(keys)
@@ -60,12 +67,41 @@ def known_messages(connection: Connection, conversations: Served) -> Known:
     return found
 
 
+def meets_stored(known: KnownOfOne) -> bool:
+    """Whether one of these stored messages stands for all below it, as far as the conversation is stored."""
+    return any(values[_SOURCE] != _WEBHOOK for values in known.values())
+
+
+def newest_message_ids(
+    connection: Connection, row_ids: Collection[str], *, limit: int
+) -> dict[str, tuple[str, ...]]:
+    """The newest stored messages of each conversation, newest first; none that a webhook brought."""
+    place = func.row_number().over(
+        partition_by=table.c.conversation_id,
+        order_by=(table.c.sent_at.desc().nulls_last(), table.c.message_id),
+    )
+    placed = (
+        select(table.c.conversation_id, table.c.message_id, place.label("place"))
+        .where(table.c.conversation_id.in_(list(row_ids)), table.c.source != _WEBHOOK)
+        .subquery()
+    )
+    rows = connection.execute(
+        select(placed.c.conversation_id, placed.c.message_id)
+        .where(placed.c.place <= limit)
+        .order_by(placed.c.conversation_id, placed.c.place)
+    )
+    found: dict[str, list[str]] = {}
+    for row_id, message_id in rows:
+        found.setdefault(row_id, []).append(message_id)
+    return {row_id: tuple(ids) for row_id, ids in found.items()}
+
+
 def upsert_messages(
     connection: Connection, conversations: Served, known: Known, *, source: str, now: datetime
 ) -> int:
     """Insert messages that are new and bring the known ones up to date; returns how many were new."""
     stamp = format_utc(now)
-    new, changed = [], []
+    new, changed, revealed = [], [], []
     for row_id, served in conversations:
         have = known.get(row_id, {})
         for message in {message.message_id: message for message in served}.values():
@@ -73,12 +109,16 @@ def upsert_messages(
             if stored is None:
                 sent_at = format_utc(message.sent_at) if message.sent_at else None
                 new.append((row_id, message.message_id, sent_at, *_served_values(message), source, stamp))
+            elif message.is_readable and not stored[_IS_READABLE]:
+                revealed.append({"row_id": row_id, "graph_id": message.message_id, **_details(message)})
             elif values := _changes(message, stored):
                 changed.append({"row_id": row_id, "graph_id": message.message_id, **values})
     for rows in _batched(new, _ROWS_A_STATEMENT):
         connection.exec_driver_sql(_insert(len(rows)), tuple(chain.from_iterable(rows)))
     if changed:
         connection.execute(_update(), changed)
+    if revealed:
+        connection.execute(_reveal(), revealed)
     return len(new)
 
 
@@ -87,6 +127,8 @@ def _changes(message: Message, stored: Sequence[Any]) -> dict[str, Any] | None:
 
     An empty text counts as an absent one: Instagram blanks what it no longer lets anyone read.
     """
+    if not message.is_readable and stored[_IS_READABLE]:
+        return None
     served = _comparable_values(message)
     may_change = len(_CHANGING)
     changed = {
@@ -100,6 +142,10 @@ def _changes(message: Message, stored: Sequence[Any]) -> dict[str, Any] | None:
         f"new_{name}": _as_stored(changed.get(place, stored[place]))
         for place, name in enumerate((*_CHANGING, *_FILLED))
     }
+
+
+def _details(message: Message) -> dict[str, Any]:
+    return {f"new_{name}": getattr(message, name) for name in ("sent_at", *_SERVED)}
 
 
 def _as_stored(value: Any) -> Any:  # noqa: ANN401 - text, or the one time among them
@@ -123,4 +169,18 @@ def _update() -> Update:
         update(table)
         .where(table.c.conversation_id == bindparam("row_id"), table.c.message_id == bindparam("graph_id"))
         .values({name: bindparam(f"new_{name}", type_=Text) for name in (*_CHANGING, *_FILLED)})
+    )
+
+
+@cache
+def _reveal() -> Update:
+    """Fills in a message of which no more than the time was known: not even who sent it."""
+    details = {
+        name: func.coalesce(bindparam(f"new_{name}", type_=table.c[name].type), table.c[name])
+        for name in ("sent_at", *_SERVED)
+    }
+    return (
+        update(table)
+        .where(table.c.conversation_id == bindparam("row_id"), table.c.message_id == bindparam("graph_id"))
+        .values(details)
     )

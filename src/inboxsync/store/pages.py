@@ -5,10 +5,10 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, Row, delete, func, insert, or_, select, update
+from sqlalchemy import Column, Connection, Row, delete, func, insert, or_, select, update
 
 from inboxsync.errors import PageUnknown
-from inboxsync.model import Page, Platform, TokenState
+from inboxsync.model import History, Page, Platform, TokenReason, TokenState
 from inboxsync.store.conversation_rows import new_id
 from inboxsync.store.tables import facebook_pages as table
 from inboxsync.store.tables import messages, messenger_conversations
@@ -58,6 +58,7 @@ def upsert_page(
         "account_id": account_id,
         "access_token_sealed": access_token_sealed,
         "token_state": TokenState.VALID.value,
+        "token_reason": None,
         "token_problem": None,
         "updated_at": now,
     }
@@ -94,14 +95,44 @@ def get_sealed_token(connection: Connection, page: Page) -> str:
 
 
 def set_token_state(
-    connection: Connection, page: Page, state: TokenState, *, problem: str | None, now: datetime
+    connection: Connection,
+    page: Page,
+    state: TokenState,
+    *,
+    reason: TokenReason | None = None,
+    problem: str | None,
+    now: datetime,
 ) -> None:
     """Mark what the last use of the token told."""
-    connection.execute(
-        update(table)
-        .where(table.c.id == page.id)
-        .values(token_state=state.value, token_problem=problem, updated_at=now)
-    )
+    values = {
+        "token_state": state.value,
+        "token_reason": reason.value if reason else None,
+        "token_problem": problem,
+        "updated_at": now,
+    }
+    connection.execute(update(table).where(table.c.id == page.id).values(**values))
+
+
+def set_history(connection: Connection, page: Page, history: History, *, now: datetime) -> None:
+    """How far back the messages of this Page's conversations shall be kept whole."""
+    _set(connection, page, table.c.history, history.value, now=now)
+
+
+def set_batch_size(connection: Connection, page: Page, conversations: int | None, *, now: datetime) -> None:
+    """How many conversations a call the source was seen to manage."""
+    _set(connection, page, table.c.batch_size, conversations, now=now)
+
+
+def set_time_windows(connection: Connection, page: Page, honoured: bool | None, *, now: datetime) -> None:  # noqa: FBT001 - the value
+    """Whether the source honours being asked for a stretch of time."""
+    _set(connection, page, table.c.time_windows, honoured, now=now)
+
+
+def _set(connection: Connection, page: Page, column: Column[Any], value: object, *, now: datetime) -> None:
+    # Looked up rather than taken from `page`, which may have been read long ago.
+    of_page = table.c.id == page.id
+    if connection.execute(select(column).where(of_page)).scalar_one_or_none() != value:
+        connection.execute(update(table).where(of_page).values({column: value, table.c.updated_at: now}))
 
 
 def set_last_synced_at(connection: Connection, page: Page, at: datetime, *, now: datetime) -> None:
@@ -130,4 +161,16 @@ def _page(row: Row[Any]) -> Page:
         name=row.name,
         token_state=TokenState(row.token_state),
         last_synced_at=row.last_synced_at,
+        token_reason=_reason(row.token_reason),
+        token_problem=row.token_problem,
+        history=History(row.history),
+        batch_size=row.batch_size,
+        time_windows=row.time_windows,
     )
+
+
+def _reason(stored: str | None) -> TokenReason | None:
+    if stored is None:
+        return None
+    # One that a newer inboxsync knows must not stop this one from syncing.
+    return TokenReason(stored) if stored in set(TokenReason) else TokenReason.OTHER

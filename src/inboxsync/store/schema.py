@@ -14,7 +14,7 @@ from inboxsync.store.tables import metadata
 
 VERSION_TABLE: Final = "inboxsync_schema_version"
 # The newest migration. A test holds it to the folder.
-HEAD: Final = "0001"
+HEAD: Final = "0002"
 _FOLDER = Path(__file__).parent / "migrations"
 
 
@@ -42,7 +42,7 @@ def ensure(engine: Engine, *, where: str, upgrade: bool) -> None:
                 _refuse_foreign_tables(writing, where=where)
             if not upgrade:
                 raise StoreOutdated(f"{where} has an older schema ({version or 'none'}, not {HEAD}).")
-            _run_migrations(writing)
+            run_migrations(writing)
 
 
 def current_version(connection: Connection) -> str | None:
@@ -53,7 +53,8 @@ def current_version(connection: Connection) -> str | None:
     return str(version) if version is not None else None
 
 
-def _run_migrations(connection: Connection) -> None:
+def run_migrations(connection: Connection, *, to: str = HEAD) -> None:
+    """Bring the schema to this version, in the caller's transaction."""
     from alembic import command  # noqa: PLC0415 - see the module's docstring
     from alembic.config import Config  # noqa: PLC0415
 
@@ -61,7 +62,7 @@ def _run_migrations(connection: Connection) -> None:
     config.set_main_option("script_location", str(_FOLDER).replace("%", "%%"))
     config.set_main_option("path_separator", "os")
     config.attributes["connection"] = connection
-    command.upgrade(config, "head")
+    command.upgrade(config, to)
 
 
 def _known_versions() -> set[str]:

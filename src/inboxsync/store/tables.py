@@ -18,7 +18,10 @@ from sqlalchemy import (
     Table,
     Text,
     UniqueConstraint,
+    and_,
+    literal_column,
     text,
+    true,
 )
 from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.schema import CreateColumn
@@ -54,6 +57,17 @@ facebook_pages = Table(
     Column("last_synced_at", UtcDateTime, comment="all up to here is stored; set it to NULL for a full sync"),
     Column("created_at", UtcDateTime, nullable=False, comment="when the Page was added"),
     Column("updated_at", UtcDateTime, nullable=False, comment="when this row last changed"),
+    # Columns that came later stand at the end, as they do in every database.
+    Column("token_reason", Text, comment="why it is not valid, in one word: expired, app_removed, ..."),
+    Column(
+        "history",
+        Text,
+        nullable=False,
+        server_default=text("'newest'"),
+        comment="how far back messages are kept: newest (the newest few and all since) or all",
+    ),
+    Column("batch_size", Integer, comment="conversations a call that the source was seen to manage"),
+    Column("time_windows", Boolean, comment="whether lists can be asked for by time; NULL: not tried yet"),
     UniqueConstraint("facebook_page_id", "platform"),
     comment="Pages that were added, one row for each platform",
 )
@@ -105,6 +119,25 @@ messenger_conversations = Table(
     comment="Conversations of the inboxes",
 )
 
+# What has messages that are not stored and can be. Spelt without parameters, so that an index may hold it and
+# SQLite sees that it does.
+HAS_OLDER = and_(
+    messenger_conversations.c.has_older_messages,
+    messenger_conversations.c.conversation_status != literal_column("'gone'"),
+)
+# Newest first, and their sum, without a look at the table. What its own condition says stands in it too:
+# SQLite 3.40 looks that up, and without it takes the longer index on the time for as good.
+Index(
+    "ix_messenger_conversations_has_older_messages",  # by hand: PostgreSQL cuts at 63 letters
+    messenger_conversations.c.page_id,
+    messenger_conversations.c.has_older_messages,
+    messenger_conversations.c.last_message_time,
+    messenger_conversations.c.message_count,
+    messenger_conversations.c.conversation_status,
+    sqlite_where=HAS_OLDER,
+    postgresql_where=HAS_OLDER,
+)
+
 messages = Table(
     "messages",
     metadata,
@@ -136,6 +169,13 @@ messages = Table(
     ),
     Column("extra", JsonText, comment="fields served that have no column here"),
     Column("created_at", UtcDateTime, nullable=False, comment="when it was first stored"),
+    Column(
+        "is_readable",
+        Boolean,
+        nullable=False,
+        server_default=true(),
+        comment="false where the source names it and tells no more than its time",
+    ),
     # The conversation leads, so that one conversation's messages lie side by side and new ones go at the end.
     PrimaryKeyConstraint("conversation_id", "message_id"),
     comment="Messages, one row each",
@@ -202,6 +242,98 @@ sync_runs = Table(
     Column("next", Text, comment="the command that goes on; NULL when there is nothing to do"),
     Index(None, "page_id", "started_at"),
     comment="Executions of a sync, and how they ended",
+)
+
+sync_items = Table(
+    "sync_items",
+    metadata,
+    Column(
+        "page_id",
+        Text,
+        ForeignKey("facebook_pages.id", ondelete="CASCADE"),
+        nullable=False,
+        comment="the Page",
+    ),
+    Column("phase", Text, nullable=False, comment="what is owed: conversation, gap or history"),
+    Column(
+        "conversation_id",
+        Text,
+        nullable=False,
+        comment="Graph's id of the conversation; it may not be stored",
+    ),
+    Column("folder", Text, nullable=False, comment="the inbox folder it was listed in"),
+    Column("cursor", Text, comment="how far its messages were read; a hint, it may die"),
+    Column(
+        "anchors", JsonText, comment="Graph's ids of stored messages; meeting one closes the gap: [id, ...]"
+    ),
+    Column("until_at", UtcDateTime, comment="a message below this time closes the gap too"),
+    Column("error_code", Text, comment="what the last attempt met, in one word; NULL: none failed"),
+    Column("error_message", Text, comment="the same in a sentence"),
+    Column("error_hint", Text, comment="the next thing to do about it"),
+    Column(
+        "attempts", Integer, nullable=False, server_default=text("0"), comment="attempts that failed in a row"
+    ),
+    Column("next_attempt_at", UtcDateTime, comment="not to be tried before; NULL: now"),
+    Column("created_at", UtcDateTime, nullable=False, comment="since when it is owed"),
+    Column("updated_at", UtcDateTime, nullable=False, comment="when this row last changed"),
+    PrimaryKeyConstraint("page_id", "phase", "conversation_id"),
+    comment="The ledger: what is known to be missing and will be fetched",
+)
+
+page_leases = Table(
+    "page_leases",
+    metadata,
+    Column(
+        "page_id",
+        Text,
+        ForeignKey("facebook_pages.id", ondelete="CASCADE"),
+        primary_key=True,
+        comment="the Page",
+    ),
+    Column("owner", Text, nullable=False, comment="the process that syncs it: host:pid:random"),
+    Column("acquired_at", UtcDateTime, nullable=False, comment="since when"),
+    Column("heartbeat_at", UtcDateTime, nullable=False, comment="when it last said that it lives"),
+    Column("expires_at", UtcDateTime, nullable=False, comment="from then on anybody may take it"),
+    comment="Who syncs a Page right now; no row: nobody",
+)
+
+rate_pools = Table(
+    "rate_pools",
+    metadata,
+    Column("object_id", Text, nullable=False, comment="Meta's id of what the allowance is for"),
+    Column(
+        "type", Text, nullable=False, comment="Meta's word: messenger, instagram, pages; app: the app's own"
+    ),
+    Column("used_percent", Integer, comment="how much of it is used; NULL: not told yet"),
+    Column("blocked_until_at", UtcDateTime, comment="no call before; NULL: calls are welcome"),
+    Column(
+        "refusals",
+        Integer,
+        nullable=False,
+        server_default=text("0"),
+        comment="waits in a row that did not help",
+    ),
+    Column("updated_at", UtcDateTime, nullable=False, comment="when this row last changed"),
+    PrimaryKeyConstraint("object_id", "type"),
+    comment="What Meta still allows, as its usage headers last told it",
+)
+
+certificates = Table(
+    "certificates",
+    metadata,
+    Column("id", Text, primary_key=True, comment="our id of the certificate, UUIDv7"),
+    Column(
+        "page_id",
+        Text,
+        ForeignKey("facebook_pages.id", ondelete="CASCADE"),
+        nullable=False,
+        comment="the Page",
+    ),
+    Column("checked_at", UtcDateTime, nullable=False, comment="when the store was held against the source"),
+    Column("is_complete", Boolean, nullable=False, comment="nothing that can be read is missing"),
+    Column("summary", JsonText, nullable=False, comment="what was found, list by list"),
+    Index(None, "page_id", "checked_at"),
+    comment="Proofs of completeness",
 )
 
 

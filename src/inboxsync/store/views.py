@@ -1,6 +1,7 @@
 """The `contact_interaction_events` view, in each database's SQL.
 
-A view, so that an event can be neither lost nor invented: one row a message.
+A view, so that an event can be neither lost nor invented: one row a message. Of a message
+that the source does not let anyone read not even the direction is known, so it is no event.
 """
 
 _COLUMNS = """
@@ -18,6 +19,7 @@ SELECT
 FROM messages AS m
 JOIN messenger_conversations AS c ON c.id = m.conversation_id
 JOIN facebook_pages AS p ON p.id = c.page_id
+WHERE m.is_readable
 """
 
 

@@ -3,14 +3,20 @@
 Everything here is an upsert that may be repeated: the key of a conversation is
 (Page, Graph's id), that of a message (conversation, Graph's id). An older answer never
 overwrites a newer one, and an absent value never overwrites a present one.
+
+A conversation's messages are stored without a hole from its newest down to where its
+row says whether there are older ones, save for what the ledger (`items`) knows to be
+missing. `upsert_batch` tells of every hole that it makes; the caller notes it in the
+same transaction.
 """
 
-from collections.abc import Container, Sequence
+from collections.abc import Container, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import datetime
 
 from sqlalchemy import Connection
 
-from inboxsync.model import Conversation, Counts, Page
+from inboxsync.model import Conversation, Counts, Message, Page
 from inboxsync.store.conversation_rows import (
     StoredConversation,
     insert_conversations,
@@ -18,7 +24,43 @@ from inboxsync.store.conversation_rows import (
     stored_conversations,
     update_conversations,
 )
-from inboxsync.store.message_rows import known_messages, upsert_messages
+from inboxsync.store.message_rows import (
+    Known,
+    known_messages,
+    meets_stored,
+    newest_message_ids,
+    upsert_messages,
+)
+
+# Several, because any of them may be deleted before the gap is closed.
+_ANCHORS = 20
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Hole:
+    """Messages of one conversation that the source has, and neither the batch nor the store.
+
+    `conversation_id` is Graph's. `anchors` are the newest messages stored before: between the
+    batch's messages and those there may be others, and meeting one closes the gap. Without any,
+    everything below the batch's is missing.
+    """
+
+    conversation_id: str
+    anchors: tuple[str, ...]
+    is_new: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Written:
+    """What a batch did, and what is now known to be missing or not.
+
+    `whole` are Graph's ids of the conversations that were served down to their bottom: nothing
+    of them is missing, whatever was before.
+    """
+
+    counts: Counts
+    holes: tuple[Hole, ...] = ()
+    whole: tuple[str, ...] = ()
 
 
 def upsert_batch(
@@ -29,7 +71,7 @@ def upsert_batch(
     folder: str,
     source: str,
     now: datetime,
-) -> Counts:
+) -> Written:
     """Store conversations of one Page and folder in the caller's transaction.
 
     `source` is written on messages that are new (`initial_sync`, `incremental_sync`).
@@ -40,39 +82,97 @@ def upsert_batch(
         served.setdefault(conversation.conversation_id, conversation)
     stored = stored_conversations(connection, page, served)
     known = known_messages(connection, [(have.id, served[i].messages) for i, have in stored.items()])
+    gaps = _find_gaps(connection, served, stored, known)
 
     new = {graph_id: new_id() for graph_id in served if graph_id not in stored}
     insert_conversations(connection, page, [(new[i], served[i]) for i in new], folder=folder, now=now)
+    current = {i: have for i, have in stored.items() if not _is_older(served[i], have)}
     changed = [
-        (have, _with_older_known(served[graph_id], have, known.get(have.id, {})))
-        for graph_id, have in stored.items()
-        if not _is_older(served[graph_id], have)
+        (have, (served[i], _has_older(served[i], stands_alone=gaps.get(i) == ())))
+        for i, have in current.items()
     ]
     updated = update_conversations(connection, changed, folder=folder, now=now)
     ids = new | {graph_id: have.id for graph_id, have in stored.items()}
     events = upsert_messages(
         connection, [(ids[i], served[i].messages) for i in served], known, source=source, now=now
     )
-    return Counts(
-        fetched=len(served),
-        inserted=len(new),
-        updated=updated,
-        unchanged=len(served) - len(new) - updated,
-        events=events,
+    return Written(
+        counts=Counts(
+            fetched=len(served),
+            inserted=len(new),
+            updated=updated,
+            unchanged=len(served) - len(new) - updated,
+            events=events,
+        ),
+        holes=_holes(served, new, gaps),
+        whole=tuple(i for i in served if _reaches_bottom(served[i]) and (i in new or i in current)),
     )
+
+
+def upsert_message_batch(
+    connection: Connection,
+    page: Page,
+    conversation_id: str,
+    messages: Sequence[Message],
+    *,
+    source: str,
+    now: datetime,
+) -> int | None:
+    """Store messages of one conversation (Graph's id) in the caller's transaction.
+
+    Returns how many were new; None where the conversation is not stored.
+    """
+    have = stored_conversations(connection, page, [conversation_id]).get(conversation_id)
+    if have is None:
+        return None
+    served = [(have.id, messages)]
+    return upsert_messages(connection, served, known_messages(connection, served), source=source, now=now)
+
+
+def _find_gaps(
+    connection: Connection,
+    served: Mapping[str, Conversation],
+    stored: Mapping[str, StoredConversation],
+    known: Known,
+) -> dict[str, tuple[str, ...]]:
+    """The stored conversations that the batch does not join on to, each with its anchors."""
+    apart = {
+        graph_id: have.id
+        for graph_id, have in stored.items()
+        if served[graph_id].has_older_messages and not meets_stored(known.get(have.id, {}))
+    }
+    if not apart:
+        return {}
+    anchors = newest_message_ids(connection, apart.values(), limit=_ANCHORS)
+    return {graph_id: anchors.get(row_id, ()) for graph_id, row_id in apart.items()}
+
+
+def _holes(
+    served: Mapping[str, Conversation], new: Container[str], gaps: Mapping[str, tuple[str, ...]]
+) -> tuple[Hole, ...]:
+    return tuple(
+        Hole(conversation_id=graph_id, anchors=gaps.get(graph_id, ()), is_new=graph_id in new)
+        for graph_id, conversation in served.items()
+        if graph_id in gaps or (graph_id in new and conversation.has_older_messages)
+    )
+
+
+def _has_older(conversation: Conversation, *, stands_alone: bool) -> bool | None:
+    """Whether a stored conversation has older messages than will be stored; None: as it was.
+
+    A batch that joins on to what is stored, or that a gap parts from it, tells nothing of what
+    lies below that.
+    """
+    if conversation.has_older_messages:
+        return True if stands_alone else None
+    return False if _reaches_bottom(conversation) else None
+
+
+def _reaches_bottom(conversation: Conversation) -> bool:
+    # One that is served without any message is no proof that it has none: an answer may leave them out.
+    return bool(conversation.messages) and not conversation.has_older_messages
 
 
 def _is_older(conversation: Conversation, have: StoredConversation) -> bool:
     served_at, stored_at = conversation.source_updated_at, have.source_updated_at
     return served_at is not None and stored_at is not None and served_at < stored_at
-
-
-def _with_older_known(
-    conversation: Conversation, have: StoredConversation, known: Container[str]
-) -> tuple[Conversation, bool]:
-    """The conversation, and whether the source has older messages than will then be stored.
-
-    Where the batch's messages meet a stored one, nothing new is known of what lies below.
-    """
-    meets = any(message.message_id in known for message in conversation.messages)
-    return conversation, have.has_older_messages if meets else conversation.has_older_messages

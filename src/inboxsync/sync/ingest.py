@@ -42,9 +42,10 @@ class Ingest:
         source = "initial_sync" if is_full else "incremental_sync"
         with self.store.write() as connection:
             get_page(connection, self.page.id)  # removed meanwhile: say so, rather than that a key is foreign
-            counts = upsert_batch(
+            written = upsert_batch(
                 connection, self.page, batch.conversations, folder=self.folder, source=source, now=now
             )
+            counts = written.counts
             if not counts_unchanged:
                 counts = counts.without_unchanged()
             run = replace(run, counts=run.counts + counts, batches=run.batches + 1)

@@ -1,9 +1,19 @@
 """Tells alembic where to run: on the connection that `schema.run_migrations` hands over."""
 
 from alembic import context
+from alembic.ddl.base import AddColumn, visit_add_column
+from sqlalchemy.ext.compiler import compiles
+from sqlalchemy.sql.compiler import DDLCompiler
 
 from inboxsync.store.schema import VERSION_TABLE
 from inboxsync.store.tables import metadata
+
+
+@compiles(AddColumn, "sqlite")
+def _column_with_comment(element: AddColumn, compiler: DDLCompiler, **kw: object) -> str:
+    """As `tables` does for a new table: SQLite keeps the SQL it was given, the comment with it."""
+    return f"{visit_add_column(element, compiler, **kw)} /* {element.column.comment} */"
+
 
 context.configure(
     connection=context.config.attributes["connection"],

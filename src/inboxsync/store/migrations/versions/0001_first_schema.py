@@ -7,10 +7,26 @@ import sqlalchemy as sa
 from alembic import op
 
 from inboxsync.store.types import JsonText, UtcDateTime
-from inboxsync.store.views import events_view
 
 revision = "0001"
 down_revision = None
+
+# As this version wrote it: what `views` says now is for the newest schema.
+_EVENTS_VIEW = """CREATE VIEW contact_interaction_events AS
+SELECT
+  m.message_id AS id,
+  p.user_id AS user_id,
+  m.conversation_id AS conversation_id,
+  c.page_id AS page_id,
+  c.sender_id AS sender_id,
+  CASE WHEN m.is_from_page THEN 'message_sent' ELSE 'message_replied' END AS event_type,
+  m.sent_at AS event_timestamp,
+  c.platform AS channel,
+  m.is_from_page AS is_outbound,
+  {json_object}('source', m.source, 'message_id', m.message_id, 'platform', c.platform) AS metadata
+FROM messages AS m
+JOIN messenger_conversations AS c ON c.id = m.conversation_id
+JOIN facebook_pages AS p ON p.id = c.page_id"""
 
 
 def upgrade() -> None:
@@ -295,4 +311,5 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("conversation_id", "message_id", name="pk_messages"),
         comment="Messages, one row each",
     )
-    op.execute(events_view(op.get_bind().dialect.name))
+    json_object = "jsonb_build_object" if op.get_bind().dialect.name == "postgresql" else "json_object"
+    op.execute(_EVENTS_VIEW.format(json_object=json_object))

@@ -1,0 +1,21 @@
+"""INSERT .. ON CONFLICT: both databases spell it alike, SQLAlchemy keeps it in two places."""
+
+from collections.abc import Collection, Mapping
+
+from sqlalchemy import Connection, Table
+from sqlalchemy.dialects import postgresql, sqlite
+
+
+def insert_into(connection: Connection, table: Table) -> sqlite.Insert | postgresql.Insert:
+    """An INSERT that may say what happens on a conflict, for the database at hand."""
+    return postgresql.insert(table) if connection.dialect.name == "postgresql" else sqlite.insert(table)
+
+
+def put_row(
+    connection: Connection, table: Table, row: Mapping[str, object], *, keep: Collection[str] = ()
+) -> None:
+    """Insert a row, or replace the one with its primary key save for the columns in `keep`."""
+    statement = insert_into(connection, table).values(**row)
+    key = [column.name for column in table.primary_key]
+    replaced = {name: statement.excluded[name] for name in row if name not in {*key, *keep}}
+    connection.execute(statement.on_conflict_do_update(index_elements=key, set_=replaced))

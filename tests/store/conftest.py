@@ -1,0 +1,64 @@
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+from sqlalchemy import event
+
+from inboxsync.model import Page, Platform
+from inboxsync.store import Store
+from inboxsync.store.pages import upsert_page
+
+NOW = datetime(2026, 6, 1, 12, 0, 0, tzinfo=UTC)
+
+
+@pytest.fixture
+def page(store: Store) -> Page:
+    return add_page(store, "104")
+
+
+@pytest.fixture
+def other_page(store: Store) -> Page:
+    return add_page(store, "105")
+
+
+def add_page(store: Store, facebook_page_id: str) -> Page:
+    with store.write() as connection:
+        added, _ = upsert_page(
+            connection,
+            facebook_page_id=facebook_page_id,
+            platform=Platform.MESSENGER,
+            account_id=facebook_page_id,
+            name="A Page",
+            access_token_sealed="x",
+            now=NOW,
+        )
+    return added
+
+
+@pytest.fixture
+def rows(store: Store) -> Callable[[str], list[tuple[Any, ...]]]:
+    def query(sql: str) -> list[tuple[Any, ...]]:
+        with store.read() as connection:
+            return [tuple(row) for row in connection.exec_driver_sql(sql)]
+
+    return query
+
+
+@pytest.fixture
+def statements(store: Store) -> Callable[[], Any]:
+    """Collects the SQL that is sent while it is open."""
+
+    @contextmanager
+    def watch() -> Iterator[list[str]]:
+        seen: list[str] = []
+
+        def note(_connection: Any, _cursor: Any, statement: str, *_: Any) -> None:
+            seen.append(statement)
+
+        event.listen(store.engine, "before_cursor_execute", note)
+        yield seen
+        event.remove(store.engine, "before_cursor_execute", note)
+
+    return watch

@@ -1,0 +1,74 @@
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from inboxsync.model import History, Page, Platform, TokenReason, TokenState
+from inboxsync.store import Store
+from inboxsync.store.pages import (
+    get_page,
+    set_batch_size,
+    set_history,
+    set_time_windows,
+    set_token_state,
+    upsert_page,
+)
+
+NOW = datetime(2026, 6, 1, 12, 0, 0, tzinfo=UTC)
+LATER = NOW + timedelta(minutes=1)
+
+
+def test_what_is_learned_of_a_page_is_kept(store: Store, page: Page, other_page: Page) -> None:
+    with store.write() as connection:
+        set_history(connection, page, History.ALL, now=LATER)
+        set_batch_size(connection, page, 25, now=LATER)
+        set_time_windows(connection, page, False, now=LATER)
+    with store.read() as connection:
+        learned = get_page(connection, page.id)
+        assert (learned.history, learned.batch_size, learned.time_windows) == (History.ALL, 25, False)
+        assert get_page(connection, other_page.id) == other_page
+
+
+def test_what_is_known_already_writes_nothing(
+    store: Store, page: Page, statements: Callable[[], Any], rows: Callable[[str], Any]
+) -> None:
+    for at in (LATER, LATER + timedelta(hours=1)):
+        with statements() as sent, store.write() as connection:
+            set_history(connection, page, History.NEWEST, now=at)
+            set_batch_size(connection, page, 50, now=at)
+            set_time_windows(connection, page, True, now=at)
+    assert not [sql for sql in sent if sql.startswith("UPDATE")]
+    (updated_at,) = rows(f"SELECT updated_at FROM facebook_pages WHERE id = '{page.id}'")[0]
+    assert updated_at == "2026-06-01T12:01:00.000Z"
+
+
+def test_a_stale_record_does_not_hide_a_change(store: Store, page: Page) -> None:
+    with store.write() as connection:
+        set_batch_size(connection, page, 50, now=NOW)
+        set_batch_size(connection, page, None, now=NOW)  # what `page` still says
+        assert get_page(connection, page.id).batch_size is None
+
+
+def test_a_new_token_clears_the_reason_of_the_old(store: Store, page: Page) -> None:
+    with store.write() as connection:
+        set_token_state(
+            connection, page, TokenState.INVALID, reason=TokenReason.EXPIRED, problem="It expired.", now=NOW
+        )
+        ill = get_page(connection, page.id)
+        assert (ill.token_reason, ill.token_problem) == (TokenReason.EXPIRED, "It expired.")
+        well, is_new = upsert_page(
+            connection,
+            facebook_page_id="104",
+            platform=Platform.MESSENGER,
+            account_id="104",
+            name=None,
+            access_token_sealed="y",
+            now=NOW,
+        )
+    assert not is_new
+    assert well == page
+
+
+def test_a_reason_of_a_newer_version_is_another_reason(store: Store, page: Page) -> None:
+    with store.write() as connection:
+        connection.exec_driver_sql("UPDATE facebook_pages SET token_reason = 'moon_phase'")
+        assert get_page(connection, page.id).token_reason is TokenReason.OTHER
