@@ -38,7 +38,7 @@ REFUSALS: dict[str, tuple[Ask, tuple[int, int, int | None, str]]] = {
     ),
     "a person's token on the list": (
         lambda s: s.inbox(access_token=s.ready["user_token"]),
-        (400, 210, None, OAUTH),
+        (403, 210, None, OAUTH),
     ),
     "another Page's list": (
         lambda s: s.get(f"{s.ready['pages'][1]['page_id']}/conversations"),

@@ -17,7 +17,7 @@ from inboxsync.sandbox.config import Faults, SandboxConfig
 from inboxsync.sandbox.forms import read_form
 from inboxsync.sandbox.graph import Graph
 from inboxsync.sandbox.nodes import SIGNATURE
-from inboxsync.sandbox.refusal import Refusal, no_user
+from inboxsync.sandbox.refusal import Refusal, any_refusal, no_user
 from inboxsync.sandbox.render import to_text
 from inboxsync.sandbox.tokens import Tokens
 from inboxsync.sandbox.versions import split_version
@@ -117,7 +117,13 @@ class GraphHttp:
             root=root,
             page=page,
             number=number,
+            epoch=self._epoch(),
         )
+
+    def _epoch(self) -> int:
+        """Cursors of another one are dead: how often they were made to be forgotten."""
+        deaths = self._tokens.deaths if self._config.cursors_die_with_token else 0
+        return self.faults.forget_cursors + deaths
 
     def _fault(self, number: int) -> str | None:
         chance = Random(ids.digest(self._config.seed, "fault", number)).random()
@@ -128,6 +134,8 @@ class GraphHttp:
         return None
 
     def _refuse(self, fault: str | None) -> None:
+        if self.faults.refuse_code is not None:
+            raise any_refusal(self.faults.refuse_code, self.faults.refuse_subcode)
         match fault:
             case "code_1":
                 raise Refusal(1, "An unknown error occurred", subcode=99, status=500)

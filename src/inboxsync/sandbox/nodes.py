@@ -10,6 +10,7 @@ from typing import Any
 
 from inboxsync.sandbox import ids
 from inboxsync.sandbox.fields import Field
+from inboxsync.sandbox.mailbox import Mailbox
 from inboxsync.sandbox.people import Person
 from inboxsync.sandbox.refusal import unknown_field
 from inboxsync.sandbox.threads import Message, Thread
@@ -29,6 +30,11 @@ class View:
 
     page: PageWorld
     is_instagram: bool
+
+    @property
+    def mailbox(self) -> Mailbox:
+        """The platform's own conversations."""
+        return self.page.instagram if self.is_instagram else self.page.messenger
 
     def thread_id(self, thread: Thread) -> str:
         """Graph's id of a conversation."""
@@ -64,7 +70,7 @@ class View:
 
     def is_readable(self, thread: Thread, ordinal: int) -> bool:
         """Whether a message's details are served."""
-        return not self.is_instagram or ordinal >= len(thread.messages) - READABLE_MESSAGES
+        return not self.is_instagram or thread.place(ordinal) >= len(thread.messages) - READABLE_MESSAGES
 
 
 def iso(at: int) -> str:
@@ -76,7 +82,7 @@ ThreadField = Callable[[View, Thread], Any]
 MessageField = Callable[[View, Thread, Message], Any]
 
 THREAD_FIELDS: Mapping[str, ThreadField] = {
-    "updated_time": lambda _, thread: iso(thread.updated_at) if thread.messages else None,
+    "updated_time": lambda _, thread: iso(thread.updated_at) if thread.updated_at else None,
     "link": lambda view, thread: f"/{view.page.page_id}/inbox/{thread.slot + 2_000_000}/",
     "message_count": lambda _, thread: len(thread.messages),
     "unread_count": lambda _, thread: thread.unread,
@@ -166,7 +172,9 @@ def _reactions(view: View, thread: Thread, message: Message) -> Json | None:
 def _reply_to(view: View, thread: Thread, message: Message) -> Json | None:
     if message.replies_to is None:
         return None
-    other = thread.messages[message.replies_to]
+    other = thread.message(message.replies_to)
+    if other is None:
+        return None
     return {
         "mid": view.message_id(thread, other.ordinal),
         "is_self_reply": other.from_page == message.from_page,
