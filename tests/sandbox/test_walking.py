@@ -298,38 +298,3 @@ def test_following_an_attachments_next_finds_it_empty(graph: Any) -> None:
     messages = [each for entry in answer.data for each in entry["messages"]["data"] if "attachments" in each]
     followed = served.open(messages[0]["attachments"]["paging"]["next"])
     assert followed.json == {"data": []}
-
-
-# Time windows
-
-
-def moments(answer: Any) -> list[str]:
-    return [entry["updated_time"] for entry in answer.data]
-
-
-@pytest.fixture
-def middle_ms() -> int:
-    """2025-01-01, in the midst of the world's three years."""
-    return 1_735_689_600_000
-
-
-@pytest.mark.parametrize("cursors", ["opaque", "index"])
-def test_the_switch_honours_both_bounds_of_a_window(graph: Any, middle_ms: int, cursors: str) -> None:
-    served = graph(conversations=150, time_windows=True, cursors=cursors)
-    whole = [each for answer in served.walk() for each in moments(answer)]
-    older = [each for answer in served.walk(updated_before_ms=middle_ms) for each in moments(answer)]
-    newer = [each for answer in served.walk(updated_after_ms=middle_ms) for each in moments(answer)]
-    assert (newer, older) == (
-        [each for each in whole if each >= "2025"],
-        [each for each in whole if each < "2025"],
-    )
-
-
-def test_without_the_switch_a_window_means_nothing(graph: Any, middle_ms: int) -> None:
-    served = graph(conversations=150)
-    assert ids(served.walk(updated_before_ms=middle_ms)) == ids(served.walk())
-
-
-def test_since_and_until_mean_nothing(graph: Any) -> None:
-    served = graph(conversations=150, time_windows=True)
-    assert ids(served.walk(since=1_735_689_600, until=1_735_776_000)) == ids(served.walk())
