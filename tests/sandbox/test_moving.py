@@ -72,6 +72,14 @@ def test_who_writes_does_so_in_the_folder_that_is_walked(graph: Any) -> None:
     assert sum(written_in(served, folder="spam")) >= 3
 
 
+def test_who_walks_an_empty_folder_meets_the_inbox_written_in(graph: Any) -> None:
+    served = graph(conversations=30, write_every=1, write_new_every=1)
+    for name in ("spam", "nowhere"):
+        assert served.inbox(folder=name).data == []
+    assert sum(written_in(served)) == 4
+    assert served.inbox(folder="spam").data == []
+
+
 def test_a_message_written_from_outside_is_the_newest(graph: Any) -> None:
     served = graph(conversations=300)
     written = served.control("messages", text="hello \u2603", slot=200).json

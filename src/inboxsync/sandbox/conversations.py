@@ -11,9 +11,10 @@ from inboxsync.sandbox.fields import Field
 from inboxsync.sandbox.folders import Folder
 from inboxsync.sandbox.lists import ConversationList, Slice, next_url, read_limit
 from inboxsync.sandbox.mailbox import INBOX
-from inboxsync.sandbox.nodes import THREAD_DEFAULTS, View, check_fields
+from inboxsync.sandbox.nodes import THREAD_DEFAULTS, View
 from inboxsync.sandbox.refusal import Refusal, bad_cursor, too_much
 from inboxsync.sandbox.render import Renderer, to_text
+from inboxsync.sandbox.selection import check_fields
 from inboxsync.sandbox.threads import Thread
 from inboxsync.sandbox.world import PageWorld
 
@@ -168,17 +169,16 @@ class Conversations:
             repeats_cursor=random.random() < self.faults.repeat_cursor,
         )
 
-    def _write_meanwhile(self, view: View, folder: Folder) -> None:
-        """People write while the list is walked: their conversations jump to its top."""
+    def _write_meanwhile(self, view: View, listed: Folder) -> None:
+        """People write while a list is walked: in it, or in the inbox where it had nobody."""
+        folder = listed if listed.count else view.mailbox.inbox
         if _is_turn(self._config.write_every, self._calls):
             for person in range(self._config.write_people):
                 below = max(1, folder.count)
                 chosen = ids.number(self._config.seed, "writer", self._calls, person, below=below)
                 self._write(view, folder.first_slot + chosen)
         if _is_turn(self._config.write_new_every, self._calls):
-            self._write(
-                view, view.mailbox.begin(folder.name if folder.name in view.mailbox.folders else INBOX)
-            )
+            self._write(view, view.mailbox.begin(folder.name))
 
     def _write(self, view: View, slot: int) -> None:
         if view.mailbox.thread(slot) is None:

@@ -11,7 +11,7 @@ from inboxsync.sandbox.cursors import index_cursor, read_index
 from inboxsync.sandbox.fields import Field
 from inboxsync.sandbox.limits import Limits, usage_headers
 from inboxsync.sandbox.lists import Slice, next_url, read_limit
-from inboxsync.sandbox.nodes import MESSAGE_DEFAULTS, THREAD_DEFAULTS, View, check_fields, narrow
+from inboxsync.sandbox.nodes import MESSAGE_DEFAULTS, THREAD_DEFAULTS, View
 from inboxsync.sandbox.refusal import (
     Refusal,
     no_user,
@@ -22,6 +22,7 @@ from inboxsync.sandbox.refusal import (
     unsupported,
 )
 from inboxsync.sandbox.render import Renderer, to_text
+from inboxsync.sandbox.selection import check_fields, narrow
 from inboxsync.sandbox.threads import Thread
 from inboxsync.sandbox.tokens import SCOPES, Tokens
 from inboxsync.sandbox.world import PageWorld, World

@@ -15,6 +15,7 @@ from inboxsync.sandbox.threads import Message, Thread
 
 _DEFAULT_LIMIT = 25
 _LONGEST_NUMBER = 12
+_WITHOUT_BEFORE_EVERY = 13
 _MILLISECONDS = 1000
 
 
@@ -32,7 +33,8 @@ class Slice:
         """The `paging` object; None for an empty end."""
         if not self.entries and not self.has_next:
             return None
-        paging: dict[str, Any] = {"cursors": {"before": self.before, "after": self.after}}
+        cursors = {"before": self.before, "after": self.after}
+        paging: dict[str, Any] = {"cursors": {name: each for name, each in cursors.items() if each}}
         if self.has_previous:
             paging["previous"] = previous_url
         if self.has_next:
@@ -199,7 +201,10 @@ def message_slice(
     if not entries:
         return _EMPTY
     first, last = (opaque_cursor(name, [each.ordinal]) for each in (entries[0], entries[-1]))
-    return Slice(entries, first, last, has_next=bottom > oldest, has_previous=top < newest)
+    has_previous = top < newest
+    # `before` has been seen to be absent (graph-facts 1.5): here at the top of some conversations.
+    has_before = has_previous or thread.slot % _WITHOUT_BEFORE_EVERY != 6
+    return Slice(entries, first if has_before else None, last, bottom > oldest, has_previous)
 
 
 def _message_place(thread: Thread, cursor: str, name: str) -> int:

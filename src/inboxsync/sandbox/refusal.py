@@ -86,6 +86,11 @@ def unknown_field(name: str, node: str) -> Refusal:
     return Refusal(100, f"(#100) Tried accessing nonexisting field ({name}) on node type ({node})")
 
 
+def no_subfields(name: str) -> Refusal:
+    """A plain value that was expanded (the code is our assumption, graph-facts 7)."""
+    return Refusal(100, f"(#100) Subfields are not supported by {name}")
+
+
 def bad_syntax(fields: str) -> Refusal:
     """`fields` that cannot be parsed."""
     return Refusal(2500, f'Syntax error "Expected end of string" in the fields: {fields[:60]}')

@@ -19,9 +19,9 @@ from inboxsync.sandbox.nodes import (
     READABLE_MESSAGES,
     THREAD_FIELDS,
     View,
-    narrow,
 )
 from inboxsync.sandbox.refusal import unknown_field, unreadable_message
+from inboxsync.sandbox.selection import narrow
 from inboxsync.sandbox.threads import Message, Thread
 
 _KEPT = 6_000
