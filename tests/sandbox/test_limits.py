@@ -32,6 +32,22 @@ def test_half_a_second_later_one_more_call_is_answered(graph: Any) -> None:
     assert [each.status for each in burst(served, 2)] == [200, 400]
 
 
+def test_a_bucket_lets_three_calls_into_one_second(graph: Any) -> None:
+    served = graph(conversations=30, limits=True)
+    statuses = [each.status for each in burst(served, 2)]
+    time.sleep(0.55)
+    assert [*statuses, served.inbox().status] == [200] * 3
+
+
+def test_a_rolling_second_never_holds_more_than_two_calls(graph: Any) -> None:
+    served = graph(conversations=30, limits=True, pace="rolling")
+    statuses = [each.status for each in burst(served, 2)]
+    time.sleep(0.55)
+    statuses.append(served.inbox().status)
+    time.sleep(0.6)
+    assert [*statuses, *(each.status for each in burst(served, 3))] == [200, 200, 400, 200, 200, 400]
+
+
 def test_each_platform_has_a_pace_of_its_own(graph: Any) -> None:
     served = graph(conversations=30, limits=True)
     answers = burst(served, 2) + burst(served, 2, platform="instagram")

@@ -1,5 +1,6 @@
 """A list that moves while it is walked (graph-facts 1.3)."""
 
+from random import Random
 from typing import Any
 
 import pytest
@@ -99,3 +100,76 @@ def test_a_message_without_a_slot_begins_a_conversation(graph: Any) -> None:
 
 def test_a_message_into_no_conversation_is_not_found(graph: Any) -> None:
     assert graph(conversations=30).control("messages", text="lost", slot=31).status == 404
+
+
+# Everything at once
+
+
+class Model:
+    """What the lists must be, kept in the plainest way: a list of (folder, time, id, messages)."""
+
+    def __init__(self, served: Any, platform: str, random: Random) -> None:
+        self.served = served
+        self.platform = platform
+        self.random = random
+        self.folders = ("inbox", "spam", "other")
+        self.threads = {each["conversation_id"]: each for name in self.folders for each in self.told(name)}
+
+    def told(self, folder: str) -> list[dict[str, Any]]:
+        return self.served.open(f"/sandbox/inbox?folder={folder}&platform={self.platform}").json
+
+    def step(self) -> None:
+        thread = self.threads[self.random.choice(sorted(self.threads))]
+        asked = {"conversation_id": thread["conversation_id"], "platform": self.platform}
+        match self.random.choice(("write", "begin", "move", "move", "delete", "unsend")):
+            case "write":
+                self.write(asked)
+            case "begin":
+                self.write({"platform": self.platform, "folder": self.random.choice(self.folders)})
+            case "move":
+                thread["folder"] = self.random.choice(self.folders)
+                self.served.control("conversations", **asked, move_to=thread["folder"])
+            case "delete":
+                del self.threads[thread["conversation_id"]]
+                self.served.control("conversations", **asked, delete=True)
+            case "unsend" if thread["message_ids"]:
+                gone = self.served.control("conversations", **asked, unsend=-1).json["message_id"]
+                assert thread["message_ids"].pop(0) == gone
+
+    def write(self, asked: dict[str, Any]) -> None:
+        written = self.served.control("messages", text="hello", **asked).json
+        named = written["conversation_id"]
+        now = self.served.get(named).json["updated_time"]
+        begun = {"conversation_id": named, "folder": asked.get("folder"), "message_ids": []}
+        thread = self.threads.setdefault(named, begun)
+        thread["updated_time"] = now
+        thread["message_ids"].insert(0, written["message_id"])
+
+
+@pytest.mark.parametrize("cursors", ["opaque", "index"])
+@pytest.mark.parametrize("platform", ["messenger", "instagram"])
+@pytest.mark.parametrize("seed", range(3))
+def test_whatever_happens_each_folder_lists_what_lies_in_it_newest_first(
+    graph: Any, platform: str, cursors: str, seed: int
+) -> None:
+    served = graph(
+        conversations=20, folders={"spam": 8, "other": 3}, cursors=cursors, seed=seed, messages=(1, 4)
+    )
+    model = Model(served, platform, Random(seed))  # noqa: S311 - which changes are tried
+    for _ in range(60):
+        model.step()
+    for folder in model.folders:
+        expected = {name: each for name, each in model.threads.items() if each["folder"] == folder}
+        fields = "updated_time,messages.limit(99){id}"
+        listed = [
+            entry
+            for answer in served.walk(platform=platform, folder=folder, limit=4, fields=fields)
+            for entry in answer.data
+        ]
+        assert sorted(ids(listed)) == sorted(expected)
+        times = [each["updated_time"] for each in listed]
+        assert times == sorted(times, reverse=True)
+        for entry in listed:
+            thread = expected[entry["id"]]
+            assert entry["updated_time"] == thread["updated_time"]
+            assert ids(entry.get("messages", {"data": []})["data"]) == thread["message_ids"]

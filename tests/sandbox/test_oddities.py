@@ -73,6 +73,30 @@ def test_some_instagram_people_have_a_user_id_too(many: Any) -> None:
     }
 
 
+def contacts(served: Any, platform: str) -> list[dict[str, Any]]:
+    own = {served.page_id, served.ready["pages"][0]["instagram_id"]}
+    people = (each["participants"]["data"] for each in entries(served, "participants", platform))
+    return [person for each in people for person in each if person["id"] not in own]
+
+
+def test_a_person_has_another_id_on_each_platform(many: Any) -> None:
+    messenger, instagram = ({each["id"] for each in contacts(many, name)} for name in PLATFORMS)
+    assert not messenger & instagram
+
+
+def test_the_ids_of_messenger_people_are_more_than_a_double_holds(many: Any) -> None:
+    assert {int(each["id"]) > 2**53 for each in contacts(many, "messenger")} == {True}
+
+
+def test_an_instagram_profile_needs_consent(many: Any) -> None:
+    answers = [many.get(each["id"], fields="name,username") for each in contacts(many, "instagram")[:200]]
+    assert {each.status for each in answers} == {200, 403}
+    assert {each.error["code"] for each in answers if each.status == 403} == {230}
+    assert {frozenset(each.json) for each in answers if each.status == 200} == {
+        frozenset({"name", "username", "id"})
+    }
+
+
 def test_before_is_absent_at_the_top_of_some_message_lists(many: Any) -> None:
     paging = [each["messages"]["paging"] for each in entries(many, "messages.limit(2){id}")]
     assert {frozenset(each["cursors"]) for each in paging} == {

@@ -16,6 +16,7 @@ _FAULT_HELP = (
 )
 _CHOICES = {
     "rate_code": (613, 80006),
+    "pace": ("bucket", "rolling"),
     "cursors": ("opaque", "index"),
     "unknown_folders": ("empty", "refuse", "ignore"),
     "unreadable_messages": ("bare", "refuse", "omit"),
@@ -50,6 +51,9 @@ def sandbox(
     seed: Annotated[int, typer.Option(help="Another seed is another world.")] = 0,
     latency: Annotated[float, typer.Option(min=0, metavar="SECONDS", help="How long an answer takes.")] = 0.0,
     rate_code: Annotated[int, typer.Option(help="What a call too soon is refused with: 613 or 80006.")] = 613,
+    pace: Annotated[
+        str, typer.Option(help="How 2 calls a second are counted: bucket, or rolling (in any second).")
+    ] = "bucket",
     penalty: Annotated[
         float, typer.Option(min=0, metavar="SECONDS", help="For so long a refusal refuses all that follows.")
     ] = 0.0,
@@ -104,6 +108,7 @@ def sandbox(
 
     chosen = {
         "rate_code": rate_code,
+        "pace": pace,
         "cursors": cursors,
         "unknown_folders": unknown_folders,
         "unreadable_messages": unreadable_messages,
@@ -122,6 +127,7 @@ def sandbox(
         seed=seed,
         limits=not no_limits,
         rate_code=rate_code,
+        pace=pace,
         penalty_seconds=penalty,
         engaged_users=engaged_users,
         calls_a_day=calls_a_day,

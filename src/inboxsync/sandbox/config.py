@@ -52,6 +52,7 @@ class SandboxConfig:
     seed: int = 0
     limits: bool = True  # 2 calls a second a Page, and a daily allowance
     rate_code: int = 613  # what a call too soon is refused with: 613 or 80006
+    pace: str = "bucket"  # bucket: two at once, then one each half second; rolling: two in any second
     penalty_seconds: float = 0.0  # for so long a refusal refuses all that follows
     engaged_users: int | None = None  # the daily allowance is 200 x this; a user a conversation
     calls_a_day: int | None = None  # the daily allowance itself, of every pool

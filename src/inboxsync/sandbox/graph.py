@@ -12,6 +12,7 @@ from inboxsync.sandbox.fields import Field
 from inboxsync.sandbox.limits import Limits, usage_headers
 from inboxsync.sandbox.lists import Slice, next_url, read_limit
 from inboxsync.sandbox.nodes import MESSAGE_DEFAULTS, THREAD_DEFAULTS, View
+from inboxsync.sandbox.people import profile
 from inboxsync.sandbox.refusal import (
     Refusal,
     no_user,
@@ -178,18 +179,18 @@ class Graph:
         return to_text(self._renderer.message(call, view, thread, message, fields))
 
     def _profile(self, call: Call, object_id: str) -> str:
-        page = call.page
-        person = (page.messenger.person(object_id) or page.instagram.person(object_id)) if page else None
-        if page is None or person is None:
+        if call.page is None:
             raise unknown_object(object_id)
-        self._spend(call, page.page_id, "messenger")
-        if person.is_gone:
-            raise Refusal(100, "(#100) No matching user found", subcode=2018001)
-        told: Json = {"id": person.id, "profile_pic": f"https://cdn.sandbox.invalid/p/{person.id}.jpg"}
-        if person.name is not None:
-            first, _, last = person.name.partition(" ")
-            told |= {"name": person.name, "first_name": first, "last_name": last}
-        return to_text(self._object(call, "Profile", told, call.fields("name", "id")))
+        for is_instagram in (False, True):
+            view = View(call.page, is_instagram)
+            person = view.mailbox.person(object_id)
+            if person is not None:
+                self._spend(call, *self._inbox_pool(view))
+                asked = call.fields("name", "id")
+                return to_text(
+                    self._object(call, "Profile", profile(person, is_instagram=is_instagram), asked)
+                )
+        raise unknown_object(object_id)
 
     def _edge(self, call: Call, object_id: str, edge: str) -> str:
         page = self._world.page(object_id)

@@ -10,7 +10,8 @@ import re
 
 _PAGE_FLOOR = 100_000_000_000_000
 _INSTAGRAM_FLOOR = 17_841_400_000_000_000
-_PERSON_FLOOR = 6_000_000_000_000_000
+_PSID_FLOOR = 24_000_000_000_000_000
+_IGSID_FLOOR = 3_000_000_000_000_000
 _THREAD_FLOOR = 10**14
 _PER_PAGE = 10**9
 _LONGEST_ID = 20
@@ -47,9 +48,10 @@ def token(world_key: str, *names: object) -> str:
     return "EAAS" + base64.urlsafe_b64encode(digest(world_key, "token", *names) * 3).decode().rstrip("=")
 
 
-def person_id(page: str, slot: int) -> str:
-    """A Page-scoped id: 16 digits, another one for each Page."""
-    return str(_PERSON_FLOOR + (int(page) % 10**4) * 10**11 + slot)
+def person_id(page: str, slot: int, *, is_instagram: bool) -> str:
+    """Another one for each Page: 17 digits, more than a double holds, or 16 on Instagram."""
+    floor = _IGSID_FLOOR if is_instagram else _PSID_FLOOR
+    return str(floor + (int(page) % 10**4) * 10**11 + slot)
 
 
 def thread_id(slot: int, page_number: int) -> str:

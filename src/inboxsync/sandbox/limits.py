@@ -1,8 +1,9 @@
 """The limits, and the headers that tell of them (graph-facts 2).
 
 2 calls a second for each Page or Instagram account: a bucket of two that fills twice a
-second (that Meta's is one is our assumption). A rolling day's allowance for each type of
-calls on an object. Counted before the answer, refused calls too.
+second, or by switch two in any second (which of them Meta's is, is not known). A rolling
+day's allowance for each type of calls on an object. Counted before the answer, refused
+calls too.
 """
 
 import math
@@ -36,30 +37,40 @@ _SLACK = 1e-6
 
 @dataclass(slots=True)
 class _Pace:
-    """The 2 calls a second of one object; `latest` are the times of the last second's calls."""
+    """The 2 calls a second of one object: when it was called, and let in, within the last second."""
 
     filled_at: float
+    is_rolling: bool
     level: float = _BUCKET
     blocked_until: float = 0.0
     calls: int = 0
     latest: deque[float] = field(default_factory=deque)
+    let_in: deque[float] = field(default_factory=deque)
     most_in_a_second: int = 0
 
     def count(self, now: float) -> None:
         self.calls += 1
         self.latest.append(now)
-        while self.latest[0] <= now - 1:
-            self.latest.popleft()
+        _roll(self.latest, now)
         self.most_in_a_second = max(self.most_in_a_second, len(self.latest))
 
     def may_pass(self, now: float, *, penalty_seconds: float) -> bool:
         self.level = min(_BUCKET, self.level + (now - self.filled_at) * _PER_SECOND)
         self.filled_at = now
-        if now < self.blocked_until or self.level + _SLACK < 1:
+        _roll(self.let_in, now)
+        is_free = len(self.let_in) < _PER_SECOND if self.is_rolling else self.level + _SLACK >= 1
+        if now < self.blocked_until or not is_free:
             self.blocked_until = max(self.blocked_until, now + penalty_seconds)
             return False
         self.level -= 1
+        self.let_in.append(now)
         return True
+
+
+def _roll(times: deque[float], now: float) -> None:
+    """Forget what is a second old."""
+    while times and times[0] <= now - 1:
+        times.popleft()
 
 
 @dataclass(slots=True)
@@ -104,7 +115,7 @@ class Limits:
 
     def spend(self, object_id: str, kind: str, *, users: int, now: float) -> None:
         """Count a call against an object; raises Refusal where that is too much. `now`: monotonic seconds."""
-        pace = self._paces.setdefault(object_id, _Pace(filled_at=now))
+        pace = self._paces.setdefault(object_id, _Pace(now, self._config.pace == "rolling"))
         day = self._days.setdefault((object_id, kind), _Day(self._config.day_seconds))
         pace.count(now)
         day.count(now)

@@ -36,6 +36,7 @@ class Mailbox:
         key: str,
         page_number: int,
         page_id: str,
+        is_instagram: bool,
         sizes: Mapping[str, int],
         messages: tuple[int, int],
         recorded: Sequence[Recorded] | None,
@@ -43,6 +44,7 @@ class Mailbox:
         self._key = key
         self._page_number = page_number
         self._page_id = page_id
+        self._is_instagram = is_instagram
         self._messages = messages
         self._recorded = recorded
         self._kept: OrderedDict[int, Thread] = OrderedDict()
@@ -183,17 +185,20 @@ class Mailbox:
             Message(ordinal=ordinal, at=at, from_page=from_page, text=text)
             for ordinal, (from_page, text, at) in enumerate(recorded.messages)
         ]
-        person_id = ids.person_id(self._page_id, slot)
+        person_id = self._person_id(slot)
         contact = Person(id=person_id, name=recorded.customer, username=f"user.{person_id[-9:]}")
         return Thread(slot=slot, folder=INBOX, contact=contact, messages=messages, dataset_id=recorded.id)
 
     def _slot_of_person(self, person_id: str) -> int | None:
         if not (person_id.isdecimal() and person_id.isascii() and len(person_id) <= _LONGEST_ID):
             return None
-        return int(person_id) - int(ids.person_id(self._page_id, 0))
+        return int(person_id) - int(self._person_id(0))
 
     def _contact(self, slot: int) -> Person:
-        return make_person(self._random(slot, "person"), ids.person_id(self._page_id, slot))
+        return make_person(self._random(slot, "person"), self._person_id(slot))
+
+    def _person_id(self, slot: int) -> str:
+        return ids.person_id(self._page_id, slot, is_instagram=self._is_instagram)
 
     def _random(self, *names: object) -> Random:
         return Random(ids.digest(self._key, self._page_number, *names))

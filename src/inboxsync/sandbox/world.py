@@ -39,11 +39,12 @@ class PageWorld:
                 key=key,
                 page_number=number,
                 page_id=self.page_id,
+                is_instagram=is_instagram,
                 sizes=sizes,
                 messages=config.messages,
                 recorded=newest,
             )
-            for _ in range(2)
+            for is_instagram in (False, True)
         )
 
     @property
