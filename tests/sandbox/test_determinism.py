@@ -13,7 +13,18 @@ FIELDS = (
     "updated_time,snippet,participants,link,unread_count,"
     "messages.limit(5){from,to,message,attachments,sticker,reactions,reply_to}"
 )
-SWITCHES = ("--conversations", "700", "--messages", "1:30", "--pages", "2", "--seed", "7")
+SWITCHES = (
+    "--folder",
+    "page_done=40",
+    "--conversations",
+    "700",
+    "--messages",
+    "1:30",
+    "--pages",
+    "2",
+    "--seed",
+    "7",
+)
 
 
 def paths(served: Any) -> list[str]:

@@ -101,6 +101,88 @@ def test_refuse_cursors_refuses_even_its_own(graph: Any) -> None:
     assert (refused.status, refused.error["code"]) == (400, 100)
 
 
+def test_every_opaque_cursor_is_forgotten_by_raising_its_epoch(graph: Any) -> None:
+    served = with_faults(graph)
+    nested = f"{served.inbox().data[0]['id']}/messages"
+    lists = [served.inbox(), served.inbox(platform="instagram"), served.get(nested)]
+    cursors = [each.paging["cursors"]["after"] for each in lists]
+
+    def codes() -> list[int | None]:
+        answers = [
+            served.inbox(after=cursors[0]),
+            served.inbox(after=cursors[1], platform="instagram"),
+            served.get(nested, after=cursors[2]),
+        ]
+        return [each.json.get("error", {}).get("code") for each in answers]
+
+    assert codes() == [None] * 3
+    served.control("faults", forget_cursors=1)
+    assert codes() == [100] * 3
+    assert len(served.walk(limit=100)) == 3
+    served.control("faults", forget_cursors=0)
+    assert codes() == [None] * 3
+
+
+def test_nested_cursors_are_of_the_new_epoch_at_once(graph: Any) -> None:
+    served = with_faults(graph)
+    asked = {"fields": "messages.limit(1){id}"}
+    served.inbox(**asked)
+    served.control("faults", forget_cursors=1)
+    nested = [each["messages"]["paging"] for each in served.inbox(**asked).data]
+    assert {served.open(each["next"]).status for each in nested if "next" in each} == {200}
+
+
+@pytest.mark.parametrize(("switch", "code"), [(True, 100), (False, None)])
+def test_by_switch_cursors_die_with_the_token(graph: Any, switch: bool, code: int | None) -> None:
+    served = graph(conversations=60, cursors_die_with_token=switch)
+    cursor = served.inbox().paging["cursors"]["after"]
+    served.control("tokens", kill=460)
+    minted = served.control("tokens", mint=True).json["token"]
+    answer = served.inbox(after=cursor, access_token=minted)
+    assert answer.json.get("error", {}).get("code") == code
+    assert served.open(served.inbox(access_token=minted).paging["next"]).status == 200
+
+
+@pytest.mark.parametrize("cursors", ["opaque", "index"])
+def test_an_endless_list_goes_on_with_empty_answers(graph: Any, cursors: str) -> None:
+    served = graph(conversations=60, cursors=cursors, faults=Faults(endless=True))
+    answer = served.inbox()
+    sizes = []
+    for _ in range(8):
+        sizes.append(len(answer.data))
+        answer = served.open(answer.paging["next"])
+    assert sizes == [25, 25, 10, 0, 0, 0, 0, 0]
+
+
+@pytest.mark.parametrize("cursors", ["opaque", "index"])
+def test_an_after_too_deep_in_the_list_is_refused(graph: Any, cursors: str) -> None:
+    served = graph(conversations=60, cursors=cursors, faults=Faults(deepest_cursor=40))
+    answers = [served.inbox(limit=20)]
+    while "next" in answers[-1].paging:
+        answers.append(served.open(answers[-1].paging["next"]))
+    assert [each.status for each in answers] == [200, 200, 200]
+    too_deep = served.inbox(after=answers[-1].paging["cursors"]["before"])
+    assert "exceeds the max limit" in too_deep.error["message"]
+
+
+@pytest.mark.parametrize(
+    ("code", "subcode", "status"),
+    [
+        (368, None, 403),
+        (10, None, 403),
+        (200, 2534041, 403),
+        (17, None, 400),
+        (2, None, 500),
+        (36103, 5, 400),
+    ],
+)
+def test_any_code_can_be_what_every_call_gets(
+    graph: Any, code: int, subcode: int | None, status: int
+) -> None:
+    answer = with_faults(graph, refuse_code=code, refuse_subcode=subcode).inbox()
+    assert (answer.status, answer.error["code"], answer.error.get("error_subcode")) == (status, code, subcode)
+
+
 @pytest.mark.parametrize(
     ("limit", "fields", "status"),
     [
@@ -142,6 +224,29 @@ def test_poison_fails_every_answer_with_the_conversations_messages(graph: Any) -
     assert {(each.status, each.error["code"], each.error["error_subcode"]) for each in answers} == {
         (500, 1, 99)
     }
+
+
+@pytest.mark.parametrize("platform", ["messenger", "instagram"])
+def test_exactly_the_named_slots_are_poisoned(graph: Any, platform: str) -> None:
+    served = with_faults(graph, conversations=40, poison_slots=(0, 5))
+    listed = ids(served.insist(limit=200, platform=platform))
+    assert [at for at, each in enumerate(listed) if served.get(each).status == 500] == [0, 5]
+
+
+def test_poisoned_slots_heal_and_can_be_poisoned_anew(graph: Any) -> None:
+    served = with_faults(graph, conversations=40)
+    asked = {"limit": 200, "fields": NESTED}
+    statuses = [served.inbox(**asked).status]
+    for change in ({"poison_slots": [0]}, {"heal": True}, {"poison_slots": [0]}, {"poison_slots": []}):
+        served.control("faults", **change)
+        statuses.append(served.inbox(**asked).status)
+    assert statuses == [200, 500, 200, 500, 200]
+
+
+def test_the_command_takes_slots_to_poison(process: Any) -> None:
+    served = process("--conversations", "40", "--fault", "poison_slots=0,5").graph
+    listed = ids(served.insist(limit=200))
+    assert [at for at, each in enumerate(listed) if served.get(each).status == 500] == [0, 5]
 
 
 def test_poison_does_not_reach_the_light_list(graph: Any) -> None:
@@ -213,51 +318,5 @@ def test_the_stats_count_what_happened(graph: Any) -> None:
     served.inbox()
     served.inbox(fields="nothing")
     told = served.open("/sandbox/stats").json
+    assert (told.pop("calls"), told.pop("most_in_a_second")) == ({served.page_id: 2}, {served.page_id: 2})
     assert told == {"fault:html": 1, "answered": 1, "edge:conversations": 1, "refused": 1, "error:100": 1}
-
-
-# A list that moves
-
-
-def test_somebody_writes_while_the_list_is_walked(graph: Any) -> None:
-    served = graph(conversations=300, write_every=2)
-    before = ids(served.inbox(limit=1).data)
-    served.walk(limit=50)
-    moved = served.inbox(limit=3, fields="id,snippet").data
-    assert ids(moved)[0] not in before
-    assert {each["snippet"].startswith("written during call ") for each in moved} == {True}
-
-
-def test_a_moving_list_stays_newest_first(graph: Any) -> None:
-    served = graph(conversations=300, write_every=1)
-    served.walk(limit=50)
-    times = [each["updated_time"] for each in served.inbox(limit=200).data]
-    assert times == sorted(times, reverse=True)
-
-
-def test_who_is_written_to_during_a_walk_is_at_its_top_afterwards(graph: Any) -> None:
-    served = graph(conversations=300, write_every=3)
-    walked = ids(entry for answer in served.walk(limit=20) for entry in answer.data)
-    top = ids(served.inbox(limit=30).data)
-    assert set(walked) | set(top) == set(whole(graph))
-
-
-def test_a_message_written_from_outside_is_the_newest(graph: Any) -> None:
-    served = graph(conversations=300)
-    written = served.control("messages", text="hello \u2603", slot=200).json
-    entry = served.inbox(limit=1, fields="id,snippet,messages.limit(1){id,message}").data[0]
-    assert (entry["id"], entry["snippet"]) == (written["conversation_id"], "hello \u2603")
-    assert entry["messages"]["data"] == [{"message": "hello \u2603", "id": written["message_id"]}]
-
-
-def test_a_message_without_a_slot_begins_a_conversation(graph: Any) -> None:
-    served = graph(conversations=30)
-    before = set(whole(graph, 30))
-    begun = served.control("messages", text="new", times=2).json["conversation_id"]
-    entries = {each["id"]: each for each in served.inbox(limit=200, fields="message_count").data}
-    assert set(entries) - before == {begun}
-    assert entries[begun]["message_count"] == 2
-
-
-def test_a_message_into_no_conversation_is_not_found(graph: Any) -> None:
-    assert graph(conversations=30).control("messages", text="lost", slot=31).status == 404

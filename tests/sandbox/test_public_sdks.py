@@ -65,8 +65,10 @@ def all_ids(served: Any, **parameters: Any) -> list[str]:
 
 
 def deepest(served: Any) -> tuple[str, int]:
-    answer = served.inbox(limit=200, fields="message_count")
-    return max(((each["id"], each["message_count"]) for each in answer.data), key=lambda each: each[1])
+    told = served.open("/sandbox/inbox").json
+    return max(
+        ((each["conversation_id"], len(each["message_ids"])) for each in told), key=lambda each: each[1]
+    )
 
 
 # facebook-sdk

@@ -2,8 +2,6 @@
 
 import hashlib
 import hmac
-import json
-import time
 from collections.abc import Callable
 from typing import Any
 
@@ -38,7 +36,7 @@ REFUSALS: dict[str, tuple[Ask, tuple[int, int, int | None, str]]] = {
     ),
     "a person's token on the list": (
         lambda s: s.inbox(access_token=s.ready["user_token"]),
-        (400, 210, None, OAUTH),
+        (403, 210, None, OAUTH),
     ),
     "another Page's list": (
         lambda s: s.get(f"{s.ready['pages'][1]['page_id']}/conversations"),
@@ -233,6 +231,41 @@ def test_an_instagram_list_shows_older_messages_by_id_and_time(graph: Any) -> No
     assert [set(each) == {"id", "created_time"} for each in entries] == [False] * 20 + [True] * 10
 
 
+DETAILS = {"fields": "id,created_time,from"}
+
+
+@pytest.mark.parametrize(("rule", "listed"), [("bare", 30), ("omit", 20)])
+def test_an_instagram_list_shows_as_many_as_the_switch_says(graph: Any, rule: str, listed: int) -> None:
+    served = graph(conversations=1, messages=(30, 30), unreadable_messages=rule)
+    thread = newest(served, platform="instagram")
+    nested = served.get(thread, fields="messages.limit(50){from}").json["messages"]
+    walked = served.get(f"{thread}/messages", limit=20, **DETAILS)
+    rest = served.open(walked.paging["next"]).data if "next" in walked.paging else []
+    assert (len(nested["data"]), len(walked.data + rest)) == (listed, listed)
+
+
+def test_by_switch_an_instagram_list_with_an_unreadable_message_is_refused(graph: Any) -> None:
+    served = graph(conversations=3, messages=(30, 30), unreadable_messages="refuse")
+    thread = newest(served, platform="instagram")
+    readable = served.get(f"{thread}/messages", limit=20, **DETAILS)
+    assert len(readable.data) == 20
+    refused = [
+        served.open(readable.paging["next"]),
+        served.get(f"{thread}/messages", limit=21, **DETAILS),
+        served.get(thread, fields="messages.limit(21){message}"),
+        served.inbox(platform="instagram", fields="messages.limit(21){message}"),
+    ]
+    assert {facts(each) for each in refused} == {(400, 9000001, None, OAUTH)}
+    assert served.inbox(platform="instagram", fields="messages.limit(20){message}").status == 200
+
+
+@pytest.mark.parametrize("rule", ["bare", "omit", "refuse"])
+def test_the_ids_of_all_instagram_messages_are_listed_whatever_the_switch(graph: Any, rule: str) -> None:
+    served = graph(conversations=1, messages=(30, 30), unreadable_messages=rule)
+    thread = newest(served, platform="instagram")
+    assert len(served.get(f"{thread}/messages", limit=50).data) == 30
+
+
 def test_messenger_has_no_such_rule(graph: Any) -> None:
     served = graph(conversations=1, messages=(30, 30))
     oldest = served.get(f"{newest(served)}/messages", limit=50).data[-1]["id"]
@@ -290,103 +323,3 @@ def test_another_tokens_proof_is_refused(graph: Any) -> None:
 def test_the_right_proof_is_accepted(graph: Any) -> None:
     served = graph(conversations=1, require_proof=True)
     assert served.inbox(appsecret_proof=proof(served)).status == 200
-
-
-# Limits
-
-
-def burst(served: Any, calls: int, **parameters: Any) -> list[Any]:
-    return [served.inbox(**parameters) for _ in range(calls)]
-
-
-@pytest.mark.parametrize("code", [613, 80006])
-def test_a_third_call_within_the_second_is_refused(graph: Any, code: int) -> None:
-    answers = burst(graph(conversations=30, limits=True, rate_code=code), 3)
-    assert [each.status for each in answers] == [200, 200, 400]
-    assert facts(answers[2]) == (400, code, None, OAUTH)
-
-
-def test_half_a_second_later_one_more_call_is_answered(graph: Any) -> None:
-    served = graph(conversations=30, limits=True)
-    burst(served, 3)
-    time.sleep(0.55)
-    assert [each.status for each in burst(served, 2)] == [200, 400]
-
-
-def test_each_platform_has_a_pace_of_its_own(graph: Any) -> None:
-    served = graph(conversations=30, limits=True)
-    answers = burst(served, 2) + burst(served, 2, platform="instagram")
-    assert {each.status for each in answers} == {200}
-
-
-def test_each_page_has_a_pace_of_its_own(graph: Any) -> None:
-    served = graph(conversations=30, limits=True, pages=2)
-    tokens = [each["token"] for each in served.ready["pages"]] * 2
-    assert {served.get("me/conversations", access_token=each).status for each in tokens} == {200}
-
-
-def test_each_call_of_a_batch_counts(graph: Any) -> None:
-    answers = graph(conversations=30, limits=True).batch(*["me/conversations"] * 3)
-    assert (answers.status, [each["code"] for each in answers.json]) == (200, [200, 200, 400])
-
-
-def test_each_of_several_ids_counts(graph: Any) -> None:
-    served = graph(conversations=30, limits=True)
-    ids = [each["id"] for each in served.inbox().data]
-    assert served.get("", ids=",".join(ids[:2])).error["code"] == 613
-
-
-def test_a_penalty_refuses_even_the_patient_until_it_ends(graph: Any) -> None:
-    served = graph(conversations=30, limits=True, penalty_seconds=0.8)
-    burst(served, 3)
-    time.sleep(0.55)
-    assert served.inbox().status == 400
-    time.sleep(0.9)
-    assert served.inbox().status == 200
-
-
-def usage(answer: Any) -> dict[str, Any]:
-    return json.loads(answer.headers["X-Business-Use-Case-Usage"])
-
-
-def test_the_first_answers_tell_no_usage(graph: Any) -> None:
-    answer = graph(conversations=30, limits=True).inbox()
-    assert answer.headers["X-Business-Use-Case-Usage"] is None
-    assert answer.headers["X-App-Usage"] is None
-
-
-def test_refusals_tell_the_usage_too(graph: Any) -> None:
-    served = graph(conversations=30, limits=True, engaged_users=1)
-    answer = burst(served, 4)[-1]
-    assert (answer.status, usage(answer)) == (
-        400,
-        {
-            served.page_id: [
-                {
-                    "type": "messenger",
-                    "call_count": 2,
-                    "total_cputime": 1,
-                    "total_time": 1,
-                    "estimated_time_to_regain_access": 0,
-                }
-            ]
-        },
-    )
-
-
-def test_a_batch_tells_the_usage_of_every_object(graph: Any) -> None:
-    served = graph(conversations=30, limits=True)
-    answer = served.batch(*["me/conversations", "me/conversations?platform=instagram"] * 4)
-    assert set(usage(answer)) == {served.page_id, served.ready["pages"][0]["instagram_id"]}
-
-
-def test_a_spent_day_refuses_with_the_minutes_to_wait(graph: Any) -> None:
-    served = graph(conversations=30, limits=True, engaged_users=1)
-    served.batch(*["me/conversations"] * 50)
-    for _ in range(3):
-        served.batch(*["me/conversations"] * 50)
-    time.sleep(0.55)
-    answer = served.inbox()
-    assert facts(answer) == (400, 80006, None, OAUTH)
-    assert usage(answer)[served.page_id][0]["call_count"] == 100
-    assert usage(answer)[served.page_id][0]["estimated_time_to_regain_access"] == 1440

@@ -134,7 +134,7 @@ def foreign_cursors(served: Any) -> dict[str, str]:
 
 @pytest.mark.parametrize("side", ["after", "before"])
 def test_a_cursor_of_another_list_is_refused(graph: Any, side: str) -> None:
-    served = graph(conversations=1000, pages=2)
+    served = graph(conversations=1000, pages=2, folders={"spam": 40})
     codes = {
         name: served.inbox(**{side: cursor}).json.get("error", {}).get("code")
         for name, cursor in foreign_cursors(served).items()
@@ -173,18 +173,49 @@ def test_the_token_alone_tells_the_page(graph: Any) -> None:
 
 
 def test_folders_share_no_conversation(graph: Any) -> None:
-    served = graph(conversations=2000)
-    folders = {name: set(ids(served.walk(folder=name))) for name in ("inbox", "other", "page_done", "spam")}
-    assert sum(map(len, folders.values())) == len(set.union(*folders.values())) == 2000 + 100 + 100 + 50
+    sizes = {"other": 70, "page_done": 40, "vip": 3}
+    served = graph(conversations=200, folders=sizes)
+    folders = {name: set(ids(served.walk(folder=name))) for name in ("inbox", *sizes)}
+    assert {name: len(found) for name, found in folders.items()} == sizes | {"inbox": 200}
+    assert len(set.union(*folders.values())) == 313
 
 
-def test_a_conversation_tells_its_folder(graph: Any) -> None:
-    answer = graph(conversations=1000).inbox(folder="spam", fields="folder")
-    assert {entry["folder"] for entry in answer.data} == {"spam"}
+@pytest.mark.parametrize("platform", PLATFORMS)
+def test_a_conversation_tells_its_folder(graph: Any, platform: str) -> None:
+    served = graph(conversations=100, folders={"spam": 40})
+    answer = served.inbox(folder="SPAM", fields="folder", platform=platform)
+    assert [entry["folder"] for entry in answer.data] == ["spam"] * 25
 
 
-def test_a_folder_of_no_ones_is_empty(graph: Any) -> None:
-    assert graph(conversations=9).inbox(folder="nowhere").json == {"data": []}
+def test_the_conversations_asked_for_are_the_whole_page(graph: Any) -> None:
+    served = graph(conversations=100)
+    assert served.ready["pages"][0]["folders"] == {"inbox": 100, "other": 0, "page_done": 0, "spam": 0}
+    for name in ("other", "page_done", "spam"):
+        assert served.inbox(folder=name).json == {"data": []}
+
+
+def test_the_ready_line_tells_the_folders(process: Any) -> None:
+    served = process("--conversations", "50", "--folder", "spam=7", "--folder", "VIP=2").graph
+    told = served.ready["pages"][0]["folders"]
+    assert told == {"inbox": 50, "other": 0, "page_done": 0, "spam": 7, "vip": 2}
+    assert len(served.inbox(folder="vip").data) == 2
+
+
+@pytest.mark.parametrize("switches", [{}, {"unknown_folders": "empty"}])
+def test_a_folder_of_no_ones_is_empty(graph: Any, switches: dict[str, Any]) -> None:
+    assert graph(conversations=9, **switches).inbox(folder="nowhere").json == {"data": []}
+
+
+def test_by_switch_a_folder_of_no_ones_is_refused(graph: Any) -> None:
+    served = graph(conversations=9, unknown_folders="refuse")
+    assert served.inbox(folder="nowhere").error["code"] == 100
+    assert served.inbox(folder="spam").json == {"data": []}
+
+
+@pytest.mark.parametrize("name", ["nowhere", "spam", "other", "inbox"])
+def test_by_switch_no_folder_is_honoured(graph: Any, name: str) -> None:
+    served = graph(conversations=9, folders={"spam": 5}, unknown_folders="ignore")
+    assert ids([served.inbox(folder=name)]) == ids([served.inbox()])
 
 
 @pytest.mark.parametrize("cursors", ["opaque", "index"])
@@ -206,7 +237,7 @@ def test_a_strangers_list_is_empty(graph: Any, person: str) -> None:
 
 
 def test_a_persons_list_keeps_to_the_folder(graph: Any) -> None:
-    served = graph(conversations=1000)
+    served = graph(conversations=1000, folders={"spam": 40})
     entry = next(
         each
         for each in served.inbox(folder="spam", fields="participants").data
@@ -267,38 +298,3 @@ def test_following_an_attachments_next_finds_it_empty(graph: Any) -> None:
     messages = [each for entry in answer.data for each in entry["messages"]["data"] if "attachments" in each]
     followed = served.open(messages[0]["attachments"]["paging"]["next"])
     assert followed.json == {"data": []}
-
-
-# Time windows
-
-
-def moments(answer: Any) -> list[str]:
-    return [entry["updated_time"] for entry in answer.data]
-
-
-@pytest.fixture
-def middle_ms() -> int:
-    """2025-01-01, in the midst of the world's three years."""
-    return 1_735_689_600_000
-
-
-@pytest.mark.parametrize("cursors", ["opaque", "index"])
-def test_the_switch_honours_both_bounds_of_a_window(graph: Any, middle_ms: int, cursors: str) -> None:
-    served = graph(conversations=150, time_windows=True, cursors=cursors)
-    whole = [each for answer in served.walk() for each in moments(answer)]
-    older = [each for answer in served.walk(updated_before_ms=middle_ms) for each in moments(answer)]
-    newer = [each for answer in served.walk(updated_after_ms=middle_ms) for each in moments(answer)]
-    assert (newer, older) == (
-        [each for each in whole if each >= "2025"],
-        [each for each in whole if each < "2025"],
-    )
-
-
-def test_without_the_switch_a_window_means_nothing(graph: Any, middle_ms: int) -> None:
-    served = graph(conversations=150)
-    assert ids(served.walk(updated_before_ms=middle_ms)) == ids(served.walk())
-
-
-def test_since_and_until_mean_nothing(graph: Any) -> None:
-    served = graph(conversations=150, time_windows=True)
-    assert ids(served.walk(since=1_735_689_600, until=1_735_776_000)) == ids(served.walk())

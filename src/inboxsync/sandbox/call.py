@@ -13,7 +13,8 @@ class Call:
     """Method, path below the version, parameters, and whose token came with it.
 
     `root` is the caller's own address with the version, for `next` URLs. `page` is the Page
-    that the token is of; None for the user's or the app's.
+    that the token is of; None for the user's or the app's. Cursors of another `epoch` are
+    dead.
     """
 
     method: str
@@ -23,6 +24,7 @@ class Call:
     root: str
     page: PageWorld | None = None
     number: int = 0
+    epoch: int = 0
     spent_on: set[tuple[str, str]] = field(default_factory=set)
 
     @property

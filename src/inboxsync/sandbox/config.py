@@ -1,5 +1,6 @@
 """What a sandbox is like: its world, its limits, its faults."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -26,8 +27,14 @@ class Faults:
     empty_batch: float = 0.0  # `data: []` with `next`
     repeat_cursor: float = 0.0  # `after` is the one that was sent
     refuse_cursors: bool = False  # every `after` is refused
+    forget_cursors: int = 0  # raised by one, it refuses every opaque cursor handed out before
+    endless: bool = False  # after the last entry come empty answers with `next`, without end
+    deepest_cursor: int | None = None  # an `after` further down the list than this is refused
     weight_limit: int | None = None  # code 1 where conversations x messages asked for exceeds this
     poison: int = 0  # so many conversations fail every answer with their messages, and their own node
+    poison_slots: tuple[int, ...] = ()  # these do: 0 is the newest of the inbox at the start
+    refuse_code: int | None = None  # every call is refused with this code ...
+    refuse_subcode: int | None = None  # ... and this subcode
     token_dies_after: int | None = None  # calls after which the Page tokens die ...
     token_subcode: int = 463  # ... with this subcode
 
@@ -37,20 +44,32 @@ class SandboxConfig:
     """A sandbox. The same values give the same Pages, tokens and contents in every process."""
 
     conversations: int | None = None  # in each Page's inbox; 10,000, or all of the data set
+    folders: Mapping[str, int] = field(default_factory=dict)  # conversations in other folders, by name
+    unknown_folders: str = "empty"  # what a `folder` the Page lacks gets: empty, refuse or ignore
     messages: tuple[int, int] = (1, 40)  # fewest and most messages of a conversation
     pages: int = 1
     dataset: Path | None = None
     seed: int = 0
     limits: bool = True  # 2 calls a second a Page, and a daily allowance
     rate_code: int = 613  # what a call too soon is refused with: 613 or 80006
+    pace: str = "bucket"  # bucket: two at once, then one each half second; rolling: two in any second
     penalty_seconds: float = 0.0  # for so long a refusal refuses all that follows
     engaged_users: int | None = None  # the daily allowance is 200 x this; a user a conversation
+    calls_a_day: int | None = None  # the daily allowance itself, of every pool
+    day_seconds: float = 86_400.0  # how long the rolling day is
+    regain_minutes: int | None = None  # said from 95 % on; else the time that it takes, at 100 %
+    app_usage_percent: int = 0  # told in X-App-Usage; 100 refuses every call with code 4
     latency_seconds: float = 0.0
     largest_limit: int = 200  # `limit` above this is silently served as this
     cursors: str = "opaque"  # opaque, or index as Meta's attachment lists have them
+    cursors_die_with_token: bool = False  # a token's death takes every opaque cursor with it
     time_windows: bool = False  # honour updated_before_ms and updated_after_ms
     standard_access: bool = False  # nobody in the lists has a role on the app
     high_volume: bool = False  # listing fails, single conversations answer
     require_proof: bool = False  # refuse calls without a right appsecret_proof
-    write_every: int = 0  # somebody writes on every so many list calls
+    unreadable_messages: str = "bare"  # Instagram beyond 20 in a list: bare, refuse or omit
+    write_every: int = 0  # somebody writes on every so many list calls ...
+    write_people: int = 1  # ... so many of them, each in a conversation of their own ...
+    write_burst: int = 1  # ... and so many messages each
+    write_new_every: int = 0  # somebody new begins a conversation on every so many list calls
     faults: Faults = field(default_factory=Faults)

@@ -1,6 +1,7 @@
 """`/{page}/conversations`: the list that everything is about (graph-facts 1.3)."""
 
-from dataclasses import dataclass
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
 from random import Random
 
 from inboxsync.sandbox import ids
@@ -9,12 +10,16 @@ from inboxsync.sandbox.config import Faults, SandboxConfig
 from inboxsync.sandbox.fields import Field
 from inboxsync.sandbox.folders import Folder
 from inboxsync.sandbox.lists import ConversationList, Slice, next_url, read_limit
-from inboxsync.sandbox.nodes import THREAD_DEFAULTS, View, check_fields
+from inboxsync.sandbox.mailbox import INBOX
+from inboxsync.sandbox.nodes import THREAD_DEFAULTS, View
 from inboxsync.sandbox.refusal import Refusal, bad_cursor, too_much
 from inboxsync.sandbox.render import Renderer, to_text
+from inboxsync.sandbox.selection import check_fields
 from inboxsync.sandbox.threads import Thread
+from inboxsync.sandbox.world import PageWorld
 
 _DEFAULT_NESTED = 25
+_LONGEST_TIME = 20
 
 
 @dataclass(slots=True)
@@ -33,7 +38,6 @@ class Conversations:
         self._config = config
         self._renderer = renderer
         self._calls = 0
-        self._no_folder: dict[str, Folder] = {}
         self.faults: Faults = config.faults
         self.healed: set[str] = set()
 
@@ -50,22 +54,29 @@ class Conversations:
         if any(field.name == "messages" for field in fields):
             self.refuse_poisoned(view, part.entries)
         text = self._render(call, view, fields, part, limit)
-        self._write_meanwhile(view)
+        self._write_meanwhile(view, folder)
         return text
 
     def refuse_poisoned(self, view: View, threads: list[Thread]) -> None:
         """A poisoned conversation fails every answer that would hold it, until it heals."""
-        for thread in threads:
-            if view.thread_id(thread) in self.poisoned(view):
-                raise Refusal(1, "An unknown error occurred", subcode=99, status=500)
+        poisoned = self.poisoned(view)
+        if any(view.thread_id(thread) in poisoned for thread in threads):
+            raise Refusal(1, "An unknown error occurred", subcode=99, status=500)
 
     def poisoned(self, view: View) -> set[str]:
         """The ids of those that fail."""
         # By the base slots: what is begun later must not move the poison elsewhere.
-        count, most = view.page.inbox.count, self.faults.poison
+        count, most = view.mailbox.inbox.count, self.faults.poison
         slots = [(place + 1) * count // (most + 1) for place in range(most)]
-        threads = [thread for slot in slots if (thread := view.page.thread(slot)) is not None]
+        slots += self.faults.poison_slots
+        threads = [thread for slot in slots if (thread := view.mailbox.thread(slot)) is not None]
         return {view.thread_id(thread) for thread in threads} - self.healed
+
+    def heal(self, pages: Iterable[PageWorld]) -> None:
+        """What is poisoned now is so no more."""
+        for page in pages:
+            for is_instagram in (False, True):
+                self.healed |= self.poisoned(View(page, is_instagram))
 
     def _refuse_whole(self, view: View) -> None:
         if self._config.high_volume:
@@ -90,33 +101,35 @@ class Conversations:
             raise too_much()
 
     def _folder(self, call: Call, view: View) -> Folder:
-        """The folder asked for, or the inbox; one without a conversation where there is no such folder."""
-        name = call.parameters.get("folder", "inbox").lower()
-        if (
-            self._config.standard_access
-            or name not in view.page.folders
-            or (view.is_instagram and name != "inbox")
-        ):
-            return self._no_folder.setdefault(name, Folder(name, 0, 0, lambda _slot: 0))
-        return view.page.folders[name]
+        """The folder asked for, or the inbox; one that is not there as the switch has it. Raises Refusal."""
+        folders = view.mailbox.folders
+        name = (call.parameters.get("folder") or INBOX).lower()
+        if self._config.unknown_folders == "ignore":
+            name = INBOX
+        elif self._config.unknown_folders == "refuse" and name not in folders:
+            raise Refusal(100, f"(#100) Param folder must be one of {{{', '.join(folders)}}}")
+        if self._config.standard_access or name not in folders:
+            return Folder(name, 0, 0, lambda _slot: 0)
+        return folders[name]
 
     def _part(self, call: Call, view: View, folder: Folder, limit: int) -> Slice:
         after = call.parameters.get("after") or None
         if after is not None and self.faults.refuse_cursors:
             raise bad_cursor()
-        name = f"{view.page.page_id}:{view.is_instagram}:{folder.name}"
+        name = f"{call.epoch}:{view.page.page_id}:{view.is_instagram}:{folder.name}"
         windows = self._config.time_windows
         conversations = ConversationList(
             self._config,
-            view.page,
+            view.mailbox,
             folder,
             name,
             earlier_ms=_milliseconds(call, "updated_before_ms") if windows else None,
             later_ms=_milliseconds(call, "updated_after_ms") if windows else None,
+            deepest=self.faults.deepest_cursor,
         )
         user = call.parameters.get("user_id")
         if user is not None:
-            return conversations.only(view.page.thread_of_person(user))
+            return conversations.only(view.mailbox.thread_of_person(user))
         trouble = self._trouble()
         part = conversations.slice(
             limit=max(1, limit // 3) if trouble.is_short else limit,
@@ -127,9 +140,16 @@ class Conversations:
             # Another cursor to the same place: nothing was served, nothing is skipped.
             same_place = conversations.same_place(after, nonce=self._calls)
             return Slice([], after, same_place, has_next=True, has_previous=True)
+        if self.faults.endless and not part.has_next:
+            return self._without_end(conversations, part, after)
         if trouble.repeats_cursor and after is not None and part.has_next:
             return Slice(part.entries, part.before, after, has_next=True, has_previous=True)
         return part
+
+    def _without_end(self, conversations: ConversationList, part: Slice, after: str | None) -> Slice:
+        """A list whose last answers are empty and have a `next`, for ever (graph-facts 1.8)."""
+        end = part.after or (conversations.same_place(after, nonce=self._calls) if after else None)
+        return replace(part, before=part.before or after, after=end, has_next=end is not None)
 
     def _render(self, call: Call, view: View, fields: tuple[Field, ...], part: Slice, limit: int) -> str:
         texts = [self._renderer.thread_text(call, view, thread, fields) for thread in part.entries]
@@ -149,14 +169,33 @@ class Conversations:
             repeats_cursor=random.random() < self.faults.repeat_cursor,
         )
 
-    def _write_meanwhile(self, view: View) -> None:
-        """Somebody writes while the list is walked: their conversation jumps to the top."""
-        every = self._config.write_every
-        if every and self._calls % every == 0:
-            slot = ids.number(self._config.seed, "writer", self._calls, below=max(1, view.page.inbox.count))
-            view.page.write(view.page.inbox.first_slot + slot, f"written during call {self._calls}")
+    def _write_meanwhile(self, view: View, listed: Folder) -> None:
+        """People write while a list is walked: in it, or in the inbox where it had nobody."""
+        folder = listed if listed.count else view.mailbox.inbox
+        if _is_turn(self._config.write_every, self._calls):
+            for person in range(self._config.write_people):
+                below = max(1, folder.count)
+                chosen = ids.number(self._config.seed, "writer", self._calls, person, below=below)
+                self._write(view, folder.first_slot + chosen)
+        if _is_turn(self._config.write_new_every, self._calls):
+            self._write(view, view.mailbox.begin(folder.name))
+
+    def _write(self, view: View, slot: int) -> None:
+        if view.mailbox.thread(slot) is None:
+            return  # it was deleted meanwhile
+        for _ in range(self._config.write_burst):
+            view.mailbox.write(slot, f"written during call {self._calls}")
+
+
+def _is_turn(every: int, calls: int) -> bool:
+    return every > 0 and calls % every == 0
 
 
 def _milliseconds(call: Call, name: str) -> int | None:
-    text = call.parameters.get(name, "")
-    return int(text) if text.lstrip("-").isdecimal() else None
+    """A bound of a time window, an unsigned int. Raises Refusal."""
+    text = call.parameters.get(name)
+    if text is None:
+        return None
+    if not (text.isdecimal() and text.isascii() and len(text) < _LONGEST_TIME):
+        raise Refusal(100, f"(#100) Param {name} must be a non-negative integer")
+    return int(text)

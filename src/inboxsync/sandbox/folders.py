@@ -1,7 +1,7 @@
 """The order of a folder's conversations: newest first, alive.
 
 The base order is a function of the slot, so it takes no memory. Whatever moved since the
-start is kept apart, and merged in when the list is read.
+start, came from another folder or left is kept apart, and merged in when the list is read.
 """
 
 import bisect
@@ -23,10 +23,19 @@ class Folder:
     base_time: Callable[[int], int]
     _moved: list[Key] = field(default_factory=list)
     _moved_at: dict[int, float] = field(default_factory=dict)
+    # Base slots that lie elsewhere now, or nowhere.
+    _left: set[int] = field(default_factory=set)
 
     def __len__(self) -> int:
-        added = sum(not self._is_base(slot) for slot in self._moved_at)
-        return self.count + added
+        added = sum(not self.is_base(slot) for slot in self._moved_at)
+        return self.count - len(self._left) + added
+
+    def __contains__(self, slot: int) -> bool:
+        return slot in self._moved_at or (self.is_base(slot) and slot not in self._left)
+
+    def is_base(self, slot: int) -> bool:
+        """Whether it lay here at the start."""
+        return self.first_slot <= slot < self.first_slot + self.count
 
     def key(self, slot: int) -> Key:
         """Where a conversation stands now."""
@@ -34,12 +43,17 @@ class Folder:
         return (moved if moved is not None else -self.base_time(slot), slot)
 
     def move(self, slot: int, at: int) -> None:
-        """A conversation was written in (or begun) at `at`: it goes where that belongs, the top."""
-        before = self._moved_at.get(slot)
-        if before is not None:
-            self._moved.remove((before, slot))
+        """A conversation written in, begun or brought here: it goes where its time `at` belongs."""
+        self._take_out(slot)
+        self._left.discard(slot)
         self._moved_at[slot] = -at
         bisect.insort(self._moved, (-at, slot))
+
+    def remove(self, slot: int) -> None:
+        """A conversation is no longer here."""
+        self._take_out(slot)
+        if self.is_base(slot):
+            self._left.add(slot)
 
     def after(self, key: Key) -> Iterator[int]:
         """Slots that stand after this place, in order."""
@@ -55,10 +69,12 @@ class Folder:
             yield next_moved[1]
             next_moved = next(moved, None)
 
+    def _take_out(self, slot: int) -> None:
+        at = self._moved_at.pop(slot, None)
+        if at is not None:
+            del self._moved[bisect.bisect_left(self._moved, (at, slot))]
+
     def _base_after(self, key: Key) -> Iterator[int]:
         slots = range(self.first_slot, self.first_slot + self.count)
         start = bisect.bisect_right(slots, key, key=lambda slot: (-self.base_time(slot), slot))
-        return (slot for slot in slots[start:] if slot not in self._moved_at)
-
-    def _is_base(self, slot: int) -> bool:
-        return self.first_slot <= slot < self.first_slot + self.count
+        return (slot for slot in slots[start:] if slot not in self._moved_at and slot not in self._left)

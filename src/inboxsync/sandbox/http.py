@@ -1,6 +1,7 @@
 """The HTTP side: headers, tokens, transport faults. ASGI, by Starlette."""
 
 import asyncio
+import gzip
 import secrets
 from collections import Counter
 from random import Random
@@ -11,13 +12,13 @@ from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
 from inboxsync.sandbox import ids
+from inboxsync.sandbox.attachments import SIGNATURE
 from inboxsync.sandbox.batch import answer_batch
 from inboxsync.sandbox.call import Call
 from inboxsync.sandbox.config import Faults, SandboxConfig
 from inboxsync.sandbox.forms import read_form
 from inboxsync.sandbox.graph import Graph
-from inboxsync.sandbox.nodes import SIGNATURE
-from inboxsync.sandbox.refusal import Refusal, no_user
+from inboxsync.sandbox.refusal import Refusal, any_refusal, no_user
 from inboxsync.sandbox.render import to_text
 from inboxsync.sandbox.tokens import Tokens
 from inboxsync.sandbox.versions import split_version
@@ -34,6 +35,7 @@ _SUCCESS_HEADERS = {
     "Expires": "Sat, 01 Jan 2000 00:00:00 GMT",
     "Vary": "Accept-Encoding",
 }
+_WORTH_PACKING = 1_000
 _SHOWN_FAULTS = ("reset", "html", "empty", "null", "cut", "code_1", "code_2", "transient", "stall")
 
 
@@ -68,6 +70,7 @@ class GraphHttp:
         version, prefix, path = split_version(request.url.path)
         trace_id = f"A{secrets.token_urlsafe(16)}"
         headers = {"facebook-api-version": version, "x-fb-trace-id": trace_id, "x-fb-request-id": trace_id}
+        headers |= {"x-fb-rev": "1000000000", "X-FB-Debug": secrets.token_urlsafe(32)}
         call: Call | None = None
         try:
             call = await self._call(request, path, prefix, number)
@@ -86,7 +89,11 @@ class GraphHttp:
         self._count(path)
         headers |= _SUCCESS_HEADERS | {"ETag": f'"{secrets.token_hex(20)}"'} | self._graph.headers(call)
         text = text.replace(SIGNATURE, secrets.token_hex(16))
-        return Response(text[: len(text) // 2] if fault == "cut" else text, 200, headers)
+        body = (text[: len(text) // 2] if fault == "cut" else text).encode()
+        if "gzip" in request.headers.get("accept-encoding", "") and len(body) >= _WORTH_PACKING:
+            headers["Content-Encoding"] = "gzip"
+            body = gzip.compress(body, compresslevel=1)
+        return Response(body, 200, headers)
 
     async def _call(self, request: Request, path: str, prefix: str, number: int) -> Call:
         parameters = dict(request.query_params)
@@ -117,7 +124,13 @@ class GraphHttp:
             root=root,
             page=page,
             number=number,
+            epoch=self._epoch(),
         )
+
+    def _epoch(self) -> int:
+        """Cursors of another one are dead: how often they were made to be forgotten."""
+        deaths = self._tokens.deaths if self._config.cursors_die_with_token else 0
+        return self.faults.forget_cursors + deaths
 
     def _fault(self, number: int) -> str | None:
         chance = Random(ids.digest(self._config.seed, "fault", number)).random()
@@ -128,6 +141,8 @@ class GraphHttp:
         return None
 
     def _refuse(self, fault: str | None) -> None:
+        if self.faults.refuse_code is not None:
+            raise any_refusal(self.faults.refuse_code, self.faults.refuse_subcode)
         match fault:
             case "code_1":
                 raise Refusal(1, "An unknown error occurred", subcode=99, status=500)

@@ -6,13 +6,21 @@ conversations cost no memory.
 
 import base64
 import hashlib
+import re
 
 _PAGE_FLOOR = 100_000_000_000_000
 _INSTAGRAM_FLOOR = 17_841_400_000_000_000
-_PERSON_FLOOR = 6_000_000_000_000_000
+_PSID_FLOOR = 24_000_000_000_000_000
+_IGSID_FLOOR = 3_000_000_000_000_000
 _THREAD_FLOOR = 10**14
 _PER_PAGE = 10**9
 _LONGEST_ID = 20
+# Of so many conversations two have ids in the forms of old, and so have their first messages.
+_OLD_EVERY = 97
+_OLD_MESSAGES = 12
+_OLD_MS = 1_330_000_000_000
+_OLD_THREAD = re.compile(r"t_mid\.\d{1,20}:([0-9a-f]{16})")
+_OLD_MESSAGE = re.compile(r"m_mid\.\d{1,20}:([0-9a-f]{8})([0-9a-f]{12})([0-9a-f]{6})")
 
 
 def digest(*parts: object) -> bytes:
@@ -40,27 +48,50 @@ def token(world_key: str, *names: object) -> str:
     return "EAAS" + base64.urlsafe_b64encode(digest(world_key, "token", *names) * 3).decode().rstrip("=")
 
 
-def person_id(page: str, slot: int) -> str:
-    """A Page-scoped id: 16 digits, another one for each Page."""
-    return str(_PERSON_FLOOR + (int(page) % 10**4) * 10**11 + slot)
+def person_id(page: str, slot: int, *, is_instagram: bool) -> str:
+    """Another one for each Page: 17 digits, more than a double holds, or 16 on Instagram."""
+    floor = _IGSID_FLOOR if is_instagram else _PSID_FLOOR
+    return str(floor + (int(page) % 10**4) * 10**11 + slot)
 
 
 def thread_id(slot: int, page_number: int) -> str:
-    """`t_` and digits."""
-    return f"t_{_THREAD_FLOOR + page_number * _PER_PAGE + slot}"
+    """`t_` and digits; of a few conversations `t_id.<n>` or `t_mid.<ms>:<hex>`, as older ones have."""
+    number = page_number * _PER_PAGE + slot
+    match slot % _OLD_EVERY:
+        case 41:
+            return f"t_mid.{_OLD_MS + slot}:{number:016x}"
+        case 42:
+            return f"t_id.{_THREAD_FLOOR + number}"
+    return f"t_{_THREAD_FLOOR + number}"
 
 
 def slot_of_thread(text: str) -> tuple[int, int] | None:
     """(page number, slot) of a Messenger thread id; None where it is none."""
-    digits = text.removeprefix("t_")
-    if not (digits.isdecimal() and digits.isascii() and len(digits) <= _LONGEST_ID):
-        return None
-    number, slot = divmod(int(digits) - _THREAD_FLOOR, _PER_PAGE)
+    form = _OLD_THREAD.fullmatch(text)
+    if form is not None:
+        whole = int(form[1], 16)
+    else:
+        digits = text.removeprefix("t_").removeprefix("id.")
+        if not (digits.isdecimal() and digits.isascii() and len(digits) <= _LONGEST_ID):
+            return None
+        whole = int(digits) - _THREAD_FLOOR
+    number, slot = divmod(whole, _PER_PAGE)
     return (number, slot) if number >= 0 and thread_id(slot, number) == text else None
 
 
 def message_id(page_number: int, slot: int, ordinal: int) -> str:
-    """`m_` and 86 characters, the first 16 bytes of which say which message it is."""
+    """`m_` and 86 characters, the first 16 bytes of which say which message it is.
+
+    The older ones of a few conversations are `m_mid.<ms>:<hex>`, those of others `m_mid.$<...>`.
+    """
+    if slot % _OLD_EVERY == 41 and ordinal < _OLD_MESSAGES:
+        return f"m_mid.{_OLD_MS + ordinal}:{page_number:08x}{slot:012x}{ordinal:06x}"
+    modern = _modern_message_id(page_number, slot, ordinal)
+    is_middling = slot % _OLD_EVERY == 42 and ordinal < _OLD_MESSAGES
+    return modern.replace("m_", "m_mid.$", 1) if is_middling else modern
+
+
+def _modern_message_id(page_number: int, slot: int, ordinal: int) -> str:
     head = page_number.to_bytes(4, "big") + slot.to_bytes(6, "big") + ordinal.to_bytes(6, "big")
     mask = digest("message", page_number, slot, ordinal)
     return "m_" + base64.urlsafe_b64encode(head + mask + mask[:16]).decode().rstrip("=")
@@ -68,8 +99,12 @@ def message_id(page_number: int, slot: int, ordinal: int) -> str:
 
 def place_of_message(text: str) -> tuple[int, int, int] | None:
     """(page number, slot, ordinal) of a message id; None where it is none of ours."""
+    form = _OLD_MESSAGE.fullmatch(text)
+    if form is not None:
+        old = int(form[1], 16), int(form[2], 16), int(form[3], 16)
+        return old if message_id(*old) == text else None
     try:
-        raw = base64.urlsafe_b64decode(text.removeprefix("m_") + "==")
+        raw = base64.urlsafe_b64decode(text.removeprefix("m_").removeprefix("mid.$") + "==")
     except ValueError:
         return None
     place = (

@@ -9,12 +9,13 @@ from urllib.parse import urlencode
 from inboxsync.sandbox.config import SandboxConfig
 from inboxsync.sandbox.cursors import index_cursor, opaque_cursor, read_index, read_opaque
 from inboxsync.sandbox.folders import TOP, Folder, Key
-from inboxsync.sandbox.refusal import Refusal, bad_cursor
+from inboxsync.sandbox.mailbox import Mailbox
+from inboxsync.sandbox.refusal import Refusal, bad_cursor, too_deep
 from inboxsync.sandbox.threads import Message, Thread
-from inboxsync.sandbox.world import PageWorld
 
 _DEFAULT_LIMIT = 25
 _LONGEST_NUMBER = 12
+_WITHOUT_BEFORE_EVERY = 13
 _MILLISECONDS = 1000
 
 
@@ -32,7 +33,8 @@ class Slice:
         """The `paging` object; None for an empty end."""
         if not self.entries and not self.has_next:
             return None
-        paging: dict[str, Any] = {"cursors": {"before": self.before, "after": self.after}}
+        cursors = {"before": self.before, "after": self.after}
+        paging: dict[str, Any] = {"cursors": {name: each for name, each in cursors.items() if each}}
         if self.has_previous:
             paging["previous"] = previous_url
         if self.has_next:
@@ -66,22 +68,27 @@ def next_url(
 
 
 class ConversationList:
-    """A folder of a Page on one platform, between two times."""
+    """A folder of a Page on one platform, from `later_ms` on and before `earlier_ms`, milliseconds.
+
+    `deepest`: an `after` further down than so many conversations is refused.
+    """
 
     def __init__(
         self,
         config: SandboxConfig,
-        page: PageWorld,
+        mailbox: Mailbox,
         folder: Folder,
         name: str,
         *,
         earlier_ms: int | None = None,
         later_ms: int | None = None,
+        deepest: int | None = None,
     ) -> None:
         self._config = config
         self._earlier_ms = earlier_ms
         self._later_ms = later_ms
-        self._page = page
+        self._deepest = deepest
+        self._mailbox = mailbox
         self._folder = folder
         self._name = name
 
@@ -90,13 +97,18 @@ class ConversationList:
         if before is not None and after is None:
             return self._slice_before(before, limit)
         if self._config.cursors == "index":
-            return self._slice_by_index(read_index(after) + 1 if after else 0, limit)
-        slots = list(islice(self._window(TOP if after is None else self._place(after)), limit + 1))
+            index = read_index(after) + 1 if after else 0
+            if self._deepest is not None and index > self._deepest:
+                raise too_deep()
+            return self._slice_by_index(index, limit)
+        place = TOP if after is None else self._place(after)
+        self._refuse_depth(place)
+        slots = list(islice(self._window(place), limit + 1))
         return self._of(slots, limit, is_start=after is None)
 
     def only(self, thread: Thread | None) -> Slice:
-        """This conversation alone, if it lies in the folder."""
-        if thread is None or self._page.folder_of(thread) is not self._folder:
+        """This conversation alone, if it lies in the folder and between the times."""
+        if thread is None or thread.slot not in self._folder or not self._is_between(thread.slot):
             return _EMPTY
         cursor = index_cursor(0) if self._config.cursors == "index" else self._cursor(thread.slot)
         return Slice([thread], cursor, cursor, has_next=False, has_previous=False)
@@ -106,6 +118,18 @@ class ConversationList:
         if self._config.cursors == "index":
             return cursor
         return opaque_cursor(self._name, [*self._place(cursor), nonce])
+
+    def _refuse_depth(self, place: Key) -> None:
+        if self._deepest is None:
+            return
+        beyond = next(islice(self._window(TOP), self._deepest, None), None)
+        if beyond is not None and place >= self._folder.key(beyond):
+            raise too_deep()
+
+    def _is_between(self, slot: int) -> bool:
+        at_ms = -self._folder.key(slot)[0] * _MILLISECONDS
+        is_later = self._later_ms is None or at_ms >= self._later_ms
+        return is_later and (self._earlier_ms is None or at_ms < self._earlier_ms)
 
     def _slice_by_index(self, index: int, limit: int) -> Slice:
         slots = list(islice(self._window(TOP), index, index + limit + 1))
@@ -132,14 +156,11 @@ class ConversationList:
         return Slice(threads, first, last, has_next=True, has_previous=len(above) > limit)
 
     def _window(self, start: Key) -> Iterator[int]:
-        """Slots after this place, updated before `earlier_ms` and from `later_ms` on."""
+        """Slots after this place and between the times."""
         if self._earlier_ms is not None:
             start = max(start, (-self._earlier_ms / _MILLISECONDS, 10**12))
         slots = self._folder.after(start)
-        later_ms = self._later_ms
-        if later_ms is None:
-            return slots
-        return takewhile(lambda slot: -self._folder.key(slot)[0] * _MILLISECONDS >= later_ms, slots)
+        return slots if self._later_ms is None else takewhile(self._is_between, slots)
 
     def _of(self, slots: list[int], limit: int, *, is_start: bool) -> Slice:
         shown = slots[:limit]
@@ -147,7 +168,7 @@ class ConversationList:
         return Slice(self._threads(shown), first, last, len(slots) > limit, not is_start)
 
     def _threads(self, slots: list[int]) -> list[Thread]:
-        return [thread for slot in slots if (thread := self._page.thread(slot)) is not None]
+        return [thread for slot in slots if (thread := self._mailbox.thread(slot)) is not None]
 
     def _cursors(self, slots: list[int]) -> tuple[str | None, str | None]:
         if not slots:
@@ -159,29 +180,35 @@ class ConversationList:
 
     def _place(self, cursor: str) -> Key:
         match read_opaque(cursor, self._name):
-            case [float() | int() as at, int(slot), *_]:
+            # "A cursor is invalidated if its item is deleted or removed" (graph-facts 1.8).
+            case [float() | int() as at, int(slot), *_] if slot in self._folder:
                 return at, slot
         raise bad_cursor()
 
 
-def message_slice(thread: Thread, name: str, *, limit: int, after: str | None, before: str | None) -> Slice:
-    """Messages of a conversation, newest first."""
+def message_slice(
+    thread: Thread, name: str, *, limit: int, after: str | None, before: str | None, oldest: int = 0
+) -> Slice:
+    """Messages of a conversation, newest first; the first `oldest` are left out."""
     newest = len(thread.messages)
-    top = _ordinal(after, name) if after else newest
+    top = _message_place(thread, after, name) if after else newest
     if before and not after:
-        top = min(newest, _ordinal(before, name) + 1 + limit)
-        limit = min(limit, top - _ordinal(before, name) - 1)
-    entries: list[Message] = thread.messages[max(0, top - limit) : top][::-1]
+        place = _message_place(thread, before, name)
+        top = min(newest, place + 1 + limit)
+        limit = min(limit, top - place - 1)
+    bottom = max(oldest, top - limit)
+    entries: list[Message] = thread.messages[bottom:top][::-1]
     if not entries:
         return _EMPTY
-    first, last = entries[0].ordinal, entries[-1].ordinal
-    return Slice(
-        entries, opaque_cursor(name, [first]), opaque_cursor(name, [last]), last > 0, first < newest - 1
-    )
+    first, last = (opaque_cursor(name, [each.ordinal]) for each in (entries[0], entries[-1]))
+    has_previous = top < newest
+    # `before` has been seen to be absent (graph-facts 1.5): here at the top of some conversations.
+    has_before = has_previous or thread.slot % _WITHOUT_BEFORE_EVERY != 6
+    return Slice(entries, first if has_before else None, last, bottom > oldest, has_previous)
 
 
-def _ordinal(cursor: str, name: str) -> int:
+def _message_place(thread: Thread, cursor: str, name: str) -> int:
     match read_opaque(cursor, name):
-        case [int(ordinal)]:
-            return ordinal
+        case [int(ordinal)] if thread.message(ordinal) is not None:
+            return thread.place(ordinal)
     raise bad_cursor()

@@ -3,22 +3,23 @@
 "If a field has no data it is not returned": a field's function returns None for that.
 """
 
-from collections.abc import Callable, Collection, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
 from inboxsync.sandbox import ids
-from inboxsync.sandbox.fields import Field
+from inboxsync.sandbox.attachments import attachments, media_url, shares, sticker
+from inboxsync.sandbox.mailbox import Mailbox
 from inboxsync.sandbox.people import Person
-from inboxsync.sandbox.refusal import unknown_field
 from inboxsync.sandbox.threads import Message, Thread
 from inboxsync.sandbox.world import PageWorld
 
 # On Instagram only so many newest messages of a conversation have details.
 READABLE_MESSAGES = 20
-# Replaced by another signature in each answer: Meta signs media URLs anew every time.
-SIGNATURE = "SIGNATUREOFTHISANSWER"
+# Of so many conversations, one tells a wrong `message_count`; of so many people, one has a `user_id`.
+_MISCOUNTED_EVERY = 11
+_USER_ID_EVERY = 3
 
 Json = dict[str, Any]
 
@@ -29,6 +30,11 @@ class View:
 
     page: PageWorld
     is_instagram: bool
+
+    @property
+    def mailbox(self) -> Mailbox:
+        """The platform's own conversations."""
+        return self.page.instagram if self.is_instagram else self.page.messenger
 
     def thread_id(self, thread: Thread) -> str:
         """Graph's id of a conversation."""
@@ -45,7 +51,8 @@ class View:
     def contact(self, person: Person) -> Json:
         """A contact among participants and senders."""
         if self.is_instagram:
-            return {"username": person.username, "id": person.id}
+            also = {"user_id": person.id} if int(person.id) % _USER_ID_EVERY == 0 else {}
+            return {"username": person.username, "id": person.id} | also
         named = {"name": person.name} if person.name is not None else {}
         return named | {"email": f"{person.id}@facebook.com", "id": person.id}
 
@@ -64,7 +71,7 @@ class View:
 
     def is_readable(self, thread: Thread, ordinal: int) -> bool:
         """Whether a message's details are served."""
-        return not self.is_instagram or ordinal >= len(thread.messages) - READABLE_MESSAGES
+        return not self.is_instagram or thread.place(ordinal) >= len(thread.messages) - READABLE_MESSAGES
 
 
 def iso(at: int) -> str:
@@ -75,10 +82,16 @@ def iso(at: int) -> str:
 ThreadField = Callable[[View, Thread], Any]
 MessageField = Callable[[View, Thread, Message], Any]
 
+
+def _count(_view: View, thread: Thread) -> int:
+    """An estimate: on some conversations it is one too many (graph-facts 1.4)."""
+    return len(thread.messages) + (thread.slot % _MISCOUNTED_EVERY == 5)
+
+
 THREAD_FIELDS: Mapping[str, ThreadField] = {
-    "updated_time": lambda _, thread: iso(thread.updated_at) if thread.messages else None,
+    "updated_time": lambda _, thread: iso(thread.updated_at) if thread.updated_at else None,
     "link": lambda view, thread: f"/{view.page.page_id}/inbox/{thread.slot + 2_000_000}/",
-    "message_count": lambda _, thread: len(thread.messages),
+    "message_count": _count,
     "unread_count": lambda _, thread: thread.unread,
     "snippet": lambda _, thread: (thread.messages[-1].text[:100] or None) if thread.messages else None,
     "participants": lambda view, thread: {"data": view.people(thread)},
@@ -106,55 +119,6 @@ def _recipients(view: View, thread: Thread, message: Message) -> Json:
     return {"data": [view.contact(thread.contact) if message.from_page else view.business()]}
 
 
-def _url(thread: Thread, message: Message, ending: str) -> str:
-    return f"https://cdn.sandbox.invalid/v/t1/{thread.slot}_{message.ordinal}.{ending}?_nc_cat=1&oh={SIGNATURE}&oe=7f000000"
-
-
-def _attachments(_view: View, thread: Thread, message: Message) -> Json | None:
-    if message.kind not in ("image", "video", "file"):
-        return None
-    number = str(651_000_000_000_000 + thread.slot * 1000 + message.ordinal)
-    entry: Json = {"id": number}
-    if message.kind == "image":
-        url = _url(thread, message, "jpg")
-        image = {"width": 1920, "height": 1213, "max_width": 1920, "max_height": 1213, "url": url}
-        image |= {"preview_url": f"{url}&p=280", "image_type": 1, "render_as_sticker": False}
-        entry |= {"mime_type": "image/jpeg", "name": f"image-{number}", "size": None, "image_data": image}
-    elif message.kind == "video":
-        url = _url(thread, message, "mp4")
-        video = {
-            "width": 960,
-            "height": 544,
-            "length": 11,
-            "video_type": 1,
-            "url": url,
-            "preview_url": url,
-            "rotation": 0,
-        }
-        entry |= {
-            "mime_type": "video/mp4",
-            "name": f"video-{number}.mp4",
-            "size": 1_994_148,
-            "video_data": video,
-        }
-    else:
-        entry |= {"mime_type": "application/pdf", "name": "invoice 42/b.pdf", "size": 88_213}
-        entry |= {"file_url": _url(thread, message, "pdf")}
-    # One attachment, and still a `next`: following it leads nowhere (graph-facts 1.7).
-    return {"data": [entry], "paging": {"cursors": {"before": "MAZDZD", "after": "MAZDZD"}, "next": None}}
-
-
-def _shares(_view: View, thread: Thread, message: Message) -> Json | None:
-    if message.kind != "share":
-        return None
-    link = f"https://shop.example.com/p/{thread.slot}?v={message.ordinal}"
-    return {"data": [{"link": link, "name": "A product", "description": "Red / large"}]}
-
-
-def _sticker(_view: View, thread: Thread, message: Message) -> str | None:
-    return _url(thread, message, "png") if message.kind == "sticker" else None
-
-
 def _reactions(view: View, thread: Thread, message: Message) -> Json | None:
     if message.reaction is None:
         return None
@@ -166,11 +130,27 @@ def _reactions(view: View, thread: Thread, message: Message) -> Json | None:
 def _reply_to(view: View, thread: Thread, message: Message) -> Json | None:
     if message.replies_to is None:
         return None
-    other = thread.messages[message.replies_to]
+    other = thread.message(message.replies_to)
+    if other is None:
+        return None
     return {
         "mid": view.message_id(thread, other.ordinal),
         "is_self_reply": other.from_page == message.from_page,
     }
+
+
+def _story(view: View, thread: Thread, message: Message) -> Json | None:
+    if not view.is_instagram or message.kind != "share" or message.ordinal % 2:
+        return None
+    part = {"link": media_url(thread, message, "jpg"), "id": str(17_900_000_000_000_000 + thread.slot)}
+    return {"mention" if message.from_page else "reply_to": part}
+
+
+def _unsupported(view: View, _thread: Thread, message: Message) -> bool | str | None:
+    """Only where it is true, once seen as a text (graph-facts 1.6)."""
+    if not view.is_instagram or message.kind != "sticker":
+        return None
+    return "true" if message.ordinal % 2 else True
 
 
 def _tags(_view: View, _thread: Thread, message: Message) -> Json:
@@ -184,72 +164,16 @@ MESSAGE_FIELDS: Mapping[str, MessageField] = {
     "to": _recipients,
     # Stickers and attachments: an empty text, or on some none at all (graph-facts 1.6).
     "message": lambda _view, _thread, message: message.text if message.text or message.ordinal % 2 else None,
-    "attachments": _attachments,
-    "shares": _shares,
-    "sticker": _sticker,
+    "attachments": lambda view, thread, message: attachments(thread, message, is_instagram=view.is_instagram),
+    "shares": lambda view, thread, message: (
+        None if _story(view, thread, message) else shares(thread, message)
+    ),
+    "sticker": lambda view, thread, message: None if view.is_instagram else sticker(thread, message),
     "tags": _tags,
     "reactions": _reactions,
-    "story": lambda _view, _thread, _message: None,
+    "story": _story,
     "reply_to": _reply_to,
-    "is_unsupported": lambda _view, _thread, _message: None,
+    "is_unsupported": _unsupported,
     "thread_id": lambda view, thread, _message: view.thread_id(thread),
 }
 MESSAGE_DEFAULTS = ("id", "created_time")
-
-# The type behind each expandable field, and what each type has.
-_TYPES = {
-    "messages": "Message",
-    "participants": "User",
-    "senders": "User",
-    "former_participants": "User",
-    "from": "User",
-    "to": "User",
-    "attachments": "MessageAttachment",
-    "shares": "MessageShare",
-    "reactions": "MessageReaction",
-    "tags": "MessageTag",
-}
-_KNOWN: Mapping[str, Collection[str]] = {
-    "UnifiedThread": THREAD_FIELDS,
-    "Message": MESSAGE_FIELDS,
-    "User": frozenset({"id", "name", "email", "username", "user_id"}),
-    "MessageAttachment": frozenset(
-        {"id", "mime_type", "name", "size", "image_data", "video_data", "file_url", "generic_template"}
-    ),
-    "MessageShare": frozenset({"id", "link", "name", "description", "picture", "template"}),
-    "MessageReaction": frozenset({"reaction", "users"}),
-    "MessageTag": frozenset({"name"}),
-}
-
-
-def check_fields(fields: Iterable[Field], node: str) -> None:
-    """Raise Refusal for a field that a type does not have, however deep.
-
-    Before anything is looked up: a list without entries refuses what a full one would.
-    """
-    for field in fields:
-        is_edge = node == "UnifiedThread" and field.name == "messages"
-        if field.name != "id" and not is_edge and field.name not in _KNOWN[node]:
-            raise unknown_field(field.name, node)
-        if field.inner is not None and field.name in _TYPES:
-            check_fields(field.inner, _TYPES[field.name])
-
-
-def narrow(field: Field, value: Any) -> Any:
-    """A part, with only those of its fields that were asked for."""
-    # What a share says is served only where it is asked for by name (graph-facts 1.6).
-    inner = field.inner if field.inner is not None or field.name != "shares" else (Field(name="id"),)
-    if inner is None or value is None:
-        return value
-    names = [each.name for each in inner]
-    if isinstance(value, dict) and isinstance(value.get("data"), list):
-        limit = field.arguments.get("limit", "")
-        entries = value["data"][: int(limit)] if limit.isdecimal() else value["data"]
-        picked = [_pick(entry, names) for entry in entries]
-        return {**value, "data": picked}
-    return _pick(value, names) if isinstance(value, dict) else value
-
-
-def _pick(entry: Json, names: list[str]) -> Json:
-    # The id comes unasked.
-    return {key: value for key, value in entry.items() if key in names or key == "id"}

@@ -2,6 +2,9 @@
 
 from dataclasses import dataclass
 from random import Random
+from typing import Any
+
+from inboxsync.sandbox.refusal import Refusal
 
 _GIVEN = (
     ("Anna", "José", "Zoë", "Søren", "Nguyễn Đức", "Łukasz", "Chloé", "Oğuz", "Siân", "Björk"),
@@ -56,3 +59,18 @@ def make_person(random: Random, person_id: str) -> Person:
         username=f"user.{person_id[-9:]}",
         is_gone=0.045 <= chance < 0.06,
     )
+
+
+def profile(person: Person, *, is_instagram: bool) -> dict[str, Any]:
+    """What a person's own node tells (graph-facts 1.9). Raises Refusal."""
+    if person.is_gone:
+        raise Refusal(100, "(#100) No matching user found", subcode=2018001)
+    told = {"id": person.id, "profile_pic": f"https://cdn.sandbox.invalid/p/{person.id}.jpg"}
+    if is_instagram:
+        if person.name is None:
+            raise Refusal(230, "(#230) User consent is required to access user profile", status=403)
+        return told | {"name": person.name, "username": person.username}
+    if person.name is not None:
+        first, _, last = person.name.partition(" ")
+        told |= {"name": person.name, "first_name": first, "last_name": last}
+    return told

@@ -76,9 +76,19 @@ def no_user() -> Refusal:
     return Refusal(2500, "An active access token must be used to query information about the current user.")
 
 
+def page_token_needed() -> Refusal:
+    """A person's token where a Page's is asked for."""
+    return Refusal(210, "(#210) A page access token is required to request this resource.", status=403)
+
+
 def unknown_field(name: str, node: str) -> Refusal:
     """A field that this type of node does not have."""
     return Refusal(100, f"(#100) Tried accessing nonexisting field ({name}) on node type ({node})")
+
+
+def no_subfields(name: str) -> Refusal:
+    """A plain value that was expanded (the code is our assumption, graph-facts 7)."""
+    return Refusal(100, f"(#100) Subfields are not supported by {name}")
 
 
 def bad_syntax(fields: str) -> Refusal:
@@ -89,6 +99,11 @@ def bad_syntax(fields: str) -> Refusal:
 def bad_cursor() -> Refusal:
     """A cursor of another list, or of nobody's; that 100 is meant here is our assumption (graph-facts 8)."""
     return Refusal(100, "(#100) Invalid cursors values: the cursor does not belong to this list")
+
+
+def too_deep() -> Refusal:
+    """An `after` that is further down than Graph goes (graph-facts 1.8)."""
+    return Refusal(100, "(#100) The After Cursor specified exceeds the max limit supported by this endpoint")
 
 
 def dead_token(subcode: int | None = None) -> Refusal:
@@ -119,6 +134,18 @@ def too_much() -> Refusal:
         "Please reduce the amount of data you're asking for, then retry your request",
         status=500,
         is_bare=True,
+    )
+
+
+def any_refusal(code: int, subcode: int | None) -> Refusal:
+    """A code of the table in graph-facts 3, with the status it has there."""
+    status = 500 if code in (1, 2) else 403 if code in (4, 10, 230, 368) or 200 <= code <= 299 else 400
+    return Refusal(
+        code,
+        f"(#{code}) Refused by the sandbox",
+        subcode=subcode,
+        status=status,
+        is_transient=True if code == 4 else None,
     )
 
 

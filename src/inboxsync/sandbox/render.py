@@ -16,11 +16,12 @@ from inboxsync.sandbox.lists import message_slice, next_url, read_limit
 from inboxsync.sandbox.nodes import (
     MESSAGE_DEFAULTS,
     MESSAGE_FIELDS,
+    READABLE_MESSAGES,
     THREAD_FIELDS,
     View,
-    narrow,
 )
-from inboxsync.sandbox.refusal import unknown_field
+from inboxsync.sandbox.refusal import unknown_field, unreadable_message
+from inboxsync.sandbox.selection import narrow
 from inboxsync.sandbox.threads import Message, Thread
 
 _KEPT = 6_000
@@ -51,6 +52,7 @@ class Renderer:
             asked,
             call.root,
             call.token,
+            call.epoch,
         )
         text = self._kept.get(kept)
         if text is None:
@@ -80,11 +82,13 @@ class Renderer:
     ) -> Json:
         """A message with the fields asked for.
 
-        Beyond Instagram's 20 newest: id and time alone (how Meta renders these in a list is
-        not confirmed, graph-facts 8).
+        Beyond Instagram's 20 newest, by switch: id and time alone, or a refusal of the whole
+        answer (what Meta does in a list is not confirmed, graph-facts 8).
         """
         rendered: Json = {}
         readable = view.is_readable(thread, message.ordinal)
+        if not readable and self._config.unreadable_messages == "refuse" and _asks_for_details(fields):
+            raise unreadable_message()
         message_id = view.message_id(thread, message.ordinal)
         for field in fields:
             if field.name == "id":
@@ -104,10 +108,11 @@ class Renderer:
         thread_id = view.thread_id(thread)
         part = message_slice(
             thread,
-            f"messages:{thread_id}",
+            f"{call.epoch}:messages:{thread_id}",
             limit=limit,
             after=parameters.get("after"),
             before=parameters.get("before"),
+            oldest=self._first_listed(view, thread, fields),
         )
         base = f"{call.root}{thread_id}/messages"
         paging = part.paging(
@@ -117,12 +122,21 @@ class Renderer:
         data = [self.message(call, view, thread, message, fields) for message in part.entries]
         return {"data": data} | ({"paging": paging} if paging else {})
 
+    def _first_listed(self, view: View, thread: Thread, fields: tuple[Field, ...]) -> int:
+        """How many of the oldest messages a list leaves out: by switch those without details."""
+        omits = self._config.unreadable_messages == "omit" and view.is_instagram and _asks_for_details(fields)
+        return max(0, len(thread.messages) - READABLE_MESSAGES) if omits else 0
+
     def _messages(self, call: Call, view: View, thread: Thread, field: Field) -> Json | None:
         if not thread.messages:
             return None
         fields = field.inner if field.inner is not None else defaults(MESSAGE_DEFAULTS)
         parameters = {"fields": _fields_text(fields)} | field.arguments
         return self.messages_edge(call, view, thread, fields, parameters)
+
+
+def _asks_for_details(fields: tuple[Field, ...]) -> bool:
+    return any(field.name not in MESSAGE_DEFAULTS for field in fields)
 
 
 def _with_next(value: Any, base: str, token: str) -> Any:

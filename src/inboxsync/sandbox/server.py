@@ -41,7 +41,7 @@ class Sandbox:
         graph = Graph(config, self.world, self.tokens)
         self.http = GraphHttp(config, graph, self.tokens)
         self.conversations = graph.conversations
-        control = Control(self.world, self.tokens, graph.conversations, self.http)
+        control = Control(self.world, self.tokens, graph, self.http)
         self.app = _Sides(Starlette(routes=control.routes()), self.http)
 
     def ready(self, *, url: str, port: int) -> dict[str, Any]:
@@ -53,6 +53,7 @@ class Sandbox:
                 "token": page.token,
                 "instagram_id": page.instagram_id,
                 "conversations": len(page.inbox),
+                "folders": {name: len(folder) for name, folder in page.messenger.folders.items()},
             }
             for page in self.world.pages
         ]

@@ -1,7 +1,9 @@
 """A conversation and its messages, as the world knows them; Graph's shapes are `render`'s business."""
 
-from dataclasses import dataclass, field
+import bisect
+from dataclasses import dataclass, field, replace
 from random import Random
+from typing import Any
 
 from inboxsync.sandbox.people import Person
 from inboxsync.sandbox.texts import make_text
@@ -28,7 +30,11 @@ class Message:
 
 @dataclass(slots=True, kw_only=True)
 class Thread:
-    """A conversation, its messages oldest first. `revision` grows with each change."""
+    """A conversation, its messages oldest first. `revision` grows with each change.
+
+    Where messages were unsent, their ordinals are missing, and stay so: `sent` is how many
+    there ever were, `written_at` when the newest of them was sent.
+    """
 
     slot: int
     folder: str
@@ -37,11 +43,53 @@ class Thread:
     unread: int = 0
     revision: int = 0
     dataset_id: str | None = None
+    sent: int = 0
+    written_at: int = 0
 
     @property
     def updated_at(self) -> int:
-        """When the newest message was sent, seconds since the epoch."""
-        return self.messages[-1].at if self.messages else 0
+        """When the last message was added, seconds since the epoch; unsending it changes nothing."""
+        return max(self.written_at, self.messages[-1].at if self.messages else 0)
+
+    @property
+    def next_ordinal(self) -> int:
+        """The ordinal of the next message: never one that was there before."""
+        return max(self.sent, self.messages[-1].ordinal + 1 if self.messages else 0)
+
+    def place(self, ordinal: int) -> int:
+        """How many messages are older than this ordinal."""
+        return bisect.bisect_left(self.messages, ordinal, key=lambda message: message.ordinal)
+
+    def message(self, ordinal: int) -> Message | None:
+        """The message with this ordinal; None where there is none, or none any more."""
+        place = self.place(ordinal)
+        is_there = place < len(self.messages) and self.messages[place].ordinal == ordinal
+        return self.messages[place] if is_there else None
+
+    def with_message(self, message: Message) -> "Thread":
+        """One more message has been sent."""
+        unread = 0 if message.from_page else self.unread + 1
+        return self._changed(messages=[*self.messages, message], unread=unread)
+
+    def without_message(self, ordinal: int) -> "Thread":
+        """A message was unsent; nothing else moves."""
+        left = [message for message in self.messages if message.ordinal != ordinal]
+        return self._changed(messages=left, sent=self.next_ordinal, written_at=self.updated_at)
+
+    def with_changed(self, ordinal: int, **changes: Any) -> "Thread":
+        """A message has another text or reaction; nothing moves."""
+        messages = [
+            replace(message, **changes) if message.ordinal == ordinal else message
+            for message in self.messages
+        ]
+        return self._changed(messages=messages)
+
+    def in_folder(self, name: str) -> "Thread":
+        """It lies in another folder."""
+        return self._changed(folder=name)
+
+    def _changed(self, **changes: Any) -> "Thread":
+        return replace(self, revision=self.revision + 1, **changes)
 
 
 def make_thread(

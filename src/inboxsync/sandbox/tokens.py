@@ -24,6 +24,7 @@ class Tokens:
 
     def __init__(self, world: World) -> None:
         self._world = world
+        self.deaths = 0
         self.app_id = str(10**15 + ids.number(world.key, "app", below=10**14))
         self.app_secret = ids.digest(world.key, "secret").hex()[:32]
         self.app_token = f"{self.app_id}|{self.app_secret}"
@@ -48,11 +49,13 @@ class Tokens:
     def kill(self, token: str, subcode: int) -> None:
         """From now on it is refused for this reason."""
         self._dead[token] = subcode
+        self.deaths += 1
 
     def kill_all(self, subcode: int) -> None:
         """Every Page token dies."""
         for token in self._page_of:
             self._dead.setdefault(token, subcode)
+        self.deaths += 1
 
     def mint(self, page: PageWorld) -> str:
         """A new token for a Page; old ones stay as they are."""
