@@ -104,11 +104,10 @@ CREATE TABLE sync_items (
 CREATE TABLE sync_progress (
 	page_id TEXT NOT NULL /* the Page */,
 	folder TEXT NOT NULL /* the list's folder */,
-	phase TEXT NOT NULL /* walking or following; no row: not started */,
+	phase TEXT NOT NULL /* walking, following, or unserved: the source has no such folder; no row: not started */,
 	pin_at TEXT /* the source's time when this walk began */,
 	floor_at TEXT /* how far down this walk goes; NULL: to the bottom */,
-	frontier_at TEXT /* the oldest updated_time this walk has consumed */,
-	cursor TEXT /* where the source said to go on; a hint, it may die */,
+	spans TEXT /* what of the walk is still to be read, newest first: [{frontier, floor, cursor}] */,
 	watermark_at TEXT /* everything up to here is stored */,
 	updated_at TEXT NOT NULL /* when this row last changed */,
 	CONSTRAINT pk_sync_progress PRIMARY KEY (page_id, folder),

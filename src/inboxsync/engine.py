@@ -1,7 +1,9 @@
 """Builds stores, clients and syncs from the settings; nothing else constructs them."""
 
-from collections.abc import AsyncIterator
+import asyncio
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from datetime import timedelta
 from functools import cached_property
 
 import httpx2
@@ -9,11 +11,12 @@ import httpx2
 from inboxsync import __version__
 from inboxsync.clock import Clock, SystemClock
 from inboxsync.graph import Access, Budget, GraphClient, RetryPolicy
-from inboxsync.model import Page, Platform
+from inboxsync.model import History, Mode, Page, Platform, RatePool
 from inboxsync.settings import Settings
 from inboxsync.store import Store, TokenSealer
 from inboxsync.store.pages import get_sealed_token
-from inboxsync.sync import Listener, PageSync, Stop, SyncOptions, check_token, keep_page
+from inboxsync.store.rate_pools import list_rate_pools, put_rate_pool
+from inboxsync.sync import Listener, PageSync, PageVerify, Stop, SyncOptions, check_token, keep_page
 
 _CONNECT_SECONDS = 10
 _WRITE_SECONDS = 30
@@ -38,10 +41,17 @@ class Engine:
         return TokenSealer.from_file(self.settings.key_file, may_make=may_make_key)
 
     @asynccontextmanager
-    async def source(self) -> AsyncIterator[GraphClient]:
-        """A client of the Graph API; its connections are kept alive while the context lasts."""
+    async def source(self, *, remembers: bool = True) -> AsyncIterator[GraphClient]:
+        """A client of the Graph API; its connections are kept alive while the context lasts.
+
+        `remembers`: it goes on waiting for Meta where an earlier process was, and has written down
+        until when it waits before it does.
+        """
         settings = self.settings
-        budget = Budget(clock=self.clock, calls_per_second=settings.calls_per_second or None)
+        keep = self._keep_pool if remembers else None
+        budget = Budget(clock=self.clock, calls_per_second=settings.calls_per_second or None, keep=keep)
+        if remembers:
+            budget.restore(await asyncio.to_thread(self._stored_pools))
         async with httpx2.AsyncClient(
             base_url=f"{settings.graph_url}/{settings.graph_version}/",
             headers={"User-Agent": f"inboxsync/{__version__}", "Accept": "application/json"},
@@ -64,7 +74,7 @@ class Engine:
 
         A token that fails the check leaves nothing behind: neither a database nor a key.
         """
-        async with self.source() as source:
+        async with self.source(remembers=False) as source:
             identity = await check_token(source, facebook_page_id, platform=platform, token=token)
         return keep_page(
             self.store,
@@ -91,6 +101,48 @@ class Engine:
             listener=listener,
         )
 
+    def sync_options(
+        self,
+        *,
+        mode: Mode = Mode.AUTO,
+        messages: int = 10,
+        max_conversations: int | None = None,
+        history: History | None = None,
+        wait: bool = False,
+    ) -> SyncOptions:
+        """What a caller chose, and the settings for the rest."""
+        return SyncOptions(
+            mode=mode,
+            messages=messages,
+            max_conversations=max_conversations,
+            history=history,
+            wait=wait,
+            stall_calls=self.settings.stall_calls,
+            folder_interval=timedelta(seconds=self.settings.folder_interval_seconds),
+        )
+
+    def page_verify(
+        self,
+        source: GraphClient,
+        page: Page,
+        *,
+        stop: Stop,
+        is_deep: bool,
+        on_batch: Callable[[str, int], None],
+    ) -> PageVerify:
+        """A comparison of one Page with the source, ready to run."""
+        return PageVerify(
+            store=self.store,
+            source=source,
+            clock=self.clock,
+            page=page,
+            open_access=self._open_access,
+            stop=stop,
+            stall_calls=self.settings.stall_calls,
+            is_deep=is_deep,
+            on_batch=on_batch,
+        )
+
     def stop(self, *, max_duration_seconds: float | None = None) -> Stop:
         """What ends a run early."""
         return Stop(clock=self.clock, max_duration_seconds=max_duration_seconds)
@@ -99,6 +151,17 @@ class Engine:
         """Close the database, if it was opened."""
         if "store" in self.__dict__:
             self.store.close()
+
+    def _stored_pools(self) -> list[RatePool]:
+        with self.store.read() as connection:
+            return list_rate_pools(connection)
+
+    async def _keep_pool(self, pool: RatePool) -> None:
+        def write() -> None:
+            with self.store.write() as connection:
+                put_rate_pool(connection, pool, now=self.clock.now())
+
+        await asyncio.to_thread(write)
 
     def _open_access(self, page: Page) -> Access:
         """Raises TokenInvalid where another key sealed the token."""

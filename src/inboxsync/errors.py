@@ -4,6 +4,8 @@
       Unexpected             a mistake of ours
       SettingsInvalid        the environment or an argument is not usable
       PageUnknown            the database has no such Page
+      PageBusy               another process is syncing this Page
+      LeaseLost              another process has taken this Page over from us
       SourceError            Meta's Graph API
         SourceUnreachable    no answer, or none that could be read, after every attempt
           AnswerFailed       the source was there, and every answer to this call failed
@@ -62,6 +64,20 @@ class PageUnknown(InboxsyncError):
 
     code = "page_unknown"
     default_hint = "Add it with `inboxsync pages add PAGE_ID`; `inboxsync pages list` shows what is there."
+
+
+class PageBusy(InboxsyncError):
+    """Another process is syncing this Page: nothing went wrong, and nothing was done."""
+
+    code = "page_busy"
+    default_hint = "Nothing to do: it is being synced. `--wait` waits for its turn."
+
+
+class LeaseLost(InboxsyncError):
+    """Another process has taken this Page over while this one was frozen or cut off."""
+
+    code = "lease_lost"
+    default_hint = "Nothing is lost: the other process goes on where this one stood."
 
 
 class SourceError(InboxsyncError):

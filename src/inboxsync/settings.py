@@ -32,6 +32,8 @@ class Settings(BaseSettings):
     timeout_seconds: float = Field(default=60.0, gt=0)
     retry_attempts: int = Field(default=3, ge=1, le=10)
     retry_base_seconds: float = Field(default=1.0, ge=0)
+    stall_calls: int = Field(default=50, ge=2)
+    folder_interval_seconds: float = Field(default=900.0, ge=0)
 
     @field_validator("graph_url")
     @classmethod

@@ -3,7 +3,14 @@ from datetime import UTC, datetime, timedelta
 from inboxsync.model import Conversation, Message, Page
 from inboxsync.store import Store
 from inboxsync.store.conversation_rows import mark_gone
-from inboxsync.store.outlines import StoredOutline, iter_conversations, message_ids
+from inboxsync.store.outlines import (
+    StoredOutline,
+    count_listed_elsewhere,
+    count_unreadable,
+    iter_conversation_ids,
+    message_ids,
+    outlines_of,
+)
 from inboxsync.store.writes import upsert_batch
 
 NOW = datetime(2026, 6, 1, 12, 0, 0, tzinfo=UTC)
@@ -14,9 +21,9 @@ def upsert(store: Store, page: Page, *conversations: Conversation, folder: str =
         upsert_batch(connection, page, conversations, folder=folder, source="initial_sync", now=NOW)
 
 
-def outlines(store: Store, page: Page, *, folder: str = "inbox") -> list[StoredOutline]:
+def active(store: Store, page: Page) -> list[str]:
     with store.read() as connection:
-        return list(iter_conversations(connection, page, folder=folder))
+        return list(iter_conversation_ids(connection, page))
 
 
 def messages(*ages: int) -> tuple[Message, ...]:
@@ -35,26 +42,45 @@ def test_an_outline_tells_what_is_stored(store: Store, page: Page) -> None:
             has_older_messages=True,
         ),
     )
-    assert outlines(store, page) == [
-        StoredOutline(
-            conversation_id="t_1",
-            source_updated_at=NOW,
-            message_count=9,
-            has_older_messages=True,
-            status="active",
-            stored_messages=2,
-        )
-    ]
+    with store.read() as connection:
+        assert outlines_of(connection, page, ["t_1", "t_2"]) == {
+            "t_1": StoredOutline(
+                conversation_id="t_1",
+                source_updated_at=NOW,
+                message_count=9,
+                has_older_messages=True,
+                stored_messages=2,
+            )
+        }
 
 
-def test_every_conversation_of_the_folder_is_told_once(store: Store, page: Page, other_page: Page) -> None:
+def test_every_conversation_of_a_page_is_told_once(store: Store, page: Page, other_page: Page) -> None:
     ids = [f"t_{number}" for number in range(2001)]
     upsert(store, page, *(Conversation(conversation_id=each) for each in ids))
     upsert(store, page, Conversation(conversation_id="t_spam"), folder="spam")
     upsert(store, other_page, Conversation(conversation_id="t_elsewhere"))
-    assert [each.conversation_id for each in outlines(store, page)] == sorted(ids)
-    assert len(outlines(store, page, folder="spam")) == 1
-    assert outlines(store, page, folder="other") == []
+    assert active(store, page) == [*sorted(ids), "t_spam"]
+
+
+def test_what_is_listed_elsewhere_is_told_by_its_time(store: Store, page: Page) -> None:
+    here = [
+        Conversation(conversation_id=f"t_{number}", source_updated_at=NOW - timedelta(hours=number))
+        for number in range(3)
+    ]
+    upsert(store, page, *here[:2])
+    moved = Conversation(conversation_id="t_1", source_updated_at=NOW)
+    with store.read() as connection:
+        assert count_listed_elsewhere(connection, page, here, folder="spam") == 2
+        assert count_listed_elsewhere(connection, page, here, folder="inbox") == 0
+        assert count_listed_elsewhere(connection, page, [moved], folder="spam") == 0
+
+
+def test_unreadable_messages_are_counted(store: Store, page: Page, other_page: Page) -> None:
+    bare = Message(message_id="m_bare", sent_at=NOW, is_readable=False)
+    upsert(store, page, Conversation(conversation_id="t_1", messages=(*messages(1), bare)))
+    with store.read() as connection:
+        assert count_unreadable(connection, page) == 1
+        assert count_unreadable(connection, other_page) == 0
 
 
 def test_messages_are_listed_newest_first(store: Store, page: Page, other_page: Page) -> None:
@@ -76,9 +102,10 @@ def test_what_is_gone_is_marked_once_and_keeps_its_messages(
         assert mark_gone(connection, page, [*unknown, "t_1"], now=NOW) == 1
         assert mark_gone(connection, page, ["t_1"], now=NOW) == 0
         assert mark_gone(connection, page, [], now=NOW) == 0
-    (gone,) = outlines(store, page)
-    assert (gone.status, gone.stored_messages) == ("gone", 1)
-    assert [each.status for each in outlines(store, other_page)] == ["active"]
+    assert active(store, page) == []
+    assert active(store, other_page) == ["t_1"]
+    with store.read() as connection:
+        assert outlines_of(connection, page, ["t_1"])["t_1"].stored_messages == 1
 
 
 def test_a_gone_conversation_that_is_served_again_is_active(store: Store, page: Page) -> None:
@@ -87,4 +114,4 @@ def test_a_gone_conversation_that_is_served_again_is_active(store: Store, page: 
     with store.write() as connection:
         mark_gone(connection, page, ["t_1"], now=NOW)
     upsert(store, page, served)
-    assert [each.status for each in outlines(store, page)] == ["active"]
+    assert active(store, page) == ["t_1"]

@@ -7,7 +7,7 @@ import pytest
 from inboxsync.engine import Engine
 from inboxsync.model import Page, Platform, Run
 from inboxsync.store.pages import list_pages
-from inboxsync.sync import BatchStored, Stop, SyncOptions
+from inboxsync.sync import BatchStored, Outcome, Stop, SyncOptions
 
 
 class Watching:
@@ -25,6 +25,9 @@ class Watching:
         self.batches.append(event)
         if self._stop_after == len(self.batches) and self.stop is not None:
             self.stop.ask("the test asked")
+
+    def on_wait(self, waiting: Any) -> None:
+        pass
 
     def on_end(self, run: Run, *, reason: str | None) -> None:
         pass
@@ -47,13 +50,19 @@ def add() -> Callable[..., Page]:
 
 
 @pytest.fixture
-def sync() -> Callable[..., Run]:
+def outcomes() -> list[Outcome]:
+    """What the runs of this test left open, in their order."""
+    return []
+
+
+@pytest.fixture
+def sync(outcomes: list[Outcome]) -> Callable[..., Run]:
     """Runs one sync of the only Page, as a command would."""
 
     def run(
         engine: Engine, *, stop_after: int | None = None, max_seconds: float | None = None, **options: Any
     ) -> Run:
-        async def go() -> Run:
+        async def go() -> Outcome:
             with engine.store.read() as connection:
                 (page,) = list_pages(connection)
             watching = Watching(stop_after)
@@ -64,7 +73,8 @@ def sync() -> Callable[..., Run]:
                 )
                 return await one.run()
 
-        return asyncio.run(go())
+        outcomes.append(asyncio.run(go()))
+        return outcomes[-1].run
 
     return run
 

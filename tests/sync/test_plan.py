@@ -1,3 +1,4 @@
+from collections.abc import Mapping
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
@@ -5,105 +6,263 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from inboxsync.model import Batch, Conversation, Following, Mode, NotStarted, Walking
-from inboxsync.sync.plan import OVERLAP, plan_next, plan_start
+from inboxsync.model import (
+    Batch,
+    Conversation,
+    Following,
+    Item,
+    Message,
+    MessageBatch,
+    Mode,
+    Phase,
+    Progress,
+    Span,
+    Unserved,
+    Walking,
+    Window,
+)
+from inboxsync.sync.plan import (
+    FOLDERS,
+    INBOX,
+    OVERLAP,
+    begin_walk,
+    one_chain,
+    plan_cut,
+    plan_item,
+    plan_lanes,
+    plan_lists,
+    plan_next,
+    plan_span,
+    respects,
+    starts_over,
+    wanted_of,
+)
 
 NOW = datetime(2026, 6, 1, 12, 0, 0, tzinfo=UTC)
 EARLIER = NOW - timedelta(days=1)
 LONG_AGO = NOW - timedelta(days=400)
+MINUTES = timedelta(minutes=15)
 
 
-def batch(*ages: timedelta, after: str | None = "c1", has_next: bool = True) -> Batch:
+def batch(*ages: timedelta, after: str | None = "c1", has_next: bool = True, is_whole: bool = True) -> Batch:
     conversations = tuple(
         Conversation(conversation_id=f"t_{number}", source_updated_at=NOW - age)
         for number, age in enumerate(ages)
     )
-    return Batch(conversations=conversations, answered_at=NOW, after=after, has_next=has_next)
-
-
-DAYS = [timedelta(days=number) for number in range(5)]
-
-
-def test_a_new_list_is_walked_from_the_top_to_the_bottom() -> None:
-    assert plan_start(NotStarted(), mode=Mode.AUTO, resync_asked=True) == Walking()
-
-
-def test_a_followed_list_is_swept_down_to_its_watermark() -> None:
-    assert plan_start(Following(watermark=EARLIER), mode=Mode.AUTO, resync_asked=False) == Walking(
-        floor=EARLIER, watermark=EARLIER
+    return Batch(
+        conversations=conversations, answered_at=NOW, after=after, has_next=has_next, is_whole=is_whole
     )
 
 
-@pytest.mark.parametrize(("mode", "resync_asked"), [(Mode.FULL, False), (Mode.FULL, True), (Mode.AUTO, True)])
-def test_a_full_sync_of_a_complete_list_starts_over(mode: Mode, resync_asked: bool) -> None:
-    complete = [Following(watermark=EARLIER), Walking(floor=EARLIER, watermark=EARLIER, cursor="c")]
-    for progress in complete:
-        assert plan_start(progress, mode=mode, resync_asked=resync_asked) == Walking()
+def after(walking: Walking, answer: Batch) -> Walking | Following:
+    """What follows an answer to the walk's first span."""
+    rest = plan_span(walking.spans[0], answer)
+    return plan_next(walking, ([rest] if rest else []) + list(walking.spans[1:]), answer)
+
+
+def lists(
+    progress: Mapping[str, Progress], *, mode: Mode = Mode.AUTO, asked: bool = False
+) -> dict[str, Walking]:
+    return plan_lists(progress, mode=mode, resync_asked=asked, now=NOW, interval=MINUTES)
+
+
+DAYS = [timedelta(days=number) for number in range(5)]
+COMPLETE: dict[str, Progress] = {folder: Following(watermark=EARLIER) for folder in FOLDERS}
+
+
+def test_a_new_page_is_walked_whole_in_every_folder() -> None:
+    for mode in Mode:
+        assert lists({}, mode=mode, asked=True) == {folder: begin_walk() for folder in FOLDERS}
+
+
+def test_a_followed_list_is_swept_down_to_its_watermark() -> None:
+    assert lists(COMPLETE)[INBOX] == begin_walk(floor=EARLIER, watermark=EARLIER)
+
+
+def test_other_folders_are_looked_at_only_when_they_are_due() -> None:
+    fresh = Following(watermark=NOW - timedelta(minutes=5))
+    progress: dict[str, Progress] = {**COMPLETE, INBOX: fresh, "spam": fresh, "other": Unserved()}
+    assert list(lists(progress)) == [INBOX, "page_done"]
+
+
+@pytest.mark.parametrize(("mode", "asked"), [(Mode.FULL, False), (Mode.FULL, True), (Mode.AUTO, True)])
+def test_a_full_sync_of_a_complete_page_starts_over(mode: Mode, asked: bool) -> None:
+    sweeping = begin_walk(floor=EARLIER, watermark=EARLIER)
+    for progress in (COMPLETE, {**COMPLETE, INBOX: sweeping}, {**COMPLETE, "spam": Unserved()}):
+        assert starts_over(progress, mode=mode, resync_asked=asked)
+        assert lists(progress, mode=mode, asked=asked) == {folder: begin_walk() for folder in FOLDERS}
 
 
 @pytest.mark.parametrize("mode", list(Mode))
 def test_an_unfinished_full_walk_is_never_started_over(mode: Mode) -> None:
-    unfinished = Walking(pin=NOW, frontier=EARLIER, cursor="c")
-    assert plan_start(unfinished, mode=mode, resync_asked=True) == unfinished
+    unfinished = Walking(pin=NOW, spans=(Span(frontier=EARLIER, cursor="c"),))
+    assert lists({INBOX: unfinished}, mode=mode, asked=True)[INBOX] == unfinished
+
+
+def test_folders_that_an_unfinished_full_sync_has_finished_stay_so() -> None:
+    progress: dict[str, Progress] = {**COMPLETE, "spam": begin_walk()}
+    assert lists(progress, asked=True)[INBOX] == begin_walk(floor=EARLIER, watermark=EARLIER)
+    assert lists(progress, asked=True)["spam"] == begin_walk()
 
 
 def test_an_interrupted_sweep_goes_on_where_it_stood() -> None:
-    sweep = Walking(pin=NOW, floor=LONG_AGO, frontier=EARLIER, cursor="c", watermark=LONG_AGO)
-    assert plan_start(sweep, mode=Mode.AUTO, resync_asked=False) == sweep
+    sweep = Walking(
+        pin=NOW, floor=LONG_AGO, spans=(Span(frontier=EARLIER, floor=LONG_AGO),), watermark=LONG_AGO
+    )
+    assert lists({**COMPLETE, INBOX: sweep})[INBOX] == sweep
 
 
 def test_the_pin_is_the_time_of_the_first_answer() -> None:
-    first = plan_next(Walking(), batch(*DAYS))
+    first = after(begin_walk(), batch(*DAYS))
     assert isinstance(first, Walking)
     assert first.pin == NOW
-    second = plan_next(first, replace(batch(*DAYS), answered_at=NOW + timedelta(hours=1)))
+    second = after(first, replace(batch(*DAYS), answered_at=NOW + timedelta(hours=1)))
     assert isinstance(second, Walking)
     assert second.pin == NOW
 
 
 def test_the_bottom_is_where_nothing_follows_not_where_a_cursor_is_missing() -> None:
-    started = Walking(pin=NOW, frontier=NOW, cursor="c0")
-    assert plan_next(started, batch(*DAYS, has_next=True)) == replace(
-        started, frontier=NOW - DAYS[2], cursor="c1"
+    started = Walking(pin=NOW, spans=(Span(frontier=NOW, cursor="c0"),))
+    assert after(started, batch(*DAYS, has_next=True)) == replace(
+        started, spans=(Span(frontier=NOW - DAYS[2], cursor="c1"),)
     )
-    assert plan_next(started, batch(*DAYS, has_next=False)) == Walking(floor=NOW)
+    assert after(started, batch(*DAYS, has_next=False)) == begin_walk(floor=NOW)
 
 
 def test_an_empty_batch_with_a_next_one_is_not_the_end() -> None:
-    going_on = plan_next(Walking(), batch(has_next=True))
-    assert going_on == Walking(pin=NOW, cursor="c1")
+    assert after(begin_walk(), batch(has_next=True)) == Walking(pin=NOW, spans=(Span(cursor="c1"),))
 
 
 def test_a_list_that_one_answer_covers_needs_no_sweep() -> None:
-    assert plan_next(Walking(), batch(*DAYS, has_next=False)) == Following(watermark=NOW)
+    assert after(begin_walk(), batch(*DAYS, has_next=False)) == Following(watermark=NOW)
 
 
 def test_a_sweep_that_one_answer_covers_moves_the_watermark_to_its_pin() -> None:
-    sweep = Walking(floor=EARLIER, watermark=LONG_AGO)
-    assert plan_next(sweep, batch(*DAYS)) == Following(watermark=NOW)
+    assert after(begin_walk(floor=EARLIER, watermark=LONG_AGO), batch(*DAYS)) == Following(watermark=NOW)
+
+
+def test_an_answer_put_together_from_parts_is_no_snapshot_where_one_has_moved_meanwhile() -> None:
+    sweep = begin_walk(floor=EARLIER, watermark=LONG_AGO)
+    assert after(sweep, batch(*DAYS, is_whole=False)) == begin_walk(floor=NOW, watermark=LONG_AGO)
 
 
 def test_a_sweep_of_several_answers_is_followed_by_another_from_its_pin() -> None:
-    sweep = Walking(pin=NOW, floor=EARLIER, frontier=NOW, cursor="c0", watermark=LONG_AGO)
-    assert plan_next(sweep, batch(*DAYS)) == Walking(floor=NOW, watermark=LONG_AGO)
+    sweep = Walking(
+        pin=NOW,
+        floor=EARLIER,
+        spans=(Span(frontier=NOW, floor=EARLIER - OVERLAP, cursor="c0"),),
+        watermark=LONG_AGO,
+    )
+    assert after(sweep, batch(*DAYS)) == begin_walk(floor=NOW, watermark=LONG_AGO)
 
 
 def test_a_sweep_reaches_below_its_floor_by_the_overlap() -> None:
-    sweep = Walking(floor=EARLIER, watermark=EARLIER)
+    sweep = begin_walk(floor=EARLIER, watermark=EARLIER)
     at_floor = NOW - EARLIER + OVERLAP
-    assert isinstance(plan_next(sweep, batch(at_floor)), Walking)
-    assert isinstance(plan_next(sweep, batch(at_floor + timedelta(seconds=1))), Following)
+    assert isinstance(after(sweep, batch(at_floor)), Walking)
+    assert isinstance(after(sweep, batch(at_floor + timedelta(seconds=1))), Following)
 
 
 def test_one_stray_old_time_is_not_taken_for_the_depth_of_the_list() -> None:
-    sweep = Walking(floor=EARLIER, watermark=EARLIER)
+    sweep = begin_walk(floor=EARLIER, watermark=EARLIER)
     new = [timedelta(minutes=minute) for minute in range(5)]
     stray = timedelta(days=6000)
     for place in range(6):
-        going_on = plan_next(sweep, batch(*new[:place], stray, *new[place:]))
+        going_on = after(sweep, batch(*new[:place], stray, *new[place:]))
         assert isinstance(going_on, Walking)
         assert going_on.frontier is not None
         assert going_on.frontier > EARLIER
+
+
+def test_a_walk_in_spans_ends_with_the_last_of_them() -> None:
+    newer, older = Span(frontier=NOW, floor=EARLIER), Span(frontier=EARLIER)
+    walking = Walking(pin=NOW, spans=(newer, older))
+    assert plan_next(walking, [older], batch(*DAYS)) == replace(walking, spans=(older,))
+    assert plan_next(replace(walking, spans=(older,)), [], batch(*DAYS)) == begin_walk(floor=NOW)
+
+
+def test_lanes_fill_the_pace_and_no_more() -> None:
+    assert plan_lanes(latency_seconds=0.1, calls_per_second=2.0) == 1
+    assert plan_lanes(latency_seconds=1.1, calls_per_second=2.0) == 4
+    assert plan_lanes(latency_seconds=60.0, calls_per_second=2.0) == 6
+    assert plan_lanes(latency_seconds=9.0, calls_per_second=None) == 1
+    assert plan_lanes(latency_seconds=None, calls_per_second=2.0) == 1
+
+
+@given(st.integers(0, 10**9), st.none() | st.integers(1, 10**8), st.floats(1e-9, 10), st.integers(1, 100))
+def test_a_cut_span_is_covered_by_its_parts(
+    age: int, length: int | None, per_second: float, batch_size: int
+) -> None:
+    frontier = NOW - timedelta(seconds=age % (86_400 * 365 * 15))
+    floor = None if length is None else frontier - timedelta(seconds=length)
+    whole = Span(frontier=frontier, floor=floor, cursor="c")
+    cut = plan_cut(whole, per_second=per_second, batch_size=batch_size)
+    if cut is None:
+        return
+    newer, older = cut
+    assert newer.frontier == frontier
+    assert older.floor == floor
+    assert newer.floor is not None
+    assert older.frontier is not None
+    assert newer.floor < older.frontier <= frontier  # they overlap, and neither is empty
+    assert floor is None or floor < newer.floor
+    assert (newer.cursor, older.cursor) == (None, None)  # a cursor belongs to the stretch it was made for
+
+
+def test_a_span_that_is_about_to_end_is_not_cut() -> None:
+    span = Span(frontier=NOW, floor=EARLIER)
+    assert plan_cut(span, per_second=250 / 86_400, batch_size=100) is None
+    assert plan_cut(span, per_second=350 / 86_400, batch_size=100) is not None
+    assert plan_cut(Span(), per_second=1.0, batch_size=100) is None
+
+
+def test_without_time_windows_a_cut_walk_goes_on_from_its_newest_gap() -> None:
+    walking = Walking(
+        pin=NOW, spans=(Span(frontier=NOW, floor=EARLIER), Span(frontier=EARLIER, floor=LONG_AGO, cursor="c"))
+    )
+    assert one_chain(walking) == replace(walking, spans=(Span(frontier=NOW, floor=LONG_AGO),))
+
+
+def test_an_answer_that_begins_above_its_window_ignores_it() -> None:
+    window = Window(before=EARLIER)
+    assert not respects(window, batch(timedelta(0), timedelta(days=2)))
+    assert respects(window, batch(timedelta(days=2)))
+    assert respects(window, batch())
+    assert respects(None, batch(timedelta(0)))
+
+
+def test_of_a_light_answer_only_what_lies_above_the_floor_is_wanted() -> None:
+    answer = batch(*DAYS)
+    assert wanted_of(Span(floor=NOW - timedelta(days=2)), answer) == answer.conversations[:3]
+    assert wanted_of(Span(), answer) == answer.conversations
+    assert wanted_of(Span(floor=NOW + timedelta(days=1)), answer) == ()
+
+
+def messages(*names: str, has_next: bool = True, ages: tuple[int, ...] = ()) -> MessageBatch:
+    times = [NOW - timedelta(minutes=age) for age in ages] or [None] * len(names)
+    found = tuple(Message(message_id=name, sent_at=at) for name, at in zip(names, times, strict=True))
+    return MessageBatch(messages=found, after="c1", has_next=has_next)
+
+
+GAP = Item(conversation_id="t_1", phase=Phase.GAP, folder=INBOX, anchors=("m_3", "m_2"))
+
+
+def test_a_gap_is_closed_by_meeting_a_message_that_was_stored_before_it() -> None:
+    assert plan_item(GAP, messages("m_9", "m_8")) == replace(GAP, cursor="c1")
+    assert plan_item(GAP, messages("m_4", "m_3")) is None
+    assert plan_item(GAP, messages("m_9", has_next=False)) is None
+
+
+def test_a_gap_without_anchors_is_closed_below_its_time() -> None:
+    gap = replace(GAP, anchors=(), until_at=NOW - timedelta(minutes=30))
+    assert plan_item(gap, messages("m_9", "m_8", ages=(1, 20))) == replace(gap, cursor="c1")
+    assert plan_item(gap, messages("m_9", "m_8", ages=(20, 31))) is None
+
+
+def test_history_ends_at_the_bottom_alone() -> None:
+    history = replace(GAP, phase=Phase.HISTORY)
+    assert plan_item(history, messages("m_3", "m_2")) == replace(history, cursor="c1")
+    assert plan_item(history, messages("m_3", has_next=False)) is None
 
 
 @given(
@@ -114,9 +273,9 @@ def test_the_frontier_never_rises_and_the_watermark_never_moves_while_walking(
     answers: list[tuple[list[int], bool]], floor_age: int | None
 ) -> None:
     floor = None if floor_age is None else NOW - timedelta(minutes=floor_age)
-    walking = Walking(floor=floor, watermark=floor)
+    walking = begin_walk(floor=floor, watermark=floor)
     for ages, has_next in answers:
-        following = plan_next(walking, batch(*(timedelta(minutes=age) for age in ages), has_next=has_next))
+        following = after(walking, batch(*(timedelta(minutes=age) for age in ages), has_next=has_next))
         if isinstance(following, Following) or following.at_top:
             return
         assert following.watermark == walking.watermark

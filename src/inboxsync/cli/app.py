@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from inboxsync import __version__
-from inboxsync.cli import db, demo, pages, runs, sync
+from inboxsync.cli import db, demo, pages, runs, sync, verify
 from inboxsync.cli.exits import FAILED, exit_code
 from inboxsync.cli.output import print_error, print_problem
 from inboxsync.cli.sandbox import sandbox
@@ -20,6 +20,7 @@ app = typer.Typer(
     add_completion=False,
 )
 app.command()(sync.sync)
+app.command()(verify.verify)
 app.add_typer(pages.app, name="pages")
 app.command()(runs.runs)
 app.command()(demo.demo)

@@ -15,13 +15,13 @@ import typer
 
 from inboxsync.cli.exits import exit_code_of_runs
 from inboxsync.cli.opening import open_engine
-from inboxsync.cli.output import own_command, print_run, stdout
-from inboxsync.cli.syncing import Ended, sync_pages
+from inboxsync.cli.output import own_command, print_outcome, stdout
+from inboxsync.cli.syncing import sync_pages
 from inboxsync.engine import Engine
 from inboxsync.model import Page, Platform, RunStatus
 from inboxsync.settings import Settings, load_settings
 from inboxsync.store.pages import PageCounts, count_page, list_pages
-from inboxsync.sync import SyncOptions
+from inboxsync.sync import Outcome
 
 _ENOUGH_SECONDS = 10
 _A_LOOK = "SELECT sender_name, last_message FROM messenger_conversations LIMIT 10"
@@ -54,15 +54,15 @@ def demo(
             page = _added_page(engine, ready)
             stored = _stored(engine, page).conversations
             _introduce(ready, page, stored, fast=fast)
-            ended = sync_pages(
+            (ended,) = sync_pages(
                 engine,
                 [page],
-                options=SyncOptions(),
+                options=engine.sync_options(),
                 max_duration_seconds=None,
                 expected=_conversations(ready) - stored if page.last_synced_at is None else None,
             )
-            _report(engine, ended[0], ready)
-    raise typer.Exit(exit_code_of_runs(end.run for end in ended))
+            _report(engine, ended, ready)
+    raise typer.Exit(exit_code_of_runs([ended.run]))
 
 
 @contextmanager
@@ -135,10 +135,10 @@ def _introduce(ready: dict[str, Any], page: Page, stored: int, *, fast: bool) ->
         )
 
 
-def _report(engine: Engine, ended: Ended, ready: dict[str, Any]) -> None:
+def _report(engine: Engine, ended: Outcome, ready: dict[str, Any]) -> None:
     again = shlex.join([own_command(), *(word for word in sys.argv[1:] if word != "--reset")])
     run = replace(ended.run, next=again if ended.run.next else None)
-    print_run(run, name=ended.page.name or ended.page.facebook_page_id, reason=ended.reason)
+    print_outcome(replace(ended, run=run))
     stored = _stored(engine, ended.page)
     console = stdout()
     console.print(

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable
 
-from inboxsync.errors import InboxsyncError, NeedsPerson, PageUnknown, SettingsInvalid
+from inboxsync.errors import InboxsyncError, NeedsPerson, PageBusy, PageUnknown, SettingsInvalid
 from inboxsync.model import Run, RunStatus
 
 COMPLETE = 0
@@ -30,4 +30,6 @@ def exit_code_of_runs(runs: Iterable[Run]) -> int:
 def _exit_code_of_run(run: Run) -> int:
     if any(problem.code in _NEEDS_PERSON_CODES for problem in run.problems):
         return NEEDS_PERSON
+    if any(problem.code == PageBusy.code for problem in run.problems):
+        return COMPLETE  # another process is at it: nothing for the caller to do
     return {RunStatus.COMPLETE: COMPLETE, RunStatus.PARTIAL: PARTIAL}.get(run.status, FAILED)

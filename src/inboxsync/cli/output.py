@@ -15,7 +15,8 @@ from rich.table import Table
 from rich.text import Text
 
 from inboxsync.errors import InboxsyncError
-from inboxsync.model import Run, RunStatus
+from inboxsync.model import Page, Run, RunStatus
+from inboxsync.sync import Outcome, in_words
 
 _WIDTH_OF_A_PIPE = 200
 _TITLES = {
@@ -87,7 +88,7 @@ def print_problem(message: str, hint: str) -> None:
 
 
 def run_as_json(run: Run) -> dict[str, Any]:
-    """A run as scripts see it: `inboxsync sync --json`, `inboxsync runs --json`."""
+    """A run as scripts see it: `inboxsync runs --json`, and the heart of `inboxsync sync --json`."""
     return {
         "run_id": run.id,
         "page_id": run.facebook_page_id,
@@ -114,13 +115,28 @@ def run_as_json(run: Run) -> dict[str, Any]:
     }
 
 
-def print_run(run: Run, *, name: str, reason: str | None) -> None:
+def outcome_as_json(outcome: Outcome) -> dict[str, Any]:
+    """A run that has just ended, with what it leaves open: `inboxsync sync --json`."""
+    older, waiting = outcome.debts.older, outcome.waiting
+    return run_as_json(outcome.run) | {
+        "stopped": outcome.reason,
+        "waiting": in_words(waiting) if waiting else None,
+        "waiting_until": waiting.until if waiting else None,
+        "owed": {phase.value: count for phase, count in outcome.debts.owed.items()},
+        "older_not_fetched": {
+            "conversations": older.conversations if older else 0,
+            "messages": older.messages if older else 0,
+        },
+    }
+
+
+def print_outcome(outcome: Outcome) -> None:
     """The summary of a run that has just ended."""
-    counts = run.counts
+    run, counts = outcome.run, outcome.run.counts
     console = stdout()
     console.print(
         Text(*_TITLES[run.status]),
-        f": {name}: {counts.fetched:,} conversations fetched ({counts.inserted:,} new, "
+        f": {page_name(outcome.page)}: {counts.fetched:,} conversations fetched ({counts.inserted:,} new, "
         f"{counts.updated:,} changed, {counts.unchanged:,} as they were) and {counts.events:,} new messages.",
         sep="",
     )
@@ -129,9 +145,20 @@ def print_run(run: Run, *, name: str, reason: str | None) -> None:
         f"  {run.duration_seconds:,.1f} s, {run.conversations_per_second:,.0f} conversations/s, "
         f"{run.calls:,} {'call' if run.calls == 1 else 'calls'}, {refused}."
     )
-    if reason:
-        console.print(f"  Stopped: {reason}. Everything fetched is stored.")
+    if outcome.reason:
+        console.print(f"  Stopped: {outcome.reason}. Everything fetched is stored.")
     for problem in run.problems:
         print_problem(problem.message, problem.hint)
+    older = outcome.debts.older
+    if run.status is RunStatus.COMPLETE and older and older.conversations:
+        console.print(
+            f"  About {older.messages:,} older messages of {older.conversations:,} conversations are not "
+            f"fetched: inboxsync sync {run.facebook_page_id} --history all"
+        )
     if run.next:
         console.print(f"  Next: {run.next}")
+
+
+def page_name(page: Page) -> str:
+    """What people call a Page."""
+    return page.name or page.facebook_page_id

@@ -8,9 +8,10 @@ import typer
 
 from inboxsync.cli.opening import open_engine
 from inboxsync.cli.output import local, print_json, stdout, table
+from inboxsync.cli.page_detail import page_as_json, page_detail
 from inboxsync.errors import SettingsInvalid
-from inboxsync.model import Page, Platform
-from inboxsync.store.pages import PageCounts, count_page, find_pages, list_pages, remove_page
+from inboxsync.model import Platform
+from inboxsync.store.pages import count_page, find_pages, list_pages, remove_page
 
 _LONGEST_ID = 32
 
@@ -53,7 +54,7 @@ def list_(*, as_json: Annotated[bool, typer.Option("--json", help="Print a JSON 
     with open_engine() as engine, engine.store.read() as connection:
         found = [(page, count_page(connection, page)) for page in list_pages(connection)]
     if as_json:
-        print_json([_as_json(page, counts) for page, counts in found])
+        print_json([page_as_json(page, counts) for page, counts in found])
         return
     if not found:
         stdout().print("No Page yet. Add one with `inboxsync pages add PAGE_ID`.")
@@ -69,6 +70,22 @@ def list_(*, as_json: Annotated[bool, typer.Option("--json", help="Print a JSON 
             *numbers,
         )
     stdout().print(rows)
+
+
+@app.command()
+def show(
+    page_id: Annotated[str, typer.Argument(help="Meta's id of the Page, or ours.")],
+    *,
+    as_json: Annotated[bool, typer.Option("--json", help="Print a JSON array, one object an inbox.")] = False,
+) -> None:
+    """Show one Page: what is stored, how far each folder has come, what is owed, what was learned."""
+    with open_engine() as engine, engine.store.read() as connection:
+        found = [page_detail(connection, page) for page in find_pages(connection, [page_id])]
+    if as_json:
+        print_json([detail.as_json() for detail in found])
+        return
+    for detail in found:
+        detail.print(stdout())
 
 
 @app.command()
@@ -118,19 +135,3 @@ def _confirm(question: str) -> None:
     if not sys.stdin.isatty():
         raise SettingsInvalid(f"{question} There is no terminal to ask.", hint="Say so with --yes.")
     typer.confirm(question, abort=True, err=True)
-
-
-def _as_json(page: Page, counts: PageCounts) -> dict[str, object]:
-    return {
-        "id": page.id,
-        "facebook_page_id": page.facebook_page_id,
-        "name": page.name,
-        "platform": page.platform.value,
-        "token_state": page.token_state.value,
-        "last_synced_at": page.last_synced_at,
-        "counts": {
-            "conversations": counts.conversations,
-            "contacts": counts.contacts,
-            "messages": counts.messages,
-        },
-    }

@@ -1,6 +1,5 @@
 """Shows a run while it goes: a bar on a terminal, a log line a batch elsewhere."""
 
-from datetime import datetime
 from types import TracebackType
 from typing import Self
 
@@ -8,10 +7,18 @@ import structlog
 from rich.console import Console
 from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn
 
+from inboxsync.graph import Waiting
 from inboxsync.model import Run
-from inboxsync.sync import BatchStored
+from inboxsync.sync import BatchStored, Stage, in_words
 
 log = structlog.get_logger("inboxsync.sync")
+
+_DOING = {
+    Stage.SWEEP: "looking for what moved meanwhile",
+    Stage.CONVERSATION: "trying again what failed",
+    Stage.GAP: "filling gaps inside conversations",
+    Stage.HISTORY: "reading older messages",
+}
 
 
 class LogLines:
@@ -35,6 +42,8 @@ class LogLines:
         counts = event.run.counts
         log.info(
             "batch stored",
+            stage=event.stage.value,
+            folder=event.folder,
             batch=event.run.batches,
             fetched=event.batch.fetched,
             inserted=event.batch.inserted,
@@ -46,6 +55,16 @@ class LogLines:
             reached=event.frontier.isoformat() if event.frontier else None,
             allowance_used_percent=event.allowance_used_percent,
         )
+
+    def on_wait(self, waiting: Waiting | None) -> None:
+        """Meta holds the run back, or no longer does."""
+        if waiting is None:
+            log.info("going on")
+        else:
+            until = waiting.until.isoformat(timespec="seconds")
+            log.info(
+                in_words(waiting), until=until, allowance=waiting.type, used_percent=waiting.used_percent
+            )
 
     def on_end(self, run: Run, *, reason: str | None) -> None:
         """The run is over."""
@@ -67,7 +86,6 @@ class Bar:
     """A live bar on a terminal: what is stored, how fast, what Meta still allows, how long it takes yet.
 
     `expected` is how many conversations there are, where that is known: Meta does not say.
-    `blocked_until` tells until when the source's allowance holds calls back.
     """
 
     def __init__(self, *, console: Console, expected: int | None = None) -> None:
@@ -116,17 +134,17 @@ class Bar:
         done = run.counts.fetched or 1
         self._progress.update(self._task, completed=done, total=max(done, self._expected or 0), line=line)
 
-    def waiting(self, until: datetime | None) -> None:
-        """Say that nothing moves until then, and why; None changes nothing."""
-        if until is not None:
-            done = self._run.counts.fetched if self._run else 0
-            waiting = f"waiting for Meta until {until.astimezone():%H:%M:%S} · {self._allowance}"
-            line = f"{_of(done, self._expected)} conversations\n{waiting}"
-            self._progress.update(self._task, line=line)
+    def on_wait(self, waiting: Waiting | None) -> None:
+        """Say that nothing moves until then, and why; the next batch says that it does again."""
+        done = self._run.counts.fetched if self._run else 0
+        why = in_words(waiting) if waiting is not None else "going on"
+        self._progress.update(
+            self._task, line=f"{_of(done, self._expected)} conversations\n{why} · {self._allowance}"
+        )
 
     def _time_left(self, event: BatchStored) -> str:
-        if event.is_sweep:
-            return "looking for what moved meanwhile"
+        if event.stage in _DOING:
+            return _DOING[event.stage]
         speed = event.run.conversations_per_second
         if self._expected is None or speed <= 0:
             reached = f"{event.frontier:%Y-%m-%d}" if event.frontier else "the newest"

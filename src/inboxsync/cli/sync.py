@@ -6,12 +6,11 @@ import typer
 
 from inboxsync.cli.exits import exit_code_of_runs
 from inboxsync.cli.opening import open_engine
-from inboxsync.cli.output import print_json, print_run, run_as_json
+from inboxsync.cli.output import outcome_as_json, print_json, print_outcome
 from inboxsync.cli.syncing import sync_pages
 from inboxsync.errors import PageUnknown
-from inboxsync.model import Mode
+from inboxsync.model import History, Mode
 from inboxsync.store.pages import find_pages, list_pages
-from inboxsync.sync import SyncOptions
 
 
 def sync(
@@ -35,10 +34,21 @@ def sync(
     max_duration: Annotated[
         float | None, typer.Option(min=1, metavar="SECONDS", help="Stop after so long; the next run goes on.")
     ] = None,
+    history: Annotated[
+        History | None,
+        typer.Option(
+            help="all keeps every message of every conversation from now on; newest (the default) the "
+            "newest of each and all that come after."
+        ),
+    ] = None,
+    wait: Annotated[
+        bool, typer.Option("--wait", help="Where the Page is being synced already, wait for that to end.")
+    ] = False,
 ) -> None:
     """Copy what is new: the first time everything, later what has changed since.
 
     Stop it any time with Ctrl-C: what was fetched is stored, and the next run goes on.
+    A Page that another process is syncing is left to it (exit code 0), unless --wait.
     Exit codes: 0 complete, 3 partial (run again to go on), 4 a person must act on the
     token or a permission, 1 failed, 2 usage.
     """
@@ -49,11 +59,13 @@ def sync(
             raise PageUnknown(
                 "No Page has been added yet.", hint="Add one with `inboxsync pages add PAGE_ID`."
             )
-        options = SyncOptions(mode=mode, messages=messages, max_conversations=max_conversations)
+        options = engine.sync_options(
+            mode=mode, messages=messages, max_conversations=max_conversations, history=history, wait=wait
+        )
         ended = sync_pages(engine, pages, options=options, max_duration_seconds=max_duration)
-    for end in ended:
+    for outcome in ended:
         if as_json:
-            print_json(run_as_json(end.run))
+            print_json(outcome_as_json(outcome))
         else:
-            print_run(end.run, name=end.page.name or end.page.facebook_page_id, reason=end.reason)
-    raise typer.Exit(exit_code_of_runs(end.run for end in ended))
+            print_outcome(outcome)
+    raise typer.Exit(exit_code_of_runs(outcome.run for outcome in ended))

@@ -3,25 +3,19 @@
 import asyncio
 import signal
 import sys
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import replace
+from typing import TypeVar
 
 from inboxsync.cli.output import stderr
 from inboxsync.cli.progress import Bar, LogLines
 from inboxsync.engine import Engine
-from inboxsync.model import Page, Run
-from inboxsync.sync import PageSync, Stop, SyncOptions
+from inboxsync.errors import PageBusy
+from inboxsync.graph import GraphClient
+from inboxsync.model import Mode, Page, Problem, Run, RunStatus
+from inboxsync.sync import Debts, Outcome, Stop, Stopped, SyncOptions
 
-_TICK_SECONDS = 0.5
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Ended:
-    """A run, and why it stopped early if it did."""
-
-    page: Page
-    run: Run
-    reason: str | None
+T = TypeVar("T")
 
 
 def sync_pages(
@@ -31,43 +25,55 @@ def sync_pages(
     options: SyncOptions,
     max_duration_seconds: float | None,
     expected: int | None = None,
-) -> list[Ended]:
+) -> list[Outcome]:
     """Sync these Pages. SIGINT and SIGTERM end the run at its next batch; a second one at once."""
-    return asyncio.run(_sync_pages(engine, pages, options, max_duration_seconds, expected))
+
+    async def sync(source: GraphClient, stop: Stop, page: Page) -> Outcome:
+        with Bar(console=stderr(), expected=expected) if sys.stderr.isatty() else LogLines() as watcher:
+            one = engine.page_sync(source, page, options=options, stop=stop, listener=watcher)
+            try:
+                return await one.run()
+            except PageBusy as busy:
+                return _not_run(engine, page, Problem(code=busy.code, message=busy.message, hint=busy.hint))
+            except Stopped as stopped:
+                return replace(_not_run(engine, page, None), reason=stopped.reason)
+
+    return for_each_page(engine, pages, sync, max_duration_seconds=max_duration_seconds)
 
 
-async def _sync_pages(
+def for_each_page(
     engine: Engine,
     pages: Sequence[Page],
-    options: SyncOptions,
-    max_duration_seconds: float | None,
-    expected: int | None,
-) -> list[Ended]:
-    ended = []
-    async with engine.source() as source, engine.stop(max_duration_seconds=max_duration_seconds) as stop:
-        _ask_on_signals(stop)
-        for page in pages:
-            bar = Bar(console=stderr(), expected=expected) if sys.stderr.isatty() else None
-            with bar or LogLines() as watcher:
-                sync = engine.page_sync(source, page, options=options, stop=stop, listener=watcher)
-                run = await (_run_with_ticks(sync, bar) if bar else sync.run())
-            ended.append(Ended(page=page, run=run, reason=sync.stop_reason))
-    return ended
+    work: Callable[[GraphClient, Stop, Page], Awaitable[T]],
+    *,
+    max_duration_seconds: float | None = None,
+) -> list[T]:
+    """The results of `work` for each Page, one after the other; signals and the time limit stop it."""
+
+    async def go() -> list[T]:
+        async with engine.source() as source, engine.stop(max_duration_seconds=max_duration_seconds) as stop:
+            _ask_on_signals(stop)
+            return [await work(source, stop, page) for page in pages]
+
+    return asyncio.run(go())
 
 
-async def _run_with_ticks(sync: PageSync, bar: Bar) -> Run:
-    """Run it, and tell the bar now and then whether the allowance holds calls back."""
-
-    async def tick() -> None:
-        while True:
-            await asyncio.sleep(_TICK_SECONDS)
-            bar.waiting(sync.blocked_until)
-
-    ticking = asyncio.create_task(tick())
-    try:
-        return await sync.run()
-    finally:
-        ticking.cancel()
+def _not_run(engine: Engine, page: Page, problem: Problem | None) -> Outcome:
+    """The result of a sync that did not begin: another process is at it, or the wait for it was cut short."""
+    now = engine.clock.now()
+    run = Run(
+        id="",
+        page_id=page.id,
+        facebook_page_id=page.facebook_page_id,
+        platform=page.platform.value,
+        mode=Mode.INCREMENTAL if page.last_synced_at else Mode.FULL,
+        status=RunStatus.PARTIAL,
+        started_at=now,
+        finished_at=now,
+        problems=(problem,) if problem else (),
+        next=f"inboxsync sync {page.facebook_page_id} --wait",
+    )
+    return Outcome(page=page, run=run, debts=Debts())
 
 
 def _ask_on_signals(stop: Stop) -> None:

@@ -47,7 +47,7 @@ def _decode_json(body: bytes, status: int, redact: Callable[[str], str]) -> obje
         pass
     # A text cut inside an emoji is half a surrogate pair: msgspec refuses it, json does not.
     try:
-        return _mend_surrogates(json.loads(body))
+        return mend_surrogates(json.loads(body))
     except (ValueError, RecursionError) as unreadable:
         # Redacted whole, then cut: half a token would no longer look like one.
         shown = " ".join(redact(body[:_READ_BYTES].decode("utf-8", "replace")).split())[:_SHOWN_CHARACTERS]
@@ -55,12 +55,12 @@ def _decode_json(body: bytes, status: int, redact: Callable[[str], str]) -> obje
         raise FaultError(Fault(message=message, status=status)) from unreadable
 
 
-def _mend_surrogates(value: Any) -> Any:  # noqa: ANN401 - any JSON
+def mend_surrogates(value: Any) -> Any:  # noqa: ANN401 - any JSON
     """The same JSON with each lone surrogate replaced by U+FFFD, which a database can hold."""
     if isinstance(value, str):
         return value.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
     if isinstance(value, list):
-        return [_mend_surrogates(item) for item in value]
+        return [mend_surrogates(item) for item in value]
     if isinstance(value, dict):
-        return {_mend_surrogates(key): _mend_surrogates(item) for key, item in value.items()}
+        return {mend_surrogates(key): mend_surrogates(item) for key, item in value.items()}
     return value

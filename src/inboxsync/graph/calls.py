@@ -52,13 +52,17 @@ class CallCounts:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Call:
-    """What to ask. `params` is asked anew for each attempt: a field may have been refused meanwhile."""
+    """What to ask. `params` is asked anew for each attempt: a field may have been refused meanwhile.
+
+    `attempts` None: as many as the settings say.
+    """
 
     access: Access
     endpoint: Endpoint
     path: str
     params: Callable[[], Params]
     about: Subject = Subject.PAGE
+    attempts: int | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -104,7 +108,7 @@ class Calls:
 
         `read` raises FaultError for an answer that is no answer to this call. Raises SourceError.
         """
-        failed = 0
+        failed, most = 0, call.attempts or self._policy.attempts
         while True:
             params = call.params()
             try:
@@ -115,7 +119,7 @@ class Calls:
                 if self._asks_for_less(fault, params) or await self._waits(call, fault, rule):
                     continue
                 failed += 1
-                if rule.treatment is not Treatment.AGAIN or failed >= self._policy.attempts:
+                if rule.treatment is not Treatment.AGAIN or failed >= most:
                     raise rule.as_error(fault, attempts=failed) from None
                 await self._pause(fault, failed)
             else:

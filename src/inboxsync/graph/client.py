@@ -117,6 +117,7 @@ class GraphClient:
         after: str | None,
         limit: int,
         messages: int,
+        attempts: int | None = None,
     ) -> Batch:
         """One batch of the list, newest first, each conversation with its newest `messages` messages.
 
@@ -131,6 +132,7 @@ class GraphClient:
             window=window,
             after=after,
             limit=limit,
+            attempts=attempts,
         )
 
     async def fetch_conversation_times(
@@ -158,9 +160,11 @@ class GraphClient:
         access: Access,
         *,
         folder: str | None = None,
+        window: Window | None = None,
         after: str | None,
         limit: int,
         message_ids: int = 0,
+        attempts: int | None = None,
     ) -> Batch:
         """The same list, with what it takes to verify: ids, times, counts.
 
@@ -171,9 +175,10 @@ class GraphClient:
             Endpoint.OUTLINE,
             lambda: self._fields.outline(message_ids=message_ids),
             folder=folder,
-            window=None,
+            window=window,
             after=after,
             limit=limit,
+            attempts=attempts,
         )
 
     async def fetch_conversation(
@@ -245,6 +250,7 @@ class GraphClient:
         window: Window | None,
         after: str | None,
         limit: int,
+        attempts: int | None = None,
     ) -> Batch:
         def params() -> Params:
             asked: Params = {"platform": access.platform.value}
@@ -270,7 +276,8 @@ class GraphClient:
             )
 
         path = f"{access.page_id}/conversations"
-        return await self._calls.get(Call(access=access, endpoint=endpoint, path=path, params=params), read)
+        call = Call(access=access, endpoint=endpoint, path=path, params=params, attempts=attempts)
+        return await self._calls.get(call, read)
 
     def _time_by(self, conversations: tuple[Conversation, ...]) -> datetime:
         """When an answer without a `Date` was written: by its newest conversation, not by our clock."""

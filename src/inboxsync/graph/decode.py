@@ -13,6 +13,7 @@ from typing import Any
 
 import msgspec
 
+from inboxsync.graph.body import mend_surrogates
 from inboxsync.model import Conversation, Dropped, Message, Participant
 
 Json = dict[str, Any]
@@ -258,7 +259,13 @@ def _json_list(edge: object) -> str | None:
 
 
 def _json_text(value: object) -> str | None:
-    return _encode(_storable(value)).decode() if value not in _EMPTY else None
+    if value in _EMPTY:
+        return None
+    storable = _storable(value)
+    try:
+        return _encode(storable).decode()
+    except UnicodeEncodeError:
+        return _encode(mend_surrogates(storable)).decode()
 
 
 def _storable(value: Any, depth: int = 0) -> Any:  # noqa: ANN401 - any JSON

@@ -1,11 +1,11 @@
 """What the project speaks of: frozen records, no I/O, no framework."""
 
-from inboxsync.model.batch import Batch, Dropped, MessageBatch, Window
+from inboxsync.model.batch import Batch, Dropped, MessageBatch, Unread, Window
 from inboxsync.model.certificate import Certificate
 from inboxsync.model.items import Item, Phase
 from inboxsync.model.lease import Lease
 from inboxsync.model.page import History, Page, Platform, TokenReason, TokenState
-from inboxsync.model.progress import Following, NotStarted, Progress, Walking
+from inboxsync.model.progress import Following, NotStarted, Progress, Span, Unserved, Walking
 from inboxsync.model.rate import RatePool
 from inboxsync.model.records import Conversation, Message, Participant
 from inboxsync.model.run import Counts, Mode, Problem, Run, RunStatus
@@ -33,8 +33,11 @@ __all__ = [
     "RatePool",
     "Run",
     "RunStatus",
+    "Span",
     "TokenReason",
     "TokenState",
+    "Unread",
+    "Unserved",
     "Walking",
     "Window",
 ]

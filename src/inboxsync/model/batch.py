@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from inboxsync.model.records import Conversation, Message
+from inboxsync.model.run import Problem
 
 _LAST_FEW = 3
 
@@ -17,12 +18,24 @@ class Dropped:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Unread:
+    """A conversation that is listed, and fails every answer that would hold its messages."""
+
+    conversation_id: str
+    problem: Problem
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Batch:
     """What one list answer brought, in the order served.
 
     `answered_at` is by the source's own clock (the `Date` header); where it sent none, the
     newest conversation's own time. `has_next` is the only sign of an end: `after` is present
     on the last answer too, and an empty batch may have a next one (graph-facts 1.8).
+
+    A batch may be put together from smaller answers, after a light one whose time it then has
+    and whose depth is `depth`. It is `is_whole` where it brings all that the light one showed:
+    then it is as good as that one answer.
     """
 
     conversations: tuple[Conversation, ...]
@@ -30,6 +43,9 @@ class Batch:
     after: str | None
     has_next: bool
     dropped: tuple[Dropped, ...] = ()
+    unread: tuple[Unread, ...] = ()
+    depth: datetime | None = None
+    is_whole: bool = True
 
     @property
     def reached_at(self) -> datetime | None:
@@ -38,7 +54,12 @@ class Batch:
         The newest of its last few: one stray old time in a batch must not be taken for the
         depth of the list, its order is observed and not promised (graph-facts 1.3).
         """
-        return max(self._times[-_LAST_FEW:], default=None)
+        return self.depth or max(self._times[-_LAST_FEW:], default=None)
+
+    @property
+    def newest_at(self) -> datetime | None:
+        """The newest time in it."""
+        return max(self._times, default=None)
 
     @property
     def _times(self) -> list[datetime]:

@@ -1,4 +1,4 @@
-"""How far the sync of one list has come: one of three states, nothing else possible.
+"""How far the sync of one list has come: one of four states, nothing else possible.
 
 A list is (Page, folder); the platform is the Page's. A *walk* reads a list from the
 top down to its floor. The first walk has no floor: it reads to the bottom. A *sweep*
@@ -15,25 +15,52 @@ class NotStarted:
     """Nothing of this list has been stored."""
 
 
+@dataclass(frozen=True, slots=True)
+class Unserved:
+    """The source does not tell this folder apart: it refuses it, or serves another list in its place."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Span:
+    """A part of a list that is still to be read: newest first, from `frontier` down to `floor`.
+
+    `frontier` None is the top of the list, `floor` None its bottom. `cursor` is where the source
+    said to go on: a hint, since it may die (graph-facts 1.8).
+    """
+
+    frontier: datetime | None = None
+    floor: datetime | None = None
+    cursor: str | None = None
+
+    @property
+    def at_top(self) -> bool:
+        """Whether no answer of it has been consumed yet, and it begins where the list does."""
+        return self.frontier is None and self.cursor is None
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Walking:
     """A walk is under way, or about to begin where `pin` is None.
 
-    Everything between `pin` and `frontier` that has not moved since is stored.
-    `cursor` is where the source said to go on: a hint, since it may die
-    (graph-facts 1.8). `watermark` is what was true before this walk began.
+    What remains to be read are its `spans`, newest first: one, or several where the source can be
+    asked for a stretch of time. Everything else between `pin` and `floor` that has not moved since
+    is stored. `watermark` is what was true before this walk began.
     """
 
+    spans: tuple[Span, ...]
     pin: datetime | None = None
     floor: datetime | None = None
-    frontier: datetime | None = None
-    cursor: str | None = None
     watermark: datetime | None = None
 
     @property
     def at_top(self) -> bool:
         """Whether no answer of this walk has been consumed yet."""
-        return self.frontier is None and self.cursor is None
+        return len(self.spans) == 1 and self.spans[0].at_top
+
+    @property
+    def frontier(self) -> datetime | None:
+        """Down to here nothing is missing; None before the first answer."""
+        return self.spans[0].frontier
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -43,4 +70,4 @@ class Following:
     watermark: datetime
 
 
-Progress = NotStarted | Walking | Following
+Progress = NotStarted | Walking | Following | Unserved

@@ -94,6 +94,26 @@ def list_items(
     return _items(connection, query, limit=limit, excluding=excluding)
 
 
+def list_failed_items(connection: Connection, page: Page, *, limit: int) -> list[Item]:
+    """A few of what was tried and failed, what failed most often first."""
+    query = (
+        select(table)
+        .where(table.c.page_id == page.id, table.c.error_code.is_not(None), ~_is_gone())
+        .order_by(table.c.attempts.desc(), table.c.created_at)
+    )
+    return _items(connection, query, limit=limit, excluding=())
+
+
+def owed_conversations(connection: Connection, page: Page, graph_ids: Collection[str]) -> frozenset[str]:
+    """Those of these conversations that anything is owed of."""
+    rows = connection.execute(
+        select(table.c.conversation_id)
+        .where(table.c.page_id == page.id, table.c.conversation_id.in_(list(graph_ids)))
+        .distinct()
+    )
+    return frozenset(rows.scalars())
+
+
 def count_items(connection: Connection, page: Page) -> dict[Phase, int]:
     """How much is owed in each phase, due or not."""
     rows = connection.execute(

@@ -1,13 +1,14 @@
 """What is stored, in outline, for holding it against the source."""
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from datetime import datetime
 
 from sqlalchemy import Connection, func, select
 
-from inboxsync.model import Page
-from inboxsync.store.tables import messages, messenger_conversations
+from inboxsync.model import Conversation, Page
+from inboxsync.store.tables import messages
+from inboxsync.store.tables import messenger_conversations as table
 
 _ROWS_A_BATCH = 1000
 
@@ -20,40 +21,44 @@ class StoredOutline:
     source_updated_at: datetime | None
     message_count: int | None
     has_older_messages: bool
-    status: str
     stored_messages: int
 
 
-def iter_conversations(connection: Connection, page: Page, *, folder: str) -> Iterator[StoredOutline]:
-    """Every stored conversation of a folder in the order of Graph's ids, gone ones too.
-
-    A thousand at a time, so that a Page of any size fits in memory.
-    """
-    table = messenger_conversations
+def outlines_of(connection: Connection, page: Page, graph_ids: Collection[str]) -> dict[str, StoredOutline]:
+    """Those of these conversations that are stored, by Graph's id."""
     stored = (
         select(func.count())
         .select_from(messages)
         .where(messages.c.conversation_id == table.c.id)
         .scalar_subquery()
     )
-    query = (
+    rows = connection.execute(
         select(
             table.c.conversation_id,
             table.c.source_updated_at,
             table.c.message_count,
             table.c.has_older_messages,
-            table.c.conversation_status.label("status"),
             stored.label("stored_messages"),
-        )
-        .where(table.c.page_id == page.id, table.c.folder == folder)
+        ).where(table.c.page_id == page.id, table.c.conversation_id.in_(list(graph_ids)))
+    )
+    return {row.conversation_id: StoredOutline(**row._asdict()) for row in rows}
+
+
+def iter_conversation_ids(connection: Connection, page: Page) -> Iterator[str]:
+    """Graph's ids of every stored conversation that is not marked gone, in their order.
+
+    A thousand at a time, so that a Page of any size fits in memory.
+    """
+    query = (
+        select(table.c.conversation_id)
+        .where(table.c.page_id == page.id, table.c.conversation_status != "gone")
         .order_by(table.c.conversation_id)
         .limit(_ROWS_A_BATCH)
     )
-    rows = connection.execute(query).all()
-    while rows:
-        for row in rows:
-            yield StoredOutline(**row._asdict())
-        rows = connection.execute(query.where(table.c.conversation_id > rows[-1].conversation_id)).all()
+    found = connection.execute(query).scalars().all()
+    while found:
+        yield from found
+        found = connection.execute(query.where(table.c.conversation_id > found[-1])).scalars().all()
 
 
 def message_ids(connection: Connection, page: Page, conversation_id: str) -> list[str]:
@@ -61,11 +66,31 @@ def message_ids(connection: Connection, page: Page, conversation_id: str) -> lis
     return list(
         connection.execute(
             select(messages.c.message_id)
-            .join(messenger_conversations)
-            .where(
-                messenger_conversations.c.page_id == page.id,
-                messenger_conversations.c.conversation_id == conversation_id,
-            )
+            .join(table)
+            .where(table.c.page_id == page.id, table.c.conversation_id == conversation_id)
             .order_by(messages.c.sent_at.desc().nulls_last(), messages.c.message_id)
         ).scalars()
     )
+
+
+def count_unreadable(connection: Connection, page: Page) -> int:
+    """Messages of which the source tells no more than that they are."""
+    query = select(func.count()).select_from(messages.join(table))
+    return int(
+        connection.execute(query.where(table.c.page_id == page.id, ~messages.c.is_readable)).scalar_one()
+    )
+
+
+def count_listed_elsewhere(
+    connection: Connection, page: Page, conversations: Collection[Conversation], *, folder: str
+) -> int:
+    """How many of these are stored in another folder, with the very time they have now."""
+    served = {each.conversation_id: each.source_updated_at for each in conversations}
+    rows = connection.execute(
+        select(table.c.conversation_id, table.c.source_updated_at).where(
+            table.c.page_id == page.id,
+            table.c.folder != folder,
+            table.c.conversation_id.in_(list(served)),
+        )
+    )
+    return sum(served[graph_id] == at for graph_id, at in rows)

@@ -140,6 +140,12 @@ def set_last_synced_at(connection: Connection, page: Page, at: datetime, *, now:
     connection.execute(update(table).where(table.c.id == page.id).values(last_synced_at=at, updated_at=now))
 
 
+def has_conversations(connection: Connection, page: Page) -> bool:
+    """Whether anything at all is stored of a Page."""
+    any_row = select(messenger_conversations.c.id).where(messenger_conversations.c.page_id == page.id)
+    return connection.execute(any_row.limit(1)).first() is not None
+
+
 def count_page(connection: Connection, page: Page) -> PageCounts:
     """Conversations, distinct contacts and messages stored of a Page."""
     of_page = messenger_conversations.c.page_id == page.id

@@ -1,29 +1,21 @@
-"""Rows of `sync_progress`, as the three states of `model.progress`."""
+"""Rows of `sync_progress`, as the states of `model.progress`."""
 
 from datetime import datetime
 
-from sqlalchemy import Connection, delete, insert, select
+import msgspec
+from sqlalchemy import Connection, Row, delete, insert, select
 
-from inboxsync.model import Following, NotStarted, Page, Progress, Walking
+from inboxsync.model import Following, NotStarted, Page, Progress, Span, Unserved, Walking
 from inboxsync.store.tables import sync_progress as table
 
+_encode = msgspec.json.Encoder().encode
+_decode_spans = msgspec.json.Decoder(tuple[Span, ...]).decode
 
-def get_progress(connection: Connection, page: Page, folder: str) -> Progress:
-    """How far the sync of this list has come."""
-    row = connection.execute(
-        select(table).where(table.c.page_id == page.id, table.c.folder == folder)
-    ).one_or_none()
-    if row is None:
-        return NotStarted()
-    if row.phase == "following":
-        return Following(watermark=row.watermark_at)
-    return Walking(
-        pin=row.pin_at,
-        floor=row.floor_at,
-        frontier=row.frontier_at,
-        cursor=row.cursor,
-        watermark=row.watermark_at,
-    )
+
+def list_progress(connection: Connection, page: Page) -> dict[str, Progress]:
+    """How far the sync of each list of the Page has come, by folder; absent: not started."""
+    rows = connection.execute(select(table).where(table.c.page_id == page.id))
+    return {row.folder: _progress(row) for row in rows}
 
 
 def put_progress(
@@ -35,6 +27,8 @@ def put_progress(
     match progress:
         case NotStarted():
             return
+        case Unserved():
+            values |= {"phase": "unserved"}
         case Following(watermark=watermark):
             values |= {"phase": "following", "watermark_at": watermark}
         case Walking():
@@ -42,8 +36,23 @@ def put_progress(
                 "phase": "walking",
                 "pin_at": progress.pin,
                 "floor_at": progress.floor,
-                "frontier_at": progress.frontier,
-                "cursor": progress.cursor,
+                "spans": _encode(progress.spans).decode(),
                 "watermark_at": progress.watermark,
             }
     connection.execute(insert(table), values)
+
+
+def forget_progress(connection: Connection, page: Page) -> None:
+    """No list of the Page has been started."""
+    connection.execute(delete(table).where(table.c.page_id == page.id))
+
+
+def _progress(row: Row[tuple[object, ...]]) -> Progress:
+    match row.phase:
+        case "following":
+            return Following(watermark=row.watermark_at)
+        case "unserved":
+            return Unserved()
+    return Walking(
+        pin=row.pin_at, floor=row.floor_at, spans=_decode_spans(row.spans), watermark=row.watermark_at
+    )

@@ -1,56 +1,216 @@
 """Applies fetched batches to the store.
 
-The only module that writes archived data. A batch and the progress that follows from
-it are committed together or not at all, so a crash between two batches costs one fetch
-and never a gap. Nothing here talks to the network.
+The only module that writes archived data. A batch, the progress that follows from it and
+what it leaves owed are committed together or not at all, so a crash between two batches
+costs one fetch and never a gap. Nothing here talks to the network.
 """
 
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from datetime import datetime
 
-from inboxsync.model import Batch, Counts, Following, Page, Progress, Run
+from sqlalchemy import Connection
+
+from inboxsync.errors import LeaseLost
+from inboxsync.model import (
+    Batch,
+    Conversation,
+    Counts,
+    Following,
+    Item,
+    MessageBatch,
+    Page,
+    Phase,
+    Progress,
+    Run,
+    Walking,
+)
 from inboxsync.store import Store
-from inboxsync.store.pages import get_page, set_last_synced_at
+from inboxsync.store.conversation_rows import set_has_older_messages
+from inboxsync.store.items import delete_item, get_item, owed_conversations, put_item
+from inboxsync.store.leases import renew_lease
+from inboxsync.store.outlines import count_listed_elsewhere
+from inboxsync.store.pages import get_page, set_batch_size, set_last_synced_at, set_time_windows
 from inboxsync.store.progress import put_progress
 from inboxsync.store.runs import update_run
-from inboxsync.store.writes import upsert_batch
+from inboxsync.store.writes import Hole, Written, upsert_batch, upsert_message_batch
+from inboxsync.sync.plan import OVERLAP, is_full
+
+INITIAL, INCREMENTAL, HISTORY = "initial_sync", "incremental_sync", "history_sync"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Learned:
+    """What a run has found out about its Page, to be remembered with the next batch."""
+
+    batch_size: int | None
+    time_windows: bool | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Ingest:
-    """Writes one list of one Page."""
+    """Writes what is fetched of one Page, for the owner of its lease."""
 
     store: Store
     page: Page
-    folder: str
+    owner: str
+    lease_seconds: float
 
-    def apply(
+    def apply_list(
         self,
         batch: Batch,
         *,
-        progress: Progress,
-        run: Run,
-        is_full: bool,
+        folder: str,
+        walking: Walking,
+        progress: Walking | Following,
+        completes_page: datetime | None,
         counts_unchanged: bool,
+        learned: Learned | None,
+        run: Run,
         now: datetime,
-    ) -> tuple[Run, Counts]:
-        """Store a batch with the progress and the run's totals; returns both counts.
+    ) -> Run:
+        """Store a batch of a list with its progress and the run's totals; returns the run with it.
 
-        `counts_unchanged` is False for a second look at what this run has counted already.
-        Blocks; call it from a thread.
+        `completes_page`: where this ends the last list of the run, what `last_synced_at` becomes.
+        `learned` is given where it has changed. `counts_unchanged` is False for a second look at
+        what this run has counted already.
+        Blocks; call it from a thread. Raises LeaseLost.
         """
-        source = "initial_sync" if is_full else "incremental_sync"
         with self.store.write() as connection:
-            get_page(connection, self.page.id)  # removed meanwhile: say so, rather than that a key is foreign
+            self._check(connection, now)
+            source = INITIAL if is_full(walking) else INCREMENTAL
             written = upsert_batch(
-                connection, self.page, batch.conversations, folder=self.folder, source=source, now=now
+                connection, self.page, batch.conversations, folder=folder, source=source, now=now
             )
-            counts = written.counts
-            if not counts_unchanged:
-                counts = counts.without_unchanged()
+            self._note_owed(connection, batch, written, folder=folder, walking=walking, now=now)
+            put_progress(connection, self.page, folder, progress, now=now)
+            if learned is not None:
+                set_batch_size(connection, self.page, learned.batch_size, now=now)
+                set_time_windows(connection, self.page, learned.time_windows, now=now)
+            if completes_page is not None:
+                set_last_synced_at(connection, self.page, completes_page, now=now)
+            counts = written.counts if counts_unchanged else written.counts.without_unchanged()
             run = replace(run, counts=run.counts + counts, batches=run.batches + 1)
-            put_progress(connection, self.page, self.folder, progress, now=now)
             update_run(connection, run)
-            if isinstance(progress, Following):
-                set_last_synced_at(connection, self.page, progress.watermark, now=now)
-        return run, counts
+        return run
+
+    def apply_conversation(self, item: Item, conversation: Conversation, *, run: Run, now: datetime) -> Run:
+        """Store a conversation that was owed; what then is still missing of it is owed anew."""
+        with self.store.write() as connection:
+            self._check(connection, now)
+            written = upsert_batch(
+                connection, self.page, [conversation], folder=item.folder, source=INCREMENTAL, now=now
+            )
+            delete_item(connection, self.page, item.phase, item.conversation_id)
+            self._close(connection, written.whole, (Phase.GAP, Phase.HISTORY))
+            self._open_gaps(connection, written.holes, folder=item.folder, since=item.until_at, now=now)
+            run = replace(run, counts=run.counts + written.counts, batches=run.batches + 1)
+            update_run(connection, run)
+        return run
+
+    def apply_messages(
+        self, item: Item, batch: MessageBatch, *, rest: Item | None, run: Run, now: datetime
+    ) -> Run:
+        """Store messages of one conversation and what is left of `item`; returns the run with them."""
+        source = HISTORY if item.phase is Phase.HISTORY else INCREMENTAL
+        with self.store.write() as connection:
+            self._check(connection, now)
+            new = upsert_message_batch(
+                connection, self.page, item.conversation_id, batch.messages, source=source, now=now
+            )
+            if not batch.has_next:
+                set_has_older_messages(connection, self.page, item.conversation_id, value=False, now=now)
+                self._close(connection, [item.conversation_id], (Phase.GAP, Phase.HISTORY))
+            elif rest is None:
+                delete_item(connection, self.page, item.phase, item.conversation_id)
+            else:
+                put_item(connection, self.page, rest, now=now)
+            run = replace(run, counts=run.counts + Counts(events=new or 0), batches=run.batches + 1)
+            update_run(connection, run)
+        return run
+
+    def put_back(self, item: Item, *, now: datetime) -> None:
+        """An attempt to bring something that is owed has failed; how far it had come stays."""
+        with self.store.write() as connection:
+            self._check(connection, now)
+            known = get_item(connection, self.page, item.phase, item.conversation_id)
+            put_item(connection, self.page, replace(item, cursor=known.cursor if known else None), now=now)
+
+    def end_list(
+        self, folder: str, progress: Progress, *, completes_page: datetime | None, now: datetime
+    ) -> None:
+        """Note how a list stands that brought nothing to store."""
+        with self.store.write() as connection:
+            self._check(connection, now)
+            put_progress(connection, self.page, folder, progress, now=now)
+            if completes_page is not None:
+                set_last_synced_at(connection, self.page, completes_page, now=now)
+
+    def is_mostly_elsewhere(self, batch: Batch, *, folder: str) -> bool:
+        """Whether most of a folder's first answer is stored as another folder's, just as it is."""
+        with self.store.read() as connection:
+            elsewhere = count_listed_elsewhere(connection, self.page, batch.conversations, folder=folder)
+        return elsewhere * 2 > len(batch.conversations)
+
+    def _check(self, connection: Connection, now: datetime) -> None:
+        """A frozen process that wakes up must not write over what another has done meanwhile."""
+        get_page(connection, self.page.id)  # removed meanwhile: say so, rather than that a key is foreign
+        if not renew_lease(connection, self.page.id, self.owner, now=now, seconds=self.lease_seconds):
+            raise LeaseLost(f"Another process has taken over Page {self.page.facebook_page_id}.")
+
+    def _note_owed(
+        self,
+        connection: Connection,
+        batch: Batch,
+        written: Written,
+        *,
+        folder: str,
+        walking: Walking,
+        now: datetime,
+    ) -> None:
+        """Open and close ledger rows as this batch demands."""
+        since = walking.watermark - OVERLAP if walking.watermark else None
+        for each in batch.unread:
+            known = get_item(connection, self.page, Phase.CONVERSATION, each.conversation_id)
+            item = known or Item(
+                conversation_id=each.conversation_id, phase=Phase.CONVERSATION, folder=folder, until_at=since
+            )
+            put_item(connection, self.page, replace(item, problem=each.problem), now=now)
+        served = [each.conversation_id for each in batch.conversations]
+        owed = owed_conversations(connection, self.page, served)
+        self._close(connection, owed, (Phase.CONVERSATION,))
+        self._close(connection, owed.intersection(written.whole), (Phase.GAP, Phase.HISTORY))
+        self._open_gaps(connection, written.holes, folder=folder, since=since, now=now)
+
+    def _open_gaps(
+        self,
+        connection: Connection,
+        holes: Iterable[Hole],
+        *,
+        folder: str,
+        since: datetime | None,
+        now: datetime,
+    ) -> None:
+        """Owe what may lie between the messages served and those stored.
+
+        A conversation that is new after a complete sync is owed down to `since`, the time of that
+        sync; in a full sync (`since` None) the newest few are what was asked for. A gap that is open
+        keeps its anchors, and is read from the top again: another has opened above it.
+        """
+        for hole in holes:
+            if hole.is_new and since is None:
+                continue
+            known = get_item(connection, self.page, Phase.GAP, hole.conversation_id)
+            gap = known or Item(
+                conversation_id=hole.conversation_id,
+                phase=Phase.GAP,
+                folder=folder,
+                anchors=hole.anchors,
+                until_at=since if hole.is_new else None,
+            )
+            put_item(connection, self.page, replace(gap, cursor=None, next_attempt_at=None), now=now)
+
+    def _close(self, connection: Connection, graph_ids: Iterable[str], phases: Iterable[Phase]) -> None:
+        for graph_id in graph_ids:
+            for phase in phases:
+                delete_item(connection, self.page, phase, graph_id)

@@ -1,48 +1,61 @@
 """One run: from what is known of a Page to a result that says what was done and what is owed."""
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, replace
-from datetime import datetime
+from datetime import timedelta
 
 import structlog
+from sqlalchemy import Connection
 
 from inboxsync.clock import Clock
-from inboxsync.errors import (
-    InboxsyncError,
-    NeedsPerson,
-    SourceUnreachable,
-    StoreError,
-    TokenInvalid,
-    Unexpected,
-)
-from inboxsync.graph import Access, GraphClient
-from inboxsync.model import Counts, Mode, Page, Platform, Problem, Run, RunStatus, TokenState, Walking
+from inboxsync.errors import InboxsyncError, NeedsPerson, StoreError, TokenInvalid, Unexpected
+from inboxsync.graph import Access, GraphClient, Waiting
+from inboxsync.model import History, Mode, Page, Run, RunStatus, TokenReason, TokenState, Walking
 from inboxsync.store import Store
 from inboxsync.store.conversation_rows import new_id
-from inboxsync.store.pages import get_page, set_token_state
-from inboxsync.store.progress import get_progress
+from inboxsync.store.items import count_items, count_older, list_failed_items
+from inboxsync.store.pages import get_page, has_conversations, set_history, set_token_state
+from inboxsync.store.progress import forget_progress, list_progress, put_progress
 from inboxsync.store.runs import close_unended_runs, start_run, update_run
+from inboxsync.sync.batch_size import BatchSize
+from inboxsync.sync.conclude import Debts, Outcome, conclude
+from inboxsync.sync.context import RunContext
 from inboxsync.sync.ingest import Ingest
-from inboxsync.sync.listener import BatchStored, Listener
-from inboxsync.sync.plan import is_full, is_sweep, plan_start
+from inboxsync.sync.lease import LEASE_SECONDS, held_lease, new_owner
+from inboxsync.sync.ledger import Ledger
+from inboxsync.sync.limits import Quota, StallGuard
+from inboxsync.sync.listener import Listener, in_words
+from inboxsync.sync.page_lists import PageLists
+from inboxsync.sync.plan import INBOX, is_full, plan_lists, starts_over
 from inboxsync.sync.stop import Stop, Stopped
-from inboxsync.sync.walk import Fetched, ListWalk
+from inboxsync.sync.tally import Tally
+from inboxsync.sync.walk import TimeWindows
 
 log = structlog.get_logger(__name__)
 
-# The list that Meta serves where no folder is asked for.
-INBOX = "inbox"
+_WATCH_SECONDS = 0.5
+# With all history wanted, a list answer that brings more of each conversation saves a call for each.
+_HISTORY_MESSAGES = 50
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SyncOptions:
-    """What a caller may choose. `messages` is how many of each conversation's newest come with it."""
+    """What a caller may choose.
+
+    `messages` is how many of each conversation's newest come with it; `history` None leaves the
+    Page's own setting; `wait` for another sync of the Page instead of giving up. A run that makes
+    `stall_calls` without a gain fails. Folders beside the inbox are looked at every `folder_interval`.
+    """
 
     mode: Mode = Mode.AUTO
     messages: int = 10
     max_conversations: int | None = None
+    history: History | None = None
+    wait: bool = False
+    stall_calls: int = 50
+    folder_interval: timedelta = timedelta(minutes=15)
 
 
 class PageSync:
@@ -68,161 +81,157 @@ class PageSync:
         self._options = options
         self._stop = stop
         self._listener = listener
-        self._ingest = Ingest(store=store, page=page, folder=INBOX)
-        self._began = clock.monotonic()
-        self._first_walk = True
-        self._access: Access | None = None
-        self._run: Run
-        self.stop_reason: str | None = None
+        self._owner = new_owner()
+        self._tally: Tally
+        self._stop_reason: str | None = None
 
-    @property
-    def blocked_until(self) -> datetime | None:
-        """Until when the source's allowance holds this sync back; None when it does not."""
-        waiting = self._source.budget.waiting(self._access) if self._access else None
-        return waiting.until if waiting else None
+    async def run(self) -> Outcome:
+        """Sync until complete, stopped or failed. What goes wrong on the way is in the result.
 
-    async def run(self) -> Run:
-        """Sync until complete, stopped or failed. What goes wrong on the way is in the result."""
-        walking = await asyncio.to_thread(self._start)
-        self._listener.on_start(self._run)
-        error = None
+        Raises PageBusy where another process syncs the Page, Stopped where the wait for it was cut
+        short, and StoreError where not even the run could be noted.
+        """
+        lease = held_lease(
+            self._store,
+            self._clock,
+            self._page,
+            owner=self._owner,
+            stop=self._stop,
+            wait=self._options.wait,
+        )
+        async with lease:
+            return await self._run_alone()
+
+    async def _run_alone(self) -> Outcome:
+        run, lists = await asyncio.to_thread(self._start)
+        self._tally = self._begin_tally(run, None)
+        self._listener.on_start(run)
+        error: InboxsyncError | None = None
+        waiting: Waiting | None = None
         try:
             access = await asyncio.to_thread(self._open_access, self._page)
-            self._access, self._calls_before = access, replace(self._source.counts(access))
-            await self._walk(access).advance(walking)
+            self._tally = self._begin_tally(run, access)
+            watching = asyncio.create_task(self._watch(access))
+            try:
+                error = await self._sync(access, lists)
+            finally:
+                waiting = self._source.budget.waiting(access)
+                watching.cancel()
         except Stopped as stopped:
-            self.stop_reason = stopped.reason
+            self._stop_reason = stopped.reason
         except InboxsyncError as failure:
             error = failure
         except Exception as bug:
             log.exception("unexpected error")
             error = Unexpected(f"Something unexpected went wrong: {type(bug).__name__}.")
-        ended = self._conclude(error)
-        await asyncio.to_thread(self._note_end, ended, error)
-        self._listener.on_end(ended, reason=self.stop_reason)
-        return ended
+        outcome = await asyncio.to_thread(self._end, error, waiting)
+        self._listener.on_end(outcome.run, reason=outcome.reason)
+        return outcome
 
-    def _start(self) -> Walking:
-        """Read how far the list has come and note that a run begins."""
+    def _start(self) -> tuple[Run, Mapping[str, Walking]]:
+        """Read how far the lists have come and note that a run begins."""
         with self._store.write() as connection:
-            page = get_page(connection, self._page.id)
-            walking = plan_start(
-                get_progress(connection, page, INBOX),
-                mode=self._options.mode,
-                resync_asked=page.last_synced_at is None,
-            )
-            self._run = Run(
+            if self._options.history is not None:
+                set_history(connection, self._page, self._options.history, now=self._clock.now())
+            self._page = page = get_page(connection, self._page.id)
+            progress = list_progress(connection, page)
+            mode, asked, now = self._options.mode, page.last_synced_at is None, self._clock.now()
+            interval = self._options.folder_interval
+            lists = plan_lists(progress, mode=mode, resync_asked=asked, now=now, interval=interval)
+            if starts_over(progress, mode=mode, resync_asked=asked):
+                # Written down at once: cut off, the next run must know which lists are still to be walked.
+                for folder, walking in lists.items():
+                    put_progress(connection, page, folder, walking, now=now)
+            run = Run(
                 id=new_id(),
                 page_id=page.id,
                 facebook_page_id=page.facebook_page_id,
                 platform=page.platform.value,
-                mode=Mode.FULL if is_full(walking) else Mode.INCREMENTAL,
+                mode=Mode.FULL if is_full(lists[INBOX]) else Mode.INCREMENTAL,
                 status=RunStatus.RUNNING,
-                started_at=self._clock.now(),
+                started_at=now,
             )
             close_unended_runs(connection, page.id)
-            start_run(connection, self._run)
-        return walking
+            start_run(connection, run)
+        return run, lists
 
-    def _walk(self, access: Access) -> ListWalk:
-        return ListWalk(
+    def _begin_tally(self, run: Run, access: Access | None) -> Tally:
+        return Tally(run, source=self._source, access=access, clock=self._clock, listener=self._listener)
+
+    async def _sync(self, access: Access, lists: Mapping[str, Walking]) -> InboxsyncError | None:
+        """The lists, then what is owed; returns what kept a list from being read."""
+        options, page = self._options, self._page
+        context = RunContext(
             source=self._source,
             access=access,
-            messages=self._options.messages,
-            max_conversations=self._options.max_conversations,
+            clock=self._clock,
+            page=page,
+            ingest=Ingest(store=self._store, page=page, owner=self._owner, lease_seconds=LEASE_SECONDS),
+            tally=self._tally,
             stop=self._stop,
-            store=self._store_batch,
+            stall=StallGuard(self._tally.calls_made, most=options.stall_calls),
         )
+        deep = _HISTORY_MESSAGES if page.history is History.ALL else 0
+        failures = await PageLists(
+            context,
+            quota=Quota(options.max_conversations),
+            size=BatchSize(page.batch_size),
+            windows=TimeWindows(page.time_windows),
+            messages=options.messages,
+            full_messages=max(options.messages, deep),
+        ).walk(lists)
+        await Ledger(context, messages=options.messages).settle(page.history)
+        return failures[0] if failures else None
 
-    async def _store_batch(self, fetched: Fetched) -> None:
-        began = self._clock.monotonic()
-        self._run, counts = await asyncio.to_thread(self._apply, fetched)
-        if fetched.batch.dropped and not self._run.problems:
-            self._run = replace(self._run, problems=(_dropped(fetched),))
-        if isinstance(fetched.progress, Walking) and fetched.progress.at_top:
-            self._first_walk = False  # what a later sweep finds unchanged, this run has counted already
-        usage = self._source.budget.usage(self._access) if self._access else None
-        self._listener.on_batch(
-            BatchStored(
-                run=self._run,
-                batch=counts,
-                seconds=self._clock.monotonic() - began,
-                is_sweep=is_sweep(fetched.walking),
-                frontier=fetched.batch.reached_at,
-                allowance_used_percent=usage.percent if usage else None,
-            )
-        )
+    async def _watch(self, access: Access) -> None:
+        """Tell the listener when Meta holds the run back, and end a run that could only wait."""
+        told: Waiting | None = None
+        while True:
+            await asyncio.sleep(_WATCH_SECONDS)
+            waiting = self._source.budget.waiting(access)
+            if waiting != told:
+                self._listener.on_wait(waiting)
+                told = waiting
+            if waiting is not None and self._stop.comes_before(waiting.until):
+                self._stop.ask(f"{in_words(waiting)}, which is beyond the time limit")
 
-    def _apply(self, fetched: Fetched) -> tuple[Run, Counts]:
-        return self._ingest.apply(
-            fetched.batch,
-            progress=fetched.progress,
-            run=self._so_far(),
-            is_full=is_full(fetched.walking),
-            counts_unchanged=self._first_walk,
-            now=self._clock.now(),
-        )
-
-    def _so_far(self) -> Run:
-        so_far = replace(self._run, duration_seconds=self._clock.monotonic() - self._began)
-        if self._access is None:
-            return so_far
-        calls, before = self._source.counts(self._access), self._calls_before
-        return replace(so_far, calls=calls.made - before.made, refused_calls=calls.refused - before.refused)
-
-    def _conclude(self, error: InboxsyncError | None) -> Run:
-        """The run as it ended.
-
-        Partial where it was stopped, or the source could not be reached after something had
-        been stored: the next run goes on from there. Failed where it would fail again.
-        """
-        page = self._page
-        ended = replace(self._so_far(), finished_at=self._clock.now(), status=RunStatus.COMPLETE)
-        if error is None and self.stop_reason is None:
-            return replace(ended, problems=(*ended.problems, *_doubts(ended)))
-        go_on = f"inboxsync sync {page.facebook_page_id}"
-        if isinstance(error, NeedsPerson):
-            go_on = f"inboxsync pages add {page.facebook_page_id}"
-            go_on += f" --platform {page.platform}" if page.platform is not Platform.MESSENGER else ""
-        may_go_on = error is None or (isinstance(error, SourceUnreachable) and ended.batches > 0)
-        problems = (Problem(code=error.code, message=error.message, hint=error.hint),) if error else ()
-        return replace(
-            ended,
-            status=RunStatus.PARTIAL if may_go_on else RunStatus.FAILED,
-            problems=(*ended.problems, *problems),
-            next=go_on,
-        )
-
-    def _note_end(self, run: Run, error: InboxsyncError | None) -> None:
+    def _end(self, error: InboxsyncError | None, waiting: Waiting | None) -> Outcome:
+        """The run as it ended, written down."""
+        run = replace(self._tally.so_far(), finished_at=self._clock.now())
+        is_cut_short = error is not None or self._stop_reason is not None
+        debts = Debts()
         # A store that fails has been reported already; that this cannot be written either is no news.
         with suppress(StoreError), self._store.write() as connection:
-            update_run(connection, run)
-            if isinstance(error, NeedsPerson):
-                state = TokenState.INVALID if isinstance(error, TokenInvalid) else TokenState.NOT_PERMITTED
-                problem = f"{error.message} {error.hint}"
-                set_token_state(connection, self._page, state, problem=problem, now=self._clock.now())
-            elif run.batches and self._page.token_state is not TokenState.VALID:
-                set_token_state(connection, self._page, TokenState.VALID, problem=None, now=self._clock.now())
+            debts = self._read_debts(connection)
+            if debts.is_empty and not is_cut_short:
+                forget_progress(connection, self._page)  # an app that may see more tomorrow begins anew
+            ended = conclude(run, self._page, error=error, stopped=is_cut_short, debts=debts)
+            update_run(connection, ended)
+            self._note_token(connection, error, ended)
+        return Outcome(
+            page=self._page,
+            run=conclude(run, self._page, error=error, stopped=is_cut_short, debts=debts),
+            reason=self._stop_reason,
+            debts=debts,
+            waiting=waiting,
+        )
 
+    def _read_debts(self, connection: Connection) -> Debts:
+        page = self._page
+        return Debts(
+            owed=count_items(connection, page),
+            examples=tuple(list_failed_items(connection, page, limit=3)),
+            older=count_older(connection, page, messages=self._options.messages),
+            is_empty=not has_conversations(connection, page),
+        )
 
-def _doubts(run: Run) -> tuple[Problem, ...]:
-    """What looks like success and may not be (graph-facts 5): an empty list under Standard Access."""
-    if run.mode is Mode.INCREMENTAL or run.counts.fetched:
-        return ()
-    return (
-        Problem(
-            code="nothing_listed",
-            message="The source listed no conversation at all.",
-            hint="If the Page has some, the app has only Standard Access: request Advanced Access for "
-            "pages_messaging (Instagram: instagram_manage_messages).",
-        ),
-    )
-
-
-def _dropped(fetched: Fetched) -> Problem:
-    first = fetched.batch.dropped[0]
-    return Problem(
-        code="unreadable_record",
-        message=f"The source served a {first.what} that could not be kept: {first.why}.",
-        hint="Everything else is stored; nothing can be done about it here.",
-    )
+    def _note_token(self, connection: Connection, error: InboxsyncError | None, run: Run) -> None:
+        """Mark the Page where a person must act, and unmark it where the token has worked."""
+        now = self._clock.now()
+        if isinstance(error, NeedsPerson):
+            state = TokenState.INVALID if isinstance(error, TokenInvalid) else TokenState.NOT_PERMITTED
+            reason = TokenReason(error.reason) if error.reason else TokenReason.OTHER
+            problem = f"{error.message} {error.hint}"
+            set_token_state(connection, self._page, state, reason=reason, problem=problem, now=now)
+        elif run.batches and self._page.token_state is not TokenState.VALID:
+            set_token_state(connection, self._page, TokenState.VALID, reason=None, problem=None, now=now)

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Awaitable
+from datetime import datetime, timedelta
 from types import TracebackType
 from typing import Self, TypeVar
 
@@ -30,10 +31,12 @@ class Stop:
         self._seconds = max_duration_seconds
         self._asked = asyncio.Event()
         self._timer: asyncio.Task[None] | None = None
+        self._ends_at: datetime | None = None
         self.reason: str | None = None
 
     async def __aenter__(self) -> Self:
         if self._seconds is not None:
+            self._ends_at = self._clock.now() + timedelta(seconds=self._seconds)
             self._timer = asyncio.create_task(self._expire(self._seconds))
         return self
 
@@ -47,6 +50,10 @@ class Stop:
         """End at the next batch boundary. The first reason stands."""
         self.reason = self.reason or reason
         self._asked.set()
+
+    def comes_before(self, at: datetime) -> bool:
+        """Whether the run's time is up before then."""
+        return self._ends_at is not None and self._ends_at < at
 
     async def unless_asked(self, work: Awaitable[T]) -> T:
         """The result of `work`; raises Stopped, and cancels it, where the stop comes first."""

@@ -1,26 +1,29 @@
 """Walks one list: fetches what `plan` asks for and has it stored.
 
 The next batch is on its way while the last one is being written, so that the source's
-pace, not the disk's, decides the speed.
+pace, not the disk's, decides the speed. Where one answer takes longer than the pace
+allows and the source can be asked for a stretch of time, the list is cut into spans
+that are read side by side, each in a lane of its own.
 """
 
 import asyncio
+from collections import deque
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, replace
-from datetime import datetime
+from datetime import timedelta
 
-from inboxsync.errors import AnswerTooLarge, CursorRefused, SourceRefused, Stalled
-from inboxsync.graph import Access, GraphClient
-from inboxsync.model import Batch, Following, Walking
-from inboxsync.sync.batch_size import BatchSize
-from inboxsync.sync.plan import plan_next
-from inboxsync.sync.stop import Stop, Stopped
+from inboxsync.errors import CursorRefused, SourceRefused
+from inboxsync.model import Batch, Following, Span, Walking, Window
+from inboxsync.sync.context import Reading
+from inboxsync.sync.fetch import Fetcher, WindowsIgnored
+from inboxsync.sync.limits import Quota
+from inboxsync.sync.plan import one_chain, plan_cut, plan_lanes, plan_next, plan_span
+from inboxsync.sync.stop import Stopped
 
 # On a Page where every sweep takes several answers, so many in one run; then it is said.
 _MOST_SWEEPS = 20
 _MOST_REENTRIES = 3
-# Lists have been seen that always have a next part and never anything new in it (graph-facts 1.8).
-_MOST_IDLE_ANSWERS = 50
+_SECOND = timedelta(seconds=1)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -32,155 +35,258 @@ class Fetched:
     progress: Walking | Following
 
 
+@dataclass(slots=True)
+class TimeWindows:
+    """Whether this Page's lists can be asked for a stretch of time; None: not tried yet."""
+
+    are_honoured: bool | None
+
+
+@dataclass(slots=True, eq=False)
+class _Lane:
+    """One span being read.
+
+    `window` is what its cursor was made with; None where it goes by cursor alone, or enters anew.
+    `by_time` says that it may ask for a window.
+    """
+
+    span: Span
+    by_time: bool = False
+    window: Window | None = None
+    is_resumed: bool = False
+    is_probe: bool = False
+    asked: int = 0
+    per_second: float | None = None
+    last_seen: frozenset[tuple[str, object]] = frozenset()
+
+    def note(self, batch: Batch) -> Batch:
+        """Remember what came; returns it without what the lane's last answer had already."""
+        times = [each.source_updated_at for each in batch.conversations if each.source_updated_at is not None]
+        if times:
+            seconds = (max(times) - min(times)).total_seconds()
+            self.per_second = len(times) / max(seconds, 1.0)
+        before = self.last_seen
+        self.last_seen = frozenset(
+            (each.conversation_id, each.source_updated_at) for each in batch.conversations
+        )
+        if before.isdisjoint(self.last_seen):
+            return batch
+        fresh = tuple(
+            each
+            for each in batch.conversations
+            if (each.conversation_id, each.source_updated_at) not in before
+        )
+        return replace(batch, conversations=fresh)
+
+
 class ListWalk:
     """One list on its way from `Walking` to `Following`.
 
-    `store` is given every batch, in order.
+    `store` is given every batch, one at a time, each with the progress that follows from it.
     """
 
     def __init__(
         self,
         *,
-        source: GraphClient,
-        access: Access,
-        messages: int,
-        max_conversations: int | None,
-        stop: Stop,
+        context: Reading,
+        fetcher: Fetcher,
+        windows: TimeWindows,
+        quota: Quota,
         store: Callable[[Fetched], Awaitable[None]],
     ) -> None:
-        self._source = source
-        self._access = access
-        self._messages = messages
-        self._max = max_conversations
-        self._stop = stop
+        self._context = context
+        self._fetcher = fetcher
+        self._windows = windows
+        self._quota = quota
         self._store = store
-        self._size = BatchSize()
-        self._stall = _StallGuard()
-        self._answers = 0
-        self._fetched = 0
-        self._sweeps = 0
-        self._reentries = 0
+        self._is_closing = False  # the closing sweeps are not held to the quota
+        self._walking: Walking
+        self._progress: Walking | Following
+        self._waiting: deque[_Lane] = deque()
+        self._busy: dict[asyncio.Task[Batch], _Lane] = {}
 
     async def advance(self, walking: Walking) -> Following:
         """Go on until everything is stored. Raises Stopped, or what the source or the store raises."""
-        fetching = asyncio.create_task(self._fetch(walking))
-        try:
-            while True:
-                fetched = await self._stop.unless_asked(fetching)
-                limit = self._limit_reached(fetched)
-                if isinstance(fetched.progress, Walking) and limit is None:
-                    fetching = asyncio.create_task(self._fetch(fetched.progress))
-                await self._store(fetched)
-                if isinstance(fetched.progress, Following):
-                    return fetched.progress
-                if limit is not None:
-                    raise Stopped(limit)
-        finally:
-            fetching.cancel()
-            await asyncio.gather(fetching, return_exceptions=True)
+        for _ in range(1 + _MOST_SWEEPS):
+            progress = await self._read(walking)
+            if isinstance(progress, Following):
+                return progress
+            walking, self._is_closing = progress, True
+        raise Stopped(f"the Page is too busy: after {_MOST_SWEEPS} sweeps of its head, more had moved")
 
-    async def _fetch(self, walking: Walking) -> Fetched:
-        """The next batch of this walk, whatever it takes to get it."""
-        has_lost_its_place = False
-        while True:
-            try:
-                if has_lost_its_place:
-                    walking, has_lost_its_place = await self._reenter(walking), False
-                batch = await self._fetch_once(walking)
-            except AnswerTooLarge:
-                if not self._size.shrink():
-                    raise
-            except CursorRefused:
-                self._reentries += 1
-                if walking.cursor is None or self._reentries > _MOST_REENTRIES:
-                    raise SourceRefused(
-                        "The source refuses its own cursors: the list cannot be read on."
-                    ) from None
-                has_lost_its_place = True
-            else:
-                self._size.succeeded()
-                self._answers += 1
-                progress = plan_next(walking, batch)
-                if isinstance(progress, Walking):
-                    self._stall.note(progress.frontier, is_new_walk=progress.at_top)
-                return Fetched(walking=walking, batch=batch, progress=progress)
-
-    async def _fetch_once(self, walking: Walking) -> Batch:
-        """One batch. Raises CursorRefused too where the cursor led nowhere without saying so."""
-        batch = await self._source.fetch_conversations(
-            self._access, after=walking.cursor, limit=self._batch_limit(walking), messages=self._messages
+    async def _read(self, walking: Walking) -> Walking | Following:
+        """Read every span of one walk; returns what comes after it."""
+        if len(walking.spans) > 1 and not self._windows.are_honoured:
+            walking = one_chain(walking)
+        self._walking = self._progress = walking
+        by_time = len(walking.spans) > 1
+        self._waiting = deque(
+            _Lane(span=span, by_time=by_time, is_resumed=not span.at_top) for span in walking.spans
         )
-        if batch.has_next and batch.after == walking.cursor:
-            raise CursorRefused(
-                "The source handed out the cursor it was given: it would answer the same for ever."
-            )
-        if (
-            walking.cursor is not None
-            and not self._answers
-            and not batch.has_next
-            and not batch.conversations
-        ):
-            # What a source does with a stale cursor is not documented: an end that is empty is no end.
-            raise CursorRefused("The source found nothing where the last run stopped.")
-        return batch
+        try:
+            self._open_lanes()
+            while self._busy:
+                done, _ = await self._context.stop.unless_asked(
+                    asyncio.wait(self._busy, return_when=asyncio.FIRST_COMPLETED)
+                )
+                for task in done:
+                    await self._take(self._busy.pop(task), task)
+            if self._waiting:
+                raise Stopped(f"the limit of {self._quota.most} conversations is reached")
+            return self._progress
+        finally:
+            await self._drop_lanes()
 
-    async def _reenter(self, walking: Walking) -> Walking:
-        """The same walk with a new cursor: light answers from the top down to the frontier.
+    async def _take(self, lane: _Lane, task: asyncio.Task[Batch]) -> None:
+        """Plan on from an answer, send the next call out, then store the answer."""
+        try:
+            batch = task.result()
+        except WindowsIgnored:
+            await self._forget_windows(lane)
+            return
+        if lane.is_probe:
+            lane.is_probe, self._windows.are_honoured = False, True
+        self._give_back(lane, used=len(batch.conversations))
+        rest = plan_span(lane.span, batch)
+        batch = lane.note(batch)
+        if rest is None or rest.frontier != lane.span.frontier:
+            self._context.stall.moved(batch.reached_at)
+        if rest is not None:
+            lane.span, lane.is_resumed = rest, False
+            self._waiting.appendleft(lane)
+        spans = sorted((each.span for each in (*self._busy.values(), *self._waiting)), key=_age)
+        fetched = Fetched(walking=self._walking, batch=batch, progress=plan_next(self._walking, spans, batch))
+        if spans and isinstance(fetched.progress, Walking):
+            self._walking = fetched.progress
+        self._open_lanes()
+        await self._store(fetched)
+        self._progress = fetched.progress
 
-        The answer that reaches the frontier is fetched again in full, so nothing around it is lost.
-        """
-        after = None
-        stall = _StallGuard()
-        while walking.frontier is not None:
-            batch = await self._source.fetch_conversation_times(
-                self._access, after=after, limit=self._size.current
-            )
-            has_arrived = batch.reached_at is not None and batch.reached_at <= walking.frontier
-            if has_arrived or not batch.has_next:
-                break
-            stall.note(batch.reached_at, is_new_walk=False)
-            after = batch.after
-        return replace(walking, cursor=after)
+    def _open_lanes(self) -> None:
+        """Send out as many calls as the pace has room for."""
+        if not self._waiting and not self._busy:
+            return
+        pace = self._context.pace()
+        wanted = plan_lanes(latency_seconds=pace.latency_seconds, calls_per_second=pace.calls_per_second)
+        while len(self._busy) < max(1, wanted):
+            lane = self._waiting.popleft() if self._waiting else self._cut_lane(wanted)
+            if lane is None:
+                return
+            if not self._launch(lane, may_probe=wanted > 1):
+                self._waiting.appendleft(lane)
+                return
 
-    def _batch_limit(self, walking: Walking) -> int:
-        """Never more than the run may still fetch; the closing sweeps are not held to that."""
-        if self._max is None or (walking.at_top and self._sweeps):
-            return self._size.current
-        return max(1, min(self._size.current, self._max - self._fetched))
+    def _launch(self, lane: _Lane, *, may_probe: bool) -> bool:
+        """Send a lane's next call out; False where the quota does not allow one now."""
+        most = self._most(lane)
+        if most is None:
+            return False
+        if may_probe and self._windows.are_honoured is None and lane.span.frontier and not self._busy:
+            lane.by_time = lane.is_probe = True
+            lane.window = None
+        lane.asked = 0 if self._is_closing else most
+        self._quota.take(lane.asked)
+        self._busy[asyncio.create_task(self._fetch(lane, most))] = lane
+        return True
 
-    def _limit_reached(self, fetched: Fetched) -> str | None:
-        """Why the run must end after this batch; None where it may go on.
+    def _most(self, lane: _Lane) -> int | None:
+        size = self._fetcher.size.current
+        left = self._quota.left
+        if left is None or self._is_closing:
+            return size
+        if left == 0 and lane.span.at_top:
+            return 1  # an empty folder must not keep a run from being complete
+        return min(size, left) or None
 
-        A walk that has just arrived is not cut off from its closing sweep for being at the limit.
-        """
-        self._fetched += len(fetched.batch.conversations)
-        following = fetched.progress
-        if not isinstance(following, Walking):
+    def _cut_lane(self, wanted: int) -> _Lane | None:
+        """A new lane: the older half of the span that has most left; None where none is worth a cut."""
+        if wanted < 2 or not self._windows.are_honoured:  # noqa: PLR2004 - one lane needs no cut
             return None
-        if not following.at_top:
-            is_full = self._max is not None and self._fetched >= self._max
-            return f"the limit of {self._max} conversations is reached" if is_full else None
-        self._sweeps += 1
-        if self._sweeps > _MOST_SWEEPS:
-            return f"the Page is too busy: after {_MOST_SWEEPS} sweeps of its head, more had moved"
-        return None
+        size = self._fetcher.size.current
+        cuts = [
+            (lane, cut)
+            for lane in self._busy.values()
+            if lane.per_second is not None
+            and (cut := plan_cut(lane.span, per_second=lane.per_second, batch_size=size)) is not None
+        ]
+        if not cuts:
+            return None
+        lane, (newer, older) = max(cuts, key=lambda each: _seconds(each[1][0]) * (each[0].per_second or 0))
+        lane.span, lane.by_time, lane.window = newer, True, None
+        return _Lane(span=older, by_time=True)
 
+    async def _fetch(self, lane: _Lane, most: int) -> Batch:
+        """A lane's next batch; finds its place anew where its cursor has died."""
+        span = lane.span
+        for _ in range(1 + _MOST_REENTRIES):
+            if lane.by_time and lane.window is None:
+                lane.window = _window(span)
+                span = replace(span, cursor=None)
+            try:
+                batch = await self._fetcher.fetch(span, window=lane.window, most=most)
+                self._doubt_end(lane, span, batch)
+            except CursorRefused:
+                if span.cursor is None:
+                    break
+                lane.by_time, lane.window = bool(self._windows.are_honoured and span.frontier), None
+                lane.is_resumed = False
+                span = replace(span, cursor=None) if lane.by_time else await self._fetcher.reenter(span)
+            except SourceRefused:
+                if lane.is_probe:
+                    raise WindowsIgnored from None
+                raise
+            else:
+                return batch
+        raise SourceRefused("The source refuses its own cursors: the list cannot be read on.")
 
-class _StallGuard:
-    """Counts answers that bring a walk no further down."""
+    def _doubt_end(self, lane: _Lane, span: Span, batch: Batch) -> None:
+        """An end that is empty, where something must be: no end.
 
-    def __init__(self) -> None:
-        self._lowest: datetime | None = None
-        self._idle = 0
+        What a source does with a stale cursor is not documented, nor what with a bound it half knows.
+        """
+        if batch.has_next or batch.conversations:
+            return
+        if lane.is_probe:
+            raise WindowsIgnored
+        if lane.is_resumed and span.cursor is not None:
+            raise CursorRefused("The source found nothing where the last run stopped.")
 
-    def note(self, reached: datetime | None, *, is_new_walk: bool) -> None:
-        """An answer reached down to here. Raises Stalled after too many that went no further."""
-        if is_new_walk:
-            self._lowest, self._idle = None, 0
-        elif reached is not None and (self._lowest is None or reached < self._lowest):
-            self._lowest, self._idle = reached, 0
+    def _give_back(self, lane: _Lane, *, used: int = 0) -> None:
+        if not self._is_closing:
+            self._quota.give_back(lane.asked - used)
+
+    async def _forget_windows(self, lane: _Lane) -> None:
+        """Go on without time windows: in one chain, from the newest gap."""
+        self._windows.are_honoured = False
+        if lane.is_probe:
+            lane.is_probe, lane.by_time, lane.window = False, False, None
+            self._waiting.appendleft(lane)
         else:
-            self._idle += 1
-        if self._idle >= _MOST_IDLE_ANSWERS:
-            where = f"{self._lowest:%Y-%m-%d %H:%M:%S} UTC" if self._lowest else "the top"
-            raise Stalled(f"{_MOST_IDLE_ANSWERS} answers in a row brought the walk no further than {where}.")
+            await self._drop_lanes()
+            self._walking = one_chain(self._walking)
+            self._waiting = deque([_Lane(span=self._walking.spans[0])])
+        self._give_back(lane)
+        self._open_lanes()
+
+    async def _drop_lanes(self) -> None:
+        for task, lane in self._busy.items():
+            task.cancel()
+            self._give_back(lane)
+        await asyncio.gather(*self._busy, return_exceptions=True)
+        self._busy.clear()
+
+
+def _window(span: Span) -> Window:
+    """What to ask for to go on in this span: its frontier's own second once more."""
+    return Window(before=span.frontier + _SECOND if span.frontier else None, after=span.floor)
+
+
+def _age(span: Span) -> float:
+    """Orders spans newest first."""
+    return -span.frontier.timestamp() if span.frontier is not None else float("-inf")
+
+
+def _seconds(span: Span) -> float:
+    if span.frontier is None or span.floor is None:
+        return 0.0
+    return (span.frontier - span.floor).total_seconds()

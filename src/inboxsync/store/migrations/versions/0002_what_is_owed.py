@@ -5,6 +5,10 @@ Nothing is rebuilt: `messages` may hold ten million rows, so its new column is a
 Revision ID: 0002
 """
 
+import json
+from datetime import timedelta
+from typing import Any
+
 import sqlalchemy as sa
 from alembic import op
 
@@ -35,6 +39,7 @@ def upgrade() -> None:
     op.execute("DROP VIEW contact_interaction_events")
     _add_columns()
     _index_conversations_with_older_messages()
+    _remake_progress()
     _create_ledger()
     _create_leases_and_pools()
     _create_certificates()
@@ -92,6 +97,66 @@ def _index_conversations_with_older_messages() -> None:
         sqlite_where=sa.text("has_older_messages = 1 AND conversation_status != 'gone'"),
         postgresql_where=sa.text("has_older_messages AND conversation_status != 'gone'"),
     )
+
+
+def _remake_progress() -> None:
+    """What is left of a walk was one stretch, and may now be several. The table is small: made anew."""
+    connection = op.get_bind()
+    old = sa.table(
+        "sync_progress",
+        *(sa.column(name) for name in ("page_id", "folder", "phase", "cursor")),
+        *(
+            sa.column(name, UtcDateTime())
+            for name in ("pin_at", "floor_at", "frontier_at", "watermark_at", "updated_at")
+        ),
+    )
+    rows = [row._asdict() for row in connection.execute(sa.select(old))]
+    op.drop_table("sync_progress")
+    made = op.create_table(
+        "sync_progress",
+        sa.Column("page_id", sa.Text(), nullable=False, comment="the Page"),
+        sa.Column("folder", sa.Text(), nullable=False, comment="the list's folder"),
+        sa.Column(
+            "phase",
+            sa.Text(),
+            nullable=False,
+            comment="walking, following, or unserved: the source has no such folder; no row: not started",
+        ),
+        sa.Column("pin_at", UtcDateTime(), nullable=True, comment="the source's time when this walk began"),
+        sa.Column(
+            "floor_at",
+            UtcDateTime(),
+            nullable=True,
+            comment="how far down this walk goes; NULL: to the bottom",
+        ),
+        sa.Column(
+            "spans",
+            JsonText(),
+            nullable=True,
+            comment="what of the walk is still to be read, newest first: [{frontier, floor, cursor}]",
+        ),
+        sa.Column("watermark_at", UtcDateTime(), nullable=True, comment="everything up to here is stored"),
+        sa.Column("updated_at", UtcDateTime(), nullable=False, comment="when this row last changed"),
+        sa.ForeignKeyConstraint(
+            ["page_id"], ["facebook_pages.id"], name="fk_sync_progress_page_id", ondelete="CASCADE"
+        ),
+        sa.PrimaryKeyConstraint("page_id", "folder", name="pk_sync_progress"),
+        comment="How far each list has come; written in the transaction that stores what it vouches for",
+    )
+    if rows:
+        connection.execute(sa.insert(made), [_with_spans(row) for row in rows])
+
+
+def _with_spans(row: dict[str, Any]) -> dict[str, Any]:
+    frontier, cursor = row.pop("frontier_at"), row.pop("cursor")
+    # A sweep reaches a little below its floor.
+    floor = row["floor_at"] - timedelta(seconds=20) if row["floor_at"] else None
+    span = {
+        "frontier": frontier.isoformat() if frontier else None,
+        "floor": floor.isoformat() if floor else None,
+        "cursor": cursor,
+    }
+    return row | {"spans": json.dumps([span]) if row["phase"] == "walking" else None}
 
 
 def _create_ledger() -> None:

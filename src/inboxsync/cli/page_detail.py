@@ -1,0 +1,153 @@
+"""One Page as `inboxsync pages show` tells it."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from rich.console import Console
+from sqlalchemy import Connection
+
+from inboxsync.cli.output import local, page_name
+from inboxsync.model import (
+    Certificate,
+    Following,
+    History,
+    Lease,
+    Page,
+    Phase,
+    Progress,
+    TokenState,
+    Unserved,
+    Walking,
+)
+from inboxsync.store.certificates import newest_certificate
+from inboxsync.store.items import Older, count_items, count_older
+from inboxsync.store.leases import get_lease
+from inboxsync.store.pages import PageCounts, count_page
+from inboxsync.store.progress import list_progress
+
+_MESSAGES = 10
+_WINDOWS = {None: "not tried yet", True: "honoured", False: "not honoured"}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PageDetail:
+    """Everything that is known of one Page."""
+
+    page: Page
+    counts: PageCounts
+    progress: Mapping[str, Progress]
+    owed: Mapping[Phase, int]
+    older: Older
+    lease: Lease | None
+    certificate: Certificate | None
+
+    def as_json(self) -> dict[str, Any]:
+        """For scripts; a superset of what `pages list --json` tells."""
+        lease, certificate = self.lease, self.certificate
+        return page_as_json(self.page, self.counts) | {
+            "history": self.page.history.value,
+            "batch_size": self.page.batch_size,
+            "time_windows": self.page.time_windows,
+            "folders": [
+                {"folder": folder, "state": _state(progress), "watermark_at": _watermark(progress)}
+                for folder, progress in self.progress.items()
+            ],
+            "owed": {phase.value: count for phase, count in self.owed.items()},
+            "older_not_fetched": {
+                "conversations": self.older.conversations,
+                "messages": self.older.messages,
+            },
+            "syncing": {"owner": lease.owner, "since": lease.acquired_at} if lease else None,
+            "certificate": {"checked_at": certificate.checked_at, "is_complete": certificate.is_complete}
+            if certificate
+            else None,
+        }
+
+    def print(self, console: Console) -> None:
+        """For people."""
+        page = self.page
+        console.print(f"{page_name(page)} ({page.facebook_page_id}, {page.platform})", style="bold")
+        told = {
+            "token": page.token_state.value,
+            "last synced": local(page.last_synced_at),
+            "stored": f"{self.counts.conversations:,} conversations, {self.counts.contacts:,} contacts, "
+            f"{self.counts.messages:,} messages",
+            "history": "every message" if page.history is History.ALL else self._not_fetched(),
+            "folders": ", ".join(f"{folder} ({_state(each)})" for folder, each in self.progress.items())
+            or "not looked at yet",
+            "owed": ", ".join(f"{count:,} {phase}" for phase, count in self.owed.items() if count)
+            or "nothing",
+            "batch size": f"{page.batch_size or 100} conversations a call",
+            "time windows": _WINDOWS[page.time_windows],
+            "verified": self._verified(),
+        }
+        if page.token_state is not TokenState.VALID:
+            told["token"] += f" ({page.token_reason}): {page.token_problem}"
+        if self.lease is not None:
+            told["syncing"] = f"by {self.lease.owner} since {local(self.lease.acquired_at)}"
+        for name, value in told.items():
+            console.print(f"  {name:<13} {value}")
+
+    def _not_fetched(self) -> str:
+        if not self.older.conversations:
+            return "the newest messages of each conversation; no older ones are known"
+        return (
+            f"the newest messages of each conversation; about {self.older.messages:,} older ones of "
+            f"{self.older.conversations:,} conversations are not fetched"
+        )
+
+    def _verified(self) -> str:
+        if self.certificate is None:
+            return f"never: inboxsync verify {self.page.facebook_page_id}"
+        verdict = "complete" if self.certificate.is_complete else "not complete"
+        return f"{verdict} on {local(self.certificate.checked_at)}"
+
+
+def page_detail(connection: Connection, page: Page) -> PageDetail:
+    """Read it."""
+    return PageDetail(
+        page=page,
+        counts=count_page(connection, page),
+        progress=list_progress(connection, page),
+        owed=count_items(connection, page),
+        older=count_older(connection, page, messages=_MESSAGES),
+        lease=get_lease(connection, page.id),
+        certificate=newest_certificate(connection, page),
+    )
+
+
+def page_as_json(page: Page, counts: PageCounts) -> dict[str, Any]:
+    """A Page as `pages list --json` tells it."""
+    return {
+        "id": page.id,
+        "facebook_page_id": page.facebook_page_id,
+        "name": page.name,
+        "platform": page.platform.value,
+        "token_state": page.token_state.value,
+        "token_reason": page.token_reason.value if page.token_reason else None,
+        "token_problem": page.token_problem,
+        "last_synced_at": page.last_synced_at,
+        "counts": {
+            "conversations": counts.conversations,
+            "contacts": counts.contacts,
+            "messages": counts.messages,
+        },
+    }
+
+
+def _state(progress: Progress) -> str:
+    match progress:
+        case Following():
+            return "following"
+        case Unserved():
+            return "not served"
+        case Walking() if progress.floor is not None:
+            return "catching up"
+        case Walking() if progress.frontier is not None:
+            return f"walked to {progress.frontier:%Y-%m-%d}"
+    return "waiting to be walked"
+
+
+def _watermark(progress: Progress) -> object:
+    return progress.watermark if isinstance(progress, Following | Walking) else None

@@ -1,0 +1,121 @@
+"""Compares what the source lists with what is stored, a batch at a time.
+
+Reads the store and decides nothing. A million conversations fit: of those that agree only a
+number each is kept.
+"""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from hashlib import blake2b
+
+from inboxsync.model import Batch, Conversation, History, Page
+from inboxsync.store import Store
+from inboxsync.store.outlines import StoredOutline, iter_conversation_ids, message_ids, outlines_of
+
+
+@dataclass(slots=True, kw_only=True)
+class FolderFindings:
+    """What the comparison of one list found, as Graph's ids.
+
+    `missing` are listed and not stored, `behind` are stored as they were before their last message,
+    `unread` fail every answer that would show more of them than their id.
+    """
+
+    folder: str
+    listed: int = 0
+    missing: set[str] = field(default_factory=set)
+    behind: set[str] = field(default_factory=set)
+    unread: set[str] = field(default_factory=set)
+
+
+@dataclass(slots=True, kw_only=True)
+class Comparison:
+    """The store beside the source, for one Page. `is_deep` compares the ids of messages too.
+
+    `counts_differ`: conversations stored whole with another number of messages than Meta estimates.
+    """
+
+    store: Store
+    page: Page
+    is_deep: bool
+    folders: dict[str, FolderFindings] = field(default_factory=dict)
+    missing_messages: dict[str, int] = field(default_factory=dict)
+    counts_differ: int = 0
+    _listed: set[int] = field(default_factory=set)
+    _to_read: dict[str, str] = field(default_factory=dict)
+
+    def of(self, folder: str) -> FolderFindings:
+        """What has been found of a list so far."""
+        return self.folders.setdefault(folder, FolderFindings(folder=folder))
+
+    def add(self, folder: str, batch: Batch) -> None:
+        """Compare one answer. Blocks; call it from a thread."""
+        findings = self.of(folder)
+        ids = [each.conversation_id for each in batch.conversations]
+        with self.store.read() as connection:
+            stored = outlines_of(connection, self.page, ids)
+        for each in batch.conversations:
+            known = _key(each.conversation_id)
+            findings.listed += known not in self._listed
+            self._listed.add(known)
+            self._compare(findings, each, stored.get(each.conversation_id))
+        findings.unread.update(each.conversation_id for each in batch.unread)
+        self._listed.update(_key(each.conversation_id) for each in batch.unread)
+
+    def has_listed(self, graph_ids: Iterable[str]) -> bool:
+        """Whether another list has shown most of these."""
+        shown = [_key(graph_id) in self._listed for graph_id in graph_ids]
+        return sum(shown) * 2 > len(shown)
+
+    def deeper(self) -> Iterable[tuple[str, str]]:
+        """Conversations (Graph's id, folder) of which one answer did not show enough messages."""
+        return tuple(self._to_read.items())
+
+    def compare_messages(self, conversation_id: str, served: Sequence[str], *, is_whole: bool) -> bool:
+        """Compare ids of messages, newest first; False where more of them must be read to tell.
+
+        Without all history wanted, what lies below the oldest stored one was not asked for.
+        """
+        with self.store.read() as connection:
+            have = message_ids(connection, self.page, conversation_id)
+            stored = outlines_of(connection, self.page, [conversation_id])[conversation_id]
+        known, wants_all = set(have), self.page.history is History.ALL or not stored.has_older_messages
+        if not is_whole and (wants_all or not known.issubset(served)):
+            return False
+        places = [place for place, message_id in enumerate(served) if message_id in known]
+        wanted = served if wants_all else served[: max(places, default=-1) + 1]
+        lacking = sum(message_id not in known for message_id in wanted)
+        if lacking:
+            self.missing_messages[conversation_id] = lacking
+        return True
+
+    def only_stored(self) -> list[str]:
+        """Conversations that are stored as active and that no list has shown. Blocks."""
+        with self.store.read() as connection:
+            return [
+                graph_id
+                for graph_id in iter_conversation_ids(connection, self.page)
+                if _key(graph_id) not in self._listed
+            ]
+
+    def _compare(self, findings: FolderFindings, served: Conversation, stored: StoredOutline | None) -> None:
+        graph_id = served.conversation_id
+        if stored is None:
+            findings.missing.add(graph_id)
+            return
+        served_at, stored_at = served.source_updated_at, stored.source_updated_at
+        if served_at is not None and (stored_at is None or stored_at < served_at):
+            findings.behind.add(graph_id)
+            return
+        if served.message_count is not None and not stored.has_older_messages:
+            self.counts_differ += served.message_count != stored.stored_messages
+        if not self.is_deep:
+            return
+        ids = [message.message_id for message in served.messages]
+        if not self.compare_messages(graph_id, ids, is_whole=not served.has_older_messages):
+            self._to_read[graph_id] = findings.folder
+
+
+def _key(conversation_id: str) -> int:
+    """64 bits instead of the text: of a million conversations two agree once in 37 million times."""
+    return int.from_bytes(blake2b(conversation_id.encode(), digest_size=8).digest(), "big")

@@ -1,0 +1,103 @@
+"""How a run ended, in the words its user reads. Pure."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+
+from inboxsync.errors import InboxsyncError, NeedsPerson, SourceUnreachable
+from inboxsync.graph import Waiting
+from inboxsync.model import Item, Page, Phase, Platform, Problem, Run, RunStatus
+from inboxsync.store.items import Older
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Debts:
+    """What a run leaves open.
+
+    `owed` counts the ledger by phase, `examples` are a few of it with what they met. `older` is what
+    is not stored because only the newest messages of each conversation were asked for. `is_empty`:
+    nothing at all is stored of the Page.
+    """
+
+    owed: Mapping[Phase, int] = field(default_factory=dict)
+    examples: tuple[Item, ...] = ()
+    older: Older | None = None
+    is_empty: bool = False
+
+    @property
+    def count(self) -> int:
+        """How many things are owed."""
+        return sum(self.owed.values())
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Outcome:
+    """A run that has ended.
+
+    `reason` completes "stopped: ..." where it was stopped early. `waiting` is set where Meta held it
+    back to the end.
+    """
+
+    page: Page
+    run: Run
+    debts: Debts
+    reason: str | None = None
+    waiting: Waiting | None = None
+
+
+def conclude(run: Run, page: Page, *, error: InboxsyncError | None, stopped: bool, debts: Debts) -> Run:
+    """`run` with its status, what went wrong, and the command that goes on.
+
+    Partial where it was stopped, where something is owed, or where the source could not be reached
+    after something had been stored: the next run goes on from there. Failed where it would fail again.
+    """
+    problems = list(run.problems)
+    if error is not None:
+        problems.append(Problem(code=error.code, message=error.message, hint=error.hint))
+    if debts.count:
+        problems.append(_owed_problem(debts, page))
+    if debts.is_empty and not stopped:
+        problems.append(_nothing_listed(page))
+    is_whole = error is None and not stopped and not debts.count
+    may_go_on = error is None or (isinstance(error, SourceUnreachable) and run.batches > 0)
+    status = RunStatus.COMPLETE if is_whole else RunStatus.PARTIAL if may_go_on else RunStatus.FAILED
+    return replace(
+        run, status=status, problems=tuple(problems), next=None if is_whole else _next_command(page, error)
+    )
+
+
+def _next_command(page: Page, error: InboxsyncError | None) -> str:
+    if not isinstance(error, NeedsPerson):
+        return f"inboxsync sync {page.facebook_page_id}"
+    platform = f" --platform {page.platform}" if page.platform is not Platform.MESSENGER else ""
+    return f"inboxsync pages add {page.facebook_page_id}{platform}"
+
+
+def _owed_problem(debts: Debts, page: Page) -> Problem:
+    said = {
+        Phase.CONVERSATION: "could not be read",
+        Phase.GAP: "lack messages between those stored",
+        Phase.HISTORY: "could not be read to the beginning",
+    }
+    counts = ", ".join(f"{count:,} {said[phase]}" for phase, count in debts.owed.items() if count)
+    shown = "; ".join(
+        f"{item.conversation_id}: {item.problem.message}" for item in debts.examples if item.problem
+    )
+    total = debts.count
+    return Problem(
+        code="items_owed",
+        message=f"{total:,} {'conversation is' if total == 1 else 'conversations are'} owed ({counts})."
+        + (f" {shown}" if shown else ""),
+        hint="Everything else is stored. The next run tries them again: "
+        f"`inboxsync sync {page.facebook_page_id}`.",
+    )
+
+
+def _nothing_listed(page: Page) -> Problem:
+    """What looks like success and may not be (graph-facts 5-15): an empty inbox under Standard Access."""
+    permission = "instagram_manage_messages" if page.platform is Platform.INSTAGRAM else "pages_messaging"
+    return Problem(
+        code="nothing_listed",
+        message="The source listed no conversation at all.",
+        hint="If the Page has some, the app has only Standard Access: request Advanced Access for "
+        f"{permission}. Nothing counts as synced until something is listed.",
+    )

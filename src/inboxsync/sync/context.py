@@ -1,0 +1,35 @@
+"""What every part of one run works with."""
+
+from dataclasses import dataclass
+
+from inboxsync.clock import Clock
+from inboxsync.graph import Access, GraphClient, Pace
+from inboxsync.model import Page
+from inboxsync.sync.ingest import Ingest
+from inboxsync.sync.limits import StallGuard
+from inboxsync.sync.stop import Stop
+from inboxsync.sync.tally import Tally
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reading:
+    """One Page being read: from where, and what ends it."""
+
+    source: GraphClient
+    access: Access
+    clock: Clock
+    page: Page
+    stop: Stop
+    stall: StallGuard
+
+    def pace(self) -> Pace:
+        """How fast the source answers, and how often it may be asked."""
+        return self.source.pace(self.access)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunContext(Reading):
+    """One run that stores what it reads: where, and what it counts."""
+
+    ingest: Ingest
+    tally: Tally

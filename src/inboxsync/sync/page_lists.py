@@ -1,0 +1,179 @@
+"""Walks the lists of a Page that a run reads: the inbox first, then its other folders."""
+
+import asyncio
+from collections.abc import Mapping
+from dataclasses import KW_ONLY, dataclass, field
+from datetime import datetime
+
+import structlog
+
+from inboxsync.errors import (
+    AnswerFailed,
+    PageNotVisible,
+    PermissionMissing,
+    SourceError,
+    SourceRefused,
+)
+from inboxsync.model import Batch, Following, Problem, Run, Span, Unserved, Walking, Window
+from inboxsync.sync.batch_size import BatchSize
+from inboxsync.sync.context import RunContext
+from inboxsync.sync.fetch import Fetcher
+from inboxsync.sync.ingest import Learned
+from inboxsync.sync.limits import Quota
+from inboxsync.sync.listener import Stage
+from inboxsync.sync.plan import INBOX, is_full, is_sweep
+from inboxsync.sync.walk import Fetched, ListWalk, TimeWindows
+
+log = structlog.get_logger(__name__)
+
+_COMPARED = 25
+
+
+class FolderIgnored(Exception):
+    """The source served the inbox under the name of another folder."""
+
+
+@dataclass(slots=True)
+class PageLists:
+    """The lists of one run, walked one after the other.
+
+    `messages` newest ones come with each conversation, `full_messages` in a walk to the bottom.
+    """
+
+    context: RunContext
+    _: KW_ONLY
+    quota: Quota
+    size: BatchSize
+    windows: TimeWindows
+    messages: int
+    full_messages: int
+    _failures: list[SourceError] = field(default_factory=list)
+    _learned: Learned | None = None
+    _left: int = 0
+    _is_first_look: bool = True
+    _inbox_at: datetime | None = None
+
+    async def walk(self, lists: Mapping[str, Walking]) -> list[SourceError]:
+        """Bring every list to where it follows the source; returns what kept some from it.
+
+        A list that fails does not stop the next. Raises Stopped, and what no list would survive.
+        """
+        self._left = len(lists)
+        for folder, walking in lists.items():
+            self._left -= 1
+            self._is_first_look = True
+            try:
+                await self._walk_one(folder, walking)
+            except (SourceRefused, AnswerFailed) as failure:
+                self._failures.append(failure)
+        return self._failures
+
+    async def _walk_one(self, folder: str, walking: Walking) -> None:
+        name = None if folder == INBOX else folder
+        messages = self.full_messages if is_full(walking) else self.messages
+
+        async def ask(span: Span, window: Window | None, *, limit: int, attempts: int | None) -> Batch:
+            return await self.context.source.fetch_conversations(
+                self.context.access,
+                folder=name,
+                window=window,
+                after=span.cursor,
+                limit=limit,
+                messages=messages,
+                attempts=attempts,
+            )
+
+        fetcher = Fetcher(context=self.context, folder=name, size=self.size, ask=ask)
+
+        async def store(fetched: Fetched) -> None:
+            await self._store(folder, fetched)
+
+        walk = ListWalk(
+            context=self.context, fetcher=fetcher, windows=self.windows, quota=self.quota, store=store
+        )
+        self.context.stall.moved(f"the top of the folder {folder}")
+        is_untried = folder != INBOX and is_full(walking) and walking.at_top
+        batches = self.context.tally.run.batches
+        try:
+            await walk.advance(walking)
+        except FolderIgnored:
+            await self._leave(folder, "it serves the inbox in its place")
+        except (SourceRefused, AnswerFailed, PermissionMissing, PageNotVisible) as failure:
+            if not is_untried or self.context.tally.run.batches > batches:
+                raise
+            await self._leave(folder, failure.message)
+
+    async def _store(self, folder: str, fetched: Fetched) -> None:
+        batch, walking, progress = fetched.batch, fetched.walking, fetched.progress
+        if folder != INBOX and walking.at_top and is_full(walking) and batch.conversations:
+            await self._compare_with_inbox(folder, batch)
+        completes_page = self._completes(folder, progress)
+        learned = Learned(batch_size=self.size.current, time_windows=self.windows.are_honoured)
+        is_news, self._learned = learned != self._learned, learned
+
+        def write(run: Run) -> Run:
+            return self.context.ingest.apply_list(
+                batch,
+                folder=folder,
+                walking=walking,
+                progress=progress,
+                completes_page=completes_page,
+                counts_unchanged=self._is_first_look,
+                learned=learned if is_news else None,
+                run=run,
+                now=self.context.clock.now(),
+            )
+
+        stage = Stage.SWEEP if is_sweep(walking) else Stage.WALK
+        await self.context.tally.store(write, stage=stage, folder=folder, frontier=batch.reached_at)
+        if batch.dropped:
+            self.context.tally.note_problem(_dropped(batch))
+        if isinstance(progress, Walking) and progress.at_top:
+            self._is_first_look = False  # what a later sweep finds unchanged, this run has counted already
+
+    def _completes(self, folder: str, progress: Walking | Following) -> datetime | None:
+        """What `last_synced_at` becomes with this batch; None while a list is still to be read."""
+        if not isinstance(progress, Following):
+            return None
+        if folder == INBOX:
+            self._inbox_at = progress.watermark
+        return self._page_completed_at()
+
+    def _page_completed_at(self) -> datetime | None:
+        return self._inbox_at if self._left == 0 and not self._failures else None
+
+    async def _leave(self, folder: str, why: str) -> None:
+        """Note that the source has no such folder, and go on without it."""
+        log.info("the source does not tell this folder apart", folder=folder, why=why)
+        await asyncio.to_thread(
+            self.context.ingest.end_list,
+            folder,
+            Unserved(),
+            completes_page=self._page_completed_at(),
+            now=self.context.clock.now(),
+        )
+
+    async def _compare_with_inbox(self, folder: str, batch: Batch) -> None:
+        """Raise FolderIgnored where what came is the inbox: a source ignores parameters it does not know.
+
+        Asked of the source only where most of it is stored as another folder's: the owner may have
+        moved conversations since.
+        """
+        if not await asyncio.to_thread(self.context.ingest.is_mostly_elsewhere, batch, folder=folder):
+            return
+        inbox = await self.context.source.fetch_conversation_times(
+            self.context.access, after=None, limit=_COMPARED
+        )
+        newest = {each.conversation_id for each in batch.conversations[:_COMPARED]}
+        shared = newest.intersection(each.conversation_id for each in inbox.conversations)
+        if len(shared) * 2 > min(len(newest), _COMPARED):
+            raise FolderIgnored
+
+
+def _dropped(batch: Batch) -> Problem:
+    first = batch.dropped[0]
+    return Problem(
+        code="unreadable_record",
+        message=f"The source served a {first.what} that could not be kept: {first.why}.",
+        hint="Everything else is stored; nothing can be done about it here.",
+    )

@@ -1,0 +1,90 @@
+"""Keeps the totals of a run while it goes, and tells the listener."""
+
+import asyncio
+from collections.abc import Callable
+from dataclasses import replace
+from datetime import datetime
+
+from inboxsync.clock import Clock
+from inboxsync.graph import Access, GraphClient
+from inboxsync.model import Counts, Problem, Run
+from inboxsync.sync.listener import BatchStored, Listener, Stage
+
+
+class Tally:
+    """The run as it stands. Calls made before it began are not its own."""
+
+    def __init__(
+        self, run: Run, *, source: GraphClient, access: Access | None, clock: Clock, listener: Listener
+    ) -> None:
+        self.run = run
+        self._source = source
+        self._access = access
+        self._clock = clock
+        self._listener = listener
+        self._began = clock.monotonic()
+        self._writing = asyncio.Lock()
+        self._calls_before = replace(source.counts(access)) if access else None
+
+    def so_far(self) -> Run:
+        """The run with its duration and calls until now."""
+        run = replace(self.run, duration_seconds=self._clock.monotonic() - self._began)
+        if self._access is None or self._calls_before is None:
+            return run
+        calls, before = self._source.counts(self._access), self._calls_before
+        return replace(run, calls=calls.made - before.made, refused_calls=calls.refused - before.refused)
+
+    def calls_made(self) -> int:
+        """Calls of this run that were sent and not refused for their rate."""
+        run = self.so_far()
+        return run.calls - run.refused_calls
+
+    def note_problem(self, problem: Problem) -> None:
+        """Something to report at the end; the first of a kind stands for all."""
+        if all(known.code != problem.code for known in self.run.problems):
+            self.run = replace(self.run, problems=(*self.run.problems, problem))
+
+    async def store(
+        self,
+        write: Callable[[Run], Run],
+        *,
+        stage: Stage,
+        folder: str,
+        frontier: datetime | None,
+    ) -> None:
+        """Run `write`, which stores a batch with the run's totals, in a thread, one at a time.
+
+        Once it has begun it is not interrupted: what the database holds and what is counted agree.
+        """
+        began = self._clock.monotonic()
+        async with self._writing:
+            before = self.run.counts
+            writing = asyncio.ensure_future(asyncio.to_thread(write, self.so_far()))
+            try:
+                run = await asyncio.shield(writing)
+            except asyncio.CancelledError:
+                self.run = replace(await writing, problems=self.run.problems)
+                raise
+            self.run = replace(run, problems=self.run.problems)
+        usage = self._source.budget.usage(self._access) if self._access else None
+        self._listener.on_batch(
+            BatchStored(
+                run=self.run,
+                batch=_difference(self.run.counts, before),
+                seconds=self._clock.monotonic() - began,
+                stage=stage,
+                folder=folder,
+                frontier=frontier,
+                allowance_used_percent=usage.percent if usage else None,
+            )
+        )
+
+
+def _difference(after: Counts, before: Counts) -> Counts:
+    return Counts(
+        fetched=after.fetched - before.fetched,
+        inserted=after.inserted - before.inserted,
+        updated=after.updated - before.updated,
+        unchanged=after.unchanged - before.unchanged,
+        events=after.events - before.events,
+    )
