@@ -19,6 +19,7 @@ from inboxsync.store.rate_pools import list_rate_pools, put_rate_pool
 from inboxsync.sync import Listener, PageSync, PageVerify, Stop, SyncOptions, check_token, keep_page
 
 _CONNECT_SECONDS = 10
+_PATIENCE_SECONDS = 30.0
 _WRITE_SECONDS = 30
 
 
@@ -45,11 +46,16 @@ class Engine:
         """A client of the Graph API; its connections are kept alive while the context lasts.
 
         `remembers`: it goes on waiting for Meta where an earlier process was, and has written down
-        until when it waits before it does.
+        until when it waits before it does. Else it waits for no longer than a person at a prompt.
         """
         settings = self.settings
         keep = self._keep_pool if remembers else None
-        budget = Budget(clock=self.clock, calls_per_second=settings.calls_per_second or None, keep=keep)
+        budget = Budget(
+            clock=self.clock,
+            calls_per_second=settings.calls_per_second or None,
+            keep=keep,
+            patience_seconds=None if remembers else _PATIENCE_SECONDS,
+        )
         if remembers:
             budget.restore(await asyncio.to_thread(self._stored_pools))
         async with httpx2.AsyncClient(
@@ -164,7 +170,7 @@ class Engine:
         await asyncio.to_thread(write)
 
     def _open_access(self, page: Page) -> Access:
-        """Raises TokenInvalid where another key sealed the token."""
+        """Raises TokenSealed where another key sealed the token."""
         with self.store.read() as connection:
             sealed = get_sealed_token(connection, page)
         return Access(

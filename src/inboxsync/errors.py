@@ -9,6 +9,7 @@
       SourceError            Meta's Graph API
         SourceUnreachable    no answer, or none that could be read, after every attempt
           AnswerFailed       the source was there, and every answer to this call failed
+        AllowanceSpent       Meta lets no call through for longer than we were asked to wait
         SourceRefused        an answer that says no, and would again
         AnswerTooLarge       code 1: asking for less would succeed
         CursorRefused        the source no longer knows this cursor
@@ -17,6 +18,7 @@
         MessageUnreadable    the source names these messages and tells no details
         NeedsPerson          somebody has to act on the token or a permission
           TokenInvalid
+          TokenSealed        this key does not open the stored token
           PermissionMissing
           PageNotVisible
       StoreError             the user's database
@@ -105,6 +107,13 @@ class AnswerFailed(SourceUnreachable):
     default_hint = "Run it again later: what is stored stays stored."
 
 
+class AllowanceSpent(SourceError):
+    """Meta lets no call through for longer than the caller waits."""
+
+    code = "allowance_spent"
+    default_hint = "Run it again then."
+
+
 class SourceRefused(SourceError):
     """An answer that says no, and would say no again."""
 
@@ -167,6 +176,13 @@ class TokenInvalid(NeedsPerson):
 
     code = "token_invalid"
     default_hint = "Get a new Page token and hand it over with `inboxsync pages add PAGE_ID`."
+
+
+class TokenSealed(NeedsPerson):
+    """This key does not open the stored token; of the token itself nothing is known."""
+
+    code = "token_sealed"
+    default_hint = "Set the INBOXSYNC_SECRET_KEY it was added with, or add the Page again with its token."
 
 
 class PermissionMissing(NeedsPerson):

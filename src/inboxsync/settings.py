@@ -1,5 +1,7 @@
 """What the environment decides. Every problem is reported at once."""
 
+import re
+from ipaddress import ip_address
 from pathlib import Path
 from typing import Literal
 
@@ -12,6 +14,7 @@ from inboxsync.errors import SettingsInvalid
 # The newest version whose reference was read for docs/graph-facts.md; served until 2028.
 GRAPH_VERSION = "v25.0"
 _ADDRESS = TypeAdapter(HttpUrl)
+_VERSION = re.compile(r"v\d+\.\d+")
 _SHORTEST_SECRET = 16
 
 
@@ -25,7 +28,7 @@ class Settings(BaseSettings):
     data_dir: Path = Field(default_factory=lambda: user_data_path("inboxsync"))
     database_url: str = ""
     graph_url: str = "https://graph.facebook.com"
-    graph_version: str = Field(default=GRAPH_VERSION, pattern=r"^v\d+\.\d+$")
+    graph_version: str = GRAPH_VERSION
     secret_key: SecretStr | None = None
     log_format: Literal["console", "json"] = "console"
     calls_per_second: float = Field(default=2.0, ge=0)
@@ -39,9 +42,20 @@ class Settings(BaseSettings):
     @classmethod
     def _is_address(cls, value: str) -> str:
         try:
-            return str(_ADDRESS.validate_python(value)).rstrip("/")
+            address = _ADDRESS.validate_python(value)
         except ValidationError:
             raise ValueError("should be an address such as https://graph.facebook.com") from None
+        if address.scheme == "http" and not _is_this_machine(address.host or ""):
+            # The token would travel in clear.
+            raise ValueError("should begin with https://; http:// is for a sandbox on this machine alone")
+        return str(address).rstrip("/")
+
+    @field_validator("graph_version")
+    @classmethod
+    def _is_version(cls, value: str) -> str:
+        if _VERSION.fullmatch(value) is None:
+            raise ValueError(f"should be a version such as {GRAPH_VERSION}")
+        return value
 
     @field_validator("database_url")
     @classmethod
@@ -81,7 +95,16 @@ def load_settings() -> Settings:
         problems = [
             f"INBOXSYNC_{str(each['loc'][0]).upper()}: {_said(each['msg'])}" for each in invalid.errors()
         ]
-        raise SettingsInvalid("; ".join(problems) + ".") from None
+        raise SettingsInvalid("\n".join(f"{problem}." for problem in problems)) from None
+
+
+def _is_this_machine(host: str) -> bool:
+    if host == "localhost" or host.endswith(".localhost"):
+        return True
+    try:
+        return ip_address(host.strip("[]")).is_loopback
+    except ValueError:
+        return False
 
 
 def _said(message: str) -> str:

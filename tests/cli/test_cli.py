@@ -372,7 +372,7 @@ def test_one_page_that_fails_does_not_stop_the_others(run: Run, sandbox: Any, tm
     assert result.returncode == 4
     told = [json.loads(line) for line in result.stdout.splitlines()]
     assert [each["status"] for each in told] == ["complete", "failed", "complete"]
-    assert told[1]["errors"][0]["code"] == "token_invalid"
+    assert told[1]["errors"][0]["code"] == "token_sealed"
 
 
 @pytest.mark.skipif(not Path("/proc/self").exists(), reason="needs /proc")

@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from inboxsync.errors import AllowanceSpent
 from inboxsync.graph import Access, Budget
 from inboxsync.graph.pools import Endpoint
 from inboxsync.graph.usage import read_usage
@@ -353,3 +354,16 @@ def test_no_value_in_a_header_makes_reading_fail(value: Any) -> None:
     for usage in read_usage(headers):
         assert 0 <= usage.percent <= 1000
         assert 0 <= usage.regain_seconds <= 24 * 3600
+
+
+def test_a_wait_beyond_the_callers_patience_is_refused_with_its_end(clock: Any) -> None:
+    budget = Budget(clock=clock, calls_per_second=None, patience_seconds=30.0)
+
+    async def use() -> None:
+        (await budget.acquire(MESSENGER, LIST)).sent()
+        await budget.note(MESSENGER, LIST, header(_104=[entry(97, regain_minutes=90)]))
+        await budget.acquire(MESSENGER, LIST)
+
+    with pytest.raises(AllowanceSpent, match="messenger: 97 % used"):
+        asyncio.run(use())
+    assert clock.slept == []

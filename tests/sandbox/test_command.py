@@ -17,6 +17,7 @@ pytestmark = pytest.mark.system
         (["--unknown-folders", "perhaps"], "--unknown-folders is one of empty, refuse, ignore"),
         (["--unreadable-messages", "some"], "--unreadable-messages is one of bare, refuse, omit"),
         (["--fault", "poison_slots=0,x"], "has no number"),
+        (["--fault", "reset=7"], "--fault 'reset=7' is no share of the calls"),
         (["--fault", "earthquake=1"], "There is no fault 'earthquake'"),
     ],
 )

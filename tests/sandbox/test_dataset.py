@@ -155,6 +155,7 @@ def with_message(**changes: Any) -> dict[str, Any]:
 
 
 BROKEN = {
+    "the line before once more": conversation(),
     "half a line": b'{"id": "c:1", "cust',
     "a list": [],
     "a number": 5,

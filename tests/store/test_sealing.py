@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from inboxsync.errors import SettingsInvalid, StoreUnavailable, TokenInvalid
+from inboxsync.errors import SettingsInvalid, StoreUnavailable, TokenSealed
 from inboxsync.store import TokenSealer
 
 TOKEN = "EAAB-a-marked-token"
@@ -24,11 +24,11 @@ def test_the_same_token_is_sealed_differently_each_time() -> None:
 
 def test_a_token_does_not_open_for_another_page_or_with_another_key() -> None:
     sealed = TokenSealer(b"k" * 32).seal(TOKEN, page_id="1")
-    with pytest.raises(TokenInvalid):
+    with pytest.raises(TokenSealed):
         TokenSealer(b"k" * 32).open(sealed, page_id="2")
-    with pytest.raises(TokenInvalid):
+    with pytest.raises(TokenSealed):
         TokenSealer(b"l" * 32).open(sealed, page_id="1")
-    with pytest.raises(TokenInvalid):
+    with pytest.raises(TokenSealed):
         TokenSealer(b"k" * 32).open("not base64!", page_id="1")
 
 

@@ -151,7 +151,9 @@ def sandbox(
     try:
         serve(config, port=port, ends_with_parent=ends_with_parent)
     except DatasetError as error:
-        raise SettingsInvalid(str(error), hint="Give --dataset a file of one JSON object a line.") from None
+        raise SettingsInvalid(
+            str(error), hint="Correct that, or give --dataset another file of one JSON object a line."
+        ) from None
     except OSError as error:
         raise SandboxFailed(
             f"Port {port} cannot be served: {error.strerror}.", hint="Take another --port."
@@ -192,6 +194,10 @@ def _read_faults(asked: list[str], defaults: Any) -> Any:  # noqa: ANN401 - the 
             changes[name] = _read_value(value, str(types[name]))
         except ValueError:
             raise SettingsInvalid(f"--fault {text!r} has no number.", hint="Write it as html=0.1.") from None
+        if types[name] in (float, "float") and not name.endswith("_seconds") and not 0 <= changes[name] <= 1:
+            raise SettingsInvalid(
+                f"--fault {text!r} is no share of the calls.", hint="Shares lie between 0 and 1: html=0.1."
+            )
     return type(defaults)(**changes)
 
 

@@ -83,5 +83,5 @@ def _ask_on_signals(stop: Stop) -> None:
         stop.ask(f"{number.name} was received")
         loop.remove_signal_handler(number)  # the second one ends the process as usual
 
-    for number in (signal.SIGINT, signal.SIGTERM):
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         loop.add_signal_handler(number, ask, number)

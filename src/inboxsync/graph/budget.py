@@ -14,6 +14,7 @@ from datetime import datetime, timedelta
 import structlog
 
 from inboxsync.clock import Clock
+from inboxsync.errors import AllowanceSpent
 from inboxsync.graph.access import Access
 from inboxsync.graph.pools import PACE, PAGES, Endpoint, Pool, Pools, fullest
 from inboxsync.graph.usage import APP, Usage, read_usage
@@ -82,13 +83,22 @@ class Budget:
 
     `calls_per_second` is for each object; None means no limit of ours. `keep` is awaited
     whenever a pool becomes blocked, before anybody sleeps on it: a process that is killed
-    while it waits has written down until when.
+    while it waits has written down until when. `patience_seconds` None waits however long it takes,
+    else a longer wait raises AllowanceSpent.
     """
 
-    def __init__(self, *, clock: Clock, calls_per_second: float | None, keep: Keep | None = None) -> None:
+    def __init__(
+        self,
+        *,
+        clock: Clock,
+        calls_per_second: float | None,
+        keep: Keep | None = None,
+        patience_seconds: float | None = None,
+    ) -> None:
         self._clock = clock
         self._spacing = _SAFETY / calls_per_second if calls_per_second else 0.0
         self._keep = keep
+        self._patience_seconds = patience_seconds
         self._pools = Pools()
         self._lanes: dict[str, _Lane] = {}
 
@@ -184,7 +194,13 @@ class Budget:
         while blocked := self._blocked(self._pools.holding(access, endpoint)):
             await self._write_down(blocked)
             until = blocked[0].blocked_until or self._clock.now()
-            await self._clock.sleep(max(0.0, (until - self._clock.now()).total_seconds()))
+            seconds = max(0.0, (until - self._clock.now()).total_seconds())
+            if self._patience_seconds is not None and seconds > self._patience_seconds:
+                raise AllowanceSpent(
+                    f"Meta lets no call through until {until.astimezone():%Y-%m-%d %H:%M} "
+                    f"({blocked[0].type}: {blocked[0].used_percent or 100} % used)."
+                )
+            await self._clock.sleep(seconds)
 
     def _blocked(self, pools: Iterable[Pool]) -> list[Pool]:
         """Those that hold calls back, the longest first, and of these the fullest."""

@@ -72,7 +72,7 @@ class Rule:
         """The error to raise for `fault` after so many attempts."""
         said = str(fault)
         if self.treatment is Treatment.AGAIN and attempts > 1:
-            said = f"{said} Tried {attempts} times."
+            said = f"{said.removesuffix('.')}. Tried {attempts} times."
         if issubclass(self.error, NeedsPerson):
             return self.error(said, hint=self.hint, reason=self.reason)
         return self.error(said, hint=self.hint)

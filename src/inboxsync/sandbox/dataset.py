@@ -52,6 +52,7 @@ def load_dataset(path: Path, *, limit: int | None, anchor: int) -> Dataset:
     `anchor` is the time, seconds since the epoch, before which times are made up.
     """
     found: list[Recorded] = []
+    lines: dict[str, int] = {}
     derived = nudged = 0
     for number, entry in _entries(path):
         if limit is not None and len(found) >= limit:
@@ -60,6 +61,11 @@ def load_dataset(path: Path, *, limit: int | None, anchor: int) -> Dataset:
             recorded, made, moved = _read(entry, number, anchor)
         except (KeyError, TypeError, ValueError, AttributeError) as wrong:
             raise DatasetError(f"{path}, line {number}: {_reason(wrong)}.") from None
+        if recorded.id in lines:
+            raise DatasetError(
+                f"{path}, line {number}: the id {recorded.id!r} was in line {lines[recorded.id]} already."
+            )
+        lines[recorded.id] = number
         found.append(recorded)
         derived += made
         nudged += moved

@@ -49,7 +49,8 @@ class Graph:
     def answer(self, call: Call) -> str:
         """The body of the answer. Raises Refusal."""
         self._refuse_app(call)
-        if call.method != "GET" and not call.path.rstrip("/").endswith("/subscribed_apps"):
+        may_write = call.path.rstrip("/").endswith("/subscribed_apps") and call.method in ("POST", "DELETE")
+        if call.method != "GET" and not may_write:
             raise unsupported(call.method)
         match call.path.strip("/").split("/"):
             case [""] if "ids" in call.parameters:
@@ -257,7 +258,9 @@ class Graph:
     def _by_ids(self, call: Call) -> str:
         """`?ids=`: an object by id; each counts as a call, and one bad id fails them all."""
         wanted = [each for each in call.parameters["ids"].split(",") if each]
-        if not 0 < len(wanted) <= _MOST_IDS:
+        if not wanted:
+            raise Refusal(100, "(#100) The parameter ids is required")
+        if len(wanted) > _MOST_IDS:
             raise Refusal(100, f"(#100) Too many IDs. Maximum: {_MOST_IDS}. Provided: {len(wanted)}.")
         parameters = {name: value for name, value in call.parameters.items() if name != "ids"}
         texts = [f"{to_text(each)}:{self._node(call.at(each, parameters), each)}" for each in wanted]
@@ -266,7 +269,10 @@ class Graph:
     def _subscriptions(self, call: Call, page: PageWorld) -> str:
         self._spend(call, page.page_id, "pages")
         if call.method == "POST":
-            self._subscribed[page.page_id] = call.parameters.get("subscribed_fields", "").split(",")
+            self._subscribed[page.page_id] = _subscribed_fields(call)
+            return to_text({"success": True})
+        if call.method == "DELETE":
+            self._subscribed.pop(page.page_id, None)
             return to_text({"success": True})
         fields = self._subscribed.get(page.page_id)
         app = {"category": "Business", "link": "https://sandbox.invalid/", "name": "inboxsync sandbox"}
@@ -307,6 +313,26 @@ class Graph:
         return rendered | ({"id": told["id"]} if "id" in told else {})
 
 
+def _subscribed_fields(call: Call) -> list[str]:
+    """What a Page's app asks to hear of (graph-facts 4-18). Raises Refusal for what there is not."""
+    fields = [
+        each.strip() for each in call.parameters.get("subscribed_fields", "").split(",") if each.strip()
+    ]
+    if not fields:
+        raise Refusal(100, "(#100) The parameter subscribed_fields is required.")
+    for field in fields:
+        if field not in _SUBSCRIBABLE:
+            raise Refusal(
+                100, f"(#100) Param subscribed_fields[0] must be one of {{{', '.join(_SUBSCRIBABLE)}}}"
+            )
+    return fields
+
+
+_SUBSCRIBABLE = (
+    *("messages", "message_echoes", "message_reads", "message_deliveries", "message_reactions"),
+    *("message_edits", "messaging_postbacks", "messaging_referrals", "messaging_optins", "standby", "feed"),
+    *("messaging_handovers", "messaging_account_linking", "messaging_policy_enforcement"),
+)
 _OPTIONAL: dict[str, tuple[str, ...]] = {
     "Profile": ("name", "first_name", "last_name", "profile_pic", "locale", "timezone", "gender", "username"),
     "User": ("email", "first_name", "last_name", "middle_name", "name_format", "picture", "short_name"),

@@ -11,7 +11,7 @@ from pathlib import Path
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
-from inboxsync.errors import SettingsInvalid, StoreUnavailable, TokenInvalid
+from inboxsync.errors import SettingsInvalid, StoreUnavailable, TokenSealed
 
 _KEY_BYTES = 32
 _NONCE_BYTES = 12
@@ -74,15 +74,12 @@ class TokenSealer:
         ).decode()
 
     def open(self, sealed: str, *, page_id: str) -> str:
-        """The token. Raises TokenInvalid where another key sealed it."""
+        """The token. Raises TokenSealed where another key sealed it."""
         try:
             raw = base64.b64decode(sealed, validate=True)
             return self._cipher.decrypt(raw[:_NONCE_BYTES], raw[_NONCE_BYTES:], page_id.encode()).decode()
         except (InvalidTag, ValueError):
-            raise TokenInvalid(
-                f"The stored token of Page {page_id} does not open with this key.",
-                hint="Set the INBOXSYNC_SECRET_KEY it was added with, or add the Page again with its token.",
-            ) from None
+            raise TokenSealed(f"The stored token of Page {page_id} does not open with this key.") from None
 
 
 def _make_key_file(path: Path) -> None:

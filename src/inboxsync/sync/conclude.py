@@ -52,7 +52,8 @@ def conclude(run: Run, page: Page, *, error: InboxsyncError | None, stopped: boo
     """
     problems = list(run.problems)
     if error is not None:
-        problems.append(Problem(code=error.code, message=error.message, hint=error.hint))
+        hint = spelled_out(error.hint, page)
+        problems.append(Problem(code=error.code, message=error.message, hint=hint))
     if debts.count:
         problems.append(_owed_problem(debts, page))
     if debts.is_empty and not stopped:
@@ -65,9 +66,18 @@ def conclude(run: Run, page: Page, *, error: InboxsyncError | None, stopped: boo
     )
 
 
+def spelled_out(hint: str, page: Page) -> str:
+    """A hint with the commands for this very Page, so that they can be copied."""
+    return hint.replace("inboxsync pages add PAGE_ID", _add_command(page)).replace(
+        "PAGE_ID", page.facebook_page_id
+    )
+
+
 def _next_command(page: Page, error: InboxsyncError | None) -> str:
-    if not isinstance(error, NeedsPerson):
-        return f"inboxsync sync {page.facebook_page_id}"
+    return _add_command(page) if isinstance(error, NeedsPerson) else f"inboxsync sync {page.facebook_page_id}"
+
+
+def _add_command(page: Page) -> str:
     platform = f" --platform {page.platform}" if page.platform is not Platform.MESSENGER else ""
     return f"inboxsync pages add {page.facebook_page_id}{platform}"
 

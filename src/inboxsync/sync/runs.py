@@ -10,7 +10,7 @@ import structlog
 from sqlalchemy import Connection
 
 from inboxsync.clock import Clock
-from inboxsync.errors import InboxsyncError, NeedsPerson, StoreError, TokenInvalid, Unexpected
+from inboxsync.errors import InboxsyncError, NeedsPerson, StoreError, TokenInvalid, TokenSealed, Unexpected
 from inboxsync.graph import Access, GraphClient, Waiting
 from inboxsync.model import History, Mode, Page, Run, RunStatus, TokenReason, TokenState, Walking
 from inboxsync.store import Store
@@ -20,7 +20,7 @@ from inboxsync.store.pages import get_page, has_conversations, set_history, set_
 from inboxsync.store.progress import forget_progress, list_progress, put_progress
 from inboxsync.store.runs import close_unended_runs, start_run, update_run
 from inboxsync.sync.batch_size import BatchSize
-from inboxsync.sync.conclude import Debts, Outcome, conclude
+from inboxsync.sync.conclude import Debts, Outcome, conclude, spelled_out
 from inboxsync.sync.context import RunContext
 from inboxsync.sync.ingest import Ingest
 from inboxsync.sync.lease import LEASE_SECONDS, held_lease, new_owner
@@ -228,10 +228,10 @@ class PageSync:
     def _note_token(self, connection: Connection, error: InboxsyncError | None, run: Run) -> None:
         """Mark the Page where a person must act, and unmark it where the token has worked."""
         now = self._clock.now()
-        if isinstance(error, NeedsPerson):
+        if isinstance(error, NeedsPerson) and not isinstance(error, TokenSealed):
             state = TokenState.INVALID if isinstance(error, TokenInvalid) else TokenState.NOT_PERMITTED
             reason = TokenReason(error.reason) if error.reason else TokenReason.OTHER
-            problem = f"{error.message} {error.hint}"
+            problem = f"{error.message} {spelled_out(error.hint, self._page)}"
             set_token_state(connection, self._page, state, reason=reason, problem=problem, now=now)
         elif run.batches and self._page.token_state is not TokenState.VALID:
             set_token_state(connection, self._page, TokenState.VALID, reason=None, problem=None, now=now)
