@@ -8,11 +8,12 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn
 
 from inboxsync.graph import Waiting
-from inboxsync.model import Run
+from inboxsync.model import Run, RunStatus
 from inboxsync.sync import BatchStored, Stage, in_words
 
 log = structlog.get_logger("inboxsync.sync")
 
+_CALLS_A_PERSON = 200
 _DOING = {
     Stage.SWEEP: "looking for what moved meanwhile",
     Stage.CONVERSATION: "trying again what failed",
@@ -80,6 +81,9 @@ class LogLines:
             seconds=round(run.duration_seconds, 1),
             speed=round(run.conversations_per_second, 1),
         )
+        tell = log.error if run.status is RunStatus.FAILED else log.warning
+        for problem in run.problems:
+            tell(problem.message, code=problem.code, hint=problem.hint)
 
 
 class Bar:
@@ -118,8 +122,9 @@ class Bar:
     def on_batch(self, event: BatchStored) -> None:
         """A batch has been stored."""
         self._run = event.run
-        self._allowance.note(event.run.calls, event.allowance_used_percent)
         done = event.run.counts.fetched
+        people = max(done, self._expected or 0)
+        self._allowance.note(event.run.calls, event.allowance_used_percent, people=people)
         if self._expected is not None and done > self._expected:
             self._expected = done
         line = (
@@ -154,13 +159,20 @@ class Bar:
 
 
 class _Allowance:
-    """How many calls are left, from how fast the used share has grown: Meta tells only per cent."""
+    """How many calls are left: Meta tells only per cent.
+
+    From how fast the used share grows; until it does, from what Meta allows: 200 calls a day for
+    each person that the Page can write to (graph-facts 2-2).
+    """
 
     def __init__(self) -> None:
         self._first: tuple[int, int] | None = None
         self._last: tuple[int, int] | None = None
+        self._people = 0
 
-    def note(self, calls: int, percent: int | None) -> None:
+    def note(self, calls: int, percent: int | None, *, people: int) -> None:
+        """What the last answer told, after so many calls, of a Page with at least so many people."""
+        self._people = max(self._people, people)
         if percent is not None:
             self._last = (calls, percent)
             self._first = self._first or self._last
@@ -170,10 +182,16 @@ class _Allowance:
             return "allowance not told"
         left = 100 - self._last[1]
         grown = self._last[1] - self._first[1]
-        if grown <= 0:
-            return f"allowance {left} % left"
-        calls_left = round(left * (self._last[0] - self._first[0]) / grown, -2)
-        return f"allowance {left} % left, about {calls_left:,.0f} calls"
+        if grown > 0:
+            calls_left = left * (self._last[0] - self._first[0]) / grown
+        else:
+            calls_left = left / 100 * _CALLS_A_PERSON * self._people
+        return f"allowance {left} % left, about {_rounded(calls_left):,} calls"
+
+
+def _rounded(number: float) -> int:
+    """To two digits that mean something: it is an estimate."""
+    return int(round(number, 2 - len(str(int(number)))))
 
 
 def _of(done: int, expected: int | None) -> str:
