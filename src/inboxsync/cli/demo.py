@@ -138,7 +138,8 @@ def _introduce(ready: dict[str, Any], page: Page, stored: int, *, fast: bool) ->
 def _report(engine: Engine, ended: Outcome, ready: dict[str, Any]) -> None:
     again = shlex.join([own_command(), *(word for word in sys.argv[1:] if word != "--reset")])
     run = replace(ended.run, next=again if ended.run.next else None)
-    print_outcome(replace(ended, run=run))
+    # Of the sandbox's older messages nobody wants to hear: it ends with the demo.
+    print_outcome(replace(ended, run=run, debts=replace(ended.debts, older=None)))
     stored = _stored(engine, ended.page)
     console = stdout()
     console.print(

@@ -153,7 +153,8 @@ def print_outcome(outcome: Outcome) -> None:
     if run.status is RunStatus.COMPLETE and older and older.conversations:
         console.print(
             f"  About {older.messages:,} older messages of {older.conversations:,} conversations are not "
-            f"fetched: inboxsync sync {run.facebook_page_id} --history all"
+            f"fetched. To fetch them:\n    {own_command()} sync {run.facebook_page_id} --history all",
+            soft_wrap=True,
         )
     if run.next:
         console.print(f"  Next: {run.next}")
