@@ -1,6 +1,6 @@
 # Everything runs in .venv, installed from a hashed lock file. Needs Python >= 3.11 and make.
 .DEFAULT_GOAL := help
-.PHONY: help install demo test check format bench docs lock clean
+.PHONY: help install demo test check format bench bench-pace docs lock clean
 
 PYTHON ?= $(shell for p in python3 python3.14 python3.13 python3.12 python3.11 python; do \
 	command -v $$p >/dev/null 2>&1 && $$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null \
@@ -9,7 +9,7 @@ BIN := .venv/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check -qq
 
 help: ## list the targets
-	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /  make \1\t/' | expand -t 18
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1\t/' | expand -t 18
 
 install: .venv/installed ## set up .venv with what inboxsync needs to run
 
@@ -29,8 +29,11 @@ format: .venv/installed-dev ## format the code and mend what ruff can
 	$(BIN)/ruff check --fix-only --quiet .
 	$(BIN)/ruff format --quiet .
 
-bench: .venv/installed-dev ## time a sync beside a plain loop over the same answers
-	$(BIN)/python bench/sync_beside_plain_loop.py
+bench: .venv/installed-dev .venv-bench/installed ## time a sync beside a plain loop and dlt, over the same answers
+	$(BIN)/python bench/speed.py
+
+bench-pace: .venv/installed-dev ## time a sync at Meta's own pace beside its predecessor (five minutes)
+	$(BIN)/python bench/pace.py
 
 docs: .venv/installed ## write docs/reference/ from the code
 	$(BIN)/python docs/render.py
@@ -42,7 +45,7 @@ lock: .venv/installed ## resolve the dependencies anew into the lock files (need
 		pyproject.toml --group build --group dev -o requirements-dev.lock
 
 clean: ## remove .venv and what the tools left
-	rm -rf .venv .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf .venv .venv-bench .pytest_cache .mypy_cache .ruff_cache .hypothesis
 
 .venv/python:
 	@test -n "$(PYTHON)" || { echo "inboxsync needs Python 3.11 or newer: install it, or say 'make PYTHON=/path/to/python'." >&2; exit 1; }
@@ -57,4 +60,9 @@ clean: ## remove .venv and what the tools left
 
 .venv/installed-dev: requirements-dev.lock .venv/installed
 	@$(PIP) install --require-hashes -r requirements-dev.lock
+	@touch $@
+
+.venv-bench/installed: | .venv/python
+	@.venv/bin/python -m venv .venv-bench
+	@.venv-bench/bin/python -m pip --disable-pip-version-check -qq install 'dlt[postgres]' 'sqlalchemy>=2' || echo "dlt cannot be installed: the bench goes on without it."
 	@touch $@

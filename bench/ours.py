@@ -1,0 +1,85 @@
+"""inboxsync as the benches run it: in this process, through its engine."""
+
+import asyncio
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from inboxsync.engine import Engine
+from inboxsync.model import Mode, Platform, Run
+from inboxsync.settings import Settings
+from inboxsync.store.pages import count_page
+from inboxsync.sync import BatchStored, Listener, Outcome
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Timed:
+    """One sync: how long it took by the clock, its calls, and what is then stored."""
+
+    seconds: float
+    calls: int
+    conversations: int
+    messages: int
+
+
+class Quiet:
+    """Watches a run and says nothing."""
+
+    def on_start(self, run: Run) -> None:
+        """The run begins."""
+
+    def on_batch(self, event: BatchStored) -> None:
+        """A batch has been stored."""
+
+    def on_wait(self, waiting: object) -> None:
+        """Meta holds the run back."""
+
+    def on_end(self, run: Run, *, reason: str | None) -> None:
+        """The run is over."""
+
+
+def sync(
+    ready: dict[str, Any],
+    folder: Path,
+    *,
+    url: str = "",
+    schema: str | None = None,
+    calls_per_second: float = 0.0,
+    listener: Listener | None = None,
+) -> Timed:
+    """A full sync; of a Page that is stored already, all of it again."""
+    values: dict[str, Any] = {
+        "data_dir": folder,
+        "graph_url": ready["url"],
+        "calls_per_second": calls_per_second,
+        "database_url": url,
+    }
+    if schema is not None:
+        values["database_schema"] = schema
+    engine = Engine(Settings(**values))
+    try:
+        return asyncio.run(_sync(engine, ready, listener or Quiet()))
+    finally:
+        engine.close()
+
+
+async def _sync(engine: Engine, ready: dict[str, Any], listener: Listener) -> Timed:
+    page, _ = await engine.add_page(
+        ready["page_id"], platform=Platform.MESSENGER, token=ready["token"], name=None
+    )
+    began = time.perf_counter()
+    async with engine.source() as source, engine.stop() as stop:
+        options = engine.sync_options(mode=Mode.FULL)
+        one = engine.page_sync(source, page, options=options, stop=stop, listener=listener)
+        outcome: Outcome = await one.run()
+    seconds = time.perf_counter() - began
+    assert outcome.run.status == "complete", outcome
+    with engine.store.read() as connection:
+        counts = count_page(connection, page)
+    return Timed(
+        seconds=seconds,
+        calls=outcome.run.calls,
+        conversations=counts.conversations,
+        messages=counts.messages,
+    )
