@@ -86,3 +86,16 @@ def stored() -> Callable[..., list[tuple[Any, ...]]]:
             return [tuple(row) for row in connection.exec_driver_sql(sql)]
 
     return query
+
+
+@pytest.fixture
+def ready(serve: Any, engine_for: Any, add: Any) -> Callable[..., tuple[Any, Engine]]:
+    """A sandbox and an engine that has its Page; `engine` are its settings."""
+
+    def start(*, engine: dict[str, Any] | None = None, **switches: Any) -> tuple[Any, Engine]:
+        served = serve(**({"conversations": 350} | switches))
+        built = engine_for(served, **(engine or {}))
+        add(built, served)
+        return served, built
+
+    return start

@@ -21,13 +21,14 @@ from inboxsync.model import (
     MessageBatch,
     Page,
     Phase,
+    Problem,
     Progress,
     Run,
     Walking,
 )
 from inboxsync.store import Store
 from inboxsync.store.conversation_rows import set_has_older_messages
-from inboxsync.store.items import delete_item, get_item, owed_conversations, put_item
+from inboxsync.store.items import delete_item, get_item, list_items, owed_conversations, put_item
 from inboxsync.store.leases import renew_lease
 from inboxsync.store.outlines import count_listed_elsewhere
 from inboxsync.store.pages import get_page, set_batch_size, set_last_synced_at, set_time_windows
@@ -36,6 +37,8 @@ from inboxsync.store.runs import update_run
 from inboxsync.store.writes import Hole, Written, upsert_batch, upsert_message_batch
 from inboxsync.sync.plan import OVERLAP, is_full
 
+# More bad ones than these are found again instead.
+_MOST_KNOWN = 1000
 INITIAL, INCREMENTAL, HISTORY = "initial_sync", "incremental_sync", "history_sync"
 
 
@@ -145,6 +148,19 @@ class Ingest:
             put_progress(connection, self.page, folder, progress, now=now)
             if completes_page is not None:
                 set_last_synced_at(connection, self.page, completes_page, now=now)
+
+    def list_unreadable(self, *, now: datetime) -> dict[str, Problem]:
+        """The conversations that failed every answer that would hold them, and with what."""
+        with self.store.read() as connection:
+            items = list_items(
+                connection,
+                self.page,
+                Phase.CONVERSATION,
+                now=now,
+                limit=_MOST_KNOWN,
+                due_only=False,
+            )
+        return {item.conversation_id: item.problem for item in items if item.problem is not None}
 
     def is_mostly_elsewhere(self, batch: Batch, *, folder: str) -> bool:
         """Whether most of a folder's first answer is stored as another folder's, just as it is."""

@@ -52,7 +52,12 @@ class Ledger:
         # A conversation that is brought at last may show a gap; history comes after all that is newer.
         for phase in (Phase.CONVERSATION, Phase.GAP, *([Phase.HISTORY] if history is History.ALL else [])):
             self.context.stall.moved(f"the first {phase} that is owed")
-            await self._settle_phase(phase)
+            try:
+                await self._settle_phase(phase)
+            except Stalled:
+                if all(of is not phase for of, _ in self._failed):
+                    raise
+                log.warning("too many fail in a row: the others wait for the next run", what=phase.value)
 
     async def _settle_phase(self, phase: Phase) -> None:
         """Every item of this phase, as many at once as the pace has room for."""

@@ -172,16 +172,21 @@ class PageSync:
             stall=StallGuard(self._tally.calls_made, most=options.stall_calls),
         )
         deep = _HISTORY_MESSAGES if page.history is History.ALL else 0
-        failures = await PageLists(
+        page_lists = PageLists(
             context,
             quota=Quota(options.max_conversations),
             size=BatchSize(page.batch_size),
             windows=TimeWindows(page.time_windows),
             messages=options.messages,
             full_messages=max(options.messages, deep),
-        ).walk(lists)
+        )
+        failures = await page_lists.walk(lists)
         await Ledger(context, messages=options.messages).settle(page.history)
-        return failures[0] if failures else None
+        if failures:
+            return failures[0]
+        if page_lists.too_busy is not None:
+            raise page_lists.too_busy
+        return None
 
     async def _watch(self, access: Access) -> None:
         """Tell the listener when Meta holds the run back, and end a run that could only wait."""
