@@ -8,6 +8,8 @@ import pytest
 from inboxsync.model import Run, RunStatus
 from inboxsync.sandbox import Faults, Sandbox
 from inboxsync.sandbox.lists import ConversationList
+from inboxsync.sandbox.mailbox import ANCHOR, Mailbox
+from inboxsync.sandbox.refusal import Refusal
 
 IDS = "SELECT conversation_id FROM messenger_conversations"
 OWED = "SELECT conversation_id FROM sync_items"
@@ -73,8 +75,6 @@ def test_lanes_read_dense_and_thin_stretches_alike(
     slow: Any, sync: Any, stored: Any, monkeypatch: Any
 ) -> None:
     # Most conversations are of the last week, the others spread over years.
-    from inboxsync.sandbox.mailbox import ANCHOR, Mailbox
-
     monkeypatch.setattr(
         Mailbox,
         "_base_time",
@@ -91,10 +91,8 @@ def test_lanes_read_dense_and_thin_stretches_alike(
 @pytest.mark.parametrize("cursors", ["opaque", "index"])
 @pytest.mark.parametrize("in_one_second", [7, 150, 450])
 def test_many_conversations_in_one_second_are_all_read(
-    slow: Any, sync: Any, stored: Any, monkeypatch: Any, cursors: str, in_one_second: int
+    slow: Any, sync: Any, stored: Any, monkeypatch: Any, *, cursors: str, in_one_second: int
 ) -> None:
-    from inboxsync.sandbox.mailbox import ANCHOR, Mailbox
-
     monkeypatch.setattr(Mailbox, "_base_time", lambda *_: lambda slot: ANCHOR - slot // in_one_second * 5000)
     served, engine = slow(conversations=1300, cursors=cursors)
     runs = [sync(engine, max_conversations=190)]
@@ -205,8 +203,6 @@ def test_going_on_without_windows_far_down_is_no_stall(slow: Any, sync: Any, sto
 def test_a_source_that_refuses_windows_after_a_while(
     slow: Any, sync: Any, stored: Any, monkeypatch: Any
 ) -> None:
-    from inboxsync.sandbox.refusal import Refusal
-
     served, engine = slow(conversations=2000)
     part = type(served.sandbox.conversations)._part
     calls = []

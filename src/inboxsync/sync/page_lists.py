@@ -110,9 +110,11 @@ class PageLists:
             await walk.advance(walking)
         except FolderIgnored:
             await self._leave(folder, "it serves the inbox in its place")
-        except (SourceRefused, AnswerFailed, PermissionMissing, PageNotVisible) as failure:
+        except (SourceRefused, PermissionMissing, PageNotVisible) as failure:
             if not is_untried or self.context.tally.run.batches > batches:
                 raise
+            # Raises where it is not for this folder that the source refuses.
+            await self.context.source.fetch_conversation_times(self.context.access, after=None, limit=1)
             await self._leave(folder, failure.message)
 
     async def _store(self, folder: str, fetched: Fetched) -> None:
