@@ -1,5 +1,8 @@
 """One call in five goes wrong: one sync, complete, in less than three times the calls."""
 
+import asyncio
+import time
+from datetime import datetime
 from typing import Any
 
 import pytest
@@ -97,3 +100,29 @@ def test_a_place_is_found_again_by_large_answers_though_small_ones_are_learned(
     assert run.status is RunStatus.COMPLETE
     assert ids(stored(engine, IDS)) == set(served.threads())
     assert run.calls < 100
+
+
+def test_what_is_written_while_a_slow_answer_is_on_its_way_is_not_below_the_pin(
+    ready: Any, sync: Any, stored: Any
+) -> None:
+    served, engine = ready(conversations=30)
+    http = served.sandbox.http
+    looked: list[float] = []
+    take, answer = type(http).__call__, served.sandbox.conversations.answer
+
+    async def sent_late(scope: Any, receive: Any, send: Any) -> None:
+        async def late(message: Any) -> None:
+            if message["type"] == "http.response.start" and looked:
+                await asyncio.sleep(3.0)
+            await send(message)
+
+        await take(http, scope, receive, late)
+
+    def noting(call: Any, view: Any) -> Any:
+        looked.append(time.time())
+        return answer(call, view)
+
+    served.sandbox.app._graph, served.sandbox.conversations.answer = sent_late, noting
+    sync(engine, max_seconds=5)
+    ((watermark,),) = stored(engine, "SELECT watermark_at FROM sync_progress WHERE folder = 'inbox'")
+    assert datetime.fromisoformat(watermark).timestamp() <= looked[0]

@@ -29,9 +29,10 @@ class Unread:
 class Batch:
     """What one list answer brought, in the order served.
 
-    `answered_at` is by the source's own clock (the `Date` header); where it sent none, the
-    newest conversation's own time. `has_next` is the only sign of an end: `after` is present
-    on the last answer too, and an empty batch may have a next one (graph-facts 1.8).
+    `answered_at` is by the source's own clock (the `Date` header less what the answer took, so
+    never after the source looked); where it sent none, the newest conversation's own time.
+    `has_next` is the only sign of an end: `after` is present on the last answer too, and an empty
+    batch may have a next one (graph-facts 1.8).
 
     A batch may be put together from smaller answers, after a light one whose time it then has
     and whose depth is `depth`. It is `is_whole` where it brings all that the light one showed:
