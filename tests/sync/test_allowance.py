@@ -95,7 +95,7 @@ def test_the_app_s_own_allowance_holds_calls_back_too(
     served, engine = limited(serve, engine_for, add)
     graph = served.sandbox.http._graph
     graph._config = replace(graph._config, app_usage_percent=96)
-    run = sync(engine, max_seconds=8)
+    run = sync(engine, max_seconds=20)
     assert run.status is RunStatus.PARTIAL
     assert run.calls <= 2
     assert "(app 96 %)" in outcomes[-1].reason

@@ -138,11 +138,11 @@ def test_a_time_limit_in_the_second_folder(ready: Any, sync: Any, stored: Any, m
 
     def slower_there(self: Conversations, call: Any, view: Any) -> str:
         if call.parameters.get("folder") == "other" and "after" in call.parameters:
-            time.sleep(2.5)
+            time.sleep(6.5)
         return answer(self, call, view)
 
     monkeypatch.setattr(Conversations, "answer", slower_there)
-    run = sync(engine, max_seconds=2)
+    run = sync(engine, max_seconds=6)
     assert run.status is RunStatus.PARTIAL
     assert stored(engine, LAST_SYNCED) == [(None,)]
     phases = dict(stored(engine, PHASES))

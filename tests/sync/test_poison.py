@@ -4,7 +4,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from inboxsync.errors import AnswerFailed
@@ -221,6 +221,7 @@ def test_known_bad_ones_are_not_asked_for() -> None:
     assert (parts.hopeless, parts.next_size) == (0, 4)
 
 
+@settings(deadline=None)
 @given(st.integers(1, 100), st.data())
 def test_the_bad_ones_among_a_hundred_are_told_from_the_good(count: int, data: st.DataObject) -> None:
     bad = data.draw(st.sets(st.integers(0, count - 1), max_size=4))
