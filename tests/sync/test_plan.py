@@ -256,7 +256,11 @@ def test_a_gap_is_closed_by_meeting_a_message_that_was_stored_before_it() -> Non
 def test_a_gap_without_anchors_is_closed_below_its_time() -> None:
     gap = replace(GAP, anchors=(), until_at=NOW - timedelta(minutes=30))
     assert plan_item(gap, messages("m_9", "m_8", ages=(1, 20))) == replace(gap, cursor="c1")
-    assert plan_item(gap, messages("m_9", "m_8", ages=(20, 31))) is None
+    deep = messages("m_9", "m_8", "m_7", "m_6", ages=(20, 31, 32, 33))
+    assert plan_item(gap, deep) is None
+    # One stray old time is not the depth of a conversation.
+    stray = messages("m_9", "m_8", "m_7", ages=(20, 21, 9999))
+    assert plan_item(gap, stray) == replace(gap, cursor="c1")
 
 
 def test_history_ends_at_the_bottom_alone() -> None:

@@ -1,5 +1,6 @@
 """One answer's worth of records."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -7,6 +8,15 @@ from inboxsync.model.records import Conversation, Message
 from inboxsync.model.run import Problem
 
 _LAST_FEW = 3
+
+
+def reached_at(messages: Sequence[Message]) -> datetime | None:
+    """How far down these messages, newest first, go; None where they have no times.
+
+    The newest of the last few: one stray old time must not be taken for the depth.
+    """
+    times = [message.sent_at for message in messages if message.sent_at is not None]
+    return max(times[-_LAST_FEW:], default=None)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

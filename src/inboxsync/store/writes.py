@@ -11,12 +11,12 @@ same transaction.
 """
 
 from collections.abc import Container, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 
 from sqlalchemy import Connection
 
-from inboxsync.model import Conversation, Counts, Message, Page
+from inboxsync.model import Conversation, Counts, Message, Page, reached_at
 from inboxsync.store.conversation_rows import (
     StoredConversation,
     insert_conversations,
@@ -42,12 +42,16 @@ class Hole:
 
     `conversation_id` is Graph's. `anchors` are the newest messages stored before: between the
     batch's messages and those there may be others, and meeting one closes the gap. Without any,
-    everything below the batch's is missing.
+    everything below the batch's is missing. Of an answer that `is_older` than what is stored, the
+    anchors are its own messages: the hole is above them. `reached_at` is how far down the batch's
+    messages go; None where none of them has a time.
     """
 
     conversation_id: str
     anchors: tuple[str, ...]
     is_new: bool
+    is_older: bool = False
+    reached_at: datetime | None = field(default=None, compare=False)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -104,7 +108,7 @@ def upsert_batch(
             unchanged=len(served) - len(new) - updated,
             events=events,
         ),
-        holes=_holes(served, new, gaps),
+        holes=_holes(served, new, current, gaps),
         whole=tuple(i for i in served if _reaches_bottom(served[i]) and (i in new or i in current)),
     )
 
@@ -148,13 +152,26 @@ def _find_gaps(
 
 
 def _holes(
-    served: Mapping[str, Conversation], new: Container[str], gaps: Mapping[str, tuple[str, ...]]
+    served: Mapping[str, Conversation],
+    new: Container[str],
+    current: Container[str],
+    gaps: Mapping[str, tuple[str, ...]],
 ) -> tuple[Hole, ...]:
-    return tuple(
-        Hole(conversation_id=graph_id, anchors=gaps.get(graph_id, ()), is_new=graph_id in new)
-        for graph_id, conversation in served.items()
-        if graph_id in gaps or (graph_id in new and conversation.has_older_messages)
-    )
+    found = []
+    for graph_id, conversation in served.items():
+        if graph_id not in gaps and not (graph_id in new and conversation.has_older_messages):
+            continue
+        is_older = graph_id not in new and graph_id not in current
+        own = tuple(message.message_id for message in conversation.messages[:_ANCHORS])
+        hole = Hole(
+            conversation_id=graph_id,
+            anchors=own if is_older else gaps.get(graph_id, ()),
+            is_new=graph_id in new,
+            is_older=is_older,
+            reached_at=reached_at(conversation.messages),
+        )
+        found.append(hole)
+    return tuple(found)
 
 
 def _has_older(conversation: Conversation, *, stands_alone: bool) -> bool | None:

@@ -26,6 +26,7 @@ from inboxsync.model import (
     Unserved,
     Walking,
     Window,
+    reached_at,
 )
 
 # The list that Meta serves where no folder is asked for, and those it has been asked for by name
@@ -180,6 +181,15 @@ def is_sweep(walking: Walking) -> bool:
     return walking.floor is not None
 
 
+def owed_since(walking: Walking, answered_at: datetime) -> datetime:
+    """From when on every message of a conversation is owed, however many there are.
+
+    Of what is older, the newest few are what a sync asks for. In a first sync that is from its
+    own beginning: somebody may write more than those few while it lasts.
+    """
+    return (walking.watermark or walking.floor or walking.pin or answered_at) - OVERLAP
+
+
 def plan_item(item: Item, batch: MessageBatch) -> Item | None:
     """What is still owed once these messages are stored; None: nothing.
 
@@ -190,7 +200,7 @@ def plan_item(item: Item, batch: MessageBatch) -> Item | None:
     if item.phase is Phase.GAP:
         if any(message.message_id in item.anchors for message in batch.messages):
             return None
-        times = [message.sent_at for message in batch.messages if message.sent_at is not None]
-        if item.until_at is not None and times and min(times) < item.until_at:
+        reached = reached_at(batch.messages)
+        if item.until_at is not None and reached is not None and reached < item.until_at:
             return None
     return replace(item, cursor=batch.after, attempts=0, problem=None, next_attempt_at=None)
