@@ -129,6 +129,17 @@ def set_has_older_messages(
 
 def mark_gone(connection: Connection, page: Page, graph_ids: Collection[str], *, now: datetime) -> int:
     """Note that the source no longer has these; what is stored of them stays. Returns how many were there."""
+    return _mark(connection, page, graph_ids, status="gone", now=now)
+
+
+def mark_active(connection: Connection, page: Page, graph_ids: Collection[str], *, now: datetime) -> int:
+    """Note that the source serves these again. Returns how many were not active."""
+    return _mark(connection, page, graph_ids, status="active", now=now)
+
+
+def _mark(
+    connection: Connection, page: Page, graph_ids: Collection[str], *, status: str, now: datetime
+) -> int:
     ids = list(graph_ids)
     marked = 0
     for start in range(0, len(ids), _IDS_A_STATEMENT):
@@ -136,8 +147,8 @@ def mark_gone(connection: Connection, page: Page, graph_ids: Collection[str], *,
         marked += connection.execute(
             update(table)
             .where(table.c.page_id == page.id, table.c.conversation_id.in_(some))
-            .where(table.c.conversation_status != "gone")
-            .values(conversation_status="gone", updated_at=now)
+            .where(table.c.conversation_status != status)
+            .values(conversation_status=status, updated_at=now)
         ).rowcount
     return marked
 

@@ -190,6 +190,17 @@ def owed_since(walking: Walking, answered_at: datetime) -> datetime:
     return (walking.watermark or walking.floor or walking.pin or answered_at) - OVERLAP
 
 
+def followed_since(progress: Progress) -> datetime | None:
+    """From when on every message of a list's conversations is wanted; None where it was not walked yet."""
+    match progress:
+        case Following(watermark=watermark):
+            return watermark - OVERLAP
+        case Walking():
+            at = progress.watermark or progress.floor or progress.pin
+            return at - OVERLAP if at is not None else None
+    return None
+
+
 def plan_item(item: Item, batch: MessageBatch) -> Item | None:
     """What is still owed once these messages are stored; None: nothing.
 

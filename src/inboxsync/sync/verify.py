@@ -12,30 +12,36 @@ from dataclasses import dataclass, field
 
 import msgspec
 import structlog
+from sqlalchemy import Connection
 
 from inboxsync.clock import Clock
 from inboxsync.errors import (
     AnswerFailed,
+    AnswerTooLarge,
     ConversationMissing,
+    CursorRefused,
+    MessageUnreadable,
     PageNotVisible,
     PermissionMissing,
     SourceRefused,
 )
 from inboxsync.graph import Access, GraphClient
-from inboxsync.model import Batch, Certificate, Item, Page, Phase, Span, Window
+from inboxsync.model import Batch, Certificate, History, Item, NotStarted, Page, Phase, Span, Window
 from inboxsync.store import Store
 from inboxsync.store.certificates import put_certificate
-from inboxsync.store.conversation_rows import mark_gone, new_id
-from inboxsync.store.items import Older, count_items, count_older, get_item, put_item
-from inboxsync.store.outlines import count_unreadable
+from inboxsync.store.conversation_rows import mark_active, mark_gone, new_id
+from inboxsync.store.items import Older, count_items, delete_item, get_item, list_items, put_item
+from inboxsync.store.outlines import count_unreadable, oldest_stored_at, outlines_of
 from inboxsync.store.pages import count_page
+from inboxsync.store.progress import list_progress
 from inboxsync.sync.batch_size import BatchSize
 from inboxsync.sync.compare import Comparison, FolderFindings
 from inboxsync.sync.context import Reading
+from inboxsync.sync.edge import MessagesEdge
 from inboxsync.sync.fetch import Fetcher
 from inboxsync.sync.lease import held_lease, new_owner
 from inboxsync.sync.limits import Quota, StallGuard
-from inboxsync.sync.plan import FOLDERS, INBOX, begin_walk
+from inboxsync.sync.plan import FOLDERS, INBOX, begin_walk, followed_since
 from inboxsync.sync.stop import Stop
 from inboxsync.sync.walk import Fetched, ListWalk, TimeWindows
 
@@ -47,6 +53,8 @@ _COMPARED = 25
 # More than these are brought by a full sync with fewer calls than one by one.
 _MOST_OWED = 500
 _MOST_ASKED_FOR = 500
+# What one conversation meets, and the next may not.
+_OF_ONE = (AnswerFailed, AnswerTooLarge, ConversationMissing, CursorRefused, MessageUnreadable, SourceRefused)
 
 
 class _OtherList(Exception):
@@ -58,7 +66,9 @@ class Findings:
     """What a verification found; written down as the certificate's summary.
 
     `only_stored` are conversations that no list shows and that answer when asked for, or were too
-    many to ask; `marked_gone` those that do not. `owed` counts the ledger by phase before it.
+    many to ask; `marked_gone` those that do not, and `returned` were so marked and are listed again.
+    `owed` counts the ledger by phase before it. Where nothing at all is listed of a Page that is
+    stored, nothing is proved and nobody marked.
     """
 
     folders: tuple[FolderFindings, ...]
@@ -66,6 +76,7 @@ class Findings:
     stored: int
     only_stored: tuple[str, ...] = ()
     marked_gone: tuple[str, ...] = ()
+    returned: tuple[str, ...] = ()
     missing_messages: dict[str, int] = field(default_factory=dict)
     counts_differ: int = 0
     owed: dict[str, int] = field(default_factory=dict)
@@ -90,7 +101,9 @@ class Findings:
     @property
     def is_complete(self) -> bool:
         """Whether everything that can be read is stored."""
-        return not (self.missing or self.missing_messages or any(self.owed.values()))
+        unread = any(folder.unread for folder in self.folders)
+        is_blind = not self.listed and bool(self.only_stored)
+        return not (self.missing or self.missing_messages or unread or is_blind or any(self.owed.values()))
 
 
 class PageVerify:
@@ -139,7 +152,10 @@ class PageVerify:
                 await self._list(folder)
             await self._read_deeper()
             candidates = await asyncio.to_thread(self._comparison.only_stored)
-            gone = [each for each in candidates[:_MOST_ASKED_FOR] if await self._is_gone(each)]
+            asked = candidates[:_MOST_ASKED_FOR] + await asyncio.to_thread(self._owed_and_unlisted)
+            if not any(each.listed for each in self._comparison.folders.values()):
+                asked = []  # more likely an app that may see nobody than a Page that everybody has left
+            gone = [each for each in asked if await self._is_gone(each)]
             return await asyncio.to_thread(self._write_down, candidates, gone)
 
     async def _list(self, folder: str) -> None:
@@ -193,21 +209,39 @@ class PageVerify:
 
     async def _read_deeper(self) -> None:
         """Read on in conversations that hold more messages than one list answer showed."""
-        for conversation_id, _ in self._comparison.deeper():
-            after, ids, is_told, has_next = None, [], False, True
-            while not is_told and has_next:
-                self._reading.stall.check()
-                batch = await self._stop.unless_asked(
-                    self._source.fetch_messages(
-                        self._reading.access, conversation_id, after=after, limit=_MESSAGE_IDS, ids_only=True
-                    )
-                )
-                ids += [message.message_id for message in batch.messages]
-                after, has_next = batch.after, batch.has_next
-                is_told = await asyncio.to_thread(
-                    self._comparison.compare_messages, conversation_id, ids, is_whole=not has_next
-                )
-                self._reading.stall.moved(f"conversation {conversation_id}")
+        for conversation_id, folder in self._comparison.deeper():
+            try:
+                await self._stop.unless_asked(self._read_messages(conversation_id))
+            except _OF_ONE as failure:
+                log.warning("not compared", conversation_id=conversation_id, why=failure.message)
+                self._comparison.of(folder).unread.add(conversation_id)
+
+    async def _read_messages(self, conversation_id: str) -> None:
+        edge = MessagesEdge(self._reading, conversation_id, ids_only=True)
+        after, ids, is_told, has_next = None, dict[str, None](), False, True
+        while not is_told and has_next:
+            batch = await edge.fetch(after)
+            ids |= dict.fromkeys(message.message_id for message in batch.messages)
+            after, has_next = batch.after, batch.has_next
+            is_told = await asyncio.to_thread(
+                self._comparison.compare_messages, conversation_id, tuple(ids), is_whole=not has_next
+            )
+            self._reading.stall.moved(f"conversation {conversation_id}")
+
+    def _owed_and_unlisted(self) -> list[str]:
+        """Conversations that are owed, were never stored, and that no list shows any more."""
+        with self._store.read() as connection:
+            items = list_items(
+                connection,
+                self._page,
+                Phase.CONVERSATION,
+                now=self._clock.now(),
+                limit=_MOST_ASKED_FOR,
+                due_only=False,
+            )
+            stored = outlines_of(connection, self._page, [item.conversation_id for item in items])
+        owed = [item.conversation_id for item in items if item.conversation_id not in stored]
+        return [each for each in owed if not self._comparison.lists(each)]
 
     async def _is_gone(self, conversation_id: str) -> bool:
         """Whether the source does not serve it when asked for it by name."""
@@ -217,7 +251,7 @@ class PageVerify:
             )
         except ConversationMissing:
             return True
-        except AnswerFailed:
+        except _OF_ONE:
             return False
         return False
 
@@ -225,16 +259,21 @@ class PageVerify:
         comparison, page, now = self._comparison, self._page, self._clock.now()
         with self._store.write() as connection:
             mark_gone(connection, page, gone, now=now)
+            mark_active(connection, page, comparison.returned, now=now)
+            only_stored = tuple(each for each in candidates if each not in set(gone))
+            for each in set(gone).difference(candidates):
+                delete_item(connection, page, Phase.CONVERSATION, each)  # there is nothing to bring
             findings = Findings(
                 folders=tuple(comparison.folders.values()),
                 is_deep=self._is_deep,
                 stored=count_page(connection, page).conversations,
-                only_stored=tuple(each for each in candidates if each not in set(gone)),
-                marked_gone=tuple(gone),
+                only_stored=only_stored,
+                marked_gone=tuple(each for each in candidates if each in set(gone)),
+                returned=tuple(sorted(comparison.returned)),
                 missing_messages=comparison.missing_messages,
                 counts_differ=comparison.counts_differ,
                 owed={phase.value: count for phase, count in count_items(connection, page).items()},
-                older=count_older(connection, page, messages=0),
+                older=comparison.older,
                 unreadable_messages=count_unreadable(connection, page),
             )
             certificate = Certificate(
@@ -245,23 +284,35 @@ class PageVerify:
                 summary=msgspec.json.encode(findings).decode(),
             )
             put_certificate(connection, certificate)
-            for item in _owed_by(findings):
-                if get_item(connection, page, item.phase, item.conversation_id) is None:
+            for item in self._owed_by(connection, findings):
+                # A gap that is open already may end above what is missing now.
+                if (
+                    item.phase is Phase.GAP
+                    or get_item(connection, page, item.phase, item.conversation_id) is None
+                ):
                     put_item(connection, page, item, now=now)
         return certificate, findings
 
+    def _owed_by(self, connection: Connection, findings: Findings) -> list[Item]:
+        """Ledger items for what was found missing: the next sync brings just these."""
+        if findings.needs_full_sync:
+            return []
+        progress = list_progress(connection, self._page)
+        found = [
+            Item(
+                conversation_id=graph_id,
+                phase=Phase.CONVERSATION,
+                folder=each.folder,
+                until_at=followed_since(progress.get(each.folder, NotStarted())),
+            )
+            for each in findings.folders
+            for graph_id in sorted(each.missing | each.behind | each.unread)
+        ]
+        return [*found, *(self._gap(connection, graph_id) for graph_id in findings.missing_messages)]
 
-def _owed_by(findings: Findings) -> list[Item]:
-    """Ledger items for what was found missing: the next sync brings just these."""
-    if findings.needs_full_sync:
-        return []
-    found = [
-        Item(conversation_id=graph_id, phase=Phase.CONVERSATION, folder=each.folder)
-        for each in findings.folders
-        for graph_id in sorted(each.missing | each.behind)
-    ]
-    gaps = [
-        Item(conversation_id=graph_id, phase=Phase.GAP, folder=INBOX)
-        for graph_id in findings.missing_messages
-    ]
-    return [*found, *gaps]
+    def _gap(self, connection: Connection, graph_id: str) -> Item:
+        """What a conversation lacks, down to its oldest stored message: older ones were not asked for."""
+        outline = outlines_of(connection, self._page, [graph_id]).get(graph_id)
+        is_cut = outline is not None and outline.has_older_messages and self._page.history is History.NEWEST
+        until = oldest_stored_at(connection, self._page, graph_id) if is_cut else None
+        return Item(conversation_id=graph_id, phase=Phase.GAP, folder=INBOX, until_at=until)
