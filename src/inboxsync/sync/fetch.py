@@ -12,6 +12,7 @@ from inboxsync.errors import (
     AnswerFailed,
     AnswerTooLarge,
     InboxsyncError,
+    MessageUnreadable,
     SourceError,
 )
 from inboxsync.model import Batch, Conversation, Problem, Span, Unread, Window
@@ -19,7 +20,9 @@ from inboxsync.sync.batch_size import BatchSize
 from inboxsync.sync.context import Reading
 from inboxsync.sync.plan import has_arrived, respects, wanted_of
 
-_TOO_MUCH = (AnswerTooLarge, AnswerFailed)
+# What one conversation of a list can do to the whole answer.
+_ONE_OF_THEM = (AnswerFailed, MessageUnreadable)
+_TOO_MUCH = (AnswerTooLarge, *_ONE_OF_THEM)
 
 
 class WindowsIgnored(Exception):
@@ -59,7 +62,7 @@ class Fetcher:
                 if limit == 1:
                     return await self._in_parts(span, window, limit, failure)
                 self.size.shrink(limit)
-            except AnswerFailed as failure:
+            except _ONE_OF_THEM as failure:
                 return await self._in_parts(span, window, limit, failure)
             else:
                 self.size.succeeded(asked=limit, served=len(batch.conversations), has_next=batch.has_next)

@@ -14,6 +14,7 @@ from inboxsync.errors import (
     AnswerFailed,
     AnswerTooLarge,
     InboxsyncError,
+    MessageUnreadable,
     NeedsPerson,
     SourceError,
     SourceUnreachable,
@@ -117,7 +118,7 @@ class Ledger:
                 conversation = await context.source.fetch_conversation(
                     context.access, item.conversation_id, messages=messages
                 )
-            except AnswerTooLarge:
+            except (AnswerTooLarge, MessageUnreadable):
                 if messages == 1:
                     raise
                 messages //= 2
