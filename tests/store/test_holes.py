@@ -113,7 +113,7 @@ def test_an_older_answer_tells_of_its_hole_and_nothing_of_the_bottom(
     # The hole is above the older answer's messages, which the store has from now on.
     assert late.holes == (replace(hole(5, 4), is_older=True),)
     written = upsert(store, page, conversation(2, 1))
-    assert (written.holes, written.whole) == ((), ())
+    assert (written.holes, written.whole) == ((replace(hole(2, 1), is_older=True),), ())
     assert rows(OWED) == [(1,)]
 
 

@@ -266,7 +266,7 @@ def test_a_new_conversation_that_was_poisoned_through_several_syncs_is_stored_wh
     served, engine = ready()
     sync(engine)
     slot = served.page.messenger.begin()
-    for _ in range(30):
+    for _ in range(150):
         served.page.write(slot, "before")
     served.sandbox.conversations.faults = Faults(poison_slots=(slot,))
     for _ in range(2):
@@ -279,7 +279,7 @@ def test_a_new_conversation_that_was_poisoned_through_several_syncs_is_stored_wh
             )
     served.sandbox.conversations.heal(served.sandbox.world.pages)
     view = View(served.page, is_instagram=False)
-    for _ in range(30):
+    for _ in range(120):
         served.page.write(slot, "after", at=int(time.time()) + 60)
     graph_id = view.thread_id(served.page.messenger.thread(slot))
     assert sync(engine).status is RunStatus.COMPLETE

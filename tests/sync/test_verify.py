@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from inboxsync.errors import AnswerFailed
-from inboxsync.model import History, RunStatus
+from inboxsync.model import History, Mode, RunStatus
 from inboxsync.sandbox import Faults
 from inboxsync.sandbox.conversations import Conversations
 from inboxsync.sandbox.nodes import View
@@ -442,3 +442,23 @@ def test_one_conversation_that_fails_when_read_deeper_stops_no_verification(
         certificate, findings = verify(engine, is_deep=True)
     assert (certificate.is_complete, findings.folders[0].unread) == (False, {bad})
     assert_mended(sync, verify, engine, is_deep=True)
+
+
+def test_where_too_much_was_lost_nothing_counts_as_synced_and_the_next_sync_is_a_full_one(
+    ready: Any, sync: Any, verify: Any, run_sql: Any, stored: Any, write: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("inboxsync.sync.verify._MOST_OWED", 5)
+    served, engine = ready(conversations=150)
+    sync(engine)
+    for slot in range(20):
+        write(served, slot)
+    _, findings = verify(engine)
+    assert (findings.missing, findings.needs_full_sync) == (20, False)  # new, and the next sync sees it
+    sync(engine)
+    run_sql(engine, "DELETE FROM messenger_conversations WHERE source_updated_at < '2026-05-01'")
+    certificate, findings = verify(engine)
+    assert (certificate.is_complete, findings.needs_full_sync) == (False, True)
+    assert stored(engine, "SELECT last_synced_at FROM facebook_pages") == [(None,)]
+    run = sync(engine)
+    assert (run.status, run.mode) == (RunStatus.COMPLETE, Mode.FULL)
+    assert verify(engine)[0].is_complete

@@ -143,12 +143,20 @@ def _find_gaps(
     apart = {
         graph_id: have.id
         for graph_id, have in stored.items()
-        if served[graph_id].has_older_messages and not meets_stored(known.get(have.id, {}))
+        if _may_part(served[graph_id], have) and not meets_stored(known.get(have.id, {}))
     }
     if not apart:
         return {}
     anchors = newest_message_ids(connection, apart.values(), limit=_ANCHORS)
     return {graph_id: anchors.get(row_id, ()) for graph_id, row_id in apart.items()}
+
+
+def _may_part(conversation: Conversation, have: StoredConversation) -> bool:
+    """Whether, where its messages meet none that is stored, others may lie between the two.
+
+    An older answer may lie below all that is stored, down to the very bottom.
+    """
+    return bool(conversation.messages) if _is_older(conversation, have) else conversation.has_older_messages
 
 
 def _holes(

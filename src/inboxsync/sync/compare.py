@@ -4,8 +4,9 @@ Reads the store and decides nothing. A million conversations fit: of those that 
 number each is kept.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import datetime
 from hashlib import blake2b
 
 from inboxsync.model import Batch, Conversation, History, Page
@@ -19,13 +20,15 @@ class FolderFindings:
     """What the comparison of one list found, as Graph's ids.
 
     `missing` are listed and not stored, `behind` are stored as they were before their last message,
-    `unread` fail every answer that would show more of them than their id.
+    `unread` fail every answer that would show more of them than their id. `lost` counts those of the
+    first two that are older than the last sync: no later one comes across them again by itself.
     """
 
     folder: str
     listed: int = 0
     missing: set[str] = field(default_factory=set)
     behind: set[str] = field(default_factory=set)
+    lost: int = 0
     unread: set[str] = field(default_factory=set)
 
 
@@ -33,13 +36,15 @@ class FolderFindings:
 class Comparison:
     """The store beside the source, for one Page. `is_deep` compares the ids of messages too.
 
-    `counts_differ`: conversations stored whole with another number of messages than Meta estimates.
-    `returned` were marked gone and are listed. `older` is what was not asked for, by that estimate.
+    `synced_to` is how far each list's last sync has seen. `counts_differ`: conversations stored whole
+    with another number of messages than Meta estimates. `returned` were marked gone and are listed.
+    `older` is what was not asked for, by that estimate.
     """
 
     store: Store
     page: Page
     is_deep: bool
+    synced_to: Mapping[str, datetime | None] = field(default_factory=dict)
     folders: dict[str, FolderFindings] = field(default_factory=dict)
     missing_messages: dict[str, int] = field(default_factory=dict)
     counts_differ: int = 0
@@ -114,12 +119,14 @@ class Comparison:
     ) -> None:
         graph_id = served.conversation_id
         if stored is None:
+            findings.lost += is_first and self._is_lost(findings.folder, served)
             findings.missing.add(graph_id)
             return
         if stored.is_gone:
             self.returned.add(graph_id)
         served_at, stored_at = served.source_updated_at, stored.source_updated_at
         if served_at is not None and (stored_at is None or stored_at < served_at):
+            findings.lost += is_first and self._is_lost(findings.folder, served)
             findings.behind.add(graph_id)
             return
         if is_first:
@@ -129,6 +136,10 @@ class Comparison:
         ids = [message.message_id for message in served.messages]
         if not self.compare_messages(graph_id, ids, is_whole=not served.has_older_messages):
             self._to_read[graph_id] = findings.folder
+
+    def _is_lost(self, folder: str, served: Conversation) -> bool:
+        synced_to = self.synced_to.get(folder)
+        return synced_to is not None and (served.source_updated_at or synced_to) <= synced_to
 
     def _compare_counts(self, served: Conversation, stored: StoredOutline) -> None:
         if stored.has_older_messages:

@@ -9,6 +9,7 @@ is ever deleted.
 import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from datetime import datetime
 
 import msgspec
 import structlog
@@ -26,13 +27,13 @@ from inboxsync.errors import (
     SourceRefused,
 )
 from inboxsync.graph import Access, GraphClient
-from inboxsync.model import Batch, Certificate, History, Item, NotStarted, Page, Phase, Span, Window
+from inboxsync.model import Batch, Certificate, History, Item, Page, Phase, Span, Window
 from inboxsync.store import Store
 from inboxsync.store.certificates import put_certificate
 from inboxsync.store.conversation_rows import mark_active, mark_gone, new_id
 from inboxsync.store.items import Older, count_items, delete_item, get_item, list_items, put_item
 from inboxsync.store.outlines import count_unreadable, oldest_stored_at, outlines_of
-from inboxsync.store.pages import count_page
+from inboxsync.store.pages import count_page, set_last_synced_at
 from inboxsync.store.progress import list_progress
 from inboxsync.sync.batch_size import BatchSize
 from inboxsync.sync.compare import Comparison, FolderFindings
@@ -95,8 +96,8 @@ class Findings:
 
     @property
     def needs_full_sync(self) -> bool:
-        """Whether so much is missing that reading all again costs fewer calls than each by itself."""
-        return self.missing > _MOST_OWED
+        """Whether so much was lost that reading all again costs fewer calls than each by itself."""
+        return sum(folder.lost for folder in self.folders) > _MOST_OWED
 
     @property
     def is_complete(self) -> bool:
@@ -148,6 +149,7 @@ class PageVerify:
                 stop=self._stop,
                 stall=StallGuard(lambda: counts.made - counts.refused, most=self._stall_calls),
             )
+            self._comparison.synced_to = await asyncio.to_thread(self._synced_to)
             for folder in FOLDERS:
                 await self._list(folder)
             await self._read_deeper()
@@ -228,6 +230,11 @@ class PageVerify:
             )
             self._reading.stall.moved(f"conversation {conversation_id}")
 
+    def _synced_to(self) -> dict[str, datetime | None]:
+        with self._store.read() as connection:
+            progress = list_progress(connection, self._page)
+        return {folder: followed_since(each) for folder, each in progress.items()}
+
     def _owed_and_unlisted(self) -> list[str]:
         """Conversations that are owed, were never stored, and that no list shows any more."""
         with self._store.read() as connection:
@@ -284,7 +291,9 @@ class PageVerify:
                 summary=msgspec.json.encode(findings).decode(),
             )
             put_certificate(connection, certificate)
-            for item in self._owed_by(connection, findings):
+            if findings.needs_full_sync:
+                set_last_synced_at(connection, page, None, now=now)  # the next sync reads all again
+            for item in () if findings.needs_full_sync else self._owed_by(connection, findings):
                 # A gap that is open already may end above what is missing now.
                 if (
                     item.phase is Phase.GAP
@@ -295,18 +304,16 @@ class PageVerify:
 
     def _owed_by(self, connection: Connection, findings: Findings) -> list[Item]:
         """Ledger items for what was found missing: the next sync brings just these."""
-        if findings.needs_full_sync:
-            return []
-        progress = list_progress(connection, self._page)
+        is_much = findings.missing > _MOST_OWED  # new, so the next sync comes across them anyway
         found = [
             Item(
                 conversation_id=graph_id,
                 phase=Phase.CONVERSATION,
                 folder=each.folder,
-                until_at=followed_since(progress.get(each.folder, NotStarted())),
+                until_at=self._comparison.synced_to.get(each.folder),
             )
             for each in findings.folders
-            for graph_id in sorted(each.missing | each.behind | each.unread)
+            for graph_id in sorted(each.unread if is_much else each.missing | each.behind | each.unread)
         ]
         return [*found, *(self._gap(connection, graph_id) for graph_id in findings.missing_messages)]
 
