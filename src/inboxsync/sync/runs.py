@@ -45,8 +45,9 @@ class SyncOptions:
     """What a caller may choose.
 
     `messages` is how many of each conversation's newest come with it; `history` None leaves the
-    Page's own setting; `wait` for another sync of the Page instead of giving up. A run that makes
-    `stall_calls` without a gain fails. Folders beside the inbox are looked at every `folder_interval`.
+    Page's own setting; `wait` for another sync of the Page instead of giving up. A run whose lists
+    take `stall_calls` without a gain fails; one that only its ledger holds up is partial. Folders
+    beside the inbox are looked at every `folder_interval`.
     """
 
     mode: Mode = Mode.AUTO
