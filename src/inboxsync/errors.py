@@ -4,7 +4,7 @@
       Unexpected             a mistake of ours
       SettingsInvalid        the environment or an argument is not usable
       PageUnknown            the database has no such Page
-      PageBusy               another process is syncing this Page
+      PageBusy               another process syncs or verifies this Page
       LeaseLost              another process has taken this Page over from us
       SourceError            Meta's Graph API
         SourceUnreachable    no answer, or none that could be read, after every attempt
@@ -67,10 +67,10 @@ class PageUnknown(InboxsyncError):
 
 
 class PageBusy(InboxsyncError):
-    """Another process is syncing this Page: nothing went wrong, and nothing was done."""
+    """Another process syncs or verifies this Page: nothing went wrong, and nothing was done."""
 
     code = "page_busy"
-    default_hint = "Nothing to do: it is being synced. `--wait` waits for its turn."
+    default_hint = "Nothing was done, and nothing is wrong. With --wait it waits for its turn."
 
 
 class LeaseLost(InboxsyncError):

@@ -90,7 +90,7 @@ def print_problem(message: str, hint: str) -> None:
 def run_as_json(run: Run) -> dict[str, Any]:
     """A run as scripts see it: `inboxsync runs --json`, and the heart of `inboxsync sync --json`."""
     return {
-        "run_id": run.id,
+        "run_id": run.id or None,
         "page_id": run.facebook_page_id,
         "platform": run.platform,
         "status": run.status.value,
@@ -131,9 +131,12 @@ def outcome_as_json(outcome: Outcome) -> dict[str, Any]:
 
 
 def print_outcome(outcome: Outcome) -> None:
-    """The summary of a run that has just ended."""
+    """The summary of a run that has just ended, or did not begin."""
     run, counts = outcome.run, outcome.run.counts
     console = stdout()
+    if not run.id:
+        _print_not_run(console, outcome)
+        return
     console.print(
         Text(*_TITLES[run.status]),
         f": {page_name(outcome.page)}: {counts.fetched:,} conversations fetched ({counts.inserted:,} new, "
@@ -157,6 +160,15 @@ def print_outcome(outcome: Outcome) -> None:
         )
     if run.next:
         console.print(f"  Next: {run.next}")
+
+
+def _print_not_run(console: Console, outcome: Outcome) -> None:
+    why = f": stopped: {outcome.reason}" if outcome.reason else ""
+    console.print(Text("Not synced", "bold yellow"), f": {page_name(outcome.page)}{why}.", sep="")
+    for problem in outcome.run.problems:
+        print_problem(problem.message, problem.hint)
+    if outcome.run.next:
+        console.print(f"  Next: {outcome.run.next}")
 
 
 def page_name(page: Page) -> str:

@@ -62,9 +62,8 @@ class LogLines:
             log.info("going on")
         else:
             until = waiting.until.isoformat(timespec="seconds")
-            log.info(
-                in_words(waiting), until=until, allowance=waiting.type, used_percent=waiting.used_percent
-            )
+            used = waiting.used_percent
+            log.info("waiting for Meta", until=until, allowance=waiting.type, used_percent=used)
 
     def on_end(self, run: Run, *, reason: str | None) -> None:
         """The run is over."""

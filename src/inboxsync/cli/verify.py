@@ -9,12 +9,12 @@ import typer
 from rich.console import Console
 from rich.text import Text
 
-from inboxsync.cli.exits import COMPLETE, PARTIAL, exit_code
+from inboxsync.cli.exits import COMPLETE, FAILED, NEEDS_PERSON, PARTIAL, exit_code
 from inboxsync.cli.opening import open_engine
 from inboxsync.cli.output import page_name, print_error, print_json, stderr, stdout
 from inboxsync.cli.syncing import for_each_page
 from inboxsync.engine import Engine
-from inboxsync.errors import InboxsyncError, PageUnknown
+from inboxsync.errors import InboxsyncError, PageBusy, PageUnknown
 from inboxsync.graph import GraphClient
 from inboxsync.model import Certificate, Page
 from inboxsync.store.pages import find_pages, list_pages
@@ -39,14 +39,15 @@ def verify(
     ] = False,
     deep: Annotated[bool, typer.Option("--deep", help="Compare the ids of messages too.")] = False,
     wait: Annotated[
-        bool, typer.Option("--wait", help="Where the Page is being synced, wait for that to end.")
+        bool,
+        typer.Option("--wait", help="Where another process is at the Page already, wait for that to end."),
     ] = False,
 ) -> None:
     """Prove that nothing is missing: list the source again, lightly, and compare with what is stored.
 
     What is missing is owed from then on, and the next sync brings it. What the source no longer
-    serves is marked gone, never deleted. Exit codes: 0 nothing readable is missing, 3 something is,
-    4 a person must act on the token or a permission, 1 failed, 2 usage.
+    serves is marked gone, never deleted. Exit codes: 0 nothing readable is missing; 3 something is, or
+    it was not verified to the end; 4 a person must act on the token or a permission; 1 failed; 2 usage.
     """
     with open_engine() as engine:
         with engine.store.read() as connection:
@@ -63,7 +64,7 @@ def verify(
     for page, verdict in zip(pages, verdicts, strict=True):
         _show(page, verdict, as_json=as_json)
     codes = [_exit_code(verdict) for verdict in verdicts]
-    raise typer.Exit(max(codes, key=[COMPLETE, PARTIAL, 1, 4].index))
+    raise typer.Exit(max(codes, key=[COMPLETE, PARTIAL, FAILED, NEEDS_PERSON].index))
 
 
 async def _verify_page(
@@ -94,7 +95,9 @@ async def _verify_page(
 def _exit_code(verdict: Verdict) -> int:
     if isinstance(verdict, tuple):
         return COMPLETE if verdict[0].is_complete else PARTIAL
-    return exit_code(verdict) if isinstance(verdict, InboxsyncError) else PARTIAL
+    if isinstance(verdict, Stopped | PageBusy):
+        return PARTIAL
+    return NEEDS_PERSON if exit_code(verdict) == NEEDS_PERSON else FAILED
 
 
 def _show(page: Page, verdict: Verdict, *, as_json: bool) -> None:

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
-from inboxsync.errors import InboxsyncError, NeedsPerson, SourceUnreachable
+from inboxsync.errors import InboxsyncError, NeedsPerson, PageUnknown, SourceUnreachable
 from inboxsync.graph import Waiting
 from inboxsync.model import Item, Page, Phase, Platform, Problem, Run, RunStatus
 from inboxsync.store.items import Older
@@ -65,7 +65,9 @@ def conclude(run: Run, page: Page, *, error: InboxsyncError | None, stopped: boo
     )
 
 
-def _next_command(page: Page, error: InboxsyncError | None) -> str:
+def _next_command(page: Page, error: InboxsyncError | None) -> str | None:
+    if isinstance(error, PageUnknown):
+        return None  # removed meanwhile: there is nothing to go on with
     if not isinstance(error, NeedsPerson):
         return f"inboxsync sync {page.facebook_page_id}"
     platform = f" --platform {page.platform}" if page.platform is not Platform.MESSENGER else ""

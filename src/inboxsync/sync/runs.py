@@ -16,6 +16,7 @@ from inboxsync.model import History, Mode, Page, Run, RunStatus, TokenReason, To
 from inboxsync.store import Store
 from inboxsync.store.conversation_rows import new_id
 from inboxsync.store.items import count_items, count_older, list_failed_items
+from inboxsync.store.leases import renew_lease
 from inboxsync.store.pages import get_page, has_conversations, set_history, set_token_state
 from inboxsync.store.progress import forget_progress, list_progress, put_progress
 from inboxsync.store.runs import close_unended_runs, start_run, update_run
@@ -23,7 +24,7 @@ from inboxsync.sync.batch_size import BatchSize
 from inboxsync.sync.conclude import Debts, Outcome, conclude
 from inboxsync.sync.context import RunContext
 from inboxsync.sync.ingest import Ingest
-from inboxsync.sync.lease import LEASE_SECONDS, held_lease, new_owner
+from inboxsync.sync.lease import LEASE_SECONDS, held_lease, keep_lease, new_owner
 from inboxsync.sync.ledger import Ledger
 from inboxsync.sync.limits import Quota, StallGuard
 from inboxsync.sync.listener import Listener, in_words
@@ -131,6 +132,7 @@ class PageSync:
     def _start(self) -> tuple[Run, Mapping[str, Walking]]:
         """Read how far the lists have come and note that a run begins."""
         with self._store.write() as connection:
+            keep_lease(connection, self._clock, self._page, self._owner)
             if self._options.history is not None:
                 set_history(connection, self._page, self._options.history, now=self._clock.now())
             self._page = page = get_page(connection, self._page.id)
@@ -203,11 +205,13 @@ class PageSync:
         # A store that fails has been reported already; that this cannot be written either is no news.
         with suppress(StoreError), self._store.write() as connection:
             debts = self._read_debts(connection)
-            if debts.is_empty and not is_cut_short:
+            is_ours = self._renew(connection)
+            if is_ours and debts.is_empty and not is_cut_short:
                 forget_progress(connection, self._page)  # an app that may see more tomorrow begins anew
             ended = conclude(run, self._page, error=error, stopped=is_cut_short, debts=debts)
             update_run(connection, ended)
-            self._note_token(connection, error, ended)
+            if is_ours:
+                self._note_token(connection, error, ended)
         return Outcome(
             page=self._page,
             run=conclude(run, self._page, error=error, stopped=is_cut_short, debts=debts),
@@ -215,6 +219,11 @@ class PageSync:
             debts=debts,
             waiting=waiting,
         )
+
+    def _renew(self, connection: Connection) -> bool:
+        """Whether the lease is still this run's: else the Page is another's to write about."""
+        now = self._clock.now()
+        return renew_lease(connection, self._page.id, self._owner, now=now, seconds=LEASE_SECONDS)
 
     def _read_debts(self, connection: Connection) -> Debts:
         page = self._page

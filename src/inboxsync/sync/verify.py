@@ -33,7 +33,7 @@ from inboxsync.sync.batch_size import BatchSize
 from inboxsync.sync.compare import Comparison, FolderFindings
 from inboxsync.sync.context import Reading
 from inboxsync.sync.fetch import Fetcher
-from inboxsync.sync.lease import held_lease, new_owner
+from inboxsync.sync.lease import held_lease, keep_lease, new_owner
 from inboxsync.sync.limits import Quota, StallGuard
 from inboxsync.sync.plan import FOLDERS, INBOX, begin_walk
 from inboxsync.sync.stop import Stop
@@ -119,12 +119,14 @@ class PageVerify:
         self._is_deep = is_deep
         self._on_batch = on_batch
         self._comparison = Comparison(store=store, page=page, is_deep=is_deep)
+        self._owner = new_owner()
         self._reading: Reading
 
     async def run(self, *, wait: bool) -> tuple[Certificate, Findings]:
         """List, compare, write down. Raises PageBusy, Stopped, and what the source or the store raises."""
-        owner = new_owner()
-        async with held_lease(self._store, self._clock, self._page, owner=owner, stop=self._stop, wait=wait):
+        async with held_lease(
+            self._store, self._clock, self._page, owner=self._owner, stop=self._stop, wait=wait
+        ):
             access = await asyncio.to_thread(self._open_access, self._page)
             counts = self._source.counts(access)
             self._reading = Reading(
@@ -224,6 +226,7 @@ class PageVerify:
     def _write_down(self, candidates: list[str], gone: list[str]) -> tuple[Certificate, Findings]:
         comparison, page, now = self._comparison, self._page, self._clock.now()
         with self._store.write() as connection:
+            keep_lease(connection, self._clock, page, self._owner)
             mark_gone(connection, page, gone, now=now)
             findings = Findings(
                 folders=tuple(comparison.folders.values()),
