@@ -95,15 +95,13 @@ class Inbox:
     database: Path
 
     def get(self, what: str) -> Any:
-        with urllib.request.urlopen(f"{self.ready['url']}/sandbox/{what}", timeout=20) as answer:  # noqa: S310
+        address = f"{self.ready['url']}/sandbox/{what}"
+        with urllib.request.urlopen(address, timeout=20) as answer:  # noqa: S310
             return json.loads(answer.read())
 
     def post(self, what: str, **asked: Any) -> Any:
-        body = json.dumps(asked).encode()
-        request = urllib.request.Request(
-            f"{self.ready['url']}/sandbox/{what}", body, {"Content-Type": "application/json"}
-        )
-        with urllib.request.urlopen(request, timeout=20) as answer:  # noqa: S310
+        address, body = f"{self.ready['url']}/sandbox/{what}", json.dumps(asked).encode()
+        with urllib.request.urlopen(address, body, timeout=20) as answer:  # noqa: S310
             return json.loads(answer.read())
 
     def calls(self) -> int:
@@ -122,10 +120,11 @@ class Inbox:
         shown = [each for folder in FOLDERS for each in self.get(f"inbox?folder={folder}")]
         return {each["conversation_id"]: each for each in shown}
 
-    def assert_stored(self, *, whole: bool = False) -> None:
+    def assert_stored(self, *, whole: bool = False, adds_up: bool = True) -> None:
         """Everything served is stored once, nothing else is, nothing is owed, and the runs add up.
 
-        Of each conversation the newest ten messages at the least and no hole, or all if `whole`.
+        Of each conversation the newest ten messages at the least and no hole, or all if `whole`. A test
+        that has deleted rows itself knows that the runs do not add up.
         """
         served = self.served()
         rows = self.query("SELECT id, conversation_id, folder FROM messenger_conversations")
@@ -146,7 +145,7 @@ class Inbox:
         ((events,),) = self.query("SELECT COUNT(*) FROM contact_interaction_events")
         assert events == sum(map(len, stored.values()))
         ((inserted, new),) = self.query("SELECT SUM(inserted), SUM(events) FROM sync_runs")
-        assert (inserted, new) == (len(rows), events)
+        assert (inserted, new) == (len(rows), events) or not adds_up
 
 
 @pytest.fixture

@@ -49,7 +49,8 @@ def _console(file: TextIO, width: int | None) -> Console:
 
 def table(*columns: str) -> Table:
     """An empty table with these columns; all but the first are kept whole."""
-    made = Table(box=SIMPLE_HEAD, pad_edge=False, padding=(0, 1))
+    # As narrow as can be: at 80 columns a Page's id stays whole.
+    made = Table(box=SIMPLE_HEAD, pad_edge=False, show_edge=False, padding=(0, 1, 0, 0))
     made.add_column(columns[0], overflow="fold")
     for column in columns[1:]:
         made.add_column(column, no_wrap=True)
@@ -139,14 +140,15 @@ def print_outcome(outcome: Outcome) -> None:
         return
     console.print(
         Text(*_TITLES[run.status]),
-        f": {page_name(outcome.page)}: {counts.fetched:,} conversations fetched ({counts.inserted:,} new, "
-        f"{counts.updated:,} changed, {counts.unchanged:,} as they were) and {counts.events:,} new messages.",
+        f": {page_name(outcome.page)}: {some(counts.fetched, 'conversation')} fetched ({counts.inserted:,} "
+        f"new, {counts.updated:,} changed, {counts.unchanged:,} as before) and "
+        f"{some(counts.events, 'new message')}.",
         sep="",
     )
     refused = f"{run.refused_calls:,} of them refused" if run.refused_calls else "none refused"
     console.print(
         f"  {run.duration_seconds:,.1f} s, {run.conversations_per_second:,.0f} conversations/s, "
-        f"{run.calls:,} {'call' if run.calls == 1 else 'calls'}, {refused}."
+        f"{some(run.calls, 'call')}, {refused}."
     )
     if outcome.reason:
         console.print(f"  Stopped: {outcome.reason}. Everything fetched is stored.")
@@ -155,11 +157,12 @@ def print_outcome(outcome: Outcome) -> None:
     older = outcome.debts.older
     if run.status is RunStatus.COMPLETE and older and older.conversations:
         console.print(
-            f"  About {older.messages:,} older messages of {older.conversations:,} conversations are not "
-            f"fetched: inboxsync sync {run.facebook_page_id} --history all"
+            f"  About {some(older.messages, 'older message')} of {some(older.conversations, 'conversation')} "
+            "not fetched. To fetch them too:"
         )
+        print_command(console, f"inboxsync sync {run.facebook_page_id} --history all")
     if run.next:
-        console.print(f"  Next: {run.next}")
+        print_command(console, f"Next: {run.next}")
 
 
 def _print_not_run(console: Console, outcome: Outcome) -> None:
@@ -168,7 +171,17 @@ def _print_not_run(console: Console, outcome: Outcome) -> None:
     for problem in outcome.run.problems:
         print_problem(problem.message, problem.hint)
     if outcome.run.next:
-        console.print(f"  Next: {outcome.run.next}")
+        print_command(console, f"Next: {outcome.run.next}")
+
+
+def print_command(console: Console, text: str) -> None:
+    """A line to be copied: no line breaks of ours."""
+    console.print(f"  {text}", soft_wrap=True)
+
+
+def some(count: int, what: str) -> str:
+    """`1 conversation`, `2 conversations`."""
+    return f"{count:,} {what}{'' if count == 1 else 's'}"
 
 
 def page_name(page: Page) -> str:

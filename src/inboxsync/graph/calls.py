@@ -145,7 +145,8 @@ class Calls:
 
     async def _pause(self, fault: Fault, failed: int) -> None:
         pause = self._policy.pause_seconds(failed)
-        log.warning("call failed, trying again", why=str(fault), attempt=failed, pause_seconds=pause)
+        told = {"why": str(fault), "attempt": failed, "pause_seconds": round(pause, 3)}
+        log.warning("call failed, trying again", **told)
         await self._clock.sleep(pause)
 
     async def _once(self, call: Call, params: Params) -> Answer:

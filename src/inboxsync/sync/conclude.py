@@ -54,7 +54,7 @@ def conclude(run: Run, page: Page, *, error: InboxsyncError | None, stopped: boo
     if error is not None:
         problems.append(Problem(code=error.code, message=error.message, hint=error.hint))
     if debts.count:
-        problems.append(_owed_problem(debts, page))
+        problems.append(_owed_problem(debts))
     if debts.is_empty and not stopped:
         problems.append(_nothing_listed(page))
     is_whole = error is None and not stopped and not debts.count
@@ -74,7 +74,7 @@ def _next_command(page: Page, error: InboxsyncError | None) -> str | None:
     return f"inboxsync pages add {page.facebook_page_id}{platform}"
 
 
-def _owed_problem(debts: Debts, page: Page) -> Problem:
+def _owed_problem(debts: Debts) -> Problem:
     said = {
         Phase.CONVERSATION: "could not be read",
         Phase.GAP: "lack messages between those stored",
@@ -87,10 +87,9 @@ def _owed_problem(debts: Debts, page: Page) -> Problem:
     total = debts.count
     return Problem(
         code="items_owed",
-        message=f"{total:,} {'conversation is' if total == 1 else 'conversations are'} owed ({counts})."
+        message=f"{total:,} {'conversation is' if total == 1 else 'conversations are'} owed: {counts}."
         + (f" {shown}" if shown else ""),
-        hint="Everything else is stored. The next run tries them again: "
-        f"`inboxsync sync {page.facebook_page_id}`.",
+        hint="Everything else is stored, and the next run tries again.",
     )
 
 

@@ -17,7 +17,13 @@ from inboxsync.store import Store
 from inboxsync.store.conversation_rows import new_id
 from inboxsync.store.items import count_items, count_older, list_failed_items
 from inboxsync.store.leases import renew_lease
-from inboxsync.store.pages import get_page, has_conversations, set_history, set_token_state
+from inboxsync.store.pages import (
+    get_page,
+    has_conversations,
+    set_history,
+    set_last_synced_at,
+    set_token_state,
+)
 from inboxsync.store.progress import forget_progress, list_progress, put_progress
 from inboxsync.store.runs import close_unended_runs, start_run, update_run
 from inboxsync.sync.batch_size import BatchSize
@@ -207,7 +213,9 @@ class PageSync:
             debts = self._read_debts(connection)
             is_ours = self._renew(connection)
             if is_ours and debts.is_empty and not is_cut_short:
-                forget_progress(connection, self._page)  # an app that may see more tomorrow begins anew
+                # An app that may see more tomorrow begins anew.
+                forget_progress(connection, self._page)
+                set_last_synced_at(connection, self._page, None, now=self._clock.now())
             ended = conclude(run, self._page, error=error, stopped=is_cut_short, debts=debts)
             update_run(connection, ended)
             if is_ours:
