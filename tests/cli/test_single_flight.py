@@ -61,9 +61,8 @@ def test_the_second_of_two_syncs_leaves_the_page_to_the_first(inbox: Any, start:
     page_id = source.ready["page_id"]
     first = start("sync", "--json")
     until(first, "batch stored")
-    began = time.monotonic()
+    first.send_signal(signal.SIGSTOP)  # so that it is still at it, however slow this machine is
     second = run("sync", "--json")
-    assert time.monotonic() - began < 5
     assert second.returncode == 0
     answer = json.loads(second.stdout)
     assert (answer["status"], answer["fetched"], answer["calls"]) == ("partial", 0, 0)
@@ -77,6 +76,7 @@ def test_the_second_of_two_syncs_leaves_the_page_to_the_first(inbox: Any, start:
     assert words.returncode == 0
     assert f"Process {first.pid}" in words.stdout + words.stderr
     assert "conversations fetched" not in words.stdout  # nothing was tried
+    first.send_signal(signal.SIGCONT)
     assert told(first)["status"] == "complete"
     source.assert_stored()
     assert len(json.loads(run("runs", "--json").stdout)) == 1
@@ -124,9 +124,10 @@ def test_a_killed_owner_is_followed_at_once_on_the_same_machine(inbox: Any, star
     first = start("sync")
     until(first, "batch stored")
     first.kill()  # and not waited for: it is a zombie
-    began = time.monotonic()
+    ((expires_at,),) = source.query("SELECT expires_at FROM page_leases")
     assert run("sync").returncode == 0
-    assert time.monotonic() - began < 15
+    ((started_at,),) = source.query("SELECT MAX(started_at) FROM sync_runs")
+    assert started_at < expires_at
     source.assert_stored()
 
 

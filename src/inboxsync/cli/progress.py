@@ -84,6 +84,8 @@ class LogLines:
 class Bar:
     """A live bar on a terminal: what is stored, how fast, what Meta still allows, how long it takes yet.
 
+    Each of its lines fits beside the bar at 80 columns: what is cut there is what matters most.
+
     `expected` is how many conversations there are, where that is known: Meta does not say.
     """
 
@@ -123,7 +125,8 @@ class Bar:
             self._expected = done
         line = (
             f"{_of(done, self._expected)} conversations · {event.run.counts.events:,} messages\n"
-            f"{event.run.conversations_per_second:,.0f}/s · {self._allowance} · {self._time_left(event)}"
+            f"{event.run.conversations_per_second:,.0f}/s · {self._allowance}\n"
+            f"{self._time_left(event)}"
         )
         self._progress.update(self._task, completed=done, total=self._expected, line=line)
 
@@ -137,9 +140,8 @@ class Bar:
         """Say that nothing moves until then, and why; the next batch says that it does again."""
         done = self._run.counts.fetched if self._run else 0
         why = in_words(waiting) if waiting is not None else "going on"
-        self._progress.update(
-            self._task, line=f"{_of(done, self._expected)} conversations\n{why} · {self._allowance}"
-        )
+        line = f"{_of(done, self._expected)} conversations\n{why}"
+        self._progress.update(self._task, line=line)
 
     def _time_left(self, event: BatchStored) -> str:
         if event.stage in _DOING:
