@@ -32,7 +32,12 @@ class Engine:
     @cached_property
     def store(self) -> Store:
         """The user's database, opened on first use."""
-        return Store.open(self.settings.store_url)
+        return self.open_store()
+
+    def open_store(self, *, upgrade: bool | None = None) -> Store:
+        """Open the user's database; `upgrade` as in `Store.open`."""
+        settings = self.settings
+        return Store.open(settings.store_url, schema_name=settings.database_schema, upgrade=upgrade)
 
     def sealer(self, *, may_make_key: bool = False) -> TokenSealer:
         """What seals tokens: the key of the environment, else of the key file."""

@@ -21,6 +21,8 @@
           PageNotVisible
       StoreError             the user's database
         StoreUnavailable     it cannot be opened or written
+          StoreUnreachable   not now: the same would succeed later
+          StoreFull          there is no room left on its disk
         StoreTooNew          a newer inboxsync made it
         StoreOutdated        it waits for `inboxsync db upgrade`
 
@@ -197,6 +199,23 @@ class StoreUnavailable(StoreError):
 
     code = "store_unavailable"
     default_hint = "Check the path, its permissions and the free space, then run it again."
+
+
+class StoreUnreachable(StoreUnavailable):
+    """Not now: a server that restarts, a connection lost, a lock held, others writing at the same moment.
+
+    The transaction left nothing behind, and the same would succeed later.
+    """
+
+    code = "store_unreachable"
+    default_hint = "Run it again when the database is back: what is stored stays stored."
+
+
+class StoreFull(StoreUnavailable):
+    """There is no room left on the database's disk."""
+
+    code = "store_full"
+    default_hint = "Free some space, then run it again."
 
 
 class StoreTooNew(StoreError):

@@ -1,5 +1,7 @@
 """`inboxsync db`."""
 
+from contextlib import closing
+
 import typer
 
 from inboxsync.cli.opening import open_engine
@@ -17,6 +19,6 @@ def _group() -> None:
 @app.command()
 def upgrade() -> None:
     """Bring the database's schema up to date. An embedded database does this by itself."""
-    with open_engine() as engine:
-        where = engine.store.where
+    with open_engine() as engine, closing(engine.open_store(upgrade=True)) as store:
+        where = store.where
     stdout().print(f"{where} has schema {HEAD}, the newest this version knows.")
