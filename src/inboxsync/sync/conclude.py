@@ -3,10 +3,13 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
-from inboxsync.errors import InboxsyncError, NeedsPerson, SourceUnreachable
+from inboxsync.errors import InboxsyncError, NeedsPerson, SourceUnreachable, StoreFull, StoreUnreachable
 from inboxsync.graph import Waiting
 from inboxsync.model import Item, Page, Phase, Platform, Problem, Run, RunStatus
 from inboxsync.store.items import Older
+
+# What goes by, or what somebody mends without a word to us.
+_PASSING = (SourceUnreachable, StoreUnreachable, StoreFull)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -47,8 +50,9 @@ class Outcome:
 def conclude(run: Run, page: Page, *, error: InboxsyncError | None, stopped: bool, debts: Debts) -> Run:
     """`run` with its status, what went wrong, and the command that goes on.
 
-    Partial where it was stopped, where something is owed, or where the source could not be reached
-    after something had been stored: the next run goes on from there. Failed where it would fail again.
+    Partial where it was stopped, where something is owed, or where the source or the database could not
+    be reached, or its disk was full, after something had been stored: the next run goes on from there.
+    Failed where it would fail again.
     """
     problems = list(run.problems)
     if error is not None:
@@ -58,7 +62,7 @@ def conclude(run: Run, page: Page, *, error: InboxsyncError | None, stopped: boo
     if debts.is_empty and not stopped:
         problems.append(_nothing_listed(page))
     is_whole = error is None and not stopped and not debts.count
-    may_go_on = error is None or (isinstance(error, SourceUnreachable) and run.batches > 0)
+    may_go_on = error is None or (isinstance(error, _PASSING) and run.batches > 0)
     status = RunStatus.COMPLETE if is_whole else RunStatus.PARTIAL if may_go_on else RunStatus.FAILED
     return replace(
         run, status=status, problems=tuple(problems), next=None if is_whole else _next_command(page, error)

@@ -12,6 +12,7 @@ import secrets
 import socket
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
+from functools import partial
 from pathlib import Path
 
 import structlog
@@ -21,6 +22,7 @@ from inboxsync.errors import PageBusy, StoreError
 from inboxsync.model import Lease, Page
 from inboxsync.store import Store
 from inboxsync.store.leases import acquire_lease, break_lease, release_lease, renew_lease
+from inboxsync.sync.patience import patiently
 from inboxsync.sync.stop import Stop
 
 log = structlog.get_logger(__name__)
@@ -44,7 +46,8 @@ async def held_lease(
     Where another holds it: waits for its end if `wait`, else raises PageBusy. Raises Stopped where
     the wait is cut short.
     """
-    while (holder := await asyncio.to_thread(_acquire, store, clock, page, owner)) is not None:
+    acquire = partial(_acquire, store, clock, page, owner)
+    while (holder := await patiently(acquire, clock=clock, stop=stop)) is not None:
         if not wait:
             raise PageBusy(
                 f"Page {page.facebook_page_id} is being synced by {_who(holder)} "

@@ -7,6 +7,7 @@ then stays in the ledger with what it met, and a later run tries again.
 import asyncio
 from dataclasses import KW_ONLY, dataclass, field, replace
 from datetime import datetime, timedelta
+from functools import partial
 
 import msgspec
 import structlog
@@ -80,7 +81,7 @@ class Ledger:
             return []
         tried = {conversation_id for of, conversation_id in self._failed if of is phase}
         excluding = tried.union(item.conversation_id for item in busy.values())
-        return await asyncio.to_thread(self._read_items, phase, lanes - len(busy), excluding)
+        return await self.context.patiently(partial(self._read_items, phase, lanes - len(busy), excluding))
 
     def _read_items(self, phase: Phase, count: int, excluding: set[str]) -> list[Item]:
         now, page = self.context.clock.now(), self.context.page
@@ -172,7 +173,9 @@ class Ledger:
             attempts=attempts,
             next_attempt_at=_next_attempt_at(attempts, self.context.clock.now()),
         )
-        await asyncio.to_thread(self.context.ingest.put_back, kept, now=self.context.clock.now())
+        await self.context.patiently(
+            partial(self.context.ingest.put_back, kept, now=self.context.clock.now())
+        )
 
 
 @dataclass(slots=True)

@@ -1,9 +1,9 @@
 """Walks the lists of a Page that a run reads: the inbox first, then its other folders."""
 
-import asyncio
 from collections.abc import Mapping
 from dataclasses import KW_ONLY, dataclass, field
 from datetime import datetime
+from functools import partial
 
 import structlog
 
@@ -145,13 +145,14 @@ class PageLists:
     async def _leave(self, folder: str, why: str) -> None:
         """Note that the source has no such folder, and go on without it."""
         log.info("the source does not tell this folder apart", folder=folder, why=why)
-        await asyncio.to_thread(
+        end = partial(
             self.context.ingest.end_list,
             folder,
             Unserved(),
             completes_page=self._page_completed_at(),
             now=self.context.clock.now(),
         )
+        await self.context.patiently(end)
 
     async def _compare_with_inbox(self, folder: str, batch: Batch) -> None:
         """Raise FolderIgnored where what came is the inbox: a source ignores parameters it does not know.
@@ -159,7 +160,9 @@ class PageLists:
         Asked of the source only where most of it is stored as another folder's: the owner may have
         moved conversations since.
         """
-        if not await asyncio.to_thread(self.context.ingest.is_mostly_elsewhere, batch, folder=folder):
+        if not await self.context.patiently(
+            partial(self.context.ingest.is_mostly_elsewhere, batch, folder=folder)
+        ):
             return
         inbox = await self.context.source.fetch_conversation_times(
             self.context.access, after=None, limit=_COMPARED

@@ -2,15 +2,22 @@
 
 import asyncio
 from collections.abc import Callable, Mapping
-from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import timedelta
+from typing import TypeVar
 
 import structlog
 from sqlalchemy import Connection
 
 from inboxsync.clock import Clock
-from inboxsync.errors import InboxsyncError, NeedsPerson, StoreError, TokenInvalid, Unexpected
+from inboxsync.errors import (
+    InboxsyncError,
+    NeedsPerson,
+    StoreError,
+    StoreUnreachable,
+    TokenInvalid,
+    Unexpected,
+)
 from inboxsync.graph import Access, GraphClient, Waiting
 from inboxsync.model import History, Mode, Page, Run, RunStatus, TokenReason, TokenState, Walking
 from inboxsync.store import Store
@@ -28,11 +35,13 @@ from inboxsync.sync.ledger import Ledger
 from inboxsync.sync.limits import Quota, StallGuard
 from inboxsync.sync.listener import Listener, in_words
 from inboxsync.sync.page_lists import PageLists
+from inboxsync.sync.patience import patiently
 from inboxsync.sync.plan import INBOX, is_full, plan_lists, starts_over
 from inboxsync.sync.stop import Stop, Stopped
 from inboxsync.sync.tally import Tally
 from inboxsync.sync.walk import TimeWindows
 
+T = TypeVar("T")
 log = structlog.get_logger(__name__)
 
 _WATCH_SECONDS = 0.5
@@ -103,13 +112,13 @@ class PageSync:
             return await self._run_alone()
 
     async def _run_alone(self) -> Outcome:
-        run, lists = await asyncio.to_thread(self._start)
+        run, lists = await self._patiently(self._start)
         self._tally = self._begin_tally(run, None)
         self._listener.on_start(run)
         error: InboxsyncError | None = None
         waiting: Waiting | None = None
         try:
-            access = await asyncio.to_thread(self._open_access, self._page)
+            access = await self._patiently(lambda: self._open_access(self._page))
             self._tally = self._begin_tally(run, access)
             watching = asyncio.create_task(self._watch(access))
             try:
@@ -124,7 +133,7 @@ class PageSync:
         except Exception as bug:
             log.exception("unexpected error")
             error = Unexpected(f"Something unexpected went wrong: {type(bug).__name__}.")
-        outcome = await asyncio.to_thread(self._end, error, waiting)
+        outcome = await self._end(error, waiting)
         self._listener.on_end(outcome.run, reason=outcome.reason)
         return outcome
 
@@ -156,7 +165,18 @@ class PageSync:
         return run, lists
 
     def _begin_tally(self, run: Run, access: Access | None) -> Tally:
-        return Tally(run, source=self._source, access=access, clock=self._clock, listener=self._listener)
+        return Tally(
+            run,
+            store=self._store,
+            source=self._source,
+            access=access,
+            clock=self._clock,
+            stop=self._stop,
+            listener=self._listener,
+        )
+
+    async def _patiently(self, work: Callable[[], T]) -> T:
+        return await patiently(work, clock=self._clock, stop=self._stop)
 
     async def _sync(self, access: Access, lists: Mapping[str, Walking]) -> InboxsyncError | None:
         """The lists, then what is owed; returns what kept a list from being read."""
@@ -195,26 +215,41 @@ class PageSync:
             if waiting is not None and self._stop.comes_before(waiting.until):
                 self._stop.ask(f"{in_words(waiting)}, which is beyond the time limit")
 
-    def _end(self, error: InboxsyncError | None, waiting: Waiting | None) -> Outcome:
+    async def _end(self, error: InboxsyncError | None, waiting: Waiting | None) -> Outcome:
         """The run as it ended, written down."""
         run = replace(self._tally.so_far(), finished_at=self._clock.now())
-        is_cut_short = error is not None or self._stop_reason is not None
         debts = Debts()
-        # A store that fails has been reported already; that this cannot be written either is no news.
-        with suppress(StoreError), self._store.write() as connection:
-            debts = self._read_debts(connection)
-            if debts.is_empty and not is_cut_short:
-                forget_progress(connection, self._page)  # an app that may see more tomorrow begins anew
-            ended = conclude(run, self._page, error=error, stopped=is_cut_short, debts=debts)
-            update_run(connection, ended)
-            self._note_token(connection, error, ended)
+        try:
+            if isinstance(error, StoreError):
+                # It has been waited for already; that this cannot be written either is no news.
+                debts = await asyncio.to_thread(self._write_end, run, error)
+            else:
+                debts = await self._patiently(lambda: self._write_end(run, error))
+        except (StoreError, Stopped) as failure:
+            # Nobody knows what is owed: such a run must not be called complete.
+            away = failure if isinstance(failure, StoreError) else StoreUnreachable("The database is away.")
+            error = error or away
         return Outcome(
             page=self._page,
-            run=conclude(run, self._page, error=error, stopped=is_cut_short, debts=debts),
+            run=self._conclude(run, error, debts),
             reason=self._stop_reason,
             debts=debts,
             waiting=waiting,
         )
+
+    def _write_end(self, run: Run, error: InboxsyncError | None) -> Debts:
+        with self._store.write() as connection:
+            debts = self._read_debts(connection)
+            if debts.is_empty and error is None and self._stop_reason is None:
+                forget_progress(connection, self._page)  # an app that may see more tomorrow begins anew
+            ended = self._conclude(run, error, debts)
+            update_run(connection, ended)
+            self._note_token(connection, error, ended)
+        return debts
+
+    def _conclude(self, run: Run, error: InboxsyncError | None, debts: Debts) -> Run:
+        is_cut_short = error is not None or self._stop_reason is not None
+        return conclude(run, self._page, error=error, stopped=is_cut_short, debts=debts)
 
     def _read_debts(self, connection: Connection) -> Debts:
         page = self._page

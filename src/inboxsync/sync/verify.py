@@ -140,7 +140,7 @@ class PageVerify:
             await self._read_deeper()
             candidates = await asyncio.to_thread(self._comparison.only_stored)
             gone = [each for each in candidates[:_MOST_ASKED_FOR] if await self._is_gone(each)]
-            return await asyncio.to_thread(self._write_down, candidates, gone)
+            return await self._reading.patiently(lambda: self._write_down(candidates, gone))
 
     async def _list(self, folder: str) -> None:
         """List one folder to its bottom, and its head again until nothing moves."""
