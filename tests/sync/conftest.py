@@ -13,7 +13,8 @@ from inboxsync.sync import BatchStored, Outcome, Stop, SyncOptions
 class Watching:
     """Hears what a run tells; may ask it to stop after so many batches."""
 
-    def __init__(self, stop_after: int | None = None) -> None:
+    def __init__(self, stop_after: int | None = None, on_batch: Callable[[int], None] | None = None) -> None:
+        self._tell = on_batch
         self.batches: list[BatchStored] = []
         self.stop: Stop | None = None
         self._stop_after = stop_after
@@ -23,6 +24,8 @@ class Watching:
 
     def on_batch(self, event: BatchStored) -> None:
         self.batches.append(event)
+        if self._tell is not None:
+            self._tell(len(self.batches))
         if self._stop_after == len(self.batches) and self.stop is not None:
             self.stop.ask("the test asked")
 
@@ -60,12 +63,17 @@ def sync(outcomes: list[Outcome]) -> Callable[..., Run]:
     """Runs one sync of the only Page, as a command would."""
 
     def run(
-        engine: Engine, *, stop_after: int | None = None, max_seconds: float | None = None, **options: Any
+        engine: Engine,
+        *,
+        stop_after: int | None = None,
+        max_seconds: float | None = None,
+        on_batch: Callable[[int], None] | None = None,
+        **options: Any,
     ) -> Run:
         async def go() -> Outcome:
             with engine.store.read() as connection:
                 (page,) = list_pages(connection)
-            watching = Watching(stop_after)
+            watching = Watching(stop_after, on_batch)
             async with engine.source() as source, engine.stop(max_duration_seconds=max_seconds) as stop:
                 watching.stop = stop
                 one = engine.page_sync(
