@@ -11,18 +11,17 @@ from functools import cache
 from operator import attrgetter
 from typing import Any
 
-import psycopg
-from psycopg.types.string import StrDumperUnknown
 from sqlalchemy import Connection
-from sqlalchemy.exc import DBAPIError
 
 from inboxsync.errors import StoreUnreachable
 from inboxsync.model import Conversation, Message, Page
 from inboxsync.store.conversation_rows import CHANGING, values_of
 from inboxsync.store.message_rows import FILLED, SERVED, Served
 from inboxsync.store.nul import NOTE, conversations_without_nul, messages_without_nul
+from inboxsync.store.postgresql import copy_into
 from inboxsync.store.rows import Changed, New
 from inboxsync.store.schema import HEAD
+from inboxsync.store.types import to_milliseconds
 
 _CONVERSATION = ("id", "conversation_id", *CHANGING)
 _DETAILS = ("sent_at", *SERVED)
@@ -78,7 +77,7 @@ class CopiedRows:
                 for i, each, has_older in rows
             ),
         )
-        values = {"page_id": page.id, "platform": page.platform.value, "now": now}
+        values = {"page_id": page.id, "platform": page.platform.value, "now": to_milliseconds(now)}
         inserted, updated = self._connection.exec_driver_sql(_upsert_conversations(), values).one()
         if inserted != len(new):
             raise StoreUnreachable("A conversation was stored by two processes at the same moment.")
@@ -94,7 +93,7 @@ class CopiedRows:
         if not rows:
             return 0
         self._copy("messages", _MESSAGE, rows)
-        values = {"source": source, "now": now}
+        values = {"source": source, "now": to_milliseconds(now)}
         return int(self._connection.exec_driver_sql(_upsert_messages(), values).scalar_one())
 
     def _stored_of(self, keys: Collection[tuple[str, str]]) -> set[str]:
@@ -119,16 +118,7 @@ class CopiedRows:
             f"CREATE TEMPORARY TABLE IF NOT EXISTS {twin} ON COMMIT DELETE ROWS AS "  # noqa: S608 - our names
             f"SELECT {names} FROM {table} WITH NO DATA; DELETE FROM {twin}"
         )
-        driver: Any = self._connection.connection.driver_connection
-        try:
-            with driver.cursor() as cursor:
-                # What is written has no U+0000 any more: the driver's own way is the fast one.
-                cursor.adapters.register_dumper(str, StrDumperUnknown)
-                with cursor.copy(f"COPY {twin} ({names}) FROM STDIN") as copy:
-                    for row in rows:
-                        copy.write_row(row)
-        except psycopg.Error as error:
-            raise DBAPIError(f"COPY {twin}", None, error, hide_parameters=True) from error
+        copy_into(self._connection, twin, columns, rows)
 
 
 def _twin(table: str) -> str:

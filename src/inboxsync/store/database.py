@@ -2,12 +2,13 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 from sqlalchemy import URL, Connection, Engine, make_url
 from sqlalchemy.exc import ArgumentError, DBAPIError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
-from inboxsync.errors import SettingsInvalid
+from inboxsync.errors import SettingsInvalid, StoreUnavailable
 from inboxsync.store import schema, sqlite
 from inboxsync.store.faults import pool_error, store_error
 
@@ -46,6 +47,20 @@ class Store:
             store.close()
             raise
         return store
+
+    @classmethod
+    def open_existing(cls, url: str, *, schema_name: str | None = None) -> "Store":
+        """Open a database that is there and up to date; nothing in it is changed, and none is made.
+
+        Raises what `open` does.
+        """
+        parsed = _parse(url)
+        path = parsed.database or ""
+        if parsed.drivername in sqlite.DRIVERS and not path.startswith("file:") and not Path(path).is_file():
+            raise StoreUnavailable(
+                f"{sqlite.name_of(parsed)} does not exist.", hint="Correct its path, then run it again."
+            )
+        return cls.open(url, schema_name=schema_name, upgrade=False)
 
     @contextmanager
     def read(self) -> Iterator[Connection]:

@@ -89,8 +89,10 @@ def _known_versions() -> set[str]:
 def _refuse(version: str | None, *, where: str, upgrade: Upgrade) -> None:
     if version is not None and version not in _known_versions():
         raise StoreTooNew(f"{where} was made by a newer inboxsync (schema {version}, this one knows {HEAD}).")
-    if upgrade is Upgrade.NEVER or (upgrade is Upgrade.NEW and version is not None):
-        raise StoreOutdated(f"{where} has an older schema ({version or 'none'}, not {HEAD}).")
+    if version is None and upgrade is Upgrade.NEVER:
+        raise StoreOutdated(f"{where} has nothing of inboxsync's in it.")
+    if version is not None and upgrade is not Upgrade.ANY:
+        raise StoreOutdated(f"{where} has an older schema ({version}, not {HEAD}).")
 
 
 def _prepare_postgresql(connection: Connection, schema_name: str | None, *, where: str) -> None:

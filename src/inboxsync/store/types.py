@@ -23,8 +23,13 @@ def format_utc(at: datetime) -> str:
     return f"{text[:19]}.000Z" if at.microsecond == 0 else f"{text[:23]}Z"
 
 
+def to_milliseconds(at: datetime) -> datetime:
+    """As exact as both databases keep it, so that a copy of one is the other."""
+    return at.replace(microsecond=at.microsecond // 1000 * 1000)
+
+
 class UtcDateTime(TypeDecorator[datetime]):
-    """An aware UTC time: `timestamptz` on PostgreSQL, text as of `format_utc` on SQLite."""
+    """An aware UTC time in milliseconds: `timestamptz` on PostgreSQL, text as of `format_utc` on SQLite."""
 
     impl = Text
     cache_ok = True
@@ -40,7 +45,7 @@ class UtcDateTime(TypeDecorator[datetime]):
             return None
         if value.tzinfo is None:
             raise ValueError(f"{value} has no time zone")
-        return value if dialect.name == "postgresql" else format_utc(value)
+        return to_milliseconds(value) if dialect.name == "postgresql" else format_utc(value)
 
     def process_result_value(self, value: Any, dialect: Dialect) -> datetime | None:  # noqa: ANN401
         """From what the database gives to an aware UTC time.
