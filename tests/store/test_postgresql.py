@@ -95,6 +95,11 @@ def test_a_port_where_nobody_listens_is_one_sentence() -> None:
     assert error.message == "The database inbox on 127.0.0.1:9 cannot be reached: nothing listens there."
 
 
+def test_a_name_that_leads_to_several_addresses_is_told_alike() -> None:
+    error = refusal("postgresql://me:secret@localhost:9/inbox")
+    assert error.message == "The database inbox on localhost:9 cannot be reached: nothing listens there."
+
+
 def test_a_host_that_is_not_there_is_one_sentence() -> None:
     assert "name leads nowhere" in refusal("postgresql://me:secret@no.such.host.invalid/inbox").message
 
@@ -200,6 +205,7 @@ def test_reading_changes_nothing(store: Store) -> None:
         ("57P01", StoreUnreachable),
         ("08006", StoreUnreachable),
         ("53300", StoreUnreachable),
+        ("57014", StoreUnreachable),
         ("25006", StoreUnavailable),
         ("42501", StoreUnavailable),
     ],

@@ -90,6 +90,9 @@ _STATES = {
     "40001": _BUSY,
     "40P01": _BUSY,
     "55P03": _LOCKED,
+    "57014": _Fault(
+        "{where} has given up ({said}).", "Raise statement_timeout for this user.", StoreUnreachable
+    ),
     "57P01": _LOST,
     "57P02": _LOST,
     "57P03": _STARTING,
@@ -130,8 +133,8 @@ def store_error(error: DBAPIError, *, where: str) -> StoreError:
     cause = error.orig
     said = str(cause) if isinstance(error, DatabaseError) or cause else type(error).__name__
     if type(cause).__module__.startswith("psycopg"):
-        said = _first_line(said)
         fault = _postgresql_fault(cause, said.lower())
+        said = _first_line(said)
     else:
         fault = next((fault for sign, fault in _SQLITE.items() if sign in said.lower()), None)
     if fault is None:
