@@ -72,6 +72,11 @@ _TOO_MANY = _Fault(
     StoreUnreachable,
 )
 _BUSY = _Fault("{where} was changed by others at the same moment.", "Run it again.", StoreUnreachable)
+_NOT_ALLOWED = _Fault(
+    "{where} does not allow this user what is needed ({said}).",
+    "Grant the user CREATE on the schema and the rights to its tables, or name another schema in "
+    "INBOXSYNC_DATABASE_SCHEMA.",
+)
 _STATES = {
     "28P01": _WRONG_PASSWORD,
     "28000": _NOT_LET_IN,
@@ -82,11 +87,8 @@ _STATES = {
         "{where} cannot be written: it is read-only.",
         "Point INBOXSYNC_DATABASE_URL at the primary server, not at a replica, then run it again.",
     ),
-    "42501": _Fault(
-        "{where} does not allow this user what is needed ({said}).",
-        "Grant the user CREATE on the schema and the rights to its tables, or name another schema in "
-        "INBOXSYNC_DATABASE_SCHEMA.",
-    ),
+    "42501": _NOT_ALLOWED,
+    "3F000": _NOT_ALLOWED,
     "40001": _BUSY,
     "40P01": _BUSY,
     "55P03": _LOCKED,
