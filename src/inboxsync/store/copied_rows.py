@@ -26,6 +26,8 @@ from inboxsync.store.types import to_milliseconds
 _CONVERSATION = ("id", "conversation_id", *CHANGING)
 _DETAILS = ("sent_at", *SERVED)
 _MESSAGE = ("conversation_id", "message_id", *_DETAILS)
+# Of what is filled in: an empty text counts as an absent one.
+_TEXTS = ("sender_id", "sender_name", "sticker")
 _message_values = attrgetter("message_id", *_DETAILS)
 
 
@@ -174,9 +176,10 @@ def _upsert_messages() -> str:
         )
         values["reactions"] = f"COALESCE({row}.reactions, h.reactions)"
         for name in FILLED:
+            served = f"NULLIF({row}.{name}, '')" if name in _TEXTS else f"{row}.{name}"
             values[name] = (
                 f"CASE WHEN {reveals} THEN COALESCE({row}.{name}, h.{name}) "
-                f"ELSE COALESCE(h.{name}, {row}.{name}) END"
+                f"ELSE COALESCE(h.{name}, {served}) END"
             )
         values["extra"] = (
             f"({values['extra']}) || CASE WHEN {row}.extra ? '{NOTE}' "
