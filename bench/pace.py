@@ -48,9 +48,8 @@ def main() -> None:
     )
     parser.add_argument("--conversations", type=int, default=10_000)
     asked = parser.parse_args()
-    print(
-        f"### {asked.conversations:,} conversations x {MESSAGES} messages at 2 calls/s, {LATENCY} s an answer\n"
-    )
+    what = f"{asked.conversations:,} conversations x {MESSAGES} messages"
+    print(f"### {what} at 2 calls/s, {LATENCY} s an answer\n")
     print("| side | seconds | conversations/s | calls |")
     print("| --- | ---: | ---: | ---: |")
     switches = ["--latency", str(LATENCY), "--penalty", "5"]

@@ -5,9 +5,9 @@ import subprocess
 import sys
 from pathlib import Path
 
-from sqlalchemy import Table
-from sqlalchemy.dialects import sqlite
-from sqlalchemy.schema import CreateIndex, CreateTable
+from sqlalchemy import Dialect, Table
+from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.schema import CreateIndex, CreateTable, DDLElement, SetColumnComment, SetTableComment
 
 from inboxsync.store.tables import metadata
 from inboxsync.store.views import events_view
@@ -35,15 +35,16 @@ def schema() -> str:
     return "".join(parts)
 
 
-def ddl() -> str:
-    """What SQLite is given."""
-    dialect = sqlite.dialect()
+def ddl(dialect: Dialect) -> str:
+    """What a new database is given."""
     statements = []
     for table in metadata.sorted_tables:
-        statements.append(str(CreateTable(table).compile(dialect=dialect)))
         indexes = sorted(table.indexes, key=lambda index: str(index.name))
-        statements += [str(CreateIndex(index).compile(dialect=dialect)) for index in indexes]
-    statements.append(events_view("sqlite"))
+        elements: list[DDLElement] = [CreateTable(table), *(CreateIndex(index) for index in indexes)]
+        if dialect.supports_comments:
+            elements += [SetTableComment(table), *(SetColumnComment(column) for column in table.columns)]
+        statements += [str(element.compile(dialect=dialect)) for element in elements]
+    statements.append(events_view(dialect.name))
     lines = "\n".join(f"{statement.strip()};\n" for statement in statements).splitlines()
     return "".join(f"{line.rstrip()}\n" for line in lines)
 
@@ -60,7 +61,12 @@ def _type(kind: object) -> str:
     return {"UtcDateTime": "time (UTC)", "JsonText": "JSON"}.get(name, name.lower())
 
 
-PAGES = {"commands.md": commands, "schema.md": schema, "schema.sqlite.sql": ddl}
+PAGES = {
+    "commands.md": commands,
+    "schema.md": schema,
+    "schema.sqlite.sql": lambda: ddl(sqlite.dialect()),
+    "schema.postgresql.sql": lambda: ddl(postgresql.dialect()),
+}
 
 if __name__ == "__main__":
     for name, make in PAGES.items():

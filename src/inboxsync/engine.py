@@ -1,8 +1,8 @@
 """Builds stores, clients and syncs from the settings; nothing else constructs them."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import asynccontextmanager, closing, contextmanager
 from datetime import timedelta
 from functools import cached_property
 
@@ -10,6 +10,7 @@ import httpx2
 
 from inboxsync import __version__
 from inboxsync.clock import Clock, SystemClock
+from inboxsync.errors import SettingsInvalid
 from inboxsync.graph import Access, Budget, GraphClient, RetryPolicy
 from inboxsync.model import History, Mode, Page, Platform, RatePool
 from inboxsync.settings import Settings
@@ -33,7 +34,32 @@ class Engine:
     @cached_property
     def store(self) -> Store:
         """The user's database, opened on first use."""
-        return Store.open(self.settings.store_url)
+        return self.open_store()
+
+    def open_store(self, *, upgrade: bool | None = None) -> Store:
+        """Open the user's database; `upgrade` as in `Store.open`."""
+        settings = self.settings
+        return Store.open(settings.store_url, schema_name=settings.database_schema, upgrade=upgrade)
+
+    @contextmanager
+    def stores_to_copy(
+        self, source_url: str, target_url: str, *, source_schema: str | None, target_schema: str | None
+    ) -> Iterator[tuple[Store, Store]]:
+        """Two databases, open: one that is there, and one that is made where it is new.
+
+        Where no schema is named it is the settings'.
+        """
+        names = (
+            source_schema or self.settings.database_schema,
+            target_schema or self.settings.database_schema,
+        )
+        if (source_url, names[0]) == (target_url, names[1]):
+            raise SettingsInvalid("Source and target are the same database.", hint="Name another target.")
+        with (
+            closing(Store.open_existing(source_url, schema_name=names[0])) as source,
+            closing(Store.open(target_url, schema_name=names[1])) as target,
+        ):
+            yield source, target
 
     def sealer(self, *, may_make_key: bool = False) -> TokenSealer:
         """What seals tokens: the key of the environment, else of the key file."""

@@ -4,7 +4,7 @@
       Unexpected             a mistake of ours
       SettingsInvalid        the environment or an argument is not usable
       PageUnknown            the database has no such Page
-      PageBusy               another process is syncing this Page
+      PageBusy               another process syncs or verifies this Page
       LeaseLost              another process has taken this Page over from us
       SourceError            Meta's Graph API
         SourceUnreachable    no answer, or none that could be read, after every attempt
@@ -23,6 +23,8 @@
           PageNotVisible
       StoreError             the user's database
         StoreUnavailable     it cannot be opened or written
+          StoreUnreachable   not now: the same would succeed later
+          StoreFull          there is no room left on its disk
         StoreTooNew          a newer inboxsync made it
         StoreOutdated        it waits for `inboxsync db upgrade`
 
@@ -69,10 +71,10 @@ class PageUnknown(InboxsyncError):
 
 
 class PageBusy(InboxsyncError):
-    """Another process is syncing this Page: nothing went wrong, and nothing was done."""
+    """Another process syncs or verifies this Page: nothing went wrong, and nothing was done."""
 
     code = "page_busy"
-    default_hint = "Nothing to do: it is being synced. `--wait` waits for its turn."
+    default_hint = "Nothing was done, and nothing is wrong. With --wait it waits for its turn."
 
 
 class LeaseLost(InboxsyncError):
@@ -213,6 +215,23 @@ class StoreUnavailable(StoreError):
 
     code = "store_unavailable"
     default_hint = "Check the path, its permissions and the free space, then run it again."
+
+
+class StoreUnreachable(StoreUnavailable):
+    """Not now: a server that restarts, a connection lost, a lock held, others writing at the same moment.
+
+    The transaction left nothing behind, and the same would succeed later.
+    """
+
+    code = "store_unreachable"
+    default_hint = "Run it again when the database is back: what is stored stays stored."
+
+
+class StoreFull(StoreUnavailable):
+    """There is no room left on the database's disk."""
+
+    code = "store_full"
+    default_hint = "Free some space, then run it again."
 
 
 class StoreTooNew(StoreError):

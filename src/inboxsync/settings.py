@@ -26,7 +26,8 @@ class Settings(BaseSettings):
     )
 
     data_dir: Path = Field(default_factory=lambda: user_data_path("inboxsync"))
-    database_url: str = ""
+    database_url: str = Field(default="", repr=False)
+    database_schema: str | None = Field(default=None, min_length=1, max_length=63)
     graph_url: str = "https://graph.facebook.com"
     graph_version: str = GRAPH_VERSION
     secret_key: SecretStr | None = None
@@ -59,9 +60,11 @@ class Settings(BaseSettings):
 
     @field_validator("database_url")
     @classmethod
-    def _is_sqlite(cls, value: str) -> str:
-        if value and not value.startswith("sqlite"):
-            raise ValueError("should be sqlite:////absolute/path/inboxsync.db")
+    def _is_known(cls, value: str) -> str:
+        if value and not value.startswith(("sqlite", "postgres")):
+            raise ValueError(
+                "should be sqlite:////absolute/path/inboxsync.db or postgresql://user:password@host/database"
+            )
         return value
 
     @field_validator("secret_key")

@@ -1,13 +1,12 @@
 """The command as its users run it: real processes, a real sandbox."""
 
 import json
-import os
 import signal
 import sqlite3
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -17,52 +16,6 @@ pytestmark = pytest.mark.system
 
 Run = Callable[..., subprocess.CompletedProcess[str]]
 INBOXSYNC = [sys.executable, "-m", "inboxsync"]
-
-
-@pytest.fixture
-def environment(tmp_path: Path) -> dict[str, str]:
-    kept = {name: value for name, value in os.environ.items() if not name.startswith("INBOXSYNC_")}
-    return kept | {
-        "INBOXSYNC_DATA_DIR": str(tmp_path / "data"),
-        "INBOXSYNC_CALLS_PER_SECOND": "0",
-        "INBOXSYNC_RETRY_BASE_SECONDS": "0.01",
-    }
-
-
-@pytest.fixture
-def run(environment: dict[str, str]) -> Run:
-    def run_command(*arguments: str, stdin: str = "", **extra: str) -> subprocess.CompletedProcess[str]:
-        return subprocess.run(
-            [*INBOXSYNC, *arguments],
-            input=stdin,
-            env=environment | extra,
-            capture_output=True,
-            text=True,
-            timeout=120,
-            check=False,
-        )
-
-    return run_command
-
-
-@pytest.fixture
-def sandbox(environment: dict[str, str]) -> Iterator[Callable[..., dict[str, Any]]]:
-    """Starts `inboxsync sandbox`; the commands of this test then talk to it."""
-    processes = []
-
-    def start(*switches: str) -> dict[str, Any]:
-        command = [*INBOXSYNC, "sandbox", "--no-limits", *switches]
-        process = subprocess.Popen(command, stdout=subprocess.PIPE, env=environment)
-        processes.append(process)
-        assert process.stdout is not None
-        ready: dict[str, Any] = json.loads(process.stdout.readline())
-        environment["INBOXSYNC_GRAPH_URL"] = ready["url"]
-        return ready
-
-    yield start
-    for process in processes:
-        process.terminate()
-        process.communicate(timeout=20)
 
 
 def add_page(run: Run, ready: dict[str, Any]) -> None:

@@ -1,4 +1,4 @@
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from typing import Any
@@ -9,6 +9,7 @@ from sqlalchemy import event
 from inboxsync.model import Page, Platform
 from inboxsync.store import Store
 from inboxsync.store.pages import upsert_page
+from inboxsync.store.types import format_utc
 
 NOW = datetime(2026, 6, 1, 12, 0, 0, tzinfo=UTC)
 
@@ -37,11 +38,16 @@ def add_page(store: Store, facebook_page_id: str) -> Page:
     return added
 
 
+def plain(row: Sequence[Any]) -> tuple[Any, ...]:
+    """A row as SQLite has it: times are text."""
+    return tuple(format_utc(value) if isinstance(value, datetime) else value for value in row)
+
+
 @pytest.fixture
 def rows(store: Store) -> Callable[[str], list[tuple[Any, ...]]]:
     def query(sql: str) -> list[tuple[Any, ...]]:
         with store.read() as connection:
-            return [tuple(row) for row in connection.exec_driver_sql(sql)]
+            return [plain(row) for row in connection.exec_driver_sql(sql)]
 
     return query
 

@@ -1,6 +1,7 @@
 """What a batch leaves out of a conversation is told, never guessed away."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -109,9 +110,10 @@ def test_an_older_answer_tells_of_its_hole_and_nothing_of_the_bottom(
 ) -> None:
     upsert(store, page, conversation(9, 8, has_older=True))
     late = upsert(store, page, conversation(5, 4, has_older=True))
-    assert late.holes == (hole(9, 8),)
+    # The hole is above the older answer's messages, which the store has from now on.
+    assert late.holes == (replace(hole(5, 4), is_older=True),)
     written = upsert(store, page, conversation(2, 1))
-    assert (written.holes, written.whole) == ((), ())
+    assert (written.holes, written.whole) == ((replace(hole(2, 1), is_older=True),), ())
     assert rows(OWED) == [(1,)]
 
 

@@ -3,6 +3,7 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -83,6 +84,21 @@ items_strategy = st.builds(
 )
 
 
+def as_held(store: Store, item: Item) -> Item:
+    """PostgreSQL holds no U+0000."""
+    if store.engine.dialect.name == "sqlite":
+        return item
+    problem = item.problem and Problem(
+        **{name: getattr(item.problem, name).replace("\0", "\ufffd") for name in ("code", "message", "hint")}
+    )
+    return replace(
+        item,
+        cursor=item.cursor and item.cursor.replace("\0", "\ufffd"),
+        anchors=tuple(each.replace("\0", "\ufffd") for each in item.anchors),
+        problem=problem,
+    )
+
+
 @settings(max_examples=50, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
 @given(items=st.lists(items_strategy, max_size=6))
 def test_the_ledger_keeps_the_last_word_on_each_item(store: Store, page: Page, items: list[Item]) -> None:
@@ -91,6 +107,7 @@ def test_the_ledger_keeps_the_last_word_on_each_item(store: Store, page: Page, i
     put(store, page, *items)
     last = {(each.phase, each.conversation_id): each for each in items}
     with store.read() as connection:
+        last = {key: as_held(store, each) for key, each in last.items()}
         for (phase, conversation_id), each in last.items():
             assert get_item(connection, page, phase, conversation_id) == each
         counted = count_items(connection, page)
@@ -171,12 +188,16 @@ def test_older_messages_are_estimated_and_never_negative(store: Store, page: Pag
         assert count_older(connection, page, messages=100) == Older(conversations=2, messages=0)
 
 
+sqlite_only = pytest.mark.parametrize("database", ["sqlite"], indirect=True)
+
+
 def plan(store: Store, sql: str) -> list[str]:
     with store.read() as connection:
         rows = connection.exec_driver_sql(f"EXPLAIN QUERY PLAN {sql}", (0,) * sql.count("?")).all()
     return [str(row.detail) for row in rows]
 
 
+@sqlite_only
 def test_older_messages_are_counted_from_the_index_alone(
     store: Store, page: Page, statements: Callable[[], Any]
 ) -> None:
@@ -186,6 +207,7 @@ def test_older_messages_are_counted_from_the_index_alone(
     assert "USING COVERING INDEX ix_messenger_conversations_has_older_messages" in step
 
 
+@sqlite_only
 def test_history_is_listed_along_the_index_without_sorting(
     store: Store, page: Page, statements: Callable[[], Any]
 ) -> None:

@@ -4,11 +4,9 @@ import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 from typing import Any
 
 import pytest
-from sqlalchemy.dialects import postgresql
 
 from inboxsync.model import Conversation, Lease, Page
 from inboxsync.store import Store
@@ -100,12 +98,12 @@ def test_a_removed_page_takes_its_lease_along(store: Store, page: Page) -> None:
     assert held(store, page) is None
 
 
-def race(contenders: int, act: Callable[[Store, str], Any], path: Path) -> list[Any]:
+def race(contenders: int, act: Callable[[Store, str], Any], url: str) -> list[Any]:
     """What each of so many threads got, each with a database connection of its own, all let go at once."""
     gate = threading.Barrier(contenders)
 
     def run(number: int) -> Any:
-        opened = Store.open(f"sqlite:///{path}")
+        opened = Store.open(url)
         try:
             gate.wait()
             return act(opened, f"owner-{number}")
@@ -118,17 +116,17 @@ def race(contenders: int, act: Callable[[Store, str], Any], path: Path) -> list[
 
 @pytest.mark.parametrize("expired", [False, True])
 def test_of_many_that_take_a_lease_at_once_one_has_it(
-    store: Store, page: Page, tmp_path: Path, expired: bool
+    store: Store, page: Page, url: str, expired: bool
 ) -> None:
     if expired:
         acquire(store, page, "dead", now=at(-31))
-    results = race(8, lambda opened, owner: acquire(opened, page, owner), tmp_path / "inboxsync.db")
+    results = race(8, lambda opened, owner: acquire(opened, page, owner), url)
     winner = held(store, page)
     assert results.count(None) == 1
     assert set(results) == {None, winner}
 
 
-def test_of_many_that_break_a_lease_at_once_one_did(store: Store, page: Page, tmp_path: Path) -> None:
+def test_of_many_that_break_a_lease_at_once_one_did(store: Store, page: Page, url: str) -> None:
     acquire(store, page, "dead")
 
     def take(opened: Store, owner: str) -> bool:
@@ -138,7 +136,7 @@ def test_of_many_that_break_a_lease_at_once_one_did(store: Store, page: Page, tm
                 and acquire_lease(connection, page.id, owner, now=NOW, seconds=30) is None
             )
 
-    assert race(8, take, tmp_path / "inboxsync.db").count(True) == 1
+    assert race(8, take, url).count(True) == 1
 
 
 COUNT_UP = """
@@ -159,7 +157,7 @@ while done < 10:
     with store.read() as connection:
         value = connection.exec_driver_sql("SELECT unread_count FROM messenger_conversations").scalar_one()
     with store.write() as connection:
-        connection.exec_driver_sql("UPDATE messenger_conversations SET unread_count = ?", (value + 1,))
+        connection.exec_driver_sql(f"UPDATE messenger_conversations SET unread_count = {value + 1}")
         release_lease(connection, page_id, owner)
     done += 1
 """
@@ -167,12 +165,12 @@ while done < 10:
 
 @pytest.mark.system
 def test_processes_with_a_lease_never_work_at_once(
-    store: Store, page: Page, tmp_path: Path, rows: Callable[[str], Any]
+    store: Store, page: Page, url: str, rows: Callable[[str], Any]
 ) -> None:
     with store.write() as connection:
         counter = Conversation(conversation_id="t_1", unread_count=0)
         upsert_batch(connection, page, [counter], folder="inbox", source="initial_sync", now=NOW)
-    command = [sys.executable, "-c", COUNT_UP, f"sqlite:///{tmp_path / 'inboxsync.db'}", page.id]
+    command = [sys.executable, "-c", COUNT_UP, url, page.id]
     workers = [subprocess.Popen([*command, f"p{number}"], stdin=subprocess.PIPE) for number in range(3)]
     for worker in workers:
         assert worker.stdin is not None
@@ -180,22 +178,3 @@ def test_processes_with_a_lease_never_work_at_once(
         worker.stdin.close()
     assert [worker.wait() for worker in workers] == [0, 0, 0]
     assert rows("SELECT unread_count FROM messenger_conversations") == [(30,)]
-
-
-def test_postgresql_is_given_one_conditional_statement() -> None:
-    class Connection:
-        """Stands where PostgreSQL will: keeps the statement it is given."""
-
-        dialect = postgresql.dialect()
-
-        def execute(self, statement: Any, **_: Any) -> Any:
-            self.sql = str(statement.compile(dialect=self.dialect))
-            return type("Result", (), {"rowcount": 1})
-
-    connection: Any = Connection()
-    assert acquire_lease(connection, "p", "a", now=NOW, seconds=30) is None
-    assert " ON CONFLICT (page_id) DO UPDATE SET " in connection.sql
-    assert (
-        "WHERE page_leases.owner = excluded.owner OR page_leases.expires_at <= excluded.heartbeat_at"
-        in connection.sql
-    )

@@ -43,7 +43,7 @@ def certificate(page: Page, **changes: Any) -> Certificate:
 
 
 def test_the_newest_certificate_of_a_page_counts(store: Store, page: Page, other_page: Page) -> None:
-    newest = certificate(page, checked_at=NOW + timedelta(days=1), is_complete=False, summary='{"missing":1}')
+    newest = certificate(page, checked_at=NOW + timedelta(days=1), is_complete=False, summary="[1]")
     with store.write() as connection:
         assert newest_certificate(connection, page) is None
         for each in (newest, certificate(page), certificate(other_page, checked_at=NOW + timedelta(days=2))):

@@ -2,12 +2,12 @@
 
 from collections.abc import Iterator
 from datetime import datetime
-from pathlib import Path
 from typing import Any
 
 import pytest
-from sqlalchemy import create_engine
+from sqlalchemy import Engine, create_engine, make_url
 
+from inboxsync.errors import StoreOutdated
 from inboxsync.model import History, Span, Walking
 from inboxsync.store import Store, schema
 from inboxsync.store.pages import list_pages
@@ -23,17 +23,20 @@ INSERT INTO facebook_pages (
 INSERT INTO messenger_conversations (
   id, page_id, conversation_id, platform, folder, sender_id, conversation_status, has_older_messages,
   created_at, updated_at
-) VALUES ('c1', 'p', 't_1', 'messenger', 'inbox', '7', 'active', 1, '{AT}', '{AT}'),
-         ('c2', 'p', 't_2', 'messenger', 'inbox', '8', 'active', 0, '{AT}', '{AT}');
+) VALUES ('c1', 'p', 't_1', 'messenger', 'inbox', '7', 'active', '1', '{AT}', '{AT}'),
+         ('c2', 'p', 't_2', 'messenger', 'inbox', '8', 'active', '0', '{AT}', '{AT}');
 INSERT INTO messages (
   conversation_id, message_id, sent_at, is_from_page, sender_id, text, source, created_at
-) VALUES ('c1', 'm_1', '{AT}', 0, '7', 'hello', 'initial_sync', '{AT}'),
-         ('c1', 'm_2', '{AT}', 1, '104', 'hi', 'incremental_sync', '{AT}');
+) VALUES ('c1', 'm_1', '{AT}', '0', '7', 'hello', 'initial_sync', '{AT}'),
+         ('c1', 'm_2', '{AT}', '1', '104', 'hi', 'incremental_sync', '{AT}');
 INSERT INTO sync_progress (page_id, folder, phase, pin_at, frontier_at, cursor, updated_at)
   VALUES ('p', 'inbox', 'walking', '{AT}', '{EARLIER}', 'c1', '{AT}');
 INSERT INTO sync_runs (id, page_id, mode, status, started_at) VALUES ('r', 'p', 'full', 'partial', '{AT}')
 """
 TABLES = ("facebook_pages", "messenger_conversations", "messages", "sync_progress", "sync_runs")
+
+
+DRIVERS = {"sqlite": "sqlite", "postgresql": "postgresql+psycopg"}
 
 
 def everything(connection: Any) -> dict[str, list[dict[str, Any]]]:
@@ -43,22 +46,25 @@ def everything(connection: Any) -> dict[str, list[dict[str, Any]]]:
     }
 
 
+def connect(url: str) -> Engine:
+    return create_engine(make_url(url).set(drivername=DRIVERS[url.split(":", maxsplit=1)[0]]))
+
+
 @pytest.fixture
-def old(tmp_path: Path) -> str:
+def old(empty_url: str) -> str:
     """The URL of a database as the first schema had it, with rows in it."""
-    url = f"sqlite:///{tmp_path / 'old.db'}"
-    engine = create_engine(url)
+    engine = connect(empty_url)
     with engine.begin() as connection:
         schema.run_migrations(connection, to="0001")
         for statement in ROWS.split(";"):
             connection.exec_driver_sql(statement)
     engine.dispose()
-    return url
+    return empty_url
 
 
 @pytest.fixture
 def before(old: str) -> dict[str, list[dict[str, Any]]]:
-    engine = create_engine(old)
+    engine = connect(old)
     with engine.begin() as connection:
         found = everything(connection)
     engine.dispose()
@@ -68,9 +74,20 @@ def before(old: str) -> dict[str, list[dict[str, Any]]]:
 @pytest.fixture
 def upgraded(old: str, before: object) -> Iterator[Store]:
     del before  # what was there has to be read first
-    store = Store.open(old)
+    store = Store.open(old, upgrade=True)
     yield store
     store.close()
+
+
+def test_an_old_database_is_upgraded_by_itself_only_where_nobody_else_uses_it(
+    old: str, database: str
+) -> None:
+    if database == "sqlite":
+        Store.open(old).close()
+        return
+    with pytest.raises(StoreOutdated, match="older schema") as caught:
+        Store.open(old)
+    assert "inboxsync db upgrade" in caught.value.hint
 
 
 def test_opening_an_old_database_keeps_every_row(
@@ -127,12 +144,12 @@ def test_the_users_statements_work_on_an_upgraded_database(upgraded: Store) -> N
 
 
 def test_a_refused_upgrade_leaves_the_old_schema(old: str) -> None:
-    engine = create_engine(old)
+    engine = connect(old)
     with engine.begin() as connection:
         # A name the migration needs is taken: it fails half-way.
         connection.exec_driver_sql("CREATE TABLE certificates (id TEXT)")
     with pytest.raises(Exception, match="certificates"):
-        Store.open(old)
+        Store.open(old, upgrade=True)
     with engine.begin() as connection:
         assert schema.current_version(connection) == "0001"
         assert len(everything(connection)["messages"]) == 2

@@ -1,19 +1,23 @@
 import asyncio
+import time
 from collections.abc import Callable
 from typing import Any
 
 import pytest
 
 from inboxsync.engine import Engine
-from inboxsync.model import Page, Platform, Run
+from inboxsync.model import Certificate, Page, Platform, Run
+from inboxsync.sandbox.folders import TOP
+from inboxsync.sandbox.nodes import View
 from inboxsync.store.pages import list_pages
-from inboxsync.sync import BatchStored, Outcome, Stop, SyncOptions
+from inboxsync.sync import BatchStored, Findings, Outcome, Stop, SyncOptions
 
 
 class Watching:
     """Hears what a run tells; may ask it to stop after so many batches."""
 
-    def __init__(self, stop_after: int | None = None) -> None:
+    def __init__(self, stop_after: int | None = None, on_batch: Callable[[int], None] | None = None) -> None:
+        self._tell = on_batch
         self.batches: list[BatchStored] = []
         self.stop: Stop | None = None
         self._stop_after = stop_after
@@ -23,6 +27,8 @@ class Watching:
 
     def on_batch(self, event: BatchStored) -> None:
         self.batches.append(event)
+        if self._tell is not None:
+            self._tell(len(self.batches))
         if self._stop_after == len(self.batches) and self.stop is not None:
             self.stop.ask("the test asked")
 
@@ -35,11 +41,13 @@ class Watching:
 
 @pytest.fixture
 def add() -> Callable[..., Page]:
-    def add_page(engine: Engine, served: Any, *, token: str | None = None) -> Page:
+    def add_page(
+        engine: Engine, served: Any, *, token: str | None = None, platform: Platform = Platform.MESSENGER
+    ) -> Page:
         page, _ = asyncio.run(
             engine.add_page(
                 served.page.page_id,
-                platform=Platform.MESSENGER,
+                platform=platform,
                 token=token or served.page.token,
                 name=None,
             )
@@ -60,12 +68,17 @@ def sync(outcomes: list[Outcome]) -> Callable[..., Run]:
     """Runs one sync of the only Page, as a command would."""
 
     def run(
-        engine: Engine, *, stop_after: int | None = None, max_seconds: float | None = None, **options: Any
+        engine: Engine,
+        *,
+        stop_after: int | None = None,
+        max_seconds: float | None = None,
+        on_batch: Callable[[int], None] | None = None,
+        **options: Any,
     ) -> Run:
         async def go() -> Outcome:
             with engine.store.read() as connection:
                 (page,) = list_pages(connection)
-            watching = Watching(stop_after)
+            watching = Watching(stop_after, on_batch)
             async with engine.source() as source, engine.stop(max_duration_seconds=max_seconds) as stop:
                 watching.stop = stop
                 one = engine.page_sync(
@@ -86,3 +99,115 @@ def stored() -> Callable[..., list[tuple[Any, ...]]]:
             return [tuple(row) for row in connection.exec_driver_sql(sql)]
 
     return query
+
+
+@pytest.fixture
+def verify() -> Callable[..., tuple[Certificate, Findings]]:
+    """Verifies the only Page, as a command would."""
+
+    def run(
+        engine: Engine, *, is_deep: bool = False, stop_after: int | None = None
+    ) -> tuple[Certificate, Findings]:
+        async def go() -> tuple[Certificate, Findings]:
+            with engine.store.read() as connection:
+                (page,) = list_pages(connection)
+            heard: list[str] = []
+            async with engine.source() as source, engine.stop() as stop:
+
+                def on_batch(folder: str, _listed: int) -> None:
+                    heard.append(folder)
+                    if len(heard) == stop_after:
+                        stop.ask("the test asked")
+
+                one = engine.page_verify(source, page, stop=stop, is_deep=is_deep, on_batch=on_batch)
+                return await one.run(wait=False)
+
+        return asyncio.run(go())
+
+    return run
+
+
+@pytest.fixture
+def ready(
+    request: pytest.FixtureRequest, serve: Any, engine_for: Any, add: Any
+) -> Callable[..., tuple[Any, Engine]]:
+    """A sandbox and an engine that has its Page, on Messenger unless it says otherwise.
+
+    `engine` are the engine's settings; a module's `SANDBOX` are its tests' usual switches.
+    """
+    usual = getattr(request.module, "SANDBOX", {"conversations": 350})
+
+    def start(
+        *, platform: Platform = Platform.MESSENGER, engine: dict[str, Any] | None = None, **switches: Any
+    ) -> tuple[Any, Engine]:
+        served = serve(**(usual | switches))
+        built = engine_for(served, **(engine or {}))
+        add(built, served, platform=platform)
+        return served, built
+
+    return start
+
+
+@pytest.fixture
+def held(stored: Any) -> Callable[..., dict[str, set[str]]]:
+    """Graph's ids of the stored messages of each stored conversation."""
+
+    def read(engine: Engine, where: str = "1 = 1") -> dict[str, set[str]]:
+        ids = f"SELECT conversation_id FROM messenger_conversations c WHERE {where}"
+        found: dict[str, set[str]] = {graph_id: set() for (graph_id,) in stored(engine, ids)}
+        rows = stored(
+            engine,
+            "SELECT c.conversation_id, m.message_id FROM messages m "
+            f"JOIN messenger_conversations c ON c.id = m.conversation_id WHERE {where}",
+        )
+        for graph_id, message_id in rows:
+            found[graph_id].add(message_id)
+        return found
+
+    return read
+
+
+@pytest.fixture
+def held_by_source() -> Callable[..., dict[str, list[str]]]:
+    """Graph's ids of the messages of each conversation that is served now, newest first."""
+
+    def read(served: Any, *, is_instagram: bool = False) -> dict[str, list[str]]:
+        view = View(served.page, is_instagram)
+        found = {}
+        for folder in view.mailbox.folders.values():
+            for slot in folder.after(TOP):
+                thread = view.mailbox.thread(slot)
+                if thread is not None:
+                    found[view.thread_id(thread)] = [
+                        view.message_id(thread, message.ordinal) for message in reversed(thread.messages)
+                    ]
+        return found
+
+    return read
+
+
+@pytest.fixture
+def write() -> Callable[..., str]:
+    """Somebody writes so many messages, a second apart; Graph's id of the conversation."""
+
+    def write_in(
+        served: Any, slot: int | None, times: int = 1, *, is_instagram: bool = False, apart: int = 1
+    ) -> str:
+        view = View(served.page, is_instagram)
+        place = view.mailbox.begin() if slot is None else slot
+        began = int(time.time()) - times * apart
+        for number in range(times):
+            view.mailbox.write(place, f"new {number}", at=began + number * apart)
+        thread = view.mailbox.thread(place)
+        assert thread is not None
+        return view.thread_id(thread)
+
+    return write_in
+
+
+@pytest.fixture
+def owed(stored: Any) -> Callable[..., list[tuple[str, str]]]:
+    def read(engine: Engine) -> list[tuple[str, str]]:
+        return stored(engine, "SELECT phase, conversation_id FROM sync_items ORDER BY 1, 2")
+
+    return read

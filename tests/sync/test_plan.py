@@ -105,6 +105,12 @@ def test_folders_that_an_unfinished_full_sync_has_finished_stay_so() -> None:
     assert lists(progress, asked=True)["spam"] == begin_walk()
 
 
+def test_an_unfinished_folder_comes_before_a_new_look_at_a_finished_one() -> None:
+    progress: dict[str, Progress] = {**COMPLETE, "spam": begin_walk()}
+    assert list(lists(progress)) == ["spam", INBOX, "other", "page_done"]
+    assert list(lists({INBOX: begin_walk(), "other": begin_walk()})) == list(FOLDERS)
+
+
 def test_an_interrupted_sweep_goes_on_where_it_stood() -> None:
     sweep = Walking(
         pin=NOW, floor=LONG_AGO, spans=(Span(frontier=EARLIER, floor=LONG_AGO),), watermark=LONG_AGO
@@ -256,7 +262,11 @@ def test_a_gap_is_closed_by_meeting_a_message_that_was_stored_before_it() -> Non
 def test_a_gap_without_anchors_is_closed_below_its_time() -> None:
     gap = replace(GAP, anchors=(), until_at=NOW - timedelta(minutes=30))
     assert plan_item(gap, messages("m_9", "m_8", ages=(1, 20))) == replace(gap, cursor="c1")
-    assert plan_item(gap, messages("m_9", "m_8", ages=(20, 31))) is None
+    deep = messages("m_9", "m_8", "m_7", "m_6", ages=(20, 31, 32, 33))
+    assert plan_item(gap, deep) is None
+    # One stray old time is not the depth of a conversation.
+    stray = messages("m_9", "m_8", "m_7", ages=(20, 21, 9999))
+    assert plan_item(gap, stray) == replace(gap, cursor="c1")
 
 
 def test_history_ends_at_the_bottom_alone() -> None:

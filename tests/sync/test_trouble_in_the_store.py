@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 from sqlalchemy import event
 
-from inboxsync.errors import StoreUnavailable
+from inboxsync.errors import StoreFull, StoreUnavailable
 from inboxsync.model import RunStatus
 
 COUNTS = (
@@ -14,7 +14,7 @@ COUNTS = (
 )
 
 
-def test_a_full_disk_fails_the_run_and_keeps_whole_batches(
+def test_a_full_disk_ends_the_run_in_part_and_keeps_whole_batches(
     serve: Any, engine_for: Any, add: Any, sync: Any, stored: Any
 ) -> None:
     served = serve(conversations=2000)
@@ -28,8 +28,8 @@ def test_a_full_disk_fails_the_run_and_keeps_whole_batches(
 
     event.listen(engine.store.engine, "connect", limit)
     run = sync(engine)
-    assert run.status is RunStatus.FAILED
-    assert [problem.code for problem in run.problems] == [StoreUnavailable.code]
+    assert run.status is RunStatus.PARTIAL
+    assert [problem.code for problem in run.problems] == [StoreFull.code]
     assert "disk is full" in run.problems[0].message
     assert "Free some space" in run.problems[0].hint
     event.remove(engine.store.engine, "connect", limit)

@@ -49,7 +49,8 @@ def _console(file: TextIO, width: int | None) -> Console:
 
 def table(*columns: str) -> Table:
     """An empty table with these columns; all but the first are kept whole."""
-    made = Table(box=SIMPLE_HEAD, pad_edge=False, padding=(0, 1))
+    # As narrow as can be: at 80 columns a Page's id stays whole.
+    made = Table(box=SIMPLE_HEAD, pad_edge=False, show_edge=False, padding=(0, 1, 0, 0))
     made.add_column(columns[0], overflow="fold")
     for column in columns[1:]:
         made.add_column(column, no_wrap=True)
@@ -90,7 +91,7 @@ def print_problem(message: str, hint: str) -> None:
 def run_as_json(run: Run) -> dict[str, Any]:
     """A run as scripts see it: `inboxsync runs --json`, and the heart of `inboxsync sync --json`."""
     return {
-        "run_id": run.id,
+        "run_id": run.id or None,
         "page_id": run.facebook_page_id,
         "platform": run.platform,
         "status": run.status.value,
@@ -131,19 +132,23 @@ def outcome_as_json(outcome: Outcome) -> dict[str, Any]:
 
 
 def print_outcome(outcome: Outcome) -> None:
-    """The summary of a run that has just ended."""
+    """The summary of a run that has just ended, or did not begin."""
     run, counts = outcome.run, outcome.run.counts
     console = stdout()
+    if not run.id:
+        _print_not_run(console, outcome)
+        return
     console.print(
         Text(*_TITLES[run.status]),
-        f": {page_name(outcome.page)}: {counts.fetched:,} conversations fetched ({counts.inserted:,} new, "
-        f"{counts.updated:,} changed, {counts.unchanged:,} as they were) and {counts.events:,} new messages.",
+        f": {page_name(outcome.page)}: {some(counts.fetched, 'conversation')} fetched ({counts.inserted:,} "
+        f"new, {counts.updated:,} changed, {counts.unchanged:,} as before) and "
+        f"{some(counts.events, 'new message')}.",
         sep="",
     )
     refused = f"{run.refused_calls:,} of them refused" if run.refused_calls else "none refused"
     console.print(
         f"  {run.duration_seconds:,.1f} s, {run.conversations_per_second:,.0f} conversations/s, "
-        f"{run.calls:,} {'call' if run.calls == 1 else 'calls'}, {refused}."
+        f"{some(run.calls, 'call')}, {refused}."
     )
     if outcome.reason:
         console.print(f"  Stopped: {outcome.reason}. Everything fetched is stored.")
@@ -152,12 +157,31 @@ def print_outcome(outcome: Outcome) -> None:
     older = outcome.debts.older
     if run.status is RunStatus.COMPLETE and older and older.conversations:
         console.print(
-            f"  About {older.messages:,} older messages of {older.conversations:,} conversations are not "
-            f"fetched. To fetch them:\n    {own_command()} sync {run.facebook_page_id} --history all",
-            soft_wrap=True,
+            f"  About {some(older.messages, 'older message')} of {some(older.conversations, 'conversation')} "
+            "not fetched. To fetch them too:"
         )
+        print_command(console, f"inboxsync sync {run.facebook_page_id} --history all")
     if run.next:
-        console.print(f"  Next: {run.next}")
+        print_command(console, f"Next: {run.next}")
+
+
+def _print_not_run(console: Console, outcome: Outcome) -> None:
+    why = f": stopped: {outcome.reason}" if outcome.reason else ""
+    console.print(Text("Not synced", "bold yellow"), f": {page_name(outcome.page)}{why}.", sep="")
+    for problem in outcome.run.problems:
+        print_problem(problem.message, problem.hint)
+    if outcome.run.next:
+        print_command(console, f"Next: {outcome.run.next}")
+
+
+def print_command(console: Console, text: str) -> None:
+    """A line to be copied: no line breaks of ours."""
+    console.print(f"  {text}", soft_wrap=True)
+
+
+def some(count: int, what: str) -> str:
+    """`1 conversation`, `2 conversations`."""
+    return f"{count:,} {what}{'' if count == 1 else 's'}"
 
 
 def page_name(page: Page) -> str:

@@ -2,9 +2,12 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import Any
 
 from rich.console import Console
+from rich.table import Table
+from rich.text import Text
 from sqlalchemy import Connection
 
 from inboxsync.cli.output import local, page_name
@@ -27,6 +30,11 @@ from inboxsync.store.pages import PageCounts, count_page
 from inboxsync.store.progress import list_progress
 
 _MESSAGES = 10
+_OWED = {
+    Phase.CONVERSATION: "that could not be read",
+    Phase.GAP: "without messages between those stored",
+    Phase.HISTORY: "without older messages",
+}
 _WINDOWS = {None: "not tried yet", True: "honoured", False: "not honoured"}
 
 
@@ -76,7 +84,7 @@ class PageDetail:
             "history": "every message" if page.history is History.ALL else self._not_fetched(),
             "folders": ", ".join(f"{folder} ({_state(each)})" for folder, each in self.progress.items())
             or "not looked at yet",
-            "owed": ", ".join(f"{count:,} {phase}" for phase, count in self.owed.items() if count)
+            "owed": "; ".join(f"{count:,} {_OWED[phase]}" for phase, count in self.owed.items() if count)
             or "nothing",
             "batch size": f"{page.batch_size or 100} conversations a call",
             "time windows": _WINDOWS[page.time_windows],
@@ -85,9 +93,11 @@ class PageDetail:
         if page.token_state is not TokenState.VALID:
             told["token"] += f" ({page.token_reason}): {page.token_problem}"
         if self.lease is not None:
-            told["syncing"] = f"by {self.lease.owner} since {local(self.lease.acquired_at)}"
+            told["at work"] = f"{self.lease.owner} since {local(self.lease.acquired_at)}"
+        rows = Table.grid(padding=(0, 1))
         for name, value in told.items():
-            console.print(f"  {name:<13} {value}")
+            rows.add_row("", name, Text(value))
+        console.print(rows)
 
     def _not_fetched(self) -> str:
         if not self.older.conversations:
@@ -106,13 +116,14 @@ class PageDetail:
 
 def page_detail(connection: Connection, page: Page) -> PageDetail:
     """Read it."""
+    lease = get_lease(connection, page.id)
     return PageDetail(
         page=page,
         counts=count_page(connection, page),
         progress=list_progress(connection, page),
         owed=count_items(connection, page),
         older=count_older(connection, page, messages=_MESSAGES),
-        lease=get_lease(connection, page.id),
+        lease=lease if lease and lease.expires_at > datetime.now(UTC) else None,
         certificate=newest_certificate(connection, page),
     )
 

@@ -20,7 +20,7 @@ app = typer.Typer(help="The Pages whose inboxes are copied.", no_args_is_help=Tr
 
 @app.command()
 def add(
-    page_id: Annotated[str, typer.Argument(help="Meta's id of the Page.")],
+    page_id: Annotated[str, typer.Argument(metavar="PAGE_ID", help="Meta's id of the Page.")],
     *,
     name: Annotated[str | None, typer.Option(help="What to call it; else the Page's own name.")] = None,
     platform: Annotated[Platform, typer.Option(help="Whose inbox.")] = Platform.MESSENGER,
@@ -74,7 +74,7 @@ def list_(*, as_json: Annotated[bool, typer.Option("--json", help="Print a JSON 
 
 @app.command()
 def show(
-    page_id: Annotated[str, typer.Argument(help="Meta's id of the Page, or ours.")],
+    page_id: Annotated[str, typer.Argument(metavar="PAGE_ID", help="Meta's id of the Page, or ours.")],
     *,
     as_json: Annotated[bool, typer.Option("--json", help="Print a JSON array, one object an inbox.")] = False,
 ) -> None:
@@ -90,7 +90,7 @@ def show(
 
 @app.command()
 def remove(
-    page_id: Annotated[str, typer.Argument(help="Meta's id of the Page, or ours.")],
+    page_id: Annotated[str, typer.Argument(metavar="PAGE_ID", help="Meta's id of the Page, or ours.")],
     *,
     platform: Annotated[Platform | None, typer.Option(help="Only this inbox of it.")] = None,
     yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,

@@ -63,9 +63,8 @@ class LogLines:
             log.info("going on")
         else:
             until = waiting.until.isoformat(timespec="seconds")
-            log.info(
-                in_words(waiting), until=until, allowance=waiting.type, used_percent=waiting.used_percent
-            )
+            used = waiting.used_percent
+            log.info("waiting for Meta", until=until, allowance=waiting.type, used_percent=used)
 
     def on_end(self, run: Run, *, reason: str | None) -> None:
         """The run is over."""
@@ -88,6 +87,8 @@ class LogLines:
 
 class Bar:
     """A live bar on a terminal: what is stored, how fast, what Meta still allows, how long it takes yet.
+
+    Each of its lines fits beside the bar at 80 columns: what is cut there is what matters most.
 
     `expected` is how many conversations there are, where that is known: Meta does not say.
     """
@@ -129,7 +130,8 @@ class Bar:
             self._expected = done
         line = (
             f"{_of(done, self._expected)} conversations · {event.run.counts.events:,} messages\n"
-            f"{event.run.conversations_per_second:,.0f}/s · {self._allowance} · {self._time_left(event)}"
+            f"{event.run.conversations_per_second:,.0f}/s · {self._allowance}\n"
+            f"{self._time_left(event)}"
         )
         self._progress.update(self._task, completed=done, total=self._expected, line=line)
 
@@ -143,9 +145,8 @@ class Bar:
         """Say that nothing moves until then, and why; the next batch says that it does again."""
         done = self._run.counts.fetched if self._run else 0
         why = in_words(waiting) if waiting is not None else "going on"
-        self._progress.update(
-            self._task, line=f"{_of(done, self._expected)} conversations\n{why} · {self._allowance}"
-        )
+        line = f"{_of(done, self._expected)} conversations\n{why}"
+        self._progress.update(self._task, line=line)
 
     def _time_left(self, event: BatchStored) -> str:
         if event.stage in _DOING:

@@ -24,7 +24,7 @@ def runs(
     if not found:
         stdout().print("No run yet. Start one with `inboxsync sync`.")
         return
-    rows = table("Page", "started", "ended", "fetched", "new", "messages", "calls", "s")
+    rows = table("Page", "started", "ended", "fetched", "new", "messages", "calls")
     for run in found:
         rows.add_row(*_cells(run))
     stdout().print(rows)
@@ -36,7 +36,6 @@ def _cells(run: Run) -> list[str]:
     return [
         f"{run.facebook_page_id}\n{run.platform}",
         f"{local(run.started_at)}\n{run.mode}",
-        run.status.value,
+        run.status.value + (f"\nin {run.duration_seconds:,.0f} s" if run.finished_at else ""),
         *(f"{number:,}" for number in numbers),
-        f"{run.duration_seconds:,.0f}",
     ]

@@ -1,5 +1,6 @@
 """`inboxsync sync`."""
 
+import math
 from typing import Annotated
 
 import typer
@@ -8,9 +9,11 @@ from inboxsync.cli.exits import exit_code_of_runs
 from inboxsync.cli.opening import open_engine
 from inboxsync.cli.output import outcome_as_json, print_json, print_outcome
 from inboxsync.cli.syncing import sync_pages
-from inboxsync.errors import PageUnknown
+from inboxsync.errors import PageUnknown, SettingsInvalid
 from inboxsync.model import History, Mode
 from inboxsync.store.pages import find_pages, list_pages
+
+LONGEST_SECONDS = 366 * 86_400
 
 
 def sync(
@@ -32,7 +35,10 @@ def sync(
         int | None, typer.Option(min=1, help="Stop after so many conversations; the next run goes on.")
     ] = None,
     max_duration: Annotated[
-        float | None, typer.Option(min=1, metavar="SECONDS", help="Stop after so long; the next run goes on.")
+        float | None,
+        typer.Option(
+            min=1, max=LONGEST_SECONDS, metavar="SECONDS", help="Stop after so long; the next run goes on."
+        ),
     ] = None,
     history: Annotated[
         History | None,
@@ -42,16 +48,19 @@ def sync(
         ),
     ] = None,
     wait: Annotated[
-        bool, typer.Option("--wait", help="Where the Page is being synced already, wait for that to end.")
+        bool,
+        typer.Option("--wait", help="Where another process is at the Page already, wait for that to end."),
     ] = False,
 ) -> None:
     """Copy what is new: the first time everything, later what has changed since.
 
     Stop it any time with Ctrl-C: what was fetched is stored, and the next run goes on.
-    A Page that another process is syncing is left to it (exit code 0), unless --wait.
+    A Page that another process syncs or verifies is left to it (exit code 0), unless --wait.
     Exit codes: 0 complete, 3 partial (run again to go on), 4 a person must act on the
     token or a permission, 1 failed, 2 usage.
     """
+    if max_duration is not None and math.isnan(max_duration):
+        raise SettingsInvalid("--max-duration is no number of seconds.", hint="Write it as 270.")
     with open_engine() as engine:
         with engine.store.read() as connection:
             pages = find_pages(connection, page_ids) if page_ids else list_pages(connection)

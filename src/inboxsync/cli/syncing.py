@@ -10,7 +10,7 @@ from typing import TypeVar
 from inboxsync.cli.output import stderr
 from inboxsync.cli.progress import Bar, LogLines
 from inboxsync.engine import Engine
-from inboxsync.errors import PageBusy
+from inboxsync.errors import InboxsyncError, PageBusy, PageUnknown
 from inboxsync.graph import GraphClient
 from inboxsync.model import Mode, Page, Problem, Run, RunStatus
 from inboxsync.sync import Debts, Outcome, Stop, Stopped, SyncOptions
@@ -33,8 +33,8 @@ def sync_pages(
             one = engine.page_sync(source, page, options=options, stop=stop, listener=watcher)
             try:
                 return await one.run()
-            except PageBusy as busy:
-                return _not_run(engine, page, Problem(code=busy.code, message=busy.message, hint=busy.hint))
+            except InboxsyncError as failure:  # the other Pages still have their turn
+                return _not_run(engine, page, failure)
             except Stopped as stopped:
                 return replace(_not_run(engine, page, None), reason=stopped.reason)
 
@@ -58,20 +58,22 @@ def for_each_page(
     return asyncio.run(go())
 
 
-def _not_run(engine: Engine, page: Page, problem: Problem | None) -> Outcome:
+def _not_run(engine: Engine, page: Page, failure: InboxsyncError | None) -> Outcome:
     """The result of a sync that did not begin: another process is at it, or the wait for it was cut short."""
     now = engine.clock.now()
+    may_wait = failure is None or isinstance(failure, PageBusy)
+    next_command = f"inboxsync sync {page.facebook_page_id}{' --wait' if may_wait else ''}"
     run = Run(
         id="",
         page_id=page.id,
         facebook_page_id=page.facebook_page_id,
         platform=page.platform.value,
         mode=Mode.INCREMENTAL if page.last_synced_at else Mode.FULL,
-        status=RunStatus.PARTIAL,
+        status=RunStatus.PARTIAL if may_wait else RunStatus.FAILED,
         started_at=now,
         finished_at=now,
-        problems=(problem,) if problem else (),
-        next=f"inboxsync sync {page.facebook_page_id} --wait",
+        problems=(Problem(code=failure.code, message=failure.message, hint=failure.hint),) if failure else (),
+        next=None if isinstance(failure, PageUnknown) else next_command,
     )
     return Outcome(page=page, run=run, debts=Debts())
 

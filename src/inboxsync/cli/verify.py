@@ -9,12 +9,12 @@ import typer
 from rich.console import Console
 from rich.text import Text
 
-from inboxsync.cli.exits import COMPLETE, PARTIAL, exit_code
+from inboxsync.cli.exits import COMPLETE, FAILED, NEEDS_PERSON, PARTIAL, exit_code
 from inboxsync.cli.opening import open_engine
-from inboxsync.cli.output import page_name, print_error, print_json, stderr, stdout
+from inboxsync.cli.output import page_name, print_command, print_error, print_json, some, stderr, stdout
 from inboxsync.cli.syncing import for_each_page
 from inboxsync.engine import Engine
-from inboxsync.errors import InboxsyncError, PageUnknown
+from inboxsync.errors import InboxsyncError, PageBusy, PageUnknown
 from inboxsync.graph import GraphClient
 from inboxsync.model import Certificate, Page
 from inboxsync.store.pages import find_pages, list_pages
@@ -39,14 +39,15 @@ def verify(
     ] = False,
     deep: Annotated[bool, typer.Option("--deep", help="Compare the ids of messages too.")] = False,
     wait: Annotated[
-        bool, typer.Option("--wait", help="Where the Page is being synced, wait for that to end.")
+        bool,
+        typer.Option("--wait", help="Where another process is at the Page already, wait for that to end."),
     ] = False,
 ) -> None:
     """Prove that nothing is missing: list the source again, lightly, and compare with what is stored.
 
     What is missing is owed from then on, and the next sync brings it. What the source no longer
-    serves is marked gone, never deleted. Exit codes: 0 nothing readable is missing, 3 something is,
-    4 a person must act on the token or a permission, 1 failed, 2 usage.
+    serves is marked gone, never deleted. Exit codes: 0 nothing readable is missing; 3 something is, or
+    it was not verified to the end; 4 a person must act on the token or a permission; 1 failed; 2 usage.
     """
     with open_engine() as engine:
         with engine.store.read() as connection:
@@ -63,7 +64,7 @@ def verify(
     for page, verdict in zip(pages, verdicts, strict=True):
         _show(page, verdict, as_json=as_json)
     codes = [_exit_code(verdict) for verdict in verdicts]
-    raise typer.Exit(max(codes, key=[COMPLETE, PARTIAL, 1, 4].index))
+    raise typer.Exit(max(codes, key=[COMPLETE, PARTIAL, FAILED, NEEDS_PERSON].index))
 
 
 async def _verify_page(
@@ -94,7 +95,9 @@ async def _verify_page(
 def _exit_code(verdict: Verdict) -> int:
     if isinstance(verdict, tuple):
         return COMPLETE if verdict[0].is_complete else PARTIAL
-    return exit_code(verdict) if isinstance(verdict, InboxsyncError) else PARTIAL
+    if isinstance(verdict, Stopped | PageBusy):
+        return PARTIAL
+    return NEEDS_PERSON if exit_code(verdict) == NEEDS_PERSON else FAILED
 
 
 def _show(page: Page, verdict: Verdict, *, as_json: bool) -> None:
@@ -112,8 +115,8 @@ def _print_certificate(console: Console, page: Page, certificate: Certificate, f
     title = ("Complete", "bold green") if certificate.is_complete else ("Not complete", "bold yellow")
     console.print(
         Text(*title),
-        f": {page_name(page)} ({page.platform}): the source lists {findings.listed:,} conversations, "
-        f"{findings.listed - findings.missing:,} of them are stored as they are now.",
+        f": {page_name(page)} ({page.platform}): the source lists {some(findings.listed, 'conversation')}; "
+        f"{findings.listed - findings.missing:,} stored as they are now.",
         sep="",
     )
     for folder in findings.folders:
@@ -121,28 +124,24 @@ def _print_certificate(console: Console, page: Page, certificate: Certificate, f
             console.print(f"  {folder.folder}: {folder.listed:,} listed")
         _print_ids(console, "not stored", folder.missing)
         _print_ids(console, "with newer messages than stored", folder.behind)
-    for count, what in (
-        (len(findings.missing_messages), "conversations lack messages that the source has"),
-        (findings.owed.get("conversation", 0), "conversations are owed: they could not be read"),
-        (findings.owed.get("gap", 0), "conversations are owed messages between those stored"),
-        (findings.owed.get("history", 0), "conversations are owed older messages"),
-        (
-            len(findings.only_stored),
-            "conversations are stored, answer when asked for, and are listed nowhere",
-        ),
-        (len(findings.marked_gone), "conversations are no longer served: marked gone, and kept"),
-        (findings.unreadable_messages, "messages are known by id and time alone: the platform tells no more"),
-        (findings.counts_differ, "conversations have another number of messages than Meta's estimate"),
+    for count, noun, what in (
+        (len(findings.missing_messages), "conversation", "without messages that the source has"),
+        (findings.owed.get("conversation", 0), "conversation", "owed: could not be read"),
+        (findings.owed.get("gap", 0), "conversation", "owed messages between those stored"),
+        (findings.owed.get("history", 0), "conversation", "owed older messages"),
+        (len(findings.only_stored), "conversation", "stored that no list shows, though asked for it answers"),
+        (len(findings.marked_gone), "conversation", "no longer served: marked gone, and kept"),
+        (findings.unreadable_messages, "message", "known by id and time alone: the platform tells no more"),
+        (findings.counts_differ, "conversation", "with another number of messages than Meta's estimate"),
     ):
         if count:
-            console.print(f"  {count:,} {what}")
+            console.print(f"  {some(count, noun)} {what}")
     if findings.older and findings.older.conversations:
-        console.print(
-            f"  {findings.older.conversations:,} conversations have older messages that were not asked for "
-            f"(inboxsync sync {page.facebook_page_id} --history all)"
-        )
+        older = some(findings.older.conversations, "conversation")
+        console.print(f"  {older} with older messages that were not asked for. To fetch them too:")
+        print_command(console, f"inboxsync sync {page.facebook_page_id} --history all")
     if not certificate.is_complete:
-        console.print(f"  Next: {_next_command(page, findings)}")
+        print_command(console, f"Next: {_next_command(page, findings)}")
 
 
 def _print_ids(console: Console, what: str, graph_ids: set[str]) -> None:

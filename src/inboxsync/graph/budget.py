@@ -242,7 +242,7 @@ class Budget:
     def _block(self, pool: Pool, seconds: float) -> None:
         pool.blocked_until = self._clock.now() + timedelta(seconds=seconds)
         log.warning(
-            "waiting for Meta",
+            "Meta holds calls back",
             until=pool.blocked_until.isoformat(timespec="seconds"),
             object_id=pool.object_id,
             type=pool.type,

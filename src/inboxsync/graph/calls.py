@@ -6,7 +6,7 @@ logs or keeps can hold it.
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
 from typing import Any, TypeVar
 
@@ -67,7 +67,7 @@ class Call:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Answer:
-    """A JSON object, and when the source says that it was written."""
+    """A JSON object, and a time by the source's own clock at which it had not looked yet."""
 
     body: dict[str, Any]
     dated_at: datetime | None
@@ -145,7 +145,8 @@ class Calls:
 
     async def _pause(self, fault: Fault, failed: int) -> None:
         pause = self._policy.pause_seconds(failed)
-        log.warning("call failed, trying again", why=str(fault), attempt=failed, pause_seconds=pause)
+        told = {"why": str(fault), "attempt": failed, "pause_seconds": round(pause, 3)}
+        log.warning("call failed, trying again", **told)
         await self._clock.sleep(pause)
 
     async def _once(self, call: Call, params: Params) -> Answer:
@@ -165,7 +166,7 @@ class Calls:
             message = access.redact(failure.fault.message)
             raise FaultError(replace(failure.fault, message=message)) from None
         self._measure(call, took_seconds)
-        return Answer(body=body, dated_at=_dated_at(response.headers.get("date")))
+        return Answer(body=body, dated_at=_dated_at(response.headers.get("date"), took_seconds=took_seconds))
 
     async def _send(self, call: Call, params: Params, slot: Slot) -> httpx2.Response:
         self.counts(call.access).made += 1
@@ -197,9 +198,12 @@ class Calls:
             self._version = served  # said once
 
 
-def _dated_at(header: str | None) -> datetime | None:
+def _dated_at(header: str | None, *, took_seconds: float) -> datetime | None:
+    """No later than the source looked: an answer that took long was dated when it was sent."""
     try:
-        return parsedate_to_datetime(header).astimezone(UTC) if header else None
+        if not header:
+            return None
+        return parsedate_to_datetime(header).astimezone(UTC) - timedelta(seconds=took_seconds)
     except (ValueError, OverflowError):
         return None
 

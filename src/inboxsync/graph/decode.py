@@ -21,6 +21,8 @@ Json = dict[str, Any]
 # What both databases hold in an integer column.
 _LARGEST_INTEGER = 2**31 - 1
 _LONGEST_NUMBER = 20
+# Of an Instagram conversation's messages only so many have details (graph-facts 1.6-2).
+_READABLE_ON_INSTAGRAM = 20
 # The longest ids have about 180 characters (graph-facts 1.10); past 4,300 digits Python refuses to write.
 _LONGEST_ID_BITS = 1024
 _JSON_INTEGER_BITS = 63
@@ -101,7 +103,9 @@ def decode_conversation(
         unread_count=_integer(entry.get("unread_count")),
         link=_text(entry.get("link")),
         messages=messages,
-        has_older_messages=isinstance(paging, dict) and bool(paging.get("next")),
+        # What Instagram does with those beyond its 20 is not confirmed: it may leave them out unsaid.
+        has_older_messages=(isinstance(paging, dict) and bool(paging.get("next")))
+        or (is_instagram and len(messages) == _READABLE_ON_INSTAGRAM),
         extra=_extra(entry, _CONVERSATION_FIELDS),
     )
 

@@ -1,6 +1,6 @@
 """What the project speaks of: frozen records, no I/O, no framework."""
 
-from inboxsync.model.batch import Batch, Dropped, MessageBatch, Unread, Window
+from inboxsync.model.batch import Batch, Dropped, MessageBatch, Unread, Window, reached_at
 from inboxsync.model.certificate import Certificate
 from inboxsync.model.items import Item, Phase
 from inboxsync.model.lease import Lease
@@ -40,4 +40,5 @@ __all__ = [
     "Unserved",
     "Walking",
     "Window",
+    "reached_at",
 ]

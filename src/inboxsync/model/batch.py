@@ -1,5 +1,6 @@
 """One answer's worth of records."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -7,6 +8,15 @@ from inboxsync.model.records import Conversation, Message
 from inboxsync.model.run import Problem
 
 _LAST_FEW = 3
+
+
+def reached_at(messages: Sequence[Message]) -> datetime | None:
+    """How far down these messages, newest first, go; None where they have no times.
+
+    The newest of the last few: one stray old time must not be taken for the depth.
+    """
+    times = [message.sent_at for message in messages if message.sent_at is not None]
+    return max(times[-_LAST_FEW:], default=None)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -29,9 +39,10 @@ class Unread:
 class Batch:
     """What one list answer brought, in the order served.
 
-    `answered_at` is by the source's own clock (the `Date` header); where it sent none, the
-    newest conversation's own time. `has_next` is the only sign of an end: `after` is present
-    on the last answer too, and an empty batch may have a next one (graph-facts 1.8).
+    `answered_at` is by the source's own clock (the `Date` header less what the answer took, so
+    never after the source looked); where it sent none, the newest conversation's own time.
+    `has_next` is the only sign of an end: `after` is present on the last answer too, and an empty
+    batch may have a next one (graph-facts 1.8).
 
     A batch may be put together from smaller answers, after a light one whose time it then has
     and whose depth is `depth`. It is `is_whole` where it brings all that the light one showed:

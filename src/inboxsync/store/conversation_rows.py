@@ -15,7 +15,7 @@ from inboxsync.store.tables import messenger_conversations as table
 
 _encode = msgspec.json.Encoder().encode
 # What an answer may change. Absent values are left as they are.
-_CHANGING = (
+CHANGING = (
     "folder",
     "sender_id",
     "sender_name",
@@ -40,6 +40,7 @@ class StoredConversation:
 
     id: str
     source_updated_at: datetime | None
+    has_older_messages: bool
 
 
 def new_id() -> str:
@@ -52,13 +53,35 @@ def stored_conversations(
 ) -> dict[str, StoredConversation]:
     """Those of these conversations that are stored, by Graph's id."""
     rows = connection.execute(
-        select(table.c.conversation_id, table.c.id, table.c.source_updated_at).where(
-            table.c.page_id == page.id, table.c.conversation_id.in_(list(graph_ids))
-        )
+        select(
+            table.c.conversation_id, table.c.id, table.c.source_updated_at, table.c.has_older_messages
+        ).where(table.c.page_id == page.id, table.c.conversation_id.in_(list(graph_ids)))
     )
     return {
-        graph_id: StoredConversation(id=row_id, source_updated_at=updated_at)
-        for graph_id, row_id, updated_at in rows
+        graph_id: StoredConversation(id=row_id, source_updated_at=updated_at, has_older_messages=has_older)
+        for graph_id, row_id, updated_at, has_older in rows
+    }
+
+
+def values_of(conversation: Conversation, *, has_older: bool | None, folder: str) -> dict[str, Any]:
+    """What an answer tells of a conversation, in the order of `CHANGING`; None: nothing."""
+    contact = conversation.contact
+    newest = next((message for message in conversation.messages if message.sent_at), None)
+    return {
+        "folder": folder,
+        "sender_id": contact.id if contact else None,
+        "sender_name": (contact.name or contact.username) if contact else None,
+        "participants": _participants(conversation.participants),
+        # A newest message without words has none: the ones before it must not stand in for it.
+        "last_message": conversation.snippet or (newest.text or "" if newest else None),
+        "last_message_time": (newest.sent_at if newest else None) or conversation.source_updated_at,
+        "message_count": conversation.message_count,
+        "unread_count": conversation.unread_count,
+        "conversation_status": "active",
+        "link": conversation.link,
+        "has_older_messages": has_older,
+        "source_updated_at": conversation.source_updated_at,
+        "extra": conversation.extra,
     }
 
 
@@ -72,7 +95,7 @@ def insert_conversations(
 ) -> None:
     """Insert conversations that are not stored, each with the id it shall have."""
     rows = [
-        _values(conversation, has_older=conversation.has_older_messages, folder=folder)
+        values_of(conversation, has_older=conversation.has_older_messages, folder=folder)
         | {
             "id": row_id,
             "page_id": page.id,
@@ -100,7 +123,7 @@ def update_conversations(
     """
     rows = []
     for have, (conversation, has_older) in conversations:
-        values = _values(conversation, has_older=has_older, folder=folder)
+        values = values_of(conversation, has_older=has_older, folder=folder)
         rows.append(
             {f"new_{name}": value for name, value in values.items()} | {"row_id": have.id, "now": now}
         )
@@ -129,6 +152,17 @@ def set_has_older_messages(
 
 def mark_gone(connection: Connection, page: Page, graph_ids: Collection[str], *, now: datetime) -> int:
     """Note that the source no longer has these; what is stored of them stays. Returns how many were there."""
+    return _mark(connection, page, graph_ids, status="gone", now=now)
+
+
+def mark_active(connection: Connection, page: Page, graph_ids: Collection[str], *, now: datetime) -> int:
+    """Note that the source serves these again. Returns how many were not active."""
+    return _mark(connection, page, graph_ids, status="active", now=now)
+
+
+def _mark(
+    connection: Connection, page: Page, graph_ids: Collection[str], *, status: str, now: datetime
+) -> int:
     ids = list(graph_ids)
     marked = 0
     for start in range(0, len(ids), _IDS_A_STATEMENT):
@@ -136,8 +170,8 @@ def mark_gone(connection: Connection, page: Page, graph_ids: Collection[str], *,
         marked += connection.execute(
             update(table)
             .where(table.c.page_id == page.id, table.c.conversation_id.in_(some))
-            .where(table.c.conversation_status != "gone")
-            .values(conversation_status="gone", updated_at=now)
+            .where(table.c.conversation_status != status)
+            .values(conversation_status=status, updated_at=now)
         ).rowcount
     return marked
 
@@ -146,7 +180,7 @@ def mark_gone(connection: Connection, page: Page, graph_ids: Collection[str], *,
 def _update() -> Update:
     new = {
         name: func.coalesce(bindparam(f"new_{name}", type_=table.c[name].type), table.c[name])
-        for name in _CHANGING
+        for name in CHANGING
     }
     return (
         update(table)
@@ -154,27 +188,6 @@ def _update() -> Update:
         .where(or_(*(table.c[name].is_distinct_from(value) for name, value in new.items())))
         .values(**new, updated_at=bindparam("now", type_=table.c.updated_at.type))
     )
-
-
-def _values(conversation: Conversation, *, has_older: bool | None, folder: str) -> dict[str, Any]:
-    contact = conversation.contact
-    newest = next((message for message in conversation.messages if message.sent_at), None)
-    return {
-        "folder": folder,
-        "sender_id": contact.id if contact else None,
-        "sender_name": (contact.name or contact.username) if contact else None,
-        "participants": _participants(conversation.participants),
-        # A newest message without words has none: the ones before it must not stand in for it.
-        "last_message": conversation.snippet or (newest.text or "" if newest else None),
-        "last_message_time": (newest.sent_at if newest else None) or conversation.source_updated_at,
-        "message_count": conversation.message_count,
-        "unread_count": conversation.unread_count,
-        "conversation_status": "active",
-        "link": conversation.link,
-        "has_older_messages": has_older,
-        "source_updated_at": conversation.source_updated_at,
-        "extra": conversation.extra,
-    }
 
 
 def _participants(people: tuple[Participant, ...]) -> str | None:

@@ -1,23 +1,21 @@
 """Opens the user's database and hands out transactions."""
 
-import os
-import sqlite3
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 
-from sqlalchemy import URL, Connection, Engine, create_engine, event, make_url
+from sqlalchemy import URL, Connection, Engine, make_url
 from sqlalchemy.exc import ArgumentError, DBAPIError
+from sqlalchemy.exc import TimeoutError as PoolTimeout
 
 from inboxsync.errors import SettingsInvalid, StoreUnavailable
-from inboxsync.store import schema
-from inboxsync.store.faults import store_error
+from inboxsync.store import schema, sqlite
+from inboxsync.store.faults import pool_error, store_error
 
-# The users' own SQL reads JSON with `->>`.
-_OLDEST_SQLITE = (3, 38, 0)
-_BUSY_SECONDS = 30
-_WRITES = "inboxsync_writes"
+_POSTGRESQL = ("postgresql", "postgres", "postgresql+psycopg")
+_HINT = (
+    "Write it as sqlite:////absolute/path/inboxsync.db or as postgresql://user:password@host:5432/database."
+)
 
 
 class Store:
@@ -31,28 +29,50 @@ class Store:
         self.where = where
 
     @classmethod
-    def open(cls, url: str, *, upgrade: bool | None = None) -> "Store":
+    def open(cls, url: str, *, schema_name: str | None = None, upgrade: bool | None = None) -> "Store":
         """Connect, and see that the schema is the one this version writes.
 
-        An embedded database is brought up to date by itself; `upgrade` decides otherwise.
+        An embedded database is brought up to date by itself, any other only where it is new;
+        `upgrade` decides otherwise. `schema_name` is PostgreSQL's; it is made where it is missing.
         Raises SettingsInvalid, StoreUnavailable, StoreTooNew, StoreOutdated.
         """
-        store = cls(_create_engine(url), where=_where(url))
-        with store._translated():
-            schema.ensure(store.engine, where=store.where, upgrade=True if upgrade is None else upgrade)
+        parsed = _parse(url)
+        is_server = parsed.drivername in _POSTGRESQL
+        store = _connected_to_postgresql(parsed, schema_name) if is_server else _connected_to_sqlite(parsed)
+        permission = schema.Upgrade.of(upgrade, is_server=is_server)
+        try:
+            with store.translated():
+                schema.ensure(store.engine, where=store.where, upgrade=permission, schema_name=schema_name)
+        except BaseException:
+            store.close()
+            raise
         return store
+
+    @classmethod
+    def open_existing(cls, url: str, *, schema_name: str | None = None) -> "Store":
+        """Open a database that is there and up to date; nothing in it is changed, and none is made.
+
+        Raises what `open` does.
+        """
+        parsed = _parse(url)
+        path = parsed.database or ""
+        if parsed.drivername in sqlite.DRIVERS and not path.startswith("file:") and not Path(path).is_file():
+            raise StoreUnavailable(
+                f"{sqlite.name_of(parsed)} does not exist.", hint="Correct its path, then run it again."
+            )
+        return cls.open(url, schema_name=schema_name, upgrade=False)
 
     @contextmanager
     def read(self) -> Iterator[Connection]:
         """A transaction that sees one state of the database and changes nothing."""
-        with self._translated(), self.engine.begin() as connection:
+        with self.translated(), self.engine.begin() as connection:
             yield connection
 
     @contextmanager
     def write(self) -> Iterator[Connection]:
         """A transaction that is committed whole or not at all; one at a time on SQLite."""
-        with self._translated(), self.engine.connect() as connection:
-            writing = connection.execution_options(**{_WRITES: True})
+        with self.translated(), self.engine.connect() as connection:
+            writing = connection.execution_options(inboxsync_writes=True)
             with writing.begin():
                 yield writing
 
@@ -61,67 +81,34 @@ class Store:
         self.engine.dispose()
 
     @contextmanager
-    def _translated(self) -> Iterator[None]:
+    def translated(self) -> Iterator[None]:
+        """Within, a driver's errors become ours."""
         try:
             yield
         except DBAPIError as error:
             raise store_error(error, where=self.where) from error
+        except PoolTimeout as error:
+            raise pool_error(where=self.where) from error
 
 
-def _create_engine(url: str) -> Engine:
-    parsed = _parse(url)
-    if sqlite3.sqlite_version_info < _OLDEST_SQLITE:
-        raise StoreUnavailable(
-            f"SQLite {sqlite3.sqlite_version} is too old: 3.38 or newer is needed.",
-            hint="Use a Python built with a newer SQLite.",
-        )
-    if parsed.database and not parsed.database.startswith("file:"):
-        folder = Path(parsed.database).parent
-        try:
-            folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-        except OSError as error:
-            raise StoreUnavailable(f"The folder {folder} cannot be made: {error.strerror}.") from error
-        _make_private(Path(parsed.database))
-    engine = create_engine(parsed, connect_args={"timeout": _BUSY_SECONDS}, hide_parameters=True)
-    event.listen(engine, "connect", _configure_sqlite)
-    event.listen(engine, "begin", _begin_sqlite)
-    return engine
+def _connected_to_sqlite(url: URL) -> Store:
+    return Store(sqlite.make_engine(url), where=sqlite.name_of(url))
 
 
-def _make_private(path: Path) -> None:
-    """A new database is its owner's alone: it holds what customers wrote. An old one keeps its mode."""
-    with suppress(OSError):  # SQLite will say what is wrong
-        os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600))
+def _connected_to_postgresql(url: URL, schema_name: str | None) -> Store:
+    # The driver, whose import takes a tenth of a second, is for those who use it.
+    from inboxsync.store import postgresql  # noqa: PLC0415
+
+    return Store(postgresql.make_engine(url, schema_name=schema_name), where=postgresql.name_of(url))
 
 
 def _parse(url: str) -> URL:
-    hint = "Write it as sqlite:////absolute/path/inboxsync.db."
     try:
         parsed = make_url(url)
     except (ArgumentError, ValueError):
-        raise SettingsInvalid("INBOXSYNC_DATABASE_URL is not a database URL.", hint=hint) from None
-    if parsed.drivername not in ("sqlite", "sqlite+pysqlite"):
-        raise SettingsInvalid(f"This version stores in SQLite, not in {parsed.drivername}.", hint=hint)
-    path = parsed.database or ""
-    is_uri = path.startswith("file:")
-    if path in ("", ":memory:") or parsed.host or (parsed.query and not is_uri):
-        raise SettingsInvalid("INBOXSYNC_DATABASE_URL names no file to keep the data in.", hint=hint)
+        raise SettingsInvalid("INBOXSYNC_DATABASE_URL is not a database URL.", hint=_HINT) from None
+    if parsed.drivername not in (*sqlite.DRIVERS, *_POSTGRESQL):
+        raise SettingsInvalid(
+            f"inboxsync stores in SQLite or PostgreSQL, not in {parsed.drivername}.", hint=_HINT
+        )
     return parsed
-
-
-def _where(url: str) -> str:
-    parsed = make_url(url)
-    return f"The database {parsed.database or 'in memory'}"
-
-
-def _configure_sqlite(connection: Any, _record: object) -> None:  # noqa: ANN401 - sqlite3's, as SQLAlchemy hands it
-    # Transactions are ours (see _begin_sqlite): the driver's own begin one only at the first write.
-    connection.isolation_level = None
-    for pragma in ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON"):
-        connection.execute(f"PRAGMA {pragma}")
-
-
-def _begin_sqlite(connection: Connection) -> None:
-    # A writer takes its lock at once: a reader that turns writer half-way can be refused and lose its work.
-    writes = connection.get_execution_options().get(_WRITES, False)
-    connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")

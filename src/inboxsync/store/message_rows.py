@@ -1,6 +1,6 @@
 """Rows of `messages`: by far the most, so they are written as plain tuples and compared here."""
 
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from datetime import datetime
 from functools import cache
 from itertools import chain
@@ -17,8 +17,8 @@ from inboxsync.store.types import format_utc
 _CHANGING = ("text", "reactions")
 # Filled in where they were missing, and never replaced: media URLs are signed anew for every answer
 # (graph-facts 1.6), so comparing them would rewrite the table at each sync.
-_FILLED = ("sent_at", "sender_id", "sender_name", "attachments", "shares", "sticker", "story", "extra")
-_SERVED = (
+FILLED = ("sent_at", "sender_id", "sender_name", "attachments", "shares", "sticker", "story", "extra")
+SERVED = (
     "is_from_page",
     "sender_id",
     "sender_name",
@@ -37,17 +37,17 @@ _TOLD = ("source", "is_readable")
 _SOURCE, _IS_READABLE = -2, -1
 # Single messages as they happen: what lies between two of them was not looked at.
 _WEBHOOK = "webhook"
-_COLUMNS = ("conversation_id", "message_id", "sent_at", *_SERVED, "source", "created_at")
+_COLUMNS = ("conversation_id", "message_id", "sent_at", *SERVED, "source", "created_at")
 # Rows of one INSERT: the interpreter's lock is given away once a statement, not once a row, so that the next
 # batch can be decoded meanwhile. 200 x 18 values stay far below SQLite's 32,766.
 _ROWS_A_STATEMENT = 200
-_served_values = attrgetter(*_SERVED)
-_comparable_values = attrgetter(*_CHANGING, *_FILLED)
+_served_values = attrgetter(*SERVED)
+_comparable_values = attrgetter(*_CHANGING, *FILLED)
 
 # What is stored of each message of a conversation, by Graph's id; that of many, by our conversation id.
 KnownOfOne = Mapping[str, Sequence[Any]]
 Known = Mapping[str, KnownOfOne]
-Served = Iterable[tuple[str, Sequence[Message]]]
+Served = Sequence[tuple[str, Sequence[Message]]]
 
 
 def known_messages(connection: Connection, conversations: Served) -> Known:
@@ -55,7 +55,7 @@ def known_messages(connection: Connection, conversations: Served) -> Known:
     keys = [(row_id, message.message_id) for row_id, served in conversations for message in served]
     if not keys:
         return {}
-    compared = [type_coerce(table.c[name], Text) for name in (*_CHANGING, *_FILLED, *_TOLD)]
+    compared = [type_coerce(table.c[name], Text) for name in (*_CHANGING, *FILLED, *_TOLD)]
     rows = connection.execute(
         select(table.c.conversation_id, table.c.message_id, *compared).where(
             tuple_(table.c.conversation_id, table.c.message_id).in_(keys)
@@ -140,12 +140,12 @@ def _changes(message: Message, stored: Sequence[Any]) -> dict[str, Any] | None:
         return None
     return {
         f"new_{name}": _as_stored(changed.get(place, stored[place]))
-        for place, name in enumerate((*_CHANGING, *_FILLED))
+        for place, name in enumerate((*_CHANGING, *FILLED))
     }
 
 
 def _details(message: Message) -> dict[str, Any]:
-    return {f"new_{name}": getattr(message, name) for name in ("sent_at", *_SERVED)}
+    return {f"new_{name}": getattr(message, name) for name in ("sent_at", *SERVED)}
 
 
 def _as_stored(value: Any) -> Any:  # noqa: ANN401 - text, or the one time among them
@@ -168,7 +168,7 @@ def _update() -> Update:
     return (
         update(table)
         .where(table.c.conversation_id == bindparam("row_id"), table.c.message_id == bindparam("graph_id"))
-        .values({name: bindparam(f"new_{name}", type_=Text) for name in (*_CHANGING, *_FILLED)})
+        .values({name: bindparam(f"new_{name}", type_=Text) for name in (*_CHANGING, *FILLED)})
     )
 
 
@@ -177,7 +177,7 @@ def _reveal() -> Update:
     """Fills in a message of which no more than the time was known: not even who sent it."""
     details = {
         name: func.coalesce(bindparam(f"new_{name}", type_=table.c[name].type), table.c[name])
-        for name in ("sent_at", *_SERVED)
+        for name in ("sent_at", *SERVED)
     }
     return (
         update(table)

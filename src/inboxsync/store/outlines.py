@@ -22,6 +22,7 @@ class StoredOutline:
     message_count: int | None
     has_older_messages: bool
     stored_messages: int
+    is_gone: bool = False
 
 
 def outlines_of(connection: Connection, page: Page, graph_ids: Collection[str]) -> dict[str, StoredOutline]:
@@ -39,6 +40,7 @@ def outlines_of(connection: Connection, page: Page, graph_ids: Collection[str]) 
             table.c.message_count,
             table.c.has_older_messages,
             stored.label("stored_messages"),
+            (table.c.conversation_status == "gone").label("is_gone"),
         ).where(table.c.page_id == page.id, table.c.conversation_id.in_(list(graph_ids)))
     )
     return {row.conversation_id: StoredOutline(**row._asdict()) for row in rows}
@@ -71,6 +73,16 @@ def message_ids(connection: Connection, page: Page, conversation_id: str) -> lis
             .order_by(messages.c.sent_at.desc().nulls_last(), messages.c.message_id)
         ).scalars()
     )
+
+
+def oldest_stored_at(connection: Connection, page: Page, conversation_id: str) -> datetime | None:
+    """When the oldest stored message of a conversation (Graph's id) was sent."""
+    oldest: datetime | None = connection.execute(
+        select(func.min(messages.c.sent_at))
+        .select_from(messages.join(table))
+        .where(table.c.page_id == page.id, table.c.conversation_id == conversation_id)
+    ).scalar_one()
+    return oldest
 
 
 def count_unreadable(connection: Connection, page: Page) -> int:

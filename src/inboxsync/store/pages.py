@@ -135,8 +135,8 @@ def _set(connection: Connection, page: Page, column: Column[Any], value: object,
         connection.execute(update(table).where(of_page).values({column: value, table.c.updated_at: now}))
 
 
-def set_last_synced_at(connection: Connection, page: Page, at: datetime, *, now: datetime) -> None:
-    """Everything up to `at` is stored."""
+def set_last_synced_at(connection: Connection, page: Page, at: datetime | None, *, now: datetime) -> None:
+    """Everything up to `at` is stored; None: that is not known, and the next sync is a full one."""
     connection.execute(update(table).where(table.c.id == page.id).values(last_synced_at=at, updated_at=now))
 
 

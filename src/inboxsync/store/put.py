@@ -1,4 +1,7 @@
-"""INSERT .. ON CONFLICT: both databases spell it alike, SQLAlchemy keeps it in two places."""
+"""Where the two databases differ in how they are asked.
+
+INSERT .. ON CONFLICT both spell alike, SQLAlchemy keeps it in two places.
+"""
 
 from collections.abc import Collection, Mapping
 
@@ -6,9 +9,14 @@ from sqlalchemy import Connection, Table
 from sqlalchemy.dialects import postgresql, sqlite
 
 
+def is_postgresql(connection: Connection) -> bool:
+    """Whether this is a connection to PostgreSQL."""
+    return connection.dialect.name == "postgresql"
+
+
 def insert_into(connection: Connection, table: Table) -> sqlite.Insert | postgresql.Insert:
     """An INSERT that may say what happens on a conflict, for the database at hand."""
-    return postgresql.insert(table) if connection.dialect.name == "postgresql" else sqlite.insert(table)
+    return postgresql.insert(table) if is_postgresql(connection) else sqlite.insert(table)
 
 
 def put_row(

@@ -3,7 +3,7 @@
 from typing import Any
 
 import msgspec
-from sqlalchemy import Connection, Row, insert, select, update
+from sqlalchemy import Connection, Row, Select, insert, select, update
 
 from inboxsync.model import Counts, Mode, Problem, Run, RunStatus
 from inboxsync.store.tables import facebook_pages
@@ -37,13 +37,18 @@ def update_run(connection: Connection, run: Run) -> None:
 
 def list_runs(connection: Connection, *, limit: int) -> list[Run]:
     """The newest runs, newest first."""
-    rows = connection.execute(
-        select(table, facebook_pages.c.facebook_page_id, facebook_pages.c.platform)
-        .join(facebook_pages)
-        .order_by(table.c.id.desc())
-        .limit(limit)
-    )
+    rows = connection.execute(_runs().order_by(table.c.id.desc()).limit(limit))
     return [_run(row) for row in rows]
+
+
+def get_run(connection: Connection, run_id: str) -> Run | None:
+    """A run as it is noted; None where it is not."""
+    rows = connection.execute(_runs().where(table.c.id == run_id))
+    return next((_run(row) for row in rows), None)
+
+
+def _runs() -> Select[Any]:
+    return select(table, facebook_pages.c.facebook_page_id, facebook_pages.c.platform).join(facebook_pages)
 
 
 def _changing(run: Run) -> dict[str, Any]:

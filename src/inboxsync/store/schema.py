@@ -4,12 +4,15 @@ The version is read without alembic, whose import would cost every command a ten
 a second.
 """
 
+from enum import Enum
 from pathlib import Path
 from typing import Final
 
 from sqlalchemy import Connection, Engine, inspect, text
+from sqlalchemy.schema import CreateSchema
 
 from inboxsync.errors import StoreOutdated, StoreTooNew, StoreUnavailable
+from inboxsync.store.put import is_postgresql
 from inboxsync.store.tables import metadata
 
 VERSION_TABLE: Final = "inboxsync_schema_version"
@@ -18,30 +21,44 @@ HEAD: Final = "0002"
 _FOLDER = Path(__file__).parent / "migrations"
 
 
-def ensure(engine: Engine, *, where: str, upgrade: bool) -> None:
+class Upgrade(Enum):
+    """How much of a schema may be changed: none of it, a new one made, or any brought up to date."""
+
+    NEVER = "never"
+    NEW = "new"
+    ANY = "any"
+
+    @classmethod
+    def of(cls, asked: bool | None, *, is_server: bool) -> "Upgrade":  # noqa: FBT001 - the caller's word
+        """As asked. Unasked, a database that others may use too is not changed under them."""
+        if asked is None:
+            return cls.NEW if is_server else cls.ANY
+        return cls.ANY if asked else cls.NEVER
+
+
+def ensure(engine: Engine, *, where: str, upgrade: Upgrade, schema_name: str | None = None) -> None:
     """Bring the schema to `HEAD`, or say why not.
 
-    Raises StoreTooNew, StoreOutdated (unless `upgrade`), StoreUnavailable where the names
-    are taken by tables that are not ours.
+    Raises StoreTooNew, StoreOutdated (where `upgrade` does not allow it), StoreUnavailable where the
+    names are taken by tables that are not ours.
     """
     with engine.begin() as connection:
-        if current_version(connection) == HEAD:
-            return
+        version = current_version(connection)
+    if version == HEAD:
+        return
+    _refuse(version, where=where, upgrade=upgrade)
     with engine.connect() as connection:
         # One transaction for the look and the work: of two processes that find a new database, one makes it.
         writing = connection.execution_options(inboxsync_writes=True)
         with writing.begin():
+            if is_postgresql(writing):
+                _prepare_postgresql(writing, schema_name, where=where)
             version = current_version(writing)
             if version == HEAD:
                 return
-            if version is not None and version not in _known_versions():
-                raise StoreTooNew(
-                    f"{where} was made by a newer inboxsync (schema {version}, this one knows {HEAD})."
-                )
+            _refuse(version, where=where, upgrade=upgrade)
             if version is None:
                 _refuse_foreign_tables(writing, where=where)
-            if not upgrade:
-                raise StoreOutdated(f"{where} has an older schema ({version or 'none'}, not {HEAD}).")
             run_migrations(writing)
 
 
@@ -69,12 +86,47 @@ def _known_versions() -> set[str]:
     return {path.name.split("_", 1)[0] for path in (_FOLDER / "versions").glob("[0-9]*_*.py")}
 
 
+def _refuse(version: str | None, *, where: str, upgrade: Upgrade) -> None:
+    if version is not None and version not in _known_versions():
+        raise StoreTooNew(f"{where} was made by a newer inboxsync (schema {version}, this one knows {HEAD}).")
+    if version is None and upgrade is Upgrade.NEVER:
+        raise StoreOutdated(f"{where} has nothing of inboxsync's in it.")
+    if version is not None and upgrade is not Upgrade.ANY:
+        raise StoreOutdated(f"{where} has an older schema ({version}, not {HEAD}).")
+
+
+def _prepare_postgresql(connection: Connection, schema_name: str | None, *, where: str) -> None:
+    """Wait for our turn, and make the schema where it is missing."""
+    # Held to the end of the transaction, so that it works through a pooler too.
+    connection.exec_driver_sql("SELECT pg_advisory_xact_lock(hashtext('inboxsync schema'))")
+    if connection.exec_driver_sql("SELECT current_schema()").scalar() is not None:
+        return
+    if schema_name is None:
+        raise StoreUnavailable(
+            f"{where} has no schema that this user could make tables in.",
+            hint="Name one in INBOXSYNC_DATABASE_SCHEMA.",
+        )
+    connection.execute(CreateSchema(schema_name, if_not_exists=True))
+
+
 def _refuse_foreign_tables(connection: Connection, *, where: str) -> None:
-    inspector = inspect(connection)
-    present = {*inspector.get_table_names(), *inspector.get_view_names()}
-    taken = sorted(present & {*metadata.tables, "contact_interaction_events"})
+    taken = sorted(_names_taken(connection) & {*metadata.tables, "contact_interaction_events"})
     if taken:
+        elsewhere = "database, or name a new schema in INBOXSYNC_DATABASE_SCHEMA"
         raise StoreUnavailable(
             f"{where} already has a table named {taken[0]} that inboxsync did not make.",
-            hint="Point INBOXSYNC_DATABASE_URL at an empty database; this one is left as it is.",
+            hint=f"Point INBOXSYNC_DATABASE_URL at an empty "
+            f"{elsewhere if is_postgresql(connection) else 'database'}; this one is left as it is.",
         )
+
+
+def _names_taken(connection: Connection) -> set[str]:
+    if is_postgresql(connection):
+        # What the search path of this transaction would have ours made beside.
+        names = (
+            "SELECT relname FROM pg_class JOIN pg_namespace n ON n.oid = relnamespace "
+            "WHERE nspname = current_schema()"
+        )
+        return set(connection.exec_driver_sql(names).scalars())
+    inspector = inspect(connection)
+    return {*inspector.get_table_names(), *inspector.get_view_names()}

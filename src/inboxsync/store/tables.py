@@ -27,7 +27,7 @@ from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.schema import CreateColumn
 from sqlalchemy.sql.compiler import DDLCompiler
 
-from inboxsync.store.types import JsonText, UtcDateTime
+from inboxsync.store.types import ID, JsonText, UtcDateTime
 
 metadata = MetaData(
     naming_convention={
@@ -41,10 +41,10 @@ metadata = MetaData(
 facebook_pages = Table(
     "facebook_pages",
     metadata,
-    Column("id", Text, primary_key=True, comment="our id of the Page, UUIDv7"),
-    Column("facebook_page_id", Text, nullable=False, comment="Meta's id of the Page"),
+    Column("id", ID, primary_key=True, comment="our id of the Page, UUIDv7"),
+    Column("facebook_page_id", ID, nullable=False, comment="Meta's id of the Page"),
     Column("platform", Text, nullable=False, comment="whose inbox: messenger or instagram"),
-    Column("account_id", Text, nullable=False, comment="the id under which the Page itself writes"),
+    Column("account_id", ID, nullable=False, comment="the id under which the Page itself writes"),
     Column("user_id", Text, comment="the owner in your own application; inboxsync never sets it"),
     Column("name", Text, comment="the Page's name"),
     Column(
@@ -75,20 +75,18 @@ facebook_pages = Table(
 messenger_conversations = Table(
     "messenger_conversations",
     metadata,
-    Column("id", Text, primary_key=True, comment="our id of the conversation, UUIDv7"),
+    Column("id", ID, primary_key=True, comment="our id of the conversation, UUIDv7"),
     Column(
         "page_id",
-        Text,
+        ID,
         ForeignKey("facebook_pages.id", ondelete="CASCADE"),
         nullable=False,
         comment="the Page",
     ),
-    Column("conversation_id", Text, nullable=False, comment="Graph's id of the conversation"),
+    Column("conversation_id", ID, nullable=False, comment="Graph's id of the conversation"),
     Column("platform", Text, nullable=False, comment="messenger or instagram"),
     Column("folder", Text, nullable=False, comment="the inbox folder it was listed in"),
-    Column(
-        "sender_id", Text, comment="the contact's id, scoped to the Page or app; NULL when nobody is left"
-    ),
+    Column("sender_id", ID, comment="the contact's id, scoped to the Page or app; NULL when nobody is left"),
     Column(
         "sender_name", Text, comment="the contact's name as served; NULL when withheld, never a placeholder"
     ),
@@ -143,15 +141,15 @@ messages = Table(
     metadata,
     Column(
         "conversation_id",
-        Text,
+        ID,
         ForeignKey("messenger_conversations.id", ondelete="CASCADE"),
         nullable=False,
         comment="our id of the conversation",
     ),
-    Column("message_id", Text, nullable=False, comment="Graph's id of the message"),
+    Column("message_id", ID, nullable=False, comment="Graph's id of the message"),
     Column("sent_at", UtcDateTime, comment="when it was sent"),
     Column("is_from_page", Boolean, nullable=False, comment="sent by the Page, not to it"),
-    Column("sender_id", Text, comment="who sent it; NULL when the source does not say"),
+    Column("sender_id", ID, comment="who sent it; NULL when the source does not say"),
     Column("sender_name", Text, comment="the sender's name as served with the message"),
     Column("text", Text, comment="the text as served; empty for a sticker or an attachment alone"),
     Column(
@@ -163,7 +161,7 @@ messages = Table(
     Column("sticker", Text, comment="URL of a sticker"),
     Column("reactions", JsonText, comment="as served: [{reaction, users}]"),
     Column("story", JsonText, comment="the Instagram story it answers or mentions"),
-    Column("reply_to_message_id", Text, comment="Graph's id of the message it replies to"),
+    Column("reply_to_message_id", ID, comment="Graph's id of the message it replies to"),
     Column(
         "source", Text, nullable=False, comment="how it first arrived: initial_sync, incremental_sync, ..."
     ),
@@ -186,7 +184,7 @@ sync_progress = Table(
     metadata,
     Column(
         "page_id",
-        Text,
+        ID,
         ForeignKey("facebook_pages.id", ondelete="CASCADE"),
         nullable=False,
         comment="the Page",
@@ -214,10 +212,10 @@ sync_progress = Table(
 sync_runs = Table(
     "sync_runs",
     metadata,
-    Column("id", Text, primary_key=True, comment="our id of the run, UUIDv7"),
+    Column("id", ID, primary_key=True, comment="our id of the run, UUIDv7"),
     Column(
         "page_id",
-        Text,
+        ID,
         ForeignKey("facebook_pages.id", ondelete="CASCADE"),
         nullable=False,
         comment="the Page",
@@ -257,7 +255,7 @@ sync_items = Table(
     metadata,
     Column(
         "page_id",
-        Text,
+        ID,
         ForeignKey("facebook_pages.id", ondelete="CASCADE"),
         nullable=False,
         comment="the Page",
@@ -265,7 +263,7 @@ sync_items = Table(
     Column("phase", Text, nullable=False, comment="what is owed: conversation, gap or history"),
     Column(
         "conversation_id",
-        Text,
+        ID,
         nullable=False,
         comment="Graph's id of the conversation; it may not be stored",
     ),
@@ -293,7 +291,7 @@ page_leases = Table(
     metadata,
     Column(
         "page_id",
-        Text,
+        ID,
         ForeignKey("facebook_pages.id", ondelete="CASCADE"),
         primary_key=True,
         comment="the Page",
@@ -308,7 +306,7 @@ page_leases = Table(
 rate_pools = Table(
     "rate_pools",
     metadata,
-    Column("object_id", Text, nullable=False, comment="Meta's id of what the allowance is for"),
+    Column("object_id", ID, nullable=False, comment="Meta's id of what the allowance is for"),
     Column(
         "type", Text, nullable=False, comment="Meta's word: messenger, instagram, pages; app: the app's own"
     ),
@@ -329,10 +327,10 @@ rate_pools = Table(
 certificates = Table(
     "certificates",
     metadata,
-    Column("id", Text, primary_key=True, comment="our id of the certificate, UUIDv7"),
+    Column("id", ID, primary_key=True, comment="our id of the certificate, UUIDv7"),
     Column(
         "page_id",
-        Text,
+        ID,
         ForeignKey("facebook_pages.id", ondelete="CASCADE"),
         nullable=False,
         comment="the Page",

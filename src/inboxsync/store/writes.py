@@ -11,26 +11,16 @@ same transaction.
 """
 
 from collections.abc import Container, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 
 from sqlalchemy import Connection
 
-from inboxsync.model import Conversation, Counts, Message, Page
-from inboxsync.store.conversation_rows import (
-    StoredConversation,
-    insert_conversations,
-    new_id,
-    stored_conversations,
-    update_conversations,
-)
-from inboxsync.store.message_rows import (
-    Known,
-    known_messages,
-    meets_stored,
-    newest_message_ids,
-    upsert_messages,
-)
+from inboxsync.model import Conversation, Counts, Message, Page, reached_at
+from inboxsync.store.conversation_rows import StoredConversation, new_id, stored_conversations
+from inboxsync.store.message_rows import newest_message_ids
+from inboxsync.store.put import is_postgresql
+from inboxsync.store.rows import ComparedRows, Rows
 
 # Several, because any of them may be deleted before the gap is closed.
 _ANCHORS = 20
@@ -42,12 +32,16 @@ class Hole:
 
     `conversation_id` is Graph's. `anchors` are the newest messages stored before: between the
     batch's messages and those there may be others, and meeting one closes the gap. Without any,
-    everything below the batch's is missing.
+    everything below the batch's is missing. Of an answer that `is_older` than what is stored, the
+    anchors are its own messages: the hole is above them. `reached_at` is how far down the batch's
+    messages go; None where none of them has a time.
     """
 
     conversation_id: str
     anchors: tuple[str, ...]
     is_new: bool
+    is_older: bool = False
+    reached_at: datetime | None = field(default=None, compare=False)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -76,26 +70,26 @@ def upsert_batch(
 
     `source` is written on messages that are new (`initial_sync`, `incremental_sync`).
     """
+    rows = _rows_for(connection)
     # A list that moves while it is walked may serve one conversation twice, the newer first.
     served: dict[str, Conversation] = {}
-    for conversation in conversations:
+    for conversation in rows.conversations(conversations):
         served.setdefault(conversation.conversation_id, conversation)
     stored = stored_conversations(connection, page, served)
-    known = known_messages(connection, [(have.id, served[i].messages) for i, have in stored.items()])
-    gaps = _find_gaps(connection, served, stored, known)
+    rows.look_up([(have.id, served[i].messages) for i, have in stored.items()])
+    gaps = _find_gaps(connection, served, stored, rows)
 
     new = {graph_id: new_id() for graph_id in served if graph_id not in stored}
-    insert_conversations(connection, page, [(new[i], served[i]) for i in new], folder=folder, now=now)
     current = {i: have for i, have in stored.items() if not _is_older(served[i], have)}
     changed = [
         (have, (served[i], _has_older(served[i], stands_alone=gaps.get(i) == ())))
         for i, have in current.items()
     ]
-    updated = update_conversations(connection, changed, folder=folder, now=now)
-    ids = new | {graph_id: have.id for graph_id, have in stored.items()}
-    events = upsert_messages(
-        connection, [(ids[i], served[i].messages) for i in served], known, source=source, now=now
+    updated = rows.put_conversations(
+        page, [(new[i], served[i]) for i in new], changed, folder=folder, now=now
     )
+    ids = new | {graph_id: have.id for graph_id, have in stored.items()}
+    events = rows.put_messages([(ids[i], served[i].messages) for i in served], source=source, now=now)
     return Written(
         counts=Counts(
             fetched=len(served),
@@ -104,7 +98,7 @@ def upsert_batch(
             unchanged=len(served) - len(new) - updated,
             events=events,
         ),
-        holes=_holes(served, new, gaps),
+        holes=_holes(served, new, current, gaps),
         whole=tuple(i for i in served if _reaches_bottom(served[i]) and (i in new or i in current)),
     )
 
@@ -125,21 +119,33 @@ def upsert_message_batch(
     have = stored_conversations(connection, page, [conversation_id]).get(conversation_id)
     if have is None:
         return None
-    served = [(have.id, messages)]
-    return upsert_messages(connection, served, known_messages(connection, served), source=source, now=now)
+    rows = _rows_for(connection)
+    served = [(have.id, rows.messages(messages))]
+    rows.look_up(served)
+    return rows.put_messages(served, source=source, now=now)
+
+
+def _rows_for(connection: Connection) -> Rows:
+    """How rows are written on the database at hand."""
+    if not is_postgresql(connection):
+        return ComparedRows(connection)
+    # The driver, whose import takes a tenth of a second, is for those who use it.
+    from inboxsync.store.copied_rows import CopiedRows  # noqa: PLC0415
+
+    return CopiedRows(connection)
 
 
 def _find_gaps(
     connection: Connection,
     served: Mapping[str, Conversation],
     stored: Mapping[str, StoredConversation],
-    known: Known,
+    rows: Rows,
 ) -> dict[str, tuple[str, ...]]:
     """The stored conversations that the batch does not join on to, each with its anchors."""
     apart = {
         graph_id: have.id
         for graph_id, have in stored.items()
-        if served[graph_id].has_older_messages and not meets_stored(known.get(have.id, {}))
+        if _may_part(served[graph_id], have) and not rows.meets_stored(have.id)
     }
     if not apart:
         return {}
@@ -147,14 +153,35 @@ def _find_gaps(
     return {graph_id: anchors.get(row_id, ()) for graph_id, row_id in apart.items()}
 
 
+def _may_part(conversation: Conversation, have: StoredConversation) -> bool:
+    """Whether, where its messages meet none that is stored, others may lie between the two.
+
+    An older answer may lie below all that is stored, down to the very bottom.
+    """
+    return bool(conversation.messages) if _is_older(conversation, have) else conversation.has_older_messages
+
+
 def _holes(
-    served: Mapping[str, Conversation], new: Container[str], gaps: Mapping[str, tuple[str, ...]]
+    served: Mapping[str, Conversation],
+    new: Container[str],
+    current: Container[str],
+    gaps: Mapping[str, tuple[str, ...]],
 ) -> tuple[Hole, ...]:
-    return tuple(
-        Hole(conversation_id=graph_id, anchors=gaps.get(graph_id, ()), is_new=graph_id in new)
-        for graph_id, conversation in served.items()
-        if graph_id in gaps or (graph_id in new and conversation.has_older_messages)
-    )
+    found = []
+    for graph_id, conversation in served.items():
+        if graph_id not in gaps and not (graph_id in new and conversation.has_older_messages):
+            continue
+        is_older = graph_id not in new and graph_id not in current
+        own = tuple(message.message_id for message in conversation.messages[:_ANCHORS])
+        hole = Hole(
+            conversation_id=graph_id,
+            anchors=own if is_older else gaps.get(graph_id, ()),
+            is_new=graph_id in new,
+            is_older=is_older,
+            reached_at=reached_at(conversation.messages),
+        )
+        found.append(hole)
+    return tuple(found)
 
 
 def _has_older(conversation: Conversation, *, stands_alone: bool) -> bool | None:

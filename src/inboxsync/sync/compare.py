@@ -4,12 +4,14 @@ Reads the store and decides nothing. A million conversations fit: of those that 
 number each is kept.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import datetime
 from hashlib import blake2b
 
 from inboxsync.model import Batch, Conversation, History, Page
 from inboxsync.store import Store
+from inboxsync.store.items import Older
 from inboxsync.store.outlines import StoredOutline, iter_conversation_ids, message_ids, outlines_of
 
 
@@ -18,13 +20,15 @@ class FolderFindings:
     """What the comparison of one list found, as Graph's ids.
 
     `missing` are listed and not stored, `behind` are stored as they were before their last message,
-    `unread` fail every answer that would show more of them than their id.
+    `unread` fail every answer that would show more of them than their id. `lost` counts those of the
+    first two that are older than the last sync: no later one comes across them again by itself.
     """
 
     folder: str
     listed: int = 0
     missing: set[str] = field(default_factory=set)
     behind: set[str] = field(default_factory=set)
+    lost: int = 0
     unread: set[str] = field(default_factory=set)
 
 
@@ -32,15 +36,20 @@ class FolderFindings:
 class Comparison:
     """The store beside the source, for one Page. `is_deep` compares the ids of messages too.
 
-    `counts_differ`: conversations stored whole with another number of messages than Meta estimates.
+    `synced_to` is how far each list's last sync has seen. `counts_differ`: conversations stored whole
+    with another number of messages than Meta estimates. `returned` were marked gone and are listed.
+    `older` is what was not asked for, by that estimate.
     """
 
     store: Store
     page: Page
     is_deep: bool
+    synced_to: Mapping[str, datetime | None] = field(default_factory=dict)
     folders: dict[str, FolderFindings] = field(default_factory=dict)
     missing_messages: dict[str, int] = field(default_factory=dict)
     counts_differ: int = 0
+    returned: set[str] = field(default_factory=set)
+    older: Older = field(default_factory=lambda: Older(conversations=0, messages=0))
     _listed: set[int] = field(default_factory=set)
     _to_read: dict[str, str] = field(default_factory=dict)
 
@@ -56,9 +65,10 @@ class Comparison:
             stored = outlines_of(connection, self.page, ids)
         for each in batch.conversations:
             known = _key(each.conversation_id)
-            findings.listed += known not in self._listed
+            is_first = known not in self._listed
+            findings.listed += is_first
             self._listed.add(known)
-            self._compare(findings, each, stored.get(each.conversation_id))
+            self._compare(findings, each, stored.get(each.conversation_id), is_first=is_first)
         findings.unread.update(each.conversation_id for each in batch.unread)
         self._listed.update(_key(each.conversation_id) for each in batch.unread)
 
@@ -66,6 +76,10 @@ class Comparison:
         """Whether another list has shown most of these."""
         shown = [_key(graph_id) in self._listed for graph_id in graph_ids]
         return sum(shown) * 2 > len(shown)
+
+    def lists(self, graph_id: str) -> bool:
+        """Whether any list has shown this conversation."""
+        return _key(graph_id) in self._listed
 
     def deeper(self) -> Iterable[tuple[str, str]]:
         """Conversations (Graph's id, folder) of which one answer did not show enough messages."""
@@ -78,7 +92,9 @@ class Comparison:
         """
         with self.store.read() as connection:
             have = message_ids(connection, self.page, conversation_id)
-            stored = outlines_of(connection, self.page, [conversation_id])[conversation_id]
+            stored = outlines_of(connection, self.page, [conversation_id]).get(conversation_id)
+        if stored is None:
+            return True  # deleted from the store while this went on
         known, wants_all = set(have), self.page.history is History.ALL or not stored.has_older_messages
         if not is_whole and (wants_all or not known.issubset(served)):
             return False
@@ -95,25 +111,44 @@ class Comparison:
             return [
                 graph_id
                 for graph_id in iter_conversation_ids(connection, self.page)
-                if _key(graph_id) not in self._listed
+                if not self.lists(graph_id)
             ]
 
-    def _compare(self, findings: FolderFindings, served: Conversation, stored: StoredOutline | None) -> None:
+    def _compare(
+        self, findings: FolderFindings, served: Conversation, stored: StoredOutline | None, *, is_first: bool
+    ) -> None:
         graph_id = served.conversation_id
         if stored is None:
+            findings.lost += is_first and self._is_lost(findings.folder, served)
             findings.missing.add(graph_id)
             return
+        if stored.is_gone:
+            self.returned.add(graph_id)
         served_at, stored_at = served.source_updated_at, stored.source_updated_at
         if served_at is not None and (stored_at is None or stored_at < served_at):
+            findings.lost += is_first and self._is_lost(findings.folder, served)
             findings.behind.add(graph_id)
             return
-        if served.message_count is not None and not stored.has_older_messages:
-            self.counts_differ += served.message_count != stored.stored_messages
+        if is_first:
+            self._compare_counts(served, stored)
         if not self.is_deep:
             return
         ids = [message.message_id for message in served.messages]
         if not self.compare_messages(graph_id, ids, is_whole=not served.has_older_messages):
             self._to_read[graph_id] = findings.folder
+
+    def _is_lost(self, folder: str, served: Conversation) -> bool:
+        synced_to = self.synced_to.get(folder)
+        return synced_to is not None and (served.source_updated_at or synced_to) <= synced_to
+
+    def _compare_counts(self, served: Conversation, stored: StoredOutline) -> None:
+        if stored.has_older_messages:
+            beyond = max(0, (served.message_count or 0) - stored.stored_messages)
+            self.older = Older(
+                conversations=self.older.conversations + 1, messages=self.older.messages + beyond
+            )
+        elif served.message_count is not None:
+            self.counts_differ += served.message_count != stored.stored_messages
 
 
 def _key(conversation_id: str) -> int:

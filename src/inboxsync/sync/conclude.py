@@ -3,10 +3,20 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
-from inboxsync.errors import InboxsyncError, NeedsPerson, SourceUnreachable
+from inboxsync.errors import (
+    InboxsyncError,
+    NeedsPerson,
+    PageUnknown,
+    SourceUnreachable,
+    StoreFull,
+    StoreUnreachable,
+)
 from inboxsync.graph import Waiting
 from inboxsync.model import Item, Page, Phase, Platform, Problem, Run, RunStatus
 from inboxsync.store.items import Older
+
+# What goes by, or what somebody mends without a word to us.
+_PASSING = (SourceUnreachable, StoreUnreachable, StoreFull)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -47,19 +57,20 @@ class Outcome:
 def conclude(run: Run, page: Page, *, error: InboxsyncError | None, stopped: bool, debts: Debts) -> Run:
     """`run` with its status, what went wrong, and the command that goes on.
 
-    Partial where it was stopped, where something is owed, or where the source could not be reached
-    after something had been stored: the next run goes on from there. Failed where it would fail again.
+    Partial where it was stopped, where something is owed, or where the source or the database could not
+    be reached, or its disk was full, after something had been stored: the next run goes on from there.
+    Failed where it would fail again.
     """
     problems = list(run.problems)
     if error is not None:
         hint = spelled_out(error.hint, page)
         problems.append(Problem(code=error.code, message=error.message, hint=hint))
     if debts.count:
-        problems.append(_owed_problem(debts, page))
+        problems.append(_owed_problem(debts))
     if debts.is_empty and not stopped:
         problems.append(_nothing_listed(page))
     is_whole = error is None and not stopped and not debts.count
-    may_go_on = error is None or (isinstance(error, SourceUnreachable) and run.batches > 0)
+    may_go_on = error is None or (isinstance(error, _PASSING) and run.batches > 0)
     status = RunStatus.COMPLETE if is_whole else RunStatus.PARTIAL if may_go_on else RunStatus.FAILED
     return replace(
         run, status=status, problems=tuple(problems), next=None if is_whole else _next_command(page, error)
@@ -73,7 +84,9 @@ def spelled_out(hint: str, page: Page) -> str:
     )
 
 
-def _next_command(page: Page, error: InboxsyncError | None) -> str:
+def _next_command(page: Page, error: InboxsyncError | None) -> str | None:
+    if isinstance(error, PageUnknown):
+        return None  # removed meanwhile: there is nothing to go on with
     return _add_command(page) if isinstance(error, NeedsPerson) else f"inboxsync sync {page.facebook_page_id}"
 
 
@@ -82,7 +95,7 @@ def _add_command(page: Page) -> str:
     return f"inboxsync pages add {page.facebook_page_id}{platform}"
 
 
-def _owed_problem(debts: Debts, page: Page) -> Problem:
+def _owed_problem(debts: Debts) -> Problem:
     said = {
         Phase.CONVERSATION: "could not be read",
         Phase.GAP: "lack messages between those stored",
@@ -95,10 +108,9 @@ def _owed_problem(debts: Debts, page: Page) -> Problem:
     total = debts.count
     return Problem(
         code="items_owed",
-        message=f"{total:,} {'conversation is' if total == 1 else 'conversations are'} owed ({counts})."
+        message=f"{total:,} {'conversation is' if total == 1 else 'conversations are'} owed: {counts}."
         + (f" {shown}" if shown else ""),
-        hint="Everything else is stored. The next run tries them again: "
-        f"`inboxsync sync {page.facebook_page_id}`.",
+        hint="Everything else is stored, and the next run tries again.",
     )
 
 

@@ -1,14 +1,19 @@
 """What every part of one run works with."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
+from typing import TypeVar
 
 from inboxsync.clock import Clock
 from inboxsync.graph import Access, GraphClient, Pace
 from inboxsync.model import Page
 from inboxsync.sync.ingest import Ingest
 from inboxsync.sync.limits import StallGuard
+from inboxsync.sync.patience import patiently
 from inboxsync.sync.stop import Stop
 from inboxsync.sync.tally import Tally
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -25,6 +30,10 @@ class Reading:
     def pace(self) -> Pace:
         """How fast the source answers, and how often it may be asked."""
         return self.source.pace(self.access)
+
+    async def patiently(self, work: Callable[[], T]) -> T:
+        """What `work` returns, however often it must be tried; see `patience`."""
+        return await patiently(work, clock=self.clock, stop=self.stop)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

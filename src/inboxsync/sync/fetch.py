@@ -5,21 +5,26 @@ place again where a cursor has died. What is stored, and where the list then sta
 decided here.
 """
 
-from dataclasses import dataclass, replace
+from collections.abc import MutableMapping
+from dataclasses import dataclass, field, replace
 from typing import Protocol
 
 from inboxsync.errors import (
     AnswerFailed,
     AnswerTooLarge,
     InboxsyncError,
+    MessageUnreadable,
     SourceError,
 )
-from inboxsync.model import Batch, Conversation, Problem, Span, Unread, Window
-from inboxsync.sync.batch_size import BatchSize
+from inboxsync.model import Batch, Problem, Span, Window
+from inboxsync.sync.batch_size import LARGEST_BATCH, BatchSize
 from inboxsync.sync.context import Reading
-from inboxsync.sync.plan import has_arrived, respects, wanted_of
+from inboxsync.sync.parts import Parts
+from inboxsync.sync.plan import respects, wanted_of
 
-_TOO_MUCH = (AnswerTooLarge, AnswerFailed)
+# What one conversation of a list can do to the whole answer.
+_ONE_OF_THEM = (AnswerFailed, MessageUnreadable)
+_TOO_MUCH = (AnswerTooLarge, *_ONE_OF_THEM)
 
 
 class WindowsIgnored(Exception):
@@ -35,12 +40,16 @@ class Ask(Protocol):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Fetcher:
-    """Reads one list of one Page. `folder` None is the list that Meta serves unasked."""
+    """Reads one list of one Page. `folder` None is the list that Meta serves unasked.
+
+    `known_bad` are conversations that failed every answer that would hold them, and grows.
+    """
 
     context: Reading
     folder: str | None
     size: BatchSize
     ask: Ask
+    known_bad: MutableMapping[str, Problem] = field(default_factory=dict)
 
     async def fetch(self, span: Span, *, window: Window | None, most: int) -> Batch:
         """The answer that comes next in this span, of at most `most` conversations.
@@ -52,14 +61,16 @@ class Fetcher:
             limit = min(self.size.current, most)
             self.context.stall.check()
             try:
-                batch = await self.ask(span, window, limit=limit, attempts=None)
+                # Where one is known to be bad it may be here: what fails is looked at before it is repeated.
+                attempts = 1 if self.known_bad else None
+                batch = await self.ask(span, window, limit=limit, attempts=attempts)
                 if not respects(window, batch):
                     raise WindowsIgnored
             except AnswerTooLarge as failure:
                 if limit == 1:
                     return await self._in_parts(span, window, limit, failure)
                 self.size.shrink(limit)
-            except AnswerFailed as failure:
+            except _ONE_OF_THEM as failure:
                 return await self._in_parts(span, window, limit, failure)
             else:
                 self.size.succeeded(asked=limit, served=len(batch.conversations), has_next=batch.has_next)
@@ -70,14 +81,21 @@ class Fetcher:
 
         The answer that reaches it is fetched again in full, so nothing around it is lost.
         """
-        after = None
+        after, limit = None, LARGEST_BATCH
         while span.frontier is not None:
             self.context.stall.check()
-            batch = await self._light(Span(cursor=after), None, self.size.current)
+            try:
+                batch = await self._light(Span(cursor=after), None, limit)
+            except AnswerTooLarge:
+                if limit == 1:
+                    raise
+                limit //= 2
+                continue
             reached = batch.reached_at
             if not batch.has_next or (reached is not None and reached <= span.frontier):
                 break
-            self.context.stall.moved(reached)
+            if batch.conversations:
+                self.context.stall.moved(reached)
             after = batch.after
         return replace(span, cursor=after)
 
@@ -93,73 +111,40 @@ class Fetcher:
             outline = await self._light(span, window, limit)
         except (SourceError, WindowsIgnored):
             raise failure from None
-        parts = _Parts(wanted=wanted_of(span, outline))
-        size = max(1, limit // 2)
-        while parts.left > 0:
-            here = replace(span, cursor=parts.last.after) if parts.last else span
-            asked = min(size, parts.left)
-            try:
-                # One attempt, unless it is to be blamed: what passes by itself passes at half the size too.
-                part = await self.ask(here, window, limit=asked, attempts=None if asked == 1 else 1)
-            except _TOO_MUCH as again:
-                if asked > 1:
-                    size = asked // 2
-                    continue
-                part = await self._light(here, window, 1)
-                parts.leave_out(part, again)
-                size = max(1, parts.left)
-            else:
-                parts.take(part)
-            if not part.has_next:
-                break
-        if not parts.unread:
-            self.size.shrink(limit)  # nothing was wrong with any of them: it was too much at once
-        return parts.together(outline, has_arrived_already=has_arrived(span, outline))
+        parts = Parts(outline, wanted_of(span, outline), known_bad=self.known_bad)
+        while parts.are_missing:
+            self.context.stall.check()
+            here = replace(span, cursor=parts.after) if parts.after is not None else span
+            part = await self._part(parts, here, window)
+            if part is not None and (part.conversations or not part.has_next):
+                self.context.stall.moved(part.reached_at)
+                if parts.have_passed or not part.has_next:
+                    break
+        if parts.were_too_much:
+            self.size.shrink(limit)
+        return parts.together()
+
+    async def _part(self, parts: Parts, here: Span, window: Window | None) -> Batch | None:
+        """The next part, or a light one of those that cannot be had; None where it was too much."""
+        if hopeless := parts.hopeless:
+            part = await self._light(here, window, hopeless)
+            parts.leave_out(part)
+            return part
+        asked = parts.next_size
+        try:
+            # One attempt, unless it is to be blamed: what passes by itself passes at half the size too.
+            part = await self.ask(here, window, limit=asked, attempts=None if asked == 1 else 1)
+        except _TOO_MUCH as again:
+            if asked > 1:
+                parts.failed(asked, is_too_large=isinstance(again, AnswerTooLarge))
+                return None
+            part = await self._light(here, window, 1)
+            parts.convict(part, again)
+        else:
+            parts.take(part)
+        return part
 
     async def _light(self, span: Span, window: Window | None, limit: int) -> Batch:
         return await self.context.source.fetch_conversation_times(
             self.context.access, folder=self.folder, window=window, after=span.cursor, limit=limit
         )
-
-
-class _Parts:
-    """A batch that is being put together: `wanted` is what a light answer showed to be here."""
-
-    def __init__(self, *, wanted: tuple[Conversation, ...]) -> None:
-        self._wanted = wanted
-        self._conversations: list[Conversation] = []
-        self.unread: list[Unread] = []
-        self.left = len(wanted)
-        self.last: Batch | None = None
-
-    def take(self, part: Batch) -> None:
-        """A part came."""
-        self._conversations += part.conversations
-        self._passed(part)
-
-    def leave_out(self, part: Batch, failure: InboxsyncError) -> None:
-        """A part failed for good: `part` is the light answer that tells who it is."""
-        problem = Problem(code=failure.code, message=failure.message, hint=failure.hint)
-        self.unread += [
-            Unread(conversation_id=each.conversation_id, problem=problem) for each in part.conversations
-        ]
-        self._passed(part)
-
-    def together(self, outline: Batch, *, has_arrived_already: bool) -> Batch:
-        """`outline` filled in. Whom it shows and the parts have not has moved up since."""
-        brought = {each.conversation_id for each in self._conversations}
-        brought.update(each.conversation_id for each in self.unread)
-        end = self.last or outline
-        return replace(
-            outline,
-            conversations=tuple(self._conversations),
-            unread=tuple(self.unread),
-            depth=outline.reached_at if has_arrived_already or not self._conversations else None,
-            after=end.after,
-            has_next=end.has_next and outline.has_next,
-            is_whole=brought.issuperset(each.conversation_id for each in self._wanted),
-        )
-
-    def _passed(self, part: Batch) -> None:
-        self.last = part
-        self.left -= max(1, len(part.conversations))

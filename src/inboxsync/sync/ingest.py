@@ -21,21 +21,30 @@ from inboxsync.model import (
     MessageBatch,
     Page,
     Phase,
+    Problem,
     Progress,
     Run,
     Walking,
 )
 from inboxsync.store import Store
 from inboxsync.store.conversation_rows import set_has_older_messages
-from inboxsync.store.items import delete_item, get_item, owed_conversations, put_item
+from inboxsync.store.items import delete_item, get_item, list_items, owed_conversations, put_item
 from inboxsync.store.leases import renew_lease
 from inboxsync.store.outlines import count_listed_elsewhere
-from inboxsync.store.pages import get_page, set_batch_size, set_last_synced_at, set_time_windows
+from inboxsync.store.pages import (
+    get_page,
+    has_conversations,
+    set_batch_size,
+    set_last_synced_at,
+    set_time_windows,
+)
 from inboxsync.store.progress import put_progress
 from inboxsync.store.runs import update_run
 from inboxsync.store.writes import Hole, Written, upsert_batch, upsert_message_batch
-from inboxsync.sync.plan import OVERLAP, is_full
+from inboxsync.sync.plan import is_full, owed_since
 
+# More bad ones than these are found again instead.
+_MOST_KNOWN = 1000
 INITIAL, INCREMENTAL, HISTORY = "initial_sync", "incremental_sync", "history_sync"
 
 
@@ -87,8 +96,7 @@ class Ingest:
             if learned is not None:
                 set_batch_size(connection, self.page, learned.batch_size, now=now)
                 set_time_windows(connection, self.page, learned.time_windows, now=now)
-            if completes_page is not None:
-                set_last_synced_at(connection, self.page, completes_page, now=now)
+            self._complete(connection, completes_page, now=now)
             counts = written.counts if counts_unchanged else written.counts.without_unchanged()
             run = replace(run, counts=run.counts + counts, batches=run.batches + 1)
             update_run(connection, run)
@@ -118,9 +126,13 @@ class Ingest:
             new = upsert_message_batch(
                 connection, self.page, item.conversation_id, batch.messages, source=source, now=now
             )
-            if not batch.has_next:
+            if new is None:
+                self._owe_conversation(connection, item, now=now)
+            elif not batch.has_next:
                 set_has_older_messages(connection, self.page, item.conversation_id, value=False, now=now)
-                self._close(connection, [item.conversation_id], (Phase.GAP, Phase.HISTORY))
+                # History that went on from a cursor has not seen what has come above it since.
+                read = (item.phase,) if item.phase is Phase.HISTORY else (Phase.GAP, Phase.HISTORY)
+                self._close(connection, [item.conversation_id], read)
             elif rest is None:
                 delete_item(connection, self.page, item.phase, item.conversation_id)
             else:
@@ -134,7 +146,10 @@ class Ingest:
         with self.store.write() as connection:
             self._check(connection, now)
             known = get_item(connection, self.page, item.phase, item.conversation_id)
-            put_item(connection, self.page, replace(item, cursor=known.cursor if known else None), now=now)
+            cursor = known.cursor if known else None
+            # What has come further since it was read has not failed in a row.
+            attempts = 1 if known and known.cursor != item.cursor else item.attempts
+            put_item(connection, self.page, replace(item, cursor=cursor, attempts=attempts), now=now)
 
     def end_list(
         self, folder: str, progress: Progress, *, completes_page: datetime | None, now: datetime
@@ -143,8 +158,20 @@ class Ingest:
         with self.store.write() as connection:
             self._check(connection, now)
             put_progress(connection, self.page, folder, progress, now=now)
-            if completes_page is not None:
-                set_last_synced_at(connection, self.page, completes_page, now=now)
+            self._complete(connection, completes_page, now=now)
+
+    def list_unreadable(self, *, now: datetime) -> dict[str, Problem]:
+        """The conversations that failed every answer that would hold them, and with what."""
+        with self.store.read() as connection:
+            items = list_items(
+                connection,
+                self.page,
+                Phase.CONVERSATION,
+                now=now,
+                limit=_MOST_KNOWN,
+                due_only=False,
+            )
+        return {item.conversation_id: item.problem for item in items if item.problem is not None}
 
     def is_mostly_elsewhere(self, batch: Batch, *, folder: str) -> bool:
         """Whether most of a folder's first answer is stored as another folder's, just as it is."""
@@ -169,7 +196,7 @@ class Ingest:
         now: datetime,
     ) -> None:
         """Open and close ledger rows as this batch demands."""
-        since = walking.watermark - OVERLAP if walking.watermark else None
+        since = owed_since(walking, batch.answered_at)
         for each in batch.unread:
             known = get_item(connection, self.page, Phase.CONVERSATION, each.conversation_id)
             item = known or Item(
@@ -178,9 +205,9 @@ class Ingest:
             put_item(connection, self.page, replace(item, problem=each.problem), now=now)
         served = [each.conversation_id for each in batch.conversations]
         owed = owed_conversations(connection, self.page, served)
+        self._open_gaps(connection, written.holes, folder=folder, since=since, now=now)
         self._close(connection, owed, (Phase.CONVERSATION,))
         self._close(connection, owed.intersection(written.whole), (Phase.GAP, Phase.HISTORY))
-        self._open_gaps(connection, written.holes, folder=folder, since=since, now=now)
 
     def _open_gaps(
         self,
@@ -193,22 +220,48 @@ class Ingest:
     ) -> None:
         """Owe what may lie between the messages served and those stored.
 
-        A conversation that is new after a complete sync is owed down to `since`, the time of that
-        sync; in a full sync (`since` None) the newest few are what was asked for. A gap that is open
-        keeps its anchors, and is read from the top again: another has opened above it.
+        A conversation that is new is owed down to `since`, or to when it was first listed and could
+        not be read; what is older than that, but for the newest few, was not asked for. A gap that is
+        open keeps its anchors, and is read from the top again: another has opened above it.
         """
         for hole in holes:
-            if hole.is_new and since is None:
+            until = self._owed_until(connection, hole, since) if hole.is_new else None
+            if hole.is_new and (until is None or (hole.reached_at and hole.reached_at < until)):
                 continue
             known = get_item(connection, self.page, Phase.GAP, hole.conversation_id)
+            if known and hole.is_older:
+                known = replace(known, anchors=(), until_at=None)  # which of the two is deeper is not known
             gap = known or Item(
                 conversation_id=hole.conversation_id,
                 phase=Phase.GAP,
                 folder=folder,
                 anchors=hole.anchors,
-                until_at=since if hole.is_new else None,
+                until_at=until,
             )
             put_item(connection, self.page, replace(gap, cursor=None, next_attempt_at=None), now=now)
+
+    def _owed_until(self, connection: Connection, hole: Hole, since: datetime | None) -> datetime | None:
+        """Down to where the messages of a conversation that is new are owed."""
+        owed = get_item(connection, self.page, Phase.CONVERSATION, hole.conversation_id)
+        times = [at for at in (since, owed.until_at if owed else None) if at is not None]
+        return min(times, default=None)
+
+    def _owe_conversation(self, connection: Connection, item: Item, *, now: datetime) -> None:
+        """The conversation whose messages came is not stored: somebody has deleted it from the store."""
+        delete_item(connection, self.page, item.phase, item.conversation_id)
+        known = get_item(connection, self.page, Phase.CONVERSATION, item.conversation_id)
+        owed = Item(
+            conversation_id=item.conversation_id,
+            phase=Phase.CONVERSATION,
+            folder=item.folder,
+            until_at=item.until_at,
+        )
+        put_item(connection, self.page, known or owed, now=now)
+
+    def _complete(self, connection: Connection, at: datetime | None, *, now: datetime) -> None:
+        """Note that the Page is synced up to `at`; a Page of which nothing was ever listed is not."""
+        if at is not None and has_conversations(connection, self.page):
+            set_last_synced_at(connection, self.page, at, now=now)
 
     def _close(self, connection: Connection, graph_ids: Iterable[str], phases: Iterable[Phase]) -> None:
         for graph_id in graph_ids:

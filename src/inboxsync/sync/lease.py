@@ -12,15 +12,19 @@ import secrets
 import socket
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
+from functools import partial
 from pathlib import Path
 
 import structlog
+from sqlalchemy import Connection
 
 from inboxsync.clock import Clock
-from inboxsync.errors import PageBusy, StoreError
+from inboxsync.errors import LeaseLost, PageBusy, StoreError
 from inboxsync.model import Lease, Page
 from inboxsync.store import Store
 from inboxsync.store.leases import acquire_lease, break_lease, release_lease, renew_lease
+from inboxsync.store.pages import get_page
+from inboxsync.sync.patience import patiently
 from inboxsync.sync.stop import Stop
 
 log = structlog.get_logger(__name__)
@@ -44,13 +48,23 @@ async def held_lease(
     Where another holds it: waits for its end if `wait`, else raises PageBusy. Raises Stopped where
     the wait is cut short.
     """
-    while (holder := await asyncio.to_thread(_acquire, store, clock, page, owner)) is not None:
+    told: str | None = None
+    acquire = partial(_acquire, store, clock, page, owner)
+    while (holder := await patiently(acquire, clock=clock, stop=stop)) is not None:
         if not wait:
             raise PageBusy(
-                f"Page {page.facebook_page_id} is being synced by {_who(holder)} "
+                f"{_who(holder).capitalize()} has been working on Page {page.facebook_page_id} "
                 f"since {holder.acquired_at.astimezone():%Y-%m-%d %H:%M:%S}."
             )
-        log.info("waiting for another sync of this Page", held_by=_who(holder))
+        if told != holder.owner:  # once for each holder, however long it takes
+            since = holder.acquired_at.isoformat(timespec="seconds")
+            log.info(
+                "waiting for another process",
+                page_id=page.facebook_page_id,
+                held_by=_who(holder),
+                since=since,
+            )
+            told = holder.owner
         await stop.unless_asked(clock.sleep(_POLL_SECONDS))
     beating = asyncio.create_task(_beat(store, clock, page, owner))
     try:
@@ -61,8 +75,16 @@ async def held_lease(
             await asyncio.to_thread(_release, store, page, owner)
 
 
+def keep_lease(connection: Connection, clock: Clock, page: Page, owner: str) -> None:
+    """Renew the lease in the caller's transaction, before it writes. Raises LeaseLost, PageUnknown."""
+    get_page(connection, page.id)  # removed meanwhile: nobody has taken it over
+    if not renew_lease(connection, page.id, owner, now=clock.now(), seconds=LEASE_SECONDS):
+        raise LeaseLost(f"Another process has taken over Page {page.facebook_page_id}.")
+
+
 def _acquire(store: Store, clock: Clock, page: Page, owner: str) -> Lease | None:
     with store.write() as connection:
+        get_page(connection, page.id)  # removed since it was looked up: say so
         holder = acquire_lease(connection, page.id, owner, now=clock.now(), seconds=LEASE_SECONDS)
         if holder is not None and _is_dead(holder):
             break_lease(connection, page.id, holder.owner)

@@ -7,14 +7,13 @@ then stays in the ledger with what it met, and a later run tries again.
 import asyncio
 from dataclasses import KW_ONLY, dataclass, field, replace
 from datetime import datetime, timedelta
+from functools import partial
 
-import msgspec
 import structlog
 
 from inboxsync.errors import (
     AnswerFailed,
     AnswerTooLarge,
-    CursorRefused,
     InboxsyncError,
     MessageUnreadable,
     NeedsPerson,
@@ -25,15 +24,12 @@ from inboxsync.errors import (
 from inboxsync.model import Conversation, History, Item, MessageBatch, Phase, Problem, Run
 from inboxsync.store.items import list_history, list_items
 from inboxsync.sync.context import RunContext
+from inboxsync.sync.edge import MessagesEdge
 from inboxsync.sync.listener import Stage
 from inboxsync.sync.plan import plan_item, plan_lanes
 
 log = structlog.get_logger(__name__)
 
-_MESSAGES_A_CALL = 100
-# Of an Instagram conversation the details of no more than these are told (graph-facts 1.6-2).
-_READABLE_MESSAGES = 20
-_MOST_REENTRIES = 3
 _FREE_ATTEMPTS = 3
 _LONGEST_PAUSE = timedelta(days=1)
 
@@ -48,11 +44,21 @@ class Ledger:
     _failed: set[tuple[Phase, str]] = field(default_factory=set)
 
     async def settle(self, history: History) -> None:
-        """Try everything that is owed once. Raises Stopped, and what no other item would survive."""
+        """Try everything that is owed once. Raises Stopped, and what no other item would survive.
+
+        Where nothing comes of any of it for too many calls, the rest of that phase is left for a later run.
+        """
         # A conversation that is brought at last may show a gap; history comes after all that is newer.
         for phase in (Phase.CONVERSATION, Phase.GAP, *([Phase.HISTORY] if history is History.ALL else [])):
             self.context.stall.moved(f"the first {phase} that is owed")
-            await self._settle_phase(phase)
+            try:
+                await self._settle_phase(phase)
+            except Stalled as failure:
+                if all(of is not phase for of, _ in self._failed):
+                    raise
+                # The lists are read, and what failed is owed: the run is not in vain, it is not complete.
+                log.warning("too many fail in a row: the others wait for the next run", what=phase.value)
+                self.context.tally.note_problem(problem_of(failure))
 
     async def _settle_phase(self, phase: Phase) -> None:
         """Every item of this phase, as many at once as the pace has room for."""
@@ -80,7 +86,7 @@ class Ledger:
             return []
         tried = {conversation_id for of, conversation_id in self._failed if of is phase}
         excluding = tried.union(item.conversation_id for item in busy.values())
-        return await asyncio.to_thread(self._read_items, phase, lanes - len(busy), excluding)
+        return await self.context.patiently(partial(self._read_items, phase, lanes - len(busy), excluding))
 
     def _read_items(self, phase: Phase, count: int, excluding: set[str]) -> list[Item]:
         now, page = self.context.clock.now(), self.context.page
@@ -96,7 +102,10 @@ class Ledger:
                 await self._bring_conversation(item)
             else:
                 await self._bring_messages(item)
-        except (NeedsPerson, Stalled):
+        except NeedsPerson:
+            raise
+        except Stalled as failure:
+            await self._keep(item, failure)
             raise
         except SourceUnreachable as failure:
             if not isinstance(failure, AnswerFailed):
@@ -113,7 +122,7 @@ class Ledger:
                 conversation = await context.source.fetch_conversation(
                     context.access, item.conversation_id, messages=messages
                 )
-            except AnswerTooLarge:
+            except (AnswerTooLarge, MessageUnreadable):
                 if messages == 1:
                     raise
                 messages //= 2
@@ -123,25 +132,14 @@ class Ledger:
                 return
 
     async def _bring_messages(self, item: Item) -> None:
-        context, how = self.context, _How()
+        edge = MessagesEdge(self.context, item.conversation_id)
         rest: Item | None = item
         while rest is not None:
-            context.stall.check()
-            try:
-                batch = await context.source.fetch_messages(
-                    context.access,
-                    item.conversation_id,
-                    after=rest.cursor,
-                    limit=how.limit,
-                    ids_only=how.ids_only,
-                )
-            except (AnswerTooLarge, MessageUnreadable, CursorRefused) as failure:
-                rest = how.after(failure, rest)
-            else:
-                before, rest = rest, plan_item(rest, batch)
-                await self._store_messages(before, _unreadable(batch) if how.ids_only else batch, rest)
-                if batch.messages:
-                    context.stall.moved(f"conversation {item.conversation_id}")
+            batch = await edge.fetch(rest.cursor)
+            before, rest = rest, plan_item(rest, batch)
+            await self._store_messages(before, batch, rest)
+            if batch.messages:
+                self.context.stall.moved(f"conversation {item.conversation_id}")
 
     async def _store_conversation(self, item: Item, conversation: Conversation) -> None:
         context = self.context
@@ -168,44 +166,18 @@ class Ledger:
         attempts = item.attempts + 1
         kept = replace(
             item,
-            problem=Problem(code=failure.code, message=failure.message, hint=failure.hint),
+            problem=problem_of(failure),
             attempts=attempts,
             next_attempt_at=_next_attempt_at(attempts, self.context.clock.now()),
         )
-        await asyncio.to_thread(self.context.ingest.put_back, kept, now=self.context.clock.now())
+        await self.context.patiently(
+            partial(self.context.ingest.put_back, kept, now=self.context.clock.now())
+        )
 
 
-@dataclass(slots=True)
-class _How:
-    """How a conversation's messages are asked for; less and less, as the source demands."""
-
-    limit: int = _MESSAGES_A_CALL
-    ids_only: bool = False
-    _reentries: int = 0
-
-    def after(self, failure: AnswerTooLarge | MessageUnreadable | CursorRefused, item: Item) -> Item:
-        """Where to ask again after a failure; raises it where nothing is left to try."""
-        match failure:
-            case AnswerTooLarge() if self.limit > 1:
-                self.limit //= 2
-            case MessageUnreadable() if not self.ids_only:
-                # Of the newest 20 the platform tells all, of the others no more than that they are.
-                self.ids_only = self.limit <= _READABLE_MESSAGES
-                self.limit = _MESSAGES_A_CALL if self.ids_only else _READABLE_MESSAGES
-            case CursorRefused() if item.cursor is not None and self._reentries < _MOST_REENTRIES:
-                self._reentries += 1
-                return replace(item, cursor=None)
-            case _:
-                raise failure
-        return item
-
-
-def _unreadable(batch: MessageBatch) -> MessageBatch:
-    """Messages of which the platform has just refused the details: known, and not to be read."""
-    return replace(
-        batch,
-        messages=tuple(msgspec.structs.replace(each, is_readable=False) for each in batch.messages),
-    )
+def problem_of(failure: InboxsyncError) -> Problem:
+    """What an attempt met, as it is kept."""
+    return Problem(code=failure.code, message=failure.message, hint=failure.hint)
 
 
 def _next_attempt_at(attempts: int, now: datetime) -> datetime | None:

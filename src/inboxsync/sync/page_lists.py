@@ -1,20 +1,22 @@
 """Walks the lists of a Page that a run reads: the inbox first, then its other folders."""
 
-import asyncio
 from collections.abc import Mapping
 from dataclasses import KW_ONLY, dataclass, field
 from datetime import datetime
+from functools import partial
 
 import structlog
 
 from inboxsync.errors import (
     AnswerFailed,
+    AnswerTooLarge,
+    CursorRefused,
     PageNotVisible,
     PermissionMissing,
     SourceError,
     SourceRefused,
 )
-from inboxsync.model import Batch, Following, Problem, Run, Span, Unserved, Walking, Window
+from inboxsync.model import Batch, Counts, Following, Problem, Run, Span, Unserved, Walking, Window
 from inboxsync.sync.batch_size import BatchSize
 from inboxsync.sync.context import RunContext
 from inboxsync.sync.fetch import Fetcher
@@ -22,7 +24,7 @@ from inboxsync.sync.ingest import Learned
 from inboxsync.sync.limits import Quota
 from inboxsync.sync.listener import Stage
 from inboxsync.sync.plan import INBOX, is_full, is_sweep
-from inboxsync.sync.walk import Fetched, ListWalk, TimeWindows
+from inboxsync.sync.walk import Fetched, ListWalk, TimeWindows, TooBusy
 
 log = structlog.get_logger(__name__)
 
@@ -38,6 +40,7 @@ class PageLists:
     """The lists of one run, walked one after the other.
 
     `messages` newest ones come with each conversation, `full_messages` in a walk to the bottom.
+    `too_busy` is set where one could not be caught up with; that stops neither the next nor the ledger.
     """
 
     context: RunContext
@@ -47,11 +50,13 @@ class PageLists:
     windows: TimeWindows
     messages: int
     full_messages: int
+    too_busy: TooBusy | None = None
     _failures: list[SourceError] = field(default_factory=list)
     _learned: Learned | None = None
     _left: int = 0
     _is_first_look: bool = True
     _inbox_at: datetime | None = None
+    _known_bad: dict[str, Problem] = field(default_factory=dict)
 
     async def walk(self, lists: Mapping[str, Walking]) -> list[SourceError]:
         """Bring every list to where it follows the source; returns what kept some from it.
@@ -59,13 +64,17 @@ class PageLists:
         A list that fails does not stop the next. Raises Stopped, and what no list would survive.
         """
         self._left = len(lists)
+        list_unreadable = partial(self.context.ingest.list_unreadable, now=self.context.clock.now())
+        self._known_bad |= await self.context.patiently(list_unreadable)
         for folder, walking in lists.items():
             self._left -= 1
             self._is_first_look = True
             try:
                 await self._walk_one(folder, walking)
-            except (SourceRefused, AnswerFailed) as failure:
+            except (SourceRefused, AnswerFailed, AnswerTooLarge, CursorRefused) as failure:
                 self._failures.append(failure)
+            except TooBusy as moving:
+                self.too_busy = moving
         return self._failures
 
     async def _walk_one(self, folder: str, walking: Walking) -> None:
@@ -83,7 +92,9 @@ class PageLists:
                 attempts=attempts,
             )
 
-        fetcher = Fetcher(context=self.context, folder=name, size=self.size, ask=ask)
+        fetcher = Fetcher(
+            context=self.context, folder=name, size=self.size, ask=ask, known_bad=self._known_bad
+        )
 
         async def store(fetched: Fetched) -> None:
             await self._store(folder, fetched)
@@ -98,9 +109,11 @@ class PageLists:
             await walk.advance(walking)
         except FolderIgnored:
             await self._leave(folder, "it serves the inbox in its place")
-        except (SourceRefused, AnswerFailed, PermissionMissing, PageNotVisible) as failure:
+        except (SourceRefused, PermissionMissing, PageNotVisible) as failure:
             if not is_untried or self.context.tally.run.batches > batches:
                 raise
+            # Raises where it is not for this folder that the source refuses.
+            await self.context.source.fetch_conversation_times(self.context.access, after=None, limit=1)
             await self._leave(folder, failure.message)
 
     async def _store(self, folder: str, fetched: Fetched) -> None:
@@ -125,7 +138,10 @@ class PageLists:
             )
 
         stage = Stage.SWEEP if is_sweep(walking) else Stage.WALK
+        before = self.context.tally.run.counts
         await self.context.tally.store(write, stage=stage, folder=folder, frontier=batch.reached_at)
+        if _are_news(before, self.context.tally.run.counts):
+            self.context.stall.moved(batch.reached_at)
         if batch.dropped:
             self.context.tally.note_problem(_dropped(batch))
         if isinstance(progress, Walking) and progress.at_top:
@@ -140,18 +156,20 @@ class PageLists:
         return self._page_completed_at()
 
     def _page_completed_at(self) -> datetime | None:
-        return self._inbox_at if self._left == 0 and not self._failures else None
+        is_all = self._left == 0 and not self._failures and self.too_busy is None
+        return self._inbox_at if is_all else None
 
     async def _leave(self, folder: str, why: str) -> None:
         """Note that the source has no such folder, and go on without it."""
         log.info("the source does not tell this folder apart", folder=folder, why=why)
-        await asyncio.to_thread(
+        end = partial(
             self.context.ingest.end_list,
             folder,
             Unserved(),
             completes_page=self._page_completed_at(),
             now=self.context.clock.now(),
         )
+        await self.context.patiently(end)
 
     async def _compare_with_inbox(self, folder: str, batch: Batch) -> None:
         """Raise FolderIgnored where what came is the inbox: a source ignores parameters it does not know.
@@ -159,7 +177,9 @@ class PageLists:
         Asked of the source only where most of it is stored as another folder's: the owner may have
         moved conversations since.
         """
-        if not await asyncio.to_thread(self.context.ingest.is_mostly_elsewhere, batch, folder=folder):
+        if not await self.context.patiently(
+            partial(self.context.ingest.is_mostly_elsewhere, batch, folder=folder)
+        ):
             return
         inbox = await self.context.source.fetch_conversation_times(
             self.context.access, after=None, limit=_COMPARED
@@ -168,6 +188,11 @@ class PageLists:
         shared = newest.intersection(each.conversation_id for each in inbox.conversations)
         if len(shared) * 2 > min(len(newest), _COMPARED):
             raise FolderIgnored
+
+
+def _are_news(before: Counts, after: Counts) -> bool:
+    """Whether anything came that was not stored: a gain, wherever the list stands."""
+    return (before.inserted, before.updated, before.events) != (after.inserted, after.updated, after.events)
 
 
 def _dropped(batch: Batch) -> Problem:

@@ -26,6 +26,7 @@ from inboxsync.model import (
     Unserved,
     Walking,
     Window,
+    reached_at,
 )
 
 # The list that Meta serves where no folder is asked for, and those it has been asked for by name
@@ -63,11 +64,14 @@ def plan_lists(
     if starts_over(progress, mode=mode, resync_asked=resync_asked):
         return {folder: begin_walk() for folder in FOLDERS}
     lists = {folder: _go_on(progress.get(folder, NotStarted())) for folder in FOLDERS}
-    return {
-        folder: walking
+    due = [
+        (folder, walking)
         for folder, walking in lists.items()
         if walking is not None and (folder == INBOX or _is_due(walking, now - interval))
-    }
+    ]
+    # What was begun comes before a new look at what is finished: runs that are cut short early would
+    # else never come to it.
+    return dict(sorted(due, key=lambda each: not is_full(each[1])))
 
 
 def starts_over(progress: Mapping[str, Progress], *, mode: Mode, resync_asked: bool) -> bool:
@@ -180,6 +184,26 @@ def is_sweep(walking: Walking) -> bool:
     return walking.floor is not None
 
 
+def owed_since(walking: Walking, answered_at: datetime) -> datetime:
+    """From when on every message of a conversation is owed, however many there are.
+
+    Of what is older, the newest few are what a sync asks for. In a first sync that is from its
+    own beginning: somebody may write more than those few while it lasts.
+    """
+    return (walking.watermark or walking.floor or walking.pin or answered_at) - OVERLAP
+
+
+def followed_since(progress: Progress) -> datetime | None:
+    """From when on every message of a list's conversations is wanted; None where it was not walked yet."""
+    match progress:
+        case Following(watermark=watermark):
+            return watermark - OVERLAP
+        case Walking():
+            at = progress.watermark or progress.floor or progress.pin
+            return at - OVERLAP if at is not None else None
+    return None
+
+
 def plan_item(item: Item, batch: MessageBatch) -> Item | None:
     """What is still owed once these messages are stored; None: nothing.
 
@@ -190,7 +214,7 @@ def plan_item(item: Item, batch: MessageBatch) -> Item | None:
     if item.phase is Phase.GAP:
         if any(message.message_id in item.anchors for message in batch.messages):
             return None
-        times = [message.sent_at for message in batch.messages if message.sent_at is not None]
-        if item.until_at is not None and times and min(times) < item.until_at:
+        reached = reached_at(batch.messages)
+        if item.until_at is not None and reached is not None and reached < item.until_at:
             return None
     return replace(item, cursor=batch.after, attempts=0, problem=None, next_attempt_at=None)

@@ -2,37 +2,54 @@
 
 import asyncio
 from collections.abc import Callable, Mapping
-from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import timedelta
+from typing import TypeVar
 
 import structlog
 from sqlalchemy import Connection
 
 from inboxsync.clock import Clock
-from inboxsync.errors import InboxsyncError, NeedsPerson, StoreError, TokenInvalid, TokenSealed, Unexpected
+from inboxsync.errors import (
+    InboxsyncError,
+    NeedsPerson,
+    StoreError,
+    StoreUnreachable,
+    TokenInvalid,
+    TokenSealed,
+    Unexpected,
+)
 from inboxsync.graph import Access, GraphClient, Waiting
 from inboxsync.model import History, Mode, Page, Run, RunStatus, TokenReason, TokenState, Walking
 from inboxsync.store import Store
 from inboxsync.store.conversation_rows import new_id
 from inboxsync.store.items import count_items, count_older, list_failed_items
-from inboxsync.store.pages import get_page, has_conversations, set_history, set_token_state
+from inboxsync.store.leases import renew_lease
+from inboxsync.store.pages import (
+    get_page,
+    has_conversations,
+    set_history,
+    set_last_synced_at,
+    set_token_state,
+)
 from inboxsync.store.progress import forget_progress, list_progress, put_progress
 from inboxsync.store.runs import close_unended_runs, start_run, update_run
 from inboxsync.sync.batch_size import BatchSize
 from inboxsync.sync.conclude import Debts, Outcome, conclude, spelled_out
 from inboxsync.sync.context import RunContext
 from inboxsync.sync.ingest import Ingest
-from inboxsync.sync.lease import LEASE_SECONDS, held_lease, new_owner
+from inboxsync.sync.lease import LEASE_SECONDS, held_lease, keep_lease, new_owner
 from inboxsync.sync.ledger import Ledger
 from inboxsync.sync.limits import Quota, StallGuard
 from inboxsync.sync.listener import Listener, in_words
 from inboxsync.sync.page_lists import PageLists
+from inboxsync.sync.patience import patiently
 from inboxsync.sync.plan import INBOX, is_full, plan_lists, starts_over
 from inboxsync.sync.stop import Stop, Stopped
 from inboxsync.sync.tally import Tally
 from inboxsync.sync.walk import TimeWindows
 
+T = TypeVar("T")
 log = structlog.get_logger(__name__)
 
 _WATCH_SECONDS = 0.5
@@ -45,8 +62,9 @@ class SyncOptions:
     """What a caller may choose.
 
     `messages` is how many of each conversation's newest come with it; `history` None leaves the
-    Page's own setting; `wait` for another sync of the Page instead of giving up. A run that makes
-    `stall_calls` without a gain fails. Folders beside the inbox are looked at every `folder_interval`.
+    Page's own setting; `wait` for another sync of the Page instead of giving up. A run whose lists
+    take `stall_calls` without a gain fails; one that only its ledger holds up is partial. Folders
+    beside the inbox are looked at every `folder_interval`.
     """
 
     mode: Mode = Mode.AUTO
@@ -103,13 +121,13 @@ class PageSync:
             return await self._run_alone()
 
     async def _run_alone(self) -> Outcome:
-        run, lists = await asyncio.to_thread(self._start)
+        run, lists = await self._patiently(self._start)
         self._tally = self._begin_tally(run, None)
         self._listener.on_start(run)
         error: InboxsyncError | None = None
         waiting: Waiting | None = None
         try:
-            access = await asyncio.to_thread(self._open_access, self._page)
+            access = await self._patiently(lambda: self._open_access(self._page))
             self._tally = self._begin_tally(run, access)
             watching = asyncio.create_task(self._watch(access))
             try:
@@ -124,13 +142,14 @@ class PageSync:
         except Exception as bug:
             log.exception("unexpected error")
             error = Unexpected(f"Something unexpected went wrong: {type(bug).__name__}.")
-        outcome = await asyncio.to_thread(self._end, error, waiting)
+        outcome = await self._end(error, waiting)
         self._listener.on_end(outcome.run, reason=outcome.reason)
         return outcome
 
     def _start(self) -> tuple[Run, Mapping[str, Walking]]:
         """Read how far the lists have come and note that a run begins."""
         with self._store.write() as connection:
+            keep_lease(connection, self._clock, self._page, self._owner)
             if self._options.history is not None:
                 set_history(connection, self._page, self._options.history, now=self._clock.now())
             self._page = page = get_page(connection, self._page.id)
@@ -156,7 +175,18 @@ class PageSync:
         return run, lists
 
     def _begin_tally(self, run: Run, access: Access | None) -> Tally:
-        return Tally(run, source=self._source, access=access, clock=self._clock, listener=self._listener)
+        return Tally(
+            run,
+            store=self._store,
+            source=self._source,
+            access=access,
+            clock=self._clock,
+            stop=self._stop,
+            listener=self._listener,
+        )
+
+    async def _patiently(self, work: Callable[[], T]) -> T:
+        return await patiently(work, clock=self._clock, stop=self._stop)
 
     async def _sync(self, access: Access, lists: Mapping[str, Walking]) -> InboxsyncError | None:
         """The lists, then what is owed; returns what kept a list from being read."""
@@ -172,16 +202,21 @@ class PageSync:
             stall=StallGuard(self._tally.calls_made, most=options.stall_calls),
         )
         deep = _HISTORY_MESSAGES if page.history is History.ALL else 0
-        failures = await PageLists(
+        page_lists = PageLists(
             context,
             quota=Quota(options.max_conversations),
             size=BatchSize(page.batch_size),
             windows=TimeWindows(page.time_windows),
             messages=options.messages,
             full_messages=max(options.messages, deep),
-        ).walk(lists)
+        )
+        failures = await page_lists.walk(lists)
         await Ledger(context, messages=options.messages).settle(page.history)
-        return failures[0] if failures else None
+        if failures:
+            return failures[0]
+        if page_lists.too_busy is not None:
+            raise page_lists.too_busy
+        return None
 
     async def _watch(self, access: Access) -> None:
         """Tell the listener when Meta holds the run back, and end a run that could only wait."""
@@ -195,26 +230,50 @@ class PageSync:
             if waiting is not None and self._stop.comes_before(waiting.until):
                 self._stop.ask(f"{in_words(waiting)}, which is beyond the time limit")
 
-    def _end(self, error: InboxsyncError | None, waiting: Waiting | None) -> Outcome:
+    async def _end(self, error: InboxsyncError | None, waiting: Waiting | None) -> Outcome:
         """The run as it ended, written down."""
         run = replace(self._tally.so_far(), finished_at=self._clock.now())
-        is_cut_short = error is not None or self._stop_reason is not None
         debts = Debts()
-        # A store that fails has been reported already; that this cannot be written either is no news.
-        with suppress(StoreError), self._store.write() as connection:
-            debts = self._read_debts(connection)
-            if debts.is_empty and not is_cut_short:
-                forget_progress(connection, self._page)  # an app that may see more tomorrow begins anew
-            ended = conclude(run, self._page, error=error, stopped=is_cut_short, debts=debts)
-            update_run(connection, ended)
-            self._note_token(connection, error, ended)
+        try:
+            if isinstance(error, StoreError):
+                # It has been waited for already; that this cannot be written either is no news.
+                debts = await asyncio.to_thread(self._write_end, run, error)
+            else:
+                debts = await self._patiently(lambda: self._write_end(run, error))
+        except (StoreError, Stopped) as failure:
+            # Nobody knows what is owed: such a run must not be called complete.
+            away = failure if isinstance(failure, StoreError) else StoreUnreachable("The database is away.")
+            error = error or away
         return Outcome(
             page=self._page,
-            run=conclude(run, self._page, error=error, stopped=is_cut_short, debts=debts),
+            run=self._conclude(run, error, debts),
             reason=self._stop_reason,
             debts=debts,
             waiting=waiting,
         )
+
+    def _renew(self, connection: Connection) -> bool:
+        """Whether the lease is still this run's: else the Page is another's to write about."""
+        now = self._clock.now()
+        return renew_lease(connection, self._page.id, self._owner, now=now, seconds=LEASE_SECONDS)
+
+    def _write_end(self, run: Run, error: InboxsyncError | None) -> Debts:
+        with self._store.write() as connection:
+            debts = self._read_debts(connection)
+            is_ours = self._renew(connection)
+            if is_ours and debts.is_empty and error is None and self._stop_reason is None:
+                # An app that may see more tomorrow begins anew.
+                forget_progress(connection, self._page)
+                set_last_synced_at(connection, self._page, None, now=self._clock.now())
+            ended = self._conclude(run, error, debts)
+            update_run(connection, ended)
+            if is_ours:
+                self._note_token(connection, error, ended)
+        return debts
+
+    def _conclude(self, run: Run, error: InboxsyncError | None, debts: Debts) -> Run:
+        is_cut_short = error is not None or self._stop_reason is not None
+        return conclude(run, self._page, error=error, stopped=is_cut_short, debts=debts)
 
     def _read_debts(self, connection: Connection) -> Debts:
         page = self._page

@@ -8,16 +8,30 @@ from datetime import datetime
 from inboxsync.clock import Clock
 from inboxsync.graph import Access, GraphClient
 from inboxsync.model import Counts, Problem, Run
+from inboxsync.store import Store
+from inboxsync.store.runs import get_run
 from inboxsync.sync.listener import BatchStored, Listener, Stage
+from inboxsync.sync.patience import patiently
+from inboxsync.sync.stop import Stop
 
 
 class Tally:
     """The run as it stands. Calls made before it began are not its own."""
 
     def __init__(
-        self, run: Run, *, source: GraphClient, access: Access | None, clock: Clock, listener: Listener
+        self,
+        run: Run,
+        *,
+        store: Store,
+        source: GraphClient,
+        access: Access | None,
+        clock: Clock,
+        stop: Stop,
+        listener: Listener,
     ) -> None:
         self.run = run
+        self._store = store
+        self._stop = stop
         self._source = source
         self._access = access
         self._clock = clock
@@ -54,12 +68,14 @@ class Tally:
     ) -> None:
         """Run `write`, which stores a batch with the run's totals, in a thread, one at a time.
 
-        Once it has begun it is not interrupted: what the database holds and what is counted agree.
+        Once it has begun it is not interrupted: what the database holds and what is counted agree. It is
+        run again while the database is away.
         """
         began = self._clock.monotonic()
         async with self._writing:
             before = self.run.counts
-            writing = asyncio.ensure_future(asyncio.to_thread(write, self.so_far()))
+            once = _Once(write, self.so_far(), self._store)
+            writing = asyncio.ensure_future(patiently(once, clock=self._clock, stop=self._stop))
             try:
                 run = await asyncio.shield(writing)
             except asyncio.CancelledError:
@@ -78,6 +94,33 @@ class Tally:
                 allowance_used_percent=usage.percent if usage else None,
             )
         )
+
+
+class _Once:
+    """A batch that is written once, however often it is tried.
+
+    A connection that is lost while a transaction is being committed does not tell whether it was: the
+    run's own row, written in the same transaction, does.
+    """
+
+    def __init__(self, write: Callable[[Run], Run], run: Run, store: Store) -> None:
+        self._write = write
+        self._run = run
+        self._store = store
+        self._has_failed = False
+
+    def __call__(self) -> Run:
+        if self._has_failed and (landed := self._find()) is not None:
+            return landed
+        self._has_failed = True
+        return self._write(self._run)
+
+    def _find(self) -> Run | None:
+        with self._store.read() as connection:
+            stored = get_run(connection, self._run.id)
+        if stored is None or stored.batches <= self._run.batches:
+            return None
+        return replace(self._run, counts=stored.counts, batches=stored.batches)
 
 
 def _difference(after: Counts, before: Counts) -> Counts:

@@ -9,33 +9,40 @@ is ever deleted.
 import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from datetime import datetime
 
 import msgspec
 import structlog
+from sqlalchemy import Connection
 
 from inboxsync.clock import Clock
 from inboxsync.errors import (
     AnswerFailed,
+    AnswerTooLarge,
     ConversationMissing,
+    CursorRefused,
+    MessageUnreadable,
     PageNotVisible,
     PermissionMissing,
     SourceRefused,
 )
 from inboxsync.graph import Access, GraphClient
-from inboxsync.model import Batch, Certificate, Item, Page, Phase, Span, Window
+from inboxsync.model import Batch, Certificate, History, Item, Page, Phase, Span, Window
 from inboxsync.store import Store
 from inboxsync.store.certificates import put_certificate
-from inboxsync.store.conversation_rows import mark_gone, new_id
-from inboxsync.store.items import Older, count_items, count_older, get_item, put_item
-from inboxsync.store.outlines import count_unreadable
-from inboxsync.store.pages import count_page
+from inboxsync.store.conversation_rows import mark_active, mark_gone, new_id
+from inboxsync.store.items import Older, count_items, delete_item, get_item, list_items, put_item
+from inboxsync.store.outlines import count_unreadable, oldest_stored_at, outlines_of
+from inboxsync.store.pages import count_page, set_last_synced_at
+from inboxsync.store.progress import list_progress
 from inboxsync.sync.batch_size import BatchSize
 from inboxsync.sync.compare import Comparison, FolderFindings
 from inboxsync.sync.context import Reading
+from inboxsync.sync.edge import MessagesEdge
 from inboxsync.sync.fetch import Fetcher
-from inboxsync.sync.lease import held_lease, new_owner
+from inboxsync.sync.lease import held_lease, keep_lease, new_owner
 from inboxsync.sync.limits import Quota, StallGuard
-from inboxsync.sync.plan import FOLDERS, INBOX, begin_walk
+from inboxsync.sync.plan import FOLDERS, INBOX, begin_walk, followed_since
 from inboxsync.sync.stop import Stop
 from inboxsync.sync.walk import Fetched, ListWalk, TimeWindows
 
@@ -47,6 +54,8 @@ _COMPARED = 25
 # More than these are brought by a full sync with fewer calls than one by one.
 _MOST_OWED = 500
 _MOST_ASKED_FOR = 500
+# What one conversation meets, and the next may not.
+_OF_ONE = (AnswerFailed, AnswerTooLarge, ConversationMissing, CursorRefused, MessageUnreadable, SourceRefused)
 
 
 class _OtherList(Exception):
@@ -58,7 +67,9 @@ class Findings:
     """What a verification found; written down as the certificate's summary.
 
     `only_stored` are conversations that no list shows and that answer when asked for, or were too
-    many to ask; `marked_gone` those that do not. `owed` counts the ledger by phase before it.
+    many to ask; `marked_gone` those that do not, and `returned` were so marked and are listed again.
+    `owed` counts the ledger by phase before it. Where nothing at all is listed of a Page that is
+    stored, nothing is proved and nobody marked.
     """
 
     folders: tuple[FolderFindings, ...]
@@ -66,6 +77,7 @@ class Findings:
     stored: int
     only_stored: tuple[str, ...] = ()
     marked_gone: tuple[str, ...] = ()
+    returned: tuple[str, ...] = ()
     missing_messages: dict[str, int] = field(default_factory=dict)
     counts_differ: int = 0
     owed: dict[str, int] = field(default_factory=dict)
@@ -84,13 +96,15 @@ class Findings:
 
     @property
     def needs_full_sync(self) -> bool:
-        """Whether so much is missing that reading all again costs fewer calls than each by itself."""
-        return self.missing > _MOST_OWED
+        """Whether so much was lost that reading all again costs fewer calls than each by itself."""
+        return sum(folder.lost for folder in self.folders) > _MOST_OWED
 
     @property
     def is_complete(self) -> bool:
         """Whether everything that can be read is stored."""
-        return not (self.missing or self.missing_messages or any(self.owed.values()))
+        unread = any(folder.unread for folder in self.folders)
+        is_blind = not self.listed and bool(self.only_stored)
+        return not (self.missing or self.missing_messages or unread or is_blind or any(self.owed.values()))
 
 
 class PageVerify:
@@ -119,12 +133,14 @@ class PageVerify:
         self._is_deep = is_deep
         self._on_batch = on_batch
         self._comparison = Comparison(store=store, page=page, is_deep=is_deep)
+        self._owner = new_owner()
         self._reading: Reading
 
     async def run(self, *, wait: bool) -> tuple[Certificate, Findings]:
         """List, compare, write down. Raises PageBusy, Stopped, and what the source or the store raises."""
-        owner = new_owner()
-        async with held_lease(self._store, self._clock, self._page, owner=owner, stop=self._stop, wait=wait):
+        async with held_lease(
+            self._store, self._clock, self._page, owner=self._owner, stop=self._stop, wait=wait
+        ):
             access = await asyncio.to_thread(self._open_access, self._page)
             counts = self._source.counts(access)
             self._reading = Reading(
@@ -135,12 +151,16 @@ class PageVerify:
                 stop=self._stop,
                 stall=StallGuard(lambda: counts.made - counts.refused, most=self._stall_calls),
             )
+            self._comparison.synced_to = await asyncio.to_thread(self._synced_to)
             for folder in FOLDERS:
                 await self._list(folder)
             await self._read_deeper()
             candidates = await asyncio.to_thread(self._comparison.only_stored)
-            gone = [each for each in candidates[:_MOST_ASKED_FOR] if await self._is_gone(each)]
-            return await asyncio.to_thread(self._write_down, candidates, gone)
+            asked = candidates[:_MOST_ASKED_FOR] + await asyncio.to_thread(self._owed_and_unlisted)
+            if not any(each.listed for each in self._comparison.folders.values()):
+                asked = []  # more likely an app that may see nobody than a Page that everybody has left
+            gone = [each for each in asked if await self._is_gone(each)]
+            return await self._reading.patiently(lambda: self._write_down(candidates, gone))
 
     async def _list(self, folder: str) -> None:
         """List one folder to its bottom, and its head again until nothing moves."""
@@ -193,21 +213,44 @@ class PageVerify:
 
     async def _read_deeper(self) -> None:
         """Read on in conversations that hold more messages than one list answer showed."""
-        for conversation_id, _ in self._comparison.deeper():
-            after, ids, is_told, has_next = None, [], False, True
-            while not is_told and has_next:
-                self._reading.stall.check()
-                batch = await self._stop.unless_asked(
-                    self._source.fetch_messages(
-                        self._reading.access, conversation_id, after=after, limit=_MESSAGE_IDS, ids_only=True
-                    )
-                )
-                ids += [message.message_id for message in batch.messages]
-                after, has_next = batch.after, batch.has_next
-                is_told = await asyncio.to_thread(
-                    self._comparison.compare_messages, conversation_id, ids, is_whole=not has_next
-                )
-                self._reading.stall.moved(f"conversation {conversation_id}")
+        for conversation_id, folder in self._comparison.deeper():
+            try:
+                await self._stop.unless_asked(self._read_messages(conversation_id))
+            except _OF_ONE as failure:
+                log.warning("not compared", conversation_id=conversation_id, why=failure.message)
+                self._comparison.of(folder).unread.add(conversation_id)
+
+    async def _read_messages(self, conversation_id: str) -> None:
+        edge = MessagesEdge(self._reading, conversation_id, ids_only=True)
+        after, ids, is_told, has_next = None, dict[str, None](), False, True
+        while not is_told and has_next:
+            batch = await edge.fetch(after)
+            ids |= dict.fromkeys(message.message_id for message in batch.messages)
+            after, has_next = batch.after, batch.has_next
+            is_told = await asyncio.to_thread(
+                self._comparison.compare_messages, conversation_id, tuple(ids), is_whole=not has_next
+            )
+            self._reading.stall.moved(f"conversation {conversation_id}")
+
+    def _synced_to(self) -> dict[str, datetime | None]:
+        with self._store.read() as connection:
+            progress = list_progress(connection, self._page)
+        return {folder: followed_since(each) for folder, each in progress.items()}
+
+    def _owed_and_unlisted(self) -> list[str]:
+        """Conversations that are owed, were never stored, and that no list shows any more."""
+        with self._store.read() as connection:
+            items = list_items(
+                connection,
+                self._page,
+                Phase.CONVERSATION,
+                now=self._clock.now(),
+                limit=_MOST_ASKED_FOR,
+                due_only=False,
+            )
+            stored = outlines_of(connection, self._page, [item.conversation_id for item in items])
+        owed = [item.conversation_id for item in items if item.conversation_id not in stored]
+        return [each for each in owed if not self._comparison.lists(each)]
 
     async def _is_gone(self, conversation_id: str) -> bool:
         """Whether the source does not serve it when asked for it by name."""
@@ -217,24 +260,30 @@ class PageVerify:
             )
         except ConversationMissing:
             return True
-        except AnswerFailed:
+        except _OF_ONE:
             return False
         return False
 
     def _write_down(self, candidates: list[str], gone: list[str]) -> tuple[Certificate, Findings]:
         comparison, page, now = self._comparison, self._page, self._clock.now()
         with self._store.write() as connection:
+            keep_lease(connection, self._clock, page, self._owner)
             mark_gone(connection, page, gone, now=now)
+            mark_active(connection, page, comparison.returned, now=now)
+            only_stored = tuple(each for each in candidates if each not in set(gone))
+            for each in set(gone).difference(candidates):
+                delete_item(connection, page, Phase.CONVERSATION, each)  # there is nothing to bring
             findings = Findings(
                 folders=tuple(comparison.folders.values()),
                 is_deep=self._is_deep,
                 stored=count_page(connection, page).conversations,
-                only_stored=tuple(each for each in candidates if each not in set(gone)),
-                marked_gone=tuple(gone),
+                only_stored=only_stored,
+                marked_gone=tuple(each for each in candidates if each in set(gone)),
+                returned=tuple(sorted(comparison.returned)),
                 missing_messages=comparison.missing_messages,
                 counts_differ=comparison.counts_differ,
                 owed={phase.value: count for phase, count in count_items(connection, page).items()},
-                older=count_older(connection, page, messages=0),
+                older=comparison.older,
                 unreadable_messages=count_unreadable(connection, page),
             )
             certificate = Certificate(
@@ -245,23 +294,35 @@ class PageVerify:
                 summary=msgspec.json.encode(findings).decode(),
             )
             put_certificate(connection, certificate)
-            for item in _owed_by(findings):
-                if get_item(connection, page, item.phase, item.conversation_id) is None:
+            if findings.needs_full_sync:
+                set_last_synced_at(connection, page, None, now=now)  # the next sync reads all again
+            for item in () if findings.needs_full_sync else self._owed_by(connection, findings):
+                # A gap that is open already may end above what is missing now.
+                if (
+                    item.phase is Phase.GAP
+                    or get_item(connection, page, item.phase, item.conversation_id) is None
+                ):
                     put_item(connection, page, item, now=now)
         return certificate, findings
 
+    def _owed_by(self, connection: Connection, findings: Findings) -> list[Item]:
+        """Ledger items for what was found missing: the next sync brings just these."""
+        is_much = findings.missing > _MOST_OWED  # new, so the next sync comes across them anyway
+        found = [
+            Item(
+                conversation_id=graph_id,
+                phase=Phase.CONVERSATION,
+                folder=each.folder,
+                until_at=self._comparison.synced_to.get(each.folder),
+            )
+            for each in findings.folders
+            for graph_id in sorted(each.unread if is_much else each.missing | each.behind | each.unread)
+        ]
+        return [*found, *(self._gap(connection, graph_id) for graph_id in findings.missing_messages)]
 
-def _owed_by(findings: Findings) -> list[Item]:
-    """Ledger items for what was found missing: the next sync brings just these."""
-    if findings.needs_full_sync:
-        return []
-    found = [
-        Item(conversation_id=graph_id, phase=Phase.CONVERSATION, folder=each.folder)
-        for each in findings.folders
-        for graph_id in sorted(each.missing | each.behind)
-    ]
-    gaps = [
-        Item(conversation_id=graph_id, phase=Phase.GAP, folder=INBOX)
-        for graph_id in findings.missing_messages
-    ]
-    return [*found, *gaps]
+    def _gap(self, connection: Connection, graph_id: str) -> Item:
+        """What a conversation lacks, down to its oldest stored message: older ones were not asked for."""
+        outline = outlines_of(connection, self._page, [graph_id]).get(graph_id)
+        is_cut = outline is not None and outline.has_older_messages and self._page.history is History.NEWEST
+        until = oldest_stored_at(connection, self._page, graph_id) if is_cut else None
+        return Item(conversation_id=graph_id, phase=Phase.GAP, folder=INBOX, until_at=until)

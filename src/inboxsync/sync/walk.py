@@ -24,6 +24,12 @@ from inboxsync.sync.stop import Stopped
 _MOST_SWEEPS = 20
 _MOST_REENTRIES = 3
 _SECOND = timedelta(seconds=1)
+# Where a batch is smaller than this, too much of it would come again if the next were asked for by time.
+_WORTH_A_TIME = 20
+
+
+class TooBusy(Stopped):
+    """More has moved in every sweep than one answer holds: the list cannot be caught up with now."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -47,7 +53,8 @@ class _Lane:
     """One span being read.
 
     `window` is what its cursor was made with; None where it goes by cursor alone, or enters anew.
-    `by_time` says that it may ask for a window.
+    `by_time` says that it may ask for a window; `is_cut` that it lost its lower part while an answer
+    is on its way; `is_peek` that it asks for one conversation more than the run may fetch.
     """
 
     span: Span
@@ -55,9 +62,22 @@ class _Lane:
     window: Window | None = None
     is_resumed: bool = False
     is_probe: bool = False
+    is_cut: bool = False
+    is_peek: bool = False
     asked: int = 0
     per_second: float | None = None
     last_seen: frozenset[tuple[str, object]] = frozenset()
+
+    def go_on(self, rest: Span, *, served: int) -> None:
+        """What is left of the span after an answer.
+
+        By time, unless the time stands still: a cursor made for a stretch of time may count from its
+        top, and whoever is written to leaves the stretch.
+        """
+        has_moved = rest.frontier != self.span.frontier
+        if self.is_cut or (self.by_time and has_moved and served >= _WORTH_A_TIME):
+            rest = replace(rest, cursor=None)
+        self.span, self.is_cut, self.is_resumed = rest, False, False
 
     def note(self, batch: Batch) -> Batch:
         """Remember what came; returns it without what the lane's last answer had already."""
@@ -106,13 +126,16 @@ class ListWalk:
         self._busy: dict[asyncio.Task[Batch], _Lane] = {}
 
     async def advance(self, walking: Walking) -> Following:
-        """Go on until everything is stored. Raises Stopped, or what the source or the store raises."""
+        """Go on until everything is stored. Raises Stopped, or what the source or the store raises.
+
+        Raises TooBusy where the list moves faster than it is read.
+        """
         for _ in range(1 + _MOST_SWEEPS):
             progress = await self._read(walking)
             if isinstance(progress, Following):
                 return progress
             walking, self._is_closing = progress, True
-        raise Stopped(f"the Page is too busy: after {_MOST_SWEEPS} sweeps of its head, more had moved")
+        raise TooBusy(f"the Page is too busy: after {_MOST_SWEEPS} sweeps of its head, more had moved")
 
     async def _read(self, walking: Walking) -> Walking | Following:
         """Read every span of one walk; returns what comes after it."""
@@ -130,7 +153,9 @@ class ListWalk:
                     asyncio.wait(self._busy, return_when=asyncio.FIRST_COMPLETED)
                 )
                 for task in done:
-                    await self._take(self._busy.pop(task), task)
+                    # Taking one may have dropped the others.
+                    if (lane := self._busy.pop(task, None)) is not None:
+                        await self._take(lane, task)
             if self._waiting:
                 raise Stopped(f"the limit of {self._quota.most} conversations is reached")
             return self._progress
@@ -148,11 +173,13 @@ class ListWalk:
             lane.is_probe, self._windows.are_honoured = False, True
         self._give_back(lane, used=len(batch.conversations))
         rest = plan_span(lane.span, batch)
+        if lane.is_peek and rest is not None:
+            raise Stopped(f"the limit of {self._quota.most} conversations is reached")
         batch = lane.note(batch)
         if rest is None or rest.frontier != lane.span.frontier:
             self._context.stall.moved(batch.reached_at)
         if rest is not None:
-            lane.span, lane.is_resumed = rest, False
+            lane.go_on(rest, served=len(batch.conversations))
             self._waiting.appendleft(lane)
         spans = sorted((each.span for each in (*self._busy.values(), *self._waiting)), key=_age)
         fetched = Fetched(walking=self._walking, batch=batch, progress=plan_next(self._walking, spans, batch))
@@ -183,7 +210,7 @@ class ListWalk:
             return False
         if may_probe and self._windows.are_honoured is None and lane.span.frontier and not self._busy:
             lane.by_time = lane.is_probe = True
-            lane.window = None
+        lane.is_peek = self._quota.left == 0 and not self._is_closing
         lane.asked = 0 if self._is_closing else most
         self._quota.take(lane.asked)
         self._busy[asyncio.create_task(self._fetch(lane, most))] = lane
@@ -212,32 +239,38 @@ class ListWalk:
         if not cuts:
             return None
         lane, (newer, older) = max(cuts, key=lambda each: _seconds(each[1][0]) * (each[0].per_second or 0))
-        lane.span, lane.by_time, lane.window = newer, True, None
+        lane.span, lane.by_time, lane.is_cut = newer, True, True
         return _Lane(span=older, by_time=True)
 
     async def _fetch(self, lane: _Lane, most: int) -> Batch:
         """A lane's next batch; finds its place anew where its cursor has died."""
-        span = lane.span
+        span = replace(lane.span, cursor=None) if lane.is_probe else lane.span
         for _ in range(1 + _MOST_REENTRIES):
-            if lane.by_time and lane.window is None:
-                lane.window = _window(span)
-                span = replace(span, cursor=None)
             try:
+                span = await self._enter(lane, span)
                 batch = await self._fetcher.fetch(span, window=lane.window, most=most)
                 self._doubt_end(lane, span, batch)
             except CursorRefused:
-                if span.cursor is None:
-                    break
                 lane.by_time, lane.window = bool(self._windows.are_honoured and span.frontier), None
                 lane.is_resumed = False
-                span = replace(span, cursor=None) if lane.by_time else await self._fetcher.reenter(span)
+                span = replace(span, cursor=None)
             except SourceRefused:
-                if lane.is_probe:
+                if lane.window is not None:
                     raise WindowsIgnored from None
                 raise
             else:
                 return batch
         raise SourceRefused("The source refuses its own cursors: the list cannot be read on.")
+
+    async def _enter(self, lane: _Lane, span: Span) -> Span:
+        """The span with a place to go on from: its cursor, its time, or what light answers find."""
+        if span.cursor is not None or span.frontier is None:
+            return span
+        if lane.by_time:
+            lane.window = _window(span)
+            return span
+        lane.window = None
+        return await self._fetcher.reenter(span)
 
     def _doubt_end(self, lane: _Lane, span: Span, batch: Batch) -> None:
         """An end that is empty, where something must be: no end.

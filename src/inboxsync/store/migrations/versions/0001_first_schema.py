@@ -6,7 +6,7 @@ Revision ID: 0001
 import sqlalchemy as sa
 from alembic import op
 
-from inboxsync.store.types import JsonText, UtcDateTime
+from inboxsync.store.types import ID, JsonText, UtcDateTime
 
 revision = "0001"
 down_revision = None
@@ -32,12 +32,10 @@ JOIN facebook_pages AS p ON p.id = c.page_id"""
 def upgrade() -> None:
     op.create_table(
         "facebook_pages",
-        sa.Column("id", sa.Text(), nullable=False, comment="our id of the Page, UUIDv7"),
-        sa.Column("facebook_page_id", sa.Text(), nullable=False, comment="Meta's id of the Page"),
+        sa.Column("id", ID, nullable=False, comment="our id of the Page, UUIDv7"),
+        sa.Column("facebook_page_id", ID, nullable=False, comment="Meta's id of the Page"),
         sa.Column("platform", sa.Text(), nullable=False, comment="whose inbox: messenger or instagram"),
-        sa.Column(
-            "account_id", sa.Text(), nullable=False, comment="the id under which the Page itself writes"
-        ),
+        sa.Column("account_id", ID, nullable=False, comment="the id under which the Page itself writes"),
         sa.Column(
             "user_id",
             sa.Text(),
@@ -74,14 +72,14 @@ def upgrade() -> None:
     )
     op.create_table(
         "messenger_conversations",
-        sa.Column("id", sa.Text(), nullable=False, comment="our id of the conversation, UUIDv7"),
-        sa.Column("page_id", sa.Text(), nullable=False, comment="the Page"),
-        sa.Column("conversation_id", sa.Text(), nullable=False, comment="Graph's id of the conversation"),
+        sa.Column("id", ID, nullable=False, comment="our id of the conversation, UUIDv7"),
+        sa.Column("page_id", ID, nullable=False, comment="the Page"),
+        sa.Column("conversation_id", ID, nullable=False, comment="Graph's id of the conversation"),
         sa.Column("platform", sa.Text(), nullable=False, comment="messenger or instagram"),
         sa.Column("folder", sa.Text(), nullable=False, comment="the inbox folder it was listed in"),
         sa.Column(
             "sender_id",
-            sa.Text(),
+            ID,
             nullable=True,
             comment="the contact's id, scoped to the Page or app; NULL when nobody is left",
         ),
@@ -155,7 +153,7 @@ def upgrade() -> None:
     )
     op.create_table(
         "sync_progress",
-        sa.Column("page_id", sa.Text(), nullable=False, comment="the Page"),
+        sa.Column("page_id", ID, nullable=False, comment="the Page"),
         sa.Column("folder", sa.Text(), nullable=False, comment="the list's folder"),
         sa.Column("phase", sa.Text(), nullable=False, comment="walking or following; no row: not started"),
         sa.Column("pin_at", UtcDateTime(), nullable=True, comment="the source's time when this walk began"),
@@ -184,8 +182,8 @@ def upgrade() -> None:
     )
     op.create_table(
         "sync_runs",
-        sa.Column("id", sa.Text(), nullable=False, comment="our id of the run, UUIDv7"),
-        sa.Column("page_id", sa.Text(), nullable=False, comment="the Page"),
+        sa.Column("id", ID, nullable=False, comment="our id of the run, UUIDv7"),
+        sa.Column("page_id", ID, nullable=False, comment="the Page"),
         sa.Column("mode", sa.Text(), nullable=False, comment="what it did: full or incremental"),
         sa.Column(
             "status", sa.Text(), nullable=False, comment="running, complete, partial, failed or interrupted"
@@ -265,13 +263,11 @@ def upgrade() -> None:
     op.create_index("ix_sync_runs_page_id_started_at", "sync_runs", ["page_id", "started_at"], unique=False)
     op.create_table(
         "messages",
-        sa.Column("conversation_id", sa.Text(), nullable=False, comment="our id of the conversation"),
-        sa.Column("message_id", sa.Text(), nullable=False, comment="Graph's id of the message"),
+        sa.Column("conversation_id", ID, nullable=False, comment="our id of the conversation"),
+        sa.Column("message_id", ID, nullable=False, comment="Graph's id of the message"),
         sa.Column("sent_at", UtcDateTime(), nullable=True, comment="when it was sent"),
         sa.Column("is_from_page", sa.Boolean(), nullable=False, comment="sent by the Page, not to it"),
-        sa.Column(
-            "sender_id", sa.Text(), nullable=True, comment="who sent it; NULL when the source does not say"
-        ),
+        sa.Column("sender_id", ID, nullable=True, comment="who sent it; NULL when the source does not say"),
         sa.Column(
             "sender_name", sa.Text(), nullable=True, comment="the sender's name as served with the message"
         ),
@@ -292,7 +288,7 @@ def upgrade() -> None:
         sa.Column("reactions", JsonText(), nullable=True, comment="as served: [{reaction, users}]"),
         sa.Column("story", JsonText(), nullable=True, comment="the Instagram story it answers or mentions"),
         sa.Column(
-            "reply_to_message_id", sa.Text(), nullable=True, comment="Graph's id of the message it replies to"
+            "reply_to_message_id", ID, nullable=True, comment="Graph's id of the message it replies to"
         ),
         sa.Column(
             "source",

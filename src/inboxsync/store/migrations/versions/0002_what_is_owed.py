@@ -12,7 +12,7 @@ from typing import Any
 import sqlalchemy as sa
 from alembic import op
 
-from inboxsync.store.types import JsonText, UtcDateTime
+from inboxsync.store.types import ID, JsonText, UtcDateTime
 
 revision = "0002"
 down_revision = "0001"
@@ -114,7 +114,7 @@ def _remake_progress() -> None:
     op.drop_table("sync_progress")
     made = op.create_table(
         "sync_progress",
-        sa.Column("page_id", sa.Text(), nullable=False, comment="the Page"),
+        sa.Column("page_id", ID, nullable=False, comment="the Page"),
         sa.Column("folder", sa.Text(), nullable=False, comment="the list's folder"),
         sa.Column(
             "phase",
@@ -162,11 +162,11 @@ def _with_spans(row: dict[str, Any]) -> dict[str, Any]:
 def _create_ledger() -> None:
     op.create_table(
         "sync_items",
-        sa.Column("page_id", sa.Text(), nullable=False, comment="the Page"),
+        sa.Column("page_id", ID, nullable=False, comment="the Page"),
         sa.Column("phase", sa.Text(), nullable=False, comment="what is owed: conversation, gap or history"),
         sa.Column(
             "conversation_id",
-            sa.Text(),
+            ID,
             nullable=False,
             comment="Graph's id of the conversation; it may not be stored",
         ),
@@ -214,7 +214,7 @@ def _create_ledger() -> None:
 def _create_leases_and_pools() -> None:
     op.create_table(
         "page_leases",
-        sa.Column("page_id", sa.Text(), nullable=False, comment="the Page"),
+        sa.Column("page_id", ID, nullable=False, comment="the Page"),
         sa.Column("owner", sa.Text(), nullable=False, comment="the process that syncs it: host:pid:random"),
         sa.Column("acquired_at", UtcDateTime(), nullable=False, comment="since when"),
         sa.Column("heartbeat_at", UtcDateTime(), nullable=False, comment="when it last said that it lives"),
@@ -227,7 +227,7 @@ def _create_leases_and_pools() -> None:
     )
     op.create_table(
         "rate_pools",
-        sa.Column("object_id", sa.Text(), nullable=False, comment="Meta's id of what the allowance is for"),
+        sa.Column("object_id", ID, nullable=False, comment="Meta's id of what the allowance is for"),
         sa.Column(
             "type",
             sa.Text(),
@@ -259,8 +259,8 @@ def _create_leases_and_pools() -> None:
 def _create_certificates() -> None:
     op.create_table(
         "certificates",
-        sa.Column("id", sa.Text(), nullable=False, comment="our id of the certificate, UUIDv7"),
-        sa.Column("page_id", sa.Text(), nullable=False, comment="the Page"),
+        sa.Column("id", ID, nullable=False, comment="our id of the certificate, UUIDv7"),
+        sa.Column("page_id", ID, nullable=False, comment="the Page"),
         sa.Column(
             "checked_at", UtcDateTime(), nullable=False, comment="when the store was held against the source"
         ),

@@ -1,0 +1,407 @@
+CREATE TABLE facebook_pages (
+	id TEXT COLLATE "C" NOT NULL,
+	facebook_page_id TEXT COLLATE "C" NOT NULL,
+	platform TEXT NOT NULL,
+	account_id TEXT COLLATE "C" NOT NULL,
+	user_id TEXT,
+	name TEXT,
+	access_token_sealed TEXT NOT NULL,
+	token_state TEXT NOT NULL,
+	token_problem TEXT,
+	last_synced_at TIMESTAMP WITH TIME ZONE,
+	created_at TIMESTAMP WITH TIME ZONE NOT NULL,
+	updated_at TIMESTAMP WITH TIME ZONE NOT NULL,
+	token_reason TEXT,
+	history TEXT DEFAULT 'newest' NOT NULL,
+	batch_size INTEGER,
+	time_windows BOOLEAN,
+	CONSTRAINT pk_facebook_pages PRIMARY KEY (id),
+	CONSTRAINT uq_facebook_pages_facebook_page_id UNIQUE (facebook_page_id, platform)
+);
+
+COMMENT ON TABLE facebook_pages IS 'Pages that were added, one row for each platform';
+
+COMMENT ON COLUMN facebook_pages.id IS 'our id of the Page, UUIDv7';
+
+COMMENT ON COLUMN facebook_pages.facebook_page_id IS 'Meta''s id of the Page';
+
+COMMENT ON COLUMN facebook_pages.platform IS 'whose inbox: messenger or instagram';
+
+COMMENT ON COLUMN facebook_pages.account_id IS 'the id under which the Page itself writes';
+
+COMMENT ON COLUMN facebook_pages.user_id IS 'the owner in your own application; inboxsync never sets it';
+
+COMMENT ON COLUMN facebook_pages.name IS 'the Page''s name';
+
+COMMENT ON COLUMN facebook_pages.access_token_sealed IS 'the token, AES-256-GCM, base64; never in clear';
+
+COMMENT ON COLUMN facebook_pages.token_state IS 'what its last use told: valid, invalid, not_permitted';
+
+COMMENT ON COLUMN facebook_pages.token_problem IS 'why the token is not valid, and what to do';
+
+COMMENT ON COLUMN facebook_pages.last_synced_at IS 'all up to here is stored; set it to NULL for a full sync';
+
+COMMENT ON COLUMN facebook_pages.created_at IS 'when the Page was added';
+
+COMMENT ON COLUMN facebook_pages.updated_at IS 'when this row last changed';
+
+COMMENT ON COLUMN facebook_pages.token_reason IS 'why it is not valid, in one word: expired, app_removed, ...';
+
+COMMENT ON COLUMN facebook_pages.history IS 'how far back messages are kept: newest (the newest few and all since) or all';
+
+COMMENT ON COLUMN facebook_pages.batch_size IS 'conversations a call that the source was seen to manage';
+
+COMMENT ON COLUMN facebook_pages.time_windows IS 'whether lists can be asked for by time; NULL: not tried yet';
+
+CREATE TABLE rate_pools (
+	object_id TEXT COLLATE "C" NOT NULL,
+	type TEXT NOT NULL,
+	used_percent INTEGER,
+	blocked_until_at TIMESTAMP WITH TIME ZONE,
+	refusals INTEGER DEFAULT 0 NOT NULL,
+	updated_at TIMESTAMP WITH TIME ZONE NOT NULL,
+	CONSTRAINT pk_rate_pools PRIMARY KEY (object_id, type)
+);
+
+COMMENT ON TABLE rate_pools IS 'What Meta still allows, as its usage headers last told it';
+
+COMMENT ON COLUMN rate_pools.object_id IS 'Meta''s id of what the allowance is for';
+
+COMMENT ON COLUMN rate_pools.type IS 'Meta''s word: messenger, instagram, pages; app: the app''s own';
+
+COMMENT ON COLUMN rate_pools.used_percent IS 'how much of it is used; NULL: not told yet';
+
+COMMENT ON COLUMN rate_pools.blocked_until_at IS 'no call before; NULL: calls are welcome';
+
+COMMENT ON COLUMN rate_pools.refusals IS 'waits in a row that did not help';
+
+COMMENT ON COLUMN rate_pools.updated_at IS 'when this row last changed';
+
+CREATE TABLE certificates (
+	id TEXT COLLATE "C" NOT NULL,
+	page_id TEXT COLLATE "C" NOT NULL,
+	checked_at TIMESTAMP WITH TIME ZONE NOT NULL,
+	is_complete BOOLEAN NOT NULL,
+	summary JSONB NOT NULL,
+	CONSTRAINT pk_certificates PRIMARY KEY (id),
+	CONSTRAINT fk_certificates_page_id FOREIGN KEY(page_id) REFERENCES facebook_pages (id) ON DELETE CASCADE
+);
+
+CREATE INDEX ix_certificates_page_id_checked_at ON certificates (page_id, checked_at);
+
+COMMENT ON TABLE certificates IS 'Proofs of completeness';
+
+COMMENT ON COLUMN certificates.id IS 'our id of the certificate, UUIDv7';
+
+COMMENT ON COLUMN certificates.page_id IS 'the Page';
+
+COMMENT ON COLUMN certificates.checked_at IS 'when the store was held against the source';
+
+COMMENT ON COLUMN certificates.is_complete IS 'nothing that can be read is missing';
+
+COMMENT ON COLUMN certificates.summary IS 'what was found, list by list';
+
+CREATE TABLE messenger_conversations (
+	id TEXT COLLATE "C" NOT NULL,
+	page_id TEXT COLLATE "C" NOT NULL,
+	conversation_id TEXT COLLATE "C" NOT NULL,
+	platform TEXT NOT NULL,
+	folder TEXT NOT NULL,
+	sender_id TEXT COLLATE "C",
+	sender_name TEXT,
+	participants JSONB,
+	last_message TEXT,
+	last_message_time TIMESTAMP WITH TIME ZONE,
+	message_count INTEGER,
+	unread_count INTEGER,
+	conversation_status TEXT NOT NULL,
+	link TEXT,
+	has_older_messages BOOLEAN NOT NULL,
+	source_updated_at TIMESTAMP WITH TIME ZONE,
+	extra JSONB,
+	created_at TIMESTAMP WITH TIME ZONE NOT NULL,
+	updated_at TIMESTAMP WITH TIME ZONE NOT NULL,
+	CONSTRAINT pk_messenger_conversations PRIMARY KEY (id),
+	CONSTRAINT uq_messenger_conversations_page_id UNIQUE (page_id, conversation_id),
+	CONSTRAINT fk_messenger_conversations_page_id FOREIGN KEY(page_id) REFERENCES facebook_pages (id) ON DELETE CASCADE
+);
+
+CREATE INDEX ix_messenger_conversations_has_older_messages ON messenger_conversations (page_id, has_older_messages, last_message_time, message_count, conversation_status) WHERE has_older_messages AND conversation_status != 'gone';
+
+CREATE INDEX ix_messenger_conversations_page_id_last_message_time ON messenger_conversations (page_id, last_message_time);
+
+CREATE INDEX ix_messenger_conversations_sender_id ON messenger_conversations (sender_id);
+
+COMMENT ON TABLE messenger_conversations IS 'Conversations of the inboxes';
+
+COMMENT ON COLUMN messenger_conversations.id IS 'our id of the conversation, UUIDv7';
+
+COMMENT ON COLUMN messenger_conversations.page_id IS 'the Page';
+
+COMMENT ON COLUMN messenger_conversations.conversation_id IS 'Graph''s id of the conversation';
+
+COMMENT ON COLUMN messenger_conversations.platform IS 'messenger or instagram';
+
+COMMENT ON COLUMN messenger_conversations.folder IS 'the inbox folder it was listed in';
+
+COMMENT ON COLUMN messenger_conversations.sender_id IS 'the contact''s id, scoped to the Page or app; NULL when nobody is left';
+
+COMMENT ON COLUMN messenger_conversations.sender_name IS 'the contact''s name as served; NULL when withheld, never a placeholder';
+
+COMMENT ON COLUMN messenger_conversations.participants IS 'everyone in it as served, the Page included: [{id, name, ...}]';
+
+COMMENT ON COLUMN messenger_conversations.last_message IS 'the newest message in words, as Meta''s snippet or its text';
+
+COMMENT ON COLUMN messenger_conversations.last_message_time IS 'when the newest message was sent';
+
+COMMENT ON COLUMN messenger_conversations.message_count IS 'Meta''s estimate of the number of messages';
+
+COMMENT ON COLUMN messenger_conversations.unread_count IS 'Meta''s estimate of unread ones in the Page''s inbox';
+
+COMMENT ON COLUMN messenger_conversations.conversation_status IS 'active, or gone when the source no longer has it';
+
+COMMENT ON COLUMN messenger_conversations.link IS 'path of the conversation in Meta''s own inbox';
+
+COMMENT ON COLUMN messenger_conversations.has_older_messages IS 'the source has older messages than are stored';
+
+COMMENT ON COLUMN messenger_conversations.source_updated_at IS 'Graph''s updated_time; an older answer changes nothing';
+
+COMMENT ON COLUMN messenger_conversations.extra IS 'fields served that have no column here';
+
+COMMENT ON COLUMN messenger_conversations.created_at IS 'when it was first stored';
+
+COMMENT ON COLUMN messenger_conversations.updated_at IS 'when this row last changed';
+
+CREATE TABLE page_leases (
+	page_id TEXT COLLATE "C" NOT NULL,
+	owner TEXT NOT NULL,
+	acquired_at TIMESTAMP WITH TIME ZONE NOT NULL,
+	heartbeat_at TIMESTAMP WITH TIME ZONE NOT NULL,
+	expires_at TIMESTAMP WITH TIME ZONE NOT NULL,
+	CONSTRAINT pk_page_leases PRIMARY KEY (page_id),
+	CONSTRAINT fk_page_leases_page_id FOREIGN KEY(page_id) REFERENCES facebook_pages (id) ON DELETE CASCADE
+);
+
+COMMENT ON TABLE page_leases IS 'Who syncs a Page right now; no row: nobody';
+
+COMMENT ON COLUMN page_leases.page_id IS 'the Page';
+
+COMMENT ON COLUMN page_leases.owner IS 'the process that syncs it: host:pid:random';
+
+COMMENT ON COLUMN page_leases.acquired_at IS 'since when';
+
+COMMENT ON COLUMN page_leases.heartbeat_at IS 'when it last said that it lives';
+
+COMMENT ON COLUMN page_leases.expires_at IS 'from then on anybody may take it';
+
+CREATE TABLE sync_items (
+	page_id TEXT COLLATE "C" NOT NULL,
+	phase TEXT NOT NULL,
+	conversation_id TEXT COLLATE "C" NOT NULL,
+	folder TEXT NOT NULL,
+	cursor TEXT,
+	anchors JSONB,
+	until_at TIMESTAMP WITH TIME ZONE,
+	error_code TEXT,
+	error_message TEXT,
+	error_hint TEXT,
+	attempts INTEGER DEFAULT 0 NOT NULL,
+	next_attempt_at TIMESTAMP WITH TIME ZONE,
+	created_at TIMESTAMP WITH TIME ZONE NOT NULL,
+	updated_at TIMESTAMP WITH TIME ZONE NOT NULL,
+	CONSTRAINT pk_sync_items PRIMARY KEY (page_id, phase, conversation_id),
+	CONSTRAINT fk_sync_items_page_id FOREIGN KEY(page_id) REFERENCES facebook_pages (id) ON DELETE CASCADE
+);
+
+COMMENT ON TABLE sync_items IS 'The ledger: what is known to be missing and will be fetched';
+
+COMMENT ON COLUMN sync_items.page_id IS 'the Page';
+
+COMMENT ON COLUMN sync_items.phase IS 'what is owed: conversation, gap or history';
+
+COMMENT ON COLUMN sync_items.conversation_id IS 'Graph''s id of the conversation; it may not be stored';
+
+COMMENT ON COLUMN sync_items.folder IS 'the inbox folder it was listed in';
+
+COMMENT ON COLUMN sync_items.cursor IS 'how far its messages were read; a hint, it may die';
+
+COMMENT ON COLUMN sync_items.anchors IS 'Graph''s ids of stored messages; meeting one closes the gap: [id, ...]';
+
+COMMENT ON COLUMN sync_items.until_at IS 'a message below this time closes the gap too';
+
+COMMENT ON COLUMN sync_items.error_code IS 'what the last attempt met, in one word; NULL: none failed';
+
+COMMENT ON COLUMN sync_items.error_message IS 'the same in a sentence';
+
+COMMENT ON COLUMN sync_items.error_hint IS 'the next thing to do about it';
+
+COMMENT ON COLUMN sync_items.attempts IS 'attempts that failed in a row';
+
+COMMENT ON COLUMN sync_items.next_attempt_at IS 'not to be tried before; NULL: now';
+
+COMMENT ON COLUMN sync_items.created_at IS 'since when it is owed';
+
+COMMENT ON COLUMN sync_items.updated_at IS 'when this row last changed';
+
+CREATE TABLE sync_progress (
+	page_id TEXT COLLATE "C" NOT NULL,
+	folder TEXT NOT NULL,
+	phase TEXT NOT NULL,
+	pin_at TIMESTAMP WITH TIME ZONE,
+	floor_at TIMESTAMP WITH TIME ZONE,
+	spans JSONB,
+	watermark_at TIMESTAMP WITH TIME ZONE,
+	updated_at TIMESTAMP WITH TIME ZONE NOT NULL,
+	CONSTRAINT pk_sync_progress PRIMARY KEY (page_id, folder),
+	CONSTRAINT fk_sync_progress_page_id FOREIGN KEY(page_id) REFERENCES facebook_pages (id) ON DELETE CASCADE
+);
+
+COMMENT ON TABLE sync_progress IS 'How far each list has come; written in the transaction that stores what it vouches for';
+
+COMMENT ON COLUMN sync_progress.page_id IS 'the Page';
+
+COMMENT ON COLUMN sync_progress.folder IS 'the list''s folder';
+
+COMMENT ON COLUMN sync_progress.phase IS 'walking, following, or unserved: the source has no such folder; no row: not started';
+
+COMMENT ON COLUMN sync_progress.pin_at IS 'the source''s time when this walk began';
+
+COMMENT ON COLUMN sync_progress.floor_at IS 'how far down this walk goes; NULL: to the bottom';
+
+COMMENT ON COLUMN sync_progress.spans IS 'what of the walk is still to be read, newest first: [{frontier, floor, cursor}]';
+
+COMMENT ON COLUMN sync_progress.watermark_at IS 'everything up to here is stored';
+
+COMMENT ON COLUMN sync_progress.updated_at IS 'when this row last changed';
+
+CREATE TABLE sync_runs (
+	id TEXT COLLATE "C" NOT NULL,
+	page_id TEXT COLLATE "C" NOT NULL,
+	mode TEXT NOT NULL,
+	status TEXT NOT NULL,
+	started_at TIMESTAMP WITH TIME ZONE NOT NULL,
+	finished_at TIMESTAMP WITH TIME ZONE,
+	fetched INTEGER DEFAULT 0 NOT NULL,
+	inserted INTEGER DEFAULT 0 NOT NULL,
+	updated INTEGER DEFAULT 0 NOT NULL,
+	unchanged INTEGER DEFAULT 0 NOT NULL,
+	events INTEGER DEFAULT 0 NOT NULL,
+	batches INTEGER DEFAULT 0 NOT NULL,
+	calls INTEGER DEFAULT 0 NOT NULL,
+	refused_calls INTEGER DEFAULT 0 NOT NULL,
+	problems JSONB,
+	next TEXT,
+	CONSTRAINT pk_sync_runs PRIMARY KEY (id),
+	CONSTRAINT fk_sync_runs_page_id FOREIGN KEY(page_id) REFERENCES facebook_pages (id) ON DELETE CASCADE
+);
+
+CREATE INDEX ix_sync_runs_page_id_started_at ON sync_runs (page_id, started_at);
+
+COMMENT ON TABLE sync_runs IS 'Executions of a sync, and how they ended';
+
+COMMENT ON COLUMN sync_runs.id IS 'our id of the run, UUIDv7';
+
+COMMENT ON COLUMN sync_runs.page_id IS 'the Page';
+
+COMMENT ON COLUMN sync_runs.mode IS 'what it did: full or incremental';
+
+COMMENT ON COLUMN sync_runs.status IS 'running, complete, partial, failed or interrupted';
+
+COMMENT ON COLUMN sync_runs.started_at IS 'when it began';
+
+COMMENT ON COLUMN sync_runs.finished_at IS 'when it ended; NULL while running, or killed';
+
+COMMENT ON COLUMN sync_runs.fetched IS 'conversations fetched';
+
+COMMENT ON COLUMN sync_runs.inserted IS 'conversations that were new';
+
+COMMENT ON COLUMN sync_runs.updated IS 'conversations that had changed';
+
+COMMENT ON COLUMN sync_runs.unchanged IS 'conversations as they were';
+
+COMMENT ON COLUMN sync_runs.events IS 'messages that were new';
+
+COMMENT ON COLUMN sync_runs.batches IS 'batches stored';
+
+COMMENT ON COLUMN sync_runs.calls IS 'calls made to the source';
+
+COMMENT ON COLUMN sync_runs.refused_calls IS 'of them refused for their rate';
+
+COMMENT ON COLUMN sync_runs.problems IS 'what went wrong: [{code, message, hint}]';
+
+COMMENT ON COLUMN sync_runs.next IS 'the command that goes on; NULL when there is nothing to do';
+
+CREATE TABLE messages (
+	conversation_id TEXT COLLATE "C" NOT NULL,
+	message_id TEXT COLLATE "C" NOT NULL,
+	sent_at TIMESTAMP WITH TIME ZONE,
+	is_from_page BOOLEAN NOT NULL,
+	sender_id TEXT COLLATE "C",
+	sender_name TEXT,
+	text TEXT,
+	attachments JSONB,
+	shares JSONB,
+	sticker TEXT,
+	reactions JSONB,
+	story JSONB,
+	reply_to_message_id TEXT COLLATE "C",
+	source TEXT NOT NULL,
+	extra JSONB,
+	created_at TIMESTAMP WITH TIME ZONE NOT NULL,
+	is_readable BOOLEAN DEFAULT true NOT NULL,
+	CONSTRAINT pk_messages PRIMARY KEY (conversation_id, message_id),
+	CONSTRAINT fk_messages_conversation_id FOREIGN KEY(conversation_id) REFERENCES messenger_conversations (id) ON DELETE CASCADE
+);
+
+COMMENT ON TABLE messages IS 'Messages, one row each';
+
+COMMENT ON COLUMN messages.conversation_id IS 'our id of the conversation';
+
+COMMENT ON COLUMN messages.message_id IS 'Graph''s id of the message';
+
+COMMENT ON COLUMN messages.sent_at IS 'when it was sent';
+
+COMMENT ON COLUMN messages.is_from_page IS 'sent by the Page, not to it';
+
+COMMENT ON COLUMN messages.sender_id IS 'who sent it; NULL when the source does not say';
+
+COMMENT ON COLUMN messages.sender_name IS 'the sender''s name as served with the message';
+
+COMMENT ON COLUMN messages.text IS 'the text as served; empty for a sticker or an attachment alone';
+
+COMMENT ON COLUMN messages.attachments IS 'as served: [{id, mime_type, name, image_data, ...}]; the URLs expire';
+
+COMMENT ON COLUMN messages.shares IS 'shared links as served';
+
+COMMENT ON COLUMN messages.sticker IS 'URL of a sticker';
+
+COMMENT ON COLUMN messages.reactions IS 'as served: [{reaction, users}]';
+
+COMMENT ON COLUMN messages.story IS 'the Instagram story it answers or mentions';
+
+COMMENT ON COLUMN messages.reply_to_message_id IS 'Graph''s id of the message it replies to';
+
+COMMENT ON COLUMN messages.source IS 'how it first arrived: initial_sync, incremental_sync, ...';
+
+COMMENT ON COLUMN messages.extra IS 'fields served that have no column here';
+
+COMMENT ON COLUMN messages.created_at IS 'when it was first stored';
+
+COMMENT ON COLUMN messages.is_readable IS 'false where the source names it and tells no more than its time';
+
+CREATE VIEW contact_interaction_events AS
+SELECT
+  m.message_id AS id,
+  p.user_id AS user_id,
+  m.conversation_id AS conversation_id,
+  c.page_id AS page_id,
+  c.sender_id AS sender_id,
+  CASE WHEN m.is_from_page THEN 'message_sent' ELSE 'message_replied' END AS event_type,
+  m.sent_at AS event_timestamp,
+  c.platform AS channel,
+  m.is_from_page AS is_outbound,
+  jsonb_build_object('source', m.source, 'message_id', m.message_id, 'platform', c.platform) AS metadata
+FROM messages AS m
+JOIN messenger_conversations AS c ON c.id = m.conversation_id
+JOIN facebook_pages AS p ON p.id = c.page_id
+WHERE m.is_readable;

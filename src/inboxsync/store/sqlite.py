@@ -1,0 +1,70 @@
+"""Connects to SQLite."""
+
+import os
+import sqlite3
+from contextlib import suppress
+from pathlib import Path
+from typing import Any, Final
+
+from sqlalchemy import URL, Connection, Engine, create_engine, event
+
+from inboxsync.errors import SettingsInvalid, StoreUnavailable
+
+DRIVERS: Final = ("sqlite", "sqlite+pysqlite")
+# The users' own SQL reads JSON with `->>`.
+_OLDEST = (3, 38, 0)
+_BUSY_SECONDS = 30
+
+
+def make_engine(url: URL) -> Engine:
+    """Where connections come from. Makes the file and its folder, readable by their owner alone."""
+    path = url.database or ""
+    is_uri = path.startswith("file:")
+    if path in ("", ":memory:") or url.host or (url.query and not is_uri):
+        raise SettingsInvalid(
+            "INBOXSYNC_DATABASE_URL names no file to keep the data in.",
+            hint="Write it as sqlite:////absolute/path/inboxsync.db.",
+        )
+    if sqlite3.sqlite_version_info < _OLDEST:
+        raise StoreUnavailable(
+            f"SQLite {sqlite3.sqlite_version} is too old: 3.38 or newer is needed.",
+            hint="Use a Python built with a newer SQLite.",
+        )
+    if not is_uri:
+        _make_folder(Path(path).parent)
+        _make_private(Path(path))
+    engine = create_engine(url, connect_args={"timeout": _BUSY_SECONDS}, hide_parameters=True)
+    event.listen(engine, "connect", _configure)
+    event.listen(engine, "begin", _begin)
+    return engine
+
+
+def name_of(url: URL) -> str:
+    """The database as people call it."""
+    return f"The database {url.database or 'in memory'}"
+
+
+def _make_folder(folder: Path) -> None:
+    try:
+        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+    except OSError as error:
+        raise StoreUnavailable(f"The folder {folder} cannot be made: {error.strerror}.") from error
+
+
+def _make_private(path: Path) -> None:
+    """A new database is its owner's alone: it holds what customers wrote. An old one keeps its mode."""
+    with suppress(OSError):  # SQLite will say what is wrong
+        os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600))
+
+
+def _configure(connection: Any, _record: object) -> None:  # noqa: ANN401 - sqlite3's, as SQLAlchemy hands it
+    # Transactions are ours (see _begin): the driver's own begin one only at the first write.
+    connection.isolation_level = None
+    for pragma in ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON"):
+        connection.execute(f"PRAGMA {pragma}")
+
+
+def _begin(connection: Connection) -> None:
+    # A writer takes its lock at once: a reader that turns writer half-way can be refused and lose its work.
+    writes = connection.get_execution_options().get("inboxsync_writes", False)
+    connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")

@@ -1,0 +1,355 @@
+"""What a user sees: words, JSON, exit codes, the bar on a terminal of 80 columns, log lines, signals."""
+
+import fcntl
+import json
+import os
+import pty
+import re
+import signal
+import struct
+import sys
+import termios
+import time
+from collections.abc import Callable
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+
+pytestmark = pytest.mark.system
+
+COLUMNS = 80
+
+
+class Terminal:
+    """A command on a terminal of its own, 80 columns wide; `text` is what it has shown, without colours."""
+
+    def __init__(self, arguments: tuple[str, ...], environment: dict[str, str]) -> None:
+        command = [sys.executable, "-m", "inboxsync", *arguments]
+        ready, go = os.pipe()
+        self.pid, self._screen = pty.fork()
+        if self.pid == 0:
+            os.read(ready, 1)  # not before the window has its size
+            os.execve(command[0], command, environment)  # noqa: S606 - ourselves
+        fcntl.ioctl(self._screen, termios.TIOCSWINSZ, struct.pack("HHHH", 24, COLUMNS, 0, 0))
+        os.write(go, b"1")
+        self._shown = b""
+
+    @property
+    def text(self) -> str:
+        return re.sub(r"\x1b\[\??[0-9;]*[a-zA-Z]", "", self._shown.decode(errors="replace"))
+
+    def read(self, until: str | None = None) -> str:
+        """Everything, or up to these words."""
+        ends_at = time.monotonic() + 60
+        while until is None or until not in self.text:
+            assert time.monotonic() < ends_at, self.text[-500:]
+            try:
+                more = os.read(self._screen, 4096)
+            except OSError:
+                more = b""
+            if not more:
+                break
+            self._shown += more
+        return self.text
+
+    def end(self) -> tuple[int, str]:
+        text = self.read().replace("\r\n", "\n")
+        return os.waitstatus_to_exitcode(os.waitpid(self.pid, 0)[1]), text
+
+
+@pytest.fixture
+def terminal(environment: dict[str, str]) -> Callable[..., Terminal]:
+    def open_terminal(*arguments: str, **extra: str) -> Terminal:
+        colourful = environment | {"TERM": "xterm", "COLUMNS": "", "LINES": ""} | extra
+        return Terminal(arguments, {name: value for name, value in colourful.items() if value})
+
+    return open_terminal
+
+
+def until(process: Any, words: str) -> None:
+    """Reads its stderr up to the line that has these words."""
+    if not any(words in line for line in process.stderr):
+        pytest.fail(f"ended without {words!r}")
+
+
+def told(result: Any) -> dict[str, Any]:
+    assert "Traceback" not in result.stderr
+    return dict(json.loads(result.stdout.splitlines()[-1]))
+
+
+def assert_commands_are_whole(text: str) -> None:
+    """A command that is cut by a line break cannot be copied."""
+    for line in text.splitlines():
+        assert not re.search(r"inboxsync (sync|verify|pages add)$", line.rstrip()), line
+
+
+def test_the_bar_and_the_summary_on_a_terminal(inbox: Any, terminal: Any) -> None:
+    source = inbox("--conversations", "60", "--messages", "5:40", batch_size=20)
+    page_id = source.ready["page_id"]
+    code, text = terminal("sync").end()
+    assert code == 0
+    assert "batch stored" not in text  # the bar tells it
+    assert re.search(r"━+ \d+ conversations · \d+ messages", text)
+    assert "60 conversations fetched (60 new, 0 changed, 0 as before)" in " ".join(text.split())
+    assert f"  inboxsync sync {page_id} --history all\n" in text
+    assert_commands_are_whole(text)
+
+
+def test_the_bar_says_until_when_it_waits_for_meta(inbox: Any, terminal: Any, run: Any) -> None:
+    """And so do `--json` and a run that is started into the wait."""
+    source = inbox(
+        "--conversations", "300", "--calls-a-day", "25", "--regain-minutes", "7", "--pace", "bucket",
+        limits=True, batch_size=5,
+    )  # fmt: skip
+    shown = terminal("sync", INBOXSYNC_CALLS_PER_SECOND="2")
+    text = shown.read(until="waiting for Meta until")
+    text = shown.read(until="%)")
+    (until_time,) = set(re.findall(r"waiting for Meta until (\d\d:\d\d) \(messenger 9\d %\)", text))
+    assert re.search(r"\d+ conversations", text)
+    os.kill(shown.pid, signal.SIGINT)
+    code, text = shown.end()
+    assert code == 3
+    assert "Everything fetched is stored" in text
+    calls = source.calls()
+
+    again = run("sync", "--json", "--max-duration", "20", INBOXSYNC_LOG_FORMAT="json")
+    answer = told(again)
+    assert again.returncode == 3
+    assert (answer["status"], answer["calls"]) == ("partial", 0)
+    assert answer["waiting"] == f"waiting for Meta until {until_time} (messenger {text_percent(text)} %)"
+    seconds = (datetime.fromisoformat(answer["waiting_until"]) - datetime.now(UTC)).total_seconds()
+    assert 200 < seconds <= 420
+    assert "beyond the time limit" in answer["stopped"]
+    assert answer["duration_seconds"] < 10  # it does not sit out a limit that can bring nothing
+    lines = [json.loads(line) for line in again.stderr.splitlines()]
+    (waiting,) = [line for line in lines if line["event"] == "waiting for Meta"]
+    assert waiting["allowance"] == "messenger"
+    assert source.calls() == calls
+
+
+def text_percent(text: str) -> str:
+    return re.findall(r"\(messenger (\d+) %\)", text)[-1]
+
+
+def test_no_call_is_refused_at_metas_own_pace(inbox: Any, run: Any) -> None:
+    inbox("--conversations", "60", "--penalty", "5", limits=True, batch_size=10)
+    time.sleep(1.5)  # the Page was added in a hurry
+    answer = told(run("sync", "--json", INBOXSYNC_CALLS_PER_SECOND="2"))
+    assert (answer["status"], answer["refused_calls"]) == ("complete", 0)
+
+
+def test_what_is_owed_is_told_by_every_command(inbox: Any, run: Any, terminal: Any) -> None:
+    source = inbox("--conversations", "40", "--fault", "poison_slots=3,9", batch_size=20)
+    page_id = source.ready["page_id"]
+    result = run("sync", "--json")
+    answer = told(result)
+    assert result.returncode == 3
+    assert (answer["status"], answer["inserted"]) == ("partial", 38)
+    assert answer["owed"] == {"conversation": 2, "gap": 0, "history": 0}
+    assert answer["errors"][0]["code"] == "items_owed"
+    assert answer["next"] == f"inboxsync sync {page_id}"
+    (page,) = json.loads(run("pages", "show", page_id, "--json").stdout)
+    assert page["owed"]["conversation"] == 2
+    assert page["batch_size"] >= 1
+    code, text = terminal("pages", "show", page_id).end()
+    assert code == 0
+    assert "2 that could not be read" in text
+    verified = run("verify", page_id, "--json")
+    assert verified.returncode == 3
+    assert (told(verified)["is_complete"], told(verified)["next"]) == (False, f"inboxsync sync {page_id}")
+    code, text = terminal("verify").end()
+    assert code == 3
+    assert "Not complete" in text
+    assert "2 conversations owed: could not be read" in text
+    assert_commands_are_whole(text)
+    source.post("faults", heal=True, poison_slots=[])
+    healed = told(run("sync", "--json"))
+    assert (healed["status"], healed["owed"]["conversation"], healed["errors"]) == ("complete", 0, [])
+    assert run("verify").returncode == 0
+    (page,) = json.loads(run("pages", "show", page_id, "--json").stdout)
+    assert page["certificate"]["is_complete"] is True
+
+
+def test_all_history_is_remembered_and_nothing_older_is_told(inbox: Any, run: Any) -> None:
+    source = inbox("--conversations", "20", "--messages", "5:60")
+    newest = told(run("sync", "--json"))
+    assert newest["older_not_fetched"]["conversations"] > 0
+    assert newest["older_not_fetched"]["messages"] > 0
+    everything = told(run("sync", "--json", "--history", "all"))
+    assert everything["status"] == "complete"
+    assert everything["older_not_fetched"] == {"conversations": 0, "messages": 0}
+    source.assert_stored(whole=True)
+    source.post("messages", slot=4, text="one more", times=25)
+    assert told(run("sync", "--json"))["events"] == 25  # without the option: the Page remembers
+    source.assert_stored(whole=True)
+    (page,) = json.loads(run("pages", "show", source.ready["page_id"], "--json").stdout)
+    assert page["history"] == "all"
+    assert told(run("verify", "--deep", "--json"))["is_complete"] is True
+
+
+def test_a_verification_finds_what_is_missing_and_the_next_sync_brings_it(inbox: Any, run: Any) -> None:
+    source = inbox("--conversations", "40", "--folder", "other=5")
+    assert run("sync").returncode == 0
+    lost = [row[0] for row in source.query("SELECT conversation_id FROM messenger_conversations LIMIT 3")]
+    for graph_id in lost:
+        source.change("DELETE FROM messenger_conversations WHERE conversation_id = ?", graph_id)
+    result = run("verify", "--json")
+    assert result.returncode == 3
+    answer = told(result)
+    assert (answer["is_complete"], answer["missing"], answer["listed"]) == (False, 3, 45)
+    assert sorted(id_ for folder in answer["folders"] for id_ in folder["missing"]) == sorted(lost)
+    assert told(run("sync", "--json"))["inserted"] == 3
+    assert run("verify").returncode == 0
+    source.assert_stored(adds_up=False)
+
+
+def test_a_verification_that_is_stopped_proves_nothing(inbox: Any, start: Any, terminal: Any) -> None:
+    source = inbox("--conversations", "600", "--latency", "0.2", batch_size=50)
+    process = start("verify", "--json", "--deep")
+    until(process, "compared")
+    process.send_signal(signal.SIGINT)
+    out, err = process.communicate(timeout=30)
+    assert (process.returncode, "Traceback" in err) == (3, False)
+    answer = json.loads(out)
+    assert (answer["is_complete"], answer["errors"][0]["code"]) == (False, "stopped")
+    assert source.query("SELECT * FROM certificates") == []
+    assert source.query("SELECT * FROM page_leases") == []
+    shown = terminal("verify", "--deep")
+    shown.read(until="compared")
+    os.kill(shown.pid, signal.SIGINT)
+    code, text = shown.end()
+    assert (code, "Traceback" in text) == (3, False)
+    assert "Not verified" in text
+
+
+def test_a_second_signal_ends_at_once_and_loses_nothing(inbox: Any, start: Any, run: Any) -> None:
+    source = inbox("--conversations", "100")
+    source.post("faults", stall=1, stall_seconds=60)
+    process = start("sync")
+    until(process, "sync started")
+    began = time.monotonic()
+    process.send_signal(signal.SIGINT)
+    time.sleep(0.1)
+    process.send_signal(signal.SIGINT)
+    _, err = process.communicate(timeout=30)
+    assert time.monotonic() - began < 30  # and not as long as the answer takes
+    assert "Traceback" not in err
+    assert process.returncode != 0
+    source.post("faults", stall=0)
+    assert run("sync").returncode == 0
+    source.assert_stored()
+
+
+@pytest.mark.parametrize(
+    ("subcode", "reason"),
+    [(460, "password_changed"), (492, "role_lost")],
+)
+def test_a_dead_token_tells_its_reason_and_a_new_one_goes_on(
+    inbox: Any, run: Any, terminal: Any, subcode: int, reason: str
+) -> None:
+    source = inbox("--conversations", "60", batch_size=10)
+    page_id = source.ready["page_id"]
+    assert run("sync", "--max-conversations", "30").returncode == 3
+    source.post("tokens", kill=subcode)
+    for command in ("sync", "verify"):
+        result = run(command, "--json")
+        assert (result.returncode, told(result)["errors"][0]["code"]) == (4, "token_invalid")
+    (page,) = json.loads(run("pages", "list", "--json").stdout)
+    assert (page["token_state"], page["token_reason"]) == ("invalid", reason)
+    assert "inboxsync pages add" in page["token_problem"]
+    code, text = terminal("pages", "show", page_id).end()
+    assert (code, reason in text) == (0, True)
+    token = source.post("tokens", mint=True)["token"]
+    assert run("pages", "add", page_id, "--token-stdin", stdin=token).returncode == 0
+    (page,) = json.loads(run("pages", "list", "--json").stdout)
+    assert (page["token_state"], page["token_reason"], page["token_problem"]) == ("valid", None, None)
+    assert told(run("sync", "--json"))["inserted"] == 30
+    source.assert_stored()
+
+
+def test_an_inbox_that_lists_nothing_is_no_success_without_a_word(inbox: Any, run: Any) -> None:
+    inbox("--conversations", "40", "--standard-access")
+    result = run("sync", "--json")
+    assert [each["code"] for each in told(result)["errors"]] == ["nothing_listed"]
+    (page,) = json.loads(run("pages", "list", "--json").stdout)
+    assert page["last_synced_at"] is None
+
+
+def test_a_stall_fails_and_says_where(inbox: Any, run: Any) -> None:
+    inbox("--conversations", "200", "--fault", "repeat_cursor=1", batch_size=10)
+    result = run("sync", "--json", INBOXSYNC_STALL_CALLS="10")
+    answer = told(result)
+    assert (result.returncode, answer["status"], answer["errors"][0]["code"]) == (1, "failed", "stalled")
+    assert "10 calls in a row" in answer["errors"][0]["message"]
+
+
+def test_a_page_that_is_removed_while_another_is_synced_is_said_to_be_gone(
+    inbox: Any, start: Any, run: Any
+) -> None:
+    source = inbox("--conversations", "400", "--latency", "0.15", "--pages", "2", batch_size=50)
+    first, second = (page["page_id"] for page in source.ready["pages"])
+    for command, words in (("sync", "batch stored"), ("verify", "compared")):
+        process = start(command, "--json")
+        until(process, words)
+        process.send_signal(signal.SIGSTOP)  # so that it is not over before
+        removed = second if command == "sync" else first
+        assert run("pages", "remove", removed, "--yes").returncode == 0
+        process.send_signal(signal.SIGCONT)
+        out, err = process.communicate(timeout=60)
+        answers = [json.loads(line) for line in out.splitlines()]
+        assert (process.returncode, "Traceback" in err) == (1, False), err
+        assert answers[-1]["errors"][0]["code"] == "page_unknown"
+        if command == "sync":
+            assert [answer["status"] for answer in answers] == ["complete", "failed"]
+            assert answers[-1]["next"] is None
+
+
+def test_a_signal_spares_the_pages_after_it(inbox: Any, start: Any) -> None:
+    source = inbox("--conversations", "400", "--latency", "0.15", "--pages", "3", batch_size=50)
+    before = source.get("stats")["calls"]
+    process = start("sync", "--json")
+    until(process, "batch stored")
+    process.send_signal(signal.SIGTERM)
+    out, _ = process.communicate(timeout=60)
+    assert process.returncode == 3
+    assert [json.loads(line)["stopped"] for line in out.splitlines()] == ["SIGTERM was received"] * 3
+    after = source.get("stats")["calls"]
+    assert sum(after[page_id] != count for page_id, count in before.items()) == 1  # no call for the others
+
+
+def test_lists_of_pages_and_runs_fit_a_terminal(inbox: Any, run: Any, terminal: Any) -> None:
+    source = inbox("--conversations", "30")
+    page_id = source.ready["page_id"]
+    run("sync")
+    for command in (("pages", "list"), ("runs",)):
+        code, text = terminal(*command).end()
+        assert code == 0
+        assert page_id in text  # whole, to be copied
+        assert "conversations" in text or "fetched" in text
+        assert max(map(len, text.splitlines())) <= COLUMNS
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (("verify",), "No Page has been added"),
+        (("verify", "12345"), "There is no Page 12345"),
+        (("pages", "show", "12345"), "There is no Page 12345"),
+        (("pages", "show"), "PAGE_ID"),
+        (("sync", "--history", "some"), "--history"),
+        (("sync", "--max-duration", "nan"), "--max-duration"),
+        (("sync", "--max-duration", "inf"), "--max-duration"),
+        (("sync", "--max-duration", "1e15"), "--max-duration"),
+        (("sync", "--max-conversations", "0"), "--max-conversations"),
+        (("verify", "--mode", "full"), "--mode"),
+    ],
+)
+def test_unusable_arguments_are_one_sentence_and_exit_2(
+    run: Any, arguments: tuple[str, ...], words: str
+) -> None:
+    result = run(*arguments)
+    assert result.returncode == 2
+    assert words in result.stderr
+    assert "Traceback" not in result.stderr
+    assert result.stdout == ""

@@ -1,0 +1,155 @@
+"""`inboxsync db` as its users run it, on both databases."""
+
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Callable
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+from sqlalchemy import create_engine, make_url
+
+from inboxsync.model import Conversation, Message, Platform
+from inboxsync.store import Store, schema
+from inboxsync.store.pages import upsert_page
+from inboxsync.store.writes import upsert_batch
+
+pytestmark = pytest.mark.system
+
+Run = Callable[..., subprocess.CompletedProcess[str]]
+NOW = datetime(2026, 6, 1, tzinfo=UTC)
+INBOXSYNC = [sys.executable, "-m", "inboxsync"]
+
+
+@pytest.fixture
+def environment(tmp_path: Path) -> dict[str, str]:
+    kept = {name: value for name, value in os.environ.items() if not name.startswith("INBOXSYNC_")}
+    return kept | {"INBOXSYNC_DATA_DIR": str(tmp_path / "data")}
+
+
+@pytest.fixture
+def run(environment: dict[str, str]) -> Run:
+    def run_command(*arguments: str, **extra: str) -> subprocess.CompletedProcess[str]:
+        done = subprocess.run(
+            [*INBOXSYNC, *arguments],
+            env=environment | extra,
+            capture_output=True,
+            text=True,
+            timeout=120,
+            check=False,
+        )
+        assert "Traceback" not in done.stderr
+        return done
+
+    return run_command
+
+
+@pytest.fixture
+def filled(tmp_path: Path) -> str:
+    """The URL of an SQLite database with 300 conversations of 10 messages."""
+    url = f"sqlite:///{tmp_path / 'filled.db'}"
+    store = Store.open(url)
+    with store.write() as connection:
+        page, _ = upsert_page(
+            connection,
+            facebook_page_id="104",
+            platform=Platform.MESSENGER,
+            account_id="104",
+            name="A Page",
+            access_token_sealed="x",
+            now=NOW,
+        )
+        batch = [
+            Conversation(
+                conversation_id=f"t_{number}",
+                messages=tuple(Message(message_id=f"m_{number}_{at}", text="hi") for at in range(10)),
+            )
+            for number in range(300)
+        ]
+        upsert_batch(connection, page, batch, folder="inbox", source="initial_sync", now=NOW)
+    store.close()
+    return url
+
+
+def test_an_old_server_database_waits_for_db_upgrade(run: Run, empty_url: str, database: str) -> None:
+    driver = "sqlite" if database == "sqlite" else "postgresql+psycopg"
+    engine = create_engine(make_url(empty_url).set(drivername=driver))
+    with engine.begin() as connection:
+        schema.run_migrations(connection, to="0001")
+    engine.dispose()
+    listed = run("pages", "list", INBOXSYNC_DATABASE_URL=empty_url)
+    if database == "postgresql":
+        assert listed.returncode == 1
+        assert "inboxsync db upgrade" in listed.stderr
+    upgraded = run("db", "upgrade", INBOXSYNC_DATABASE_URL=empty_url)
+    assert upgraded.returncode == 0, upgraded.stderr
+    assert schema.HEAD in upgraded.stdout
+    assert run("pages", "list", INBOXSYNC_DATABASE_URL=empty_url).returncode == 0
+
+
+def test_a_database_is_copied_and_compared(run: Run, filled: str, empty_url: str) -> None:
+    copied = run("db", "copy", filled, empty_url)
+    assert copied.returncode == 0, copied.stderr
+    assert "3,000" in copied.stdout
+    assert "holds all that the source does" in copied.stdout
+    assert "copying table" in copied.stderr
+    assert "comparing table" in copied.stderr
+    again = run("db", "copy", filled, empty_url)
+    assert again.returncode == 0
+    assert "copying table" not in again.stderr
+
+
+def test_a_copy_goes_into_the_schema_that_is_named(
+    run: Run, filled: str, server: Any, tmp_path: Path
+) -> None:
+    url = server.create(empty=True)
+    there = run("db", "copy", filled, url, "--to-schema", "moved")
+    assert there.returncode == 0, there.stderr
+    assert server.execute("SELECT count(*) FROM moved.messages", url=url) == [(3000,)]
+    back = run("db", "copy", url, f"sqlite:///{tmp_path / 'back.db'}", "--from-schema", "moved")
+    assert back.returncode == 0, back.stderr
+    server.drop(url)
+
+
+def test_a_target_with_other_data_is_refused(run: Run, filled: str, tmp_path: Path) -> None:
+    other = f"sqlite:///{tmp_path / 'other.db'}"
+    assert run("db", "copy", filled, other).returncode == 0
+    store = Store.open(other)
+    with store.write() as connection:
+        connection.exec_driver_sql("UPDATE facebook_pages SET name = 'x'")
+    store.close()
+    refused = run("db", "copy", filled, other)
+    assert refused.returncode == 1
+    assert "holds other data" in refused.stderr
+
+
+def test_what_cannot_be_copied_is_one_sentence(run: Run, filled: str, tmp_path: Path) -> None:
+    missing = run("db", "copy", f"sqlite:///{tmp_path / 'nowhere.db'}", filled)
+    assert (missing.returncode, "does not exist" in missing.stderr) == (1, True)
+    itself = run("db", "copy", filled, filled)
+    assert (itself.returncode, "same database" in itself.stderr) == (2, True)
+    nonsense = run("db", "copy", filled, "mysql://x/y")
+    assert (nonsense.returncode, "SQLite or PostgreSQL" in nonsense.stderr) == (2, True)
+    away = run("db", "copy", filled, "postgresql://me:secret@127.0.0.1:9/inbox")
+    assert (away.returncode, "cannot be reached" in away.stderr) == (1, True)
+    assert "secret" not in away.stderr + away.stdout
+
+
+def test_a_signal_stops_a_copy_and_the_next_goes_on(
+    run: Run, filled: str, environment: dict[str, str], tmp_path: Path
+) -> None:
+    target = f"sqlite:///{tmp_path / 'target.db'}"
+    process = subprocess.Popen(
+        [*INBOXSYNC, "db", "copy", filled, target], env=environment, stderr=subprocess.PIPE, text=True
+    )
+    assert process.stderr is not None
+    process.stderr.readline()
+    process.send_signal(signal.SIGTERM)
+    _, said = process.communicate(timeout=60)
+    assert process.returncode in (0, 3)  # it may have been done by then
+    if process.returncode == 3:
+        assert "it goes on" in said
+    assert run("db", "copy", filled, target).returncode == 0

@@ -1,0 +1,135 @@
+"""SIGKILL, which nothing can prepare for: at every commit, and at any other moment."""
+
+import random
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+pytestmark = pytest.mark.system
+
+KILLED_AT_COMMIT = str(Path(__file__).parent / "killed_at_commit.py")
+MOST_COMMITS = 60
+# A kill costs the batch that was being stored and the call on the wire; a third one where the inbox was
+# complete already, and its head is looked at again before the folder that was cut off.
+CALLS_A_KILL = 3
+
+
+@pytest.fixture
+def killed(environment: dict[str, str]) -> Callable[..., bool]:
+    """Runs a command until just before or after its n-th commit; False where it ended by itself."""
+
+    def run_killed(number: int, when: str, *arguments: str, **extra: str) -> bool:
+        result = subprocess.run(
+            [sys.executable, KILLED_AT_COMMIT, str(number), when, *arguments],
+            env=environment | extra,
+            capture_output=True,
+            text=True,
+            timeout=60,
+            check=False,
+        )
+        assert result.returncode in (-signal.SIGKILL, 0), result.stderr
+        return result.returncode != 0
+
+    return run_killed
+
+
+def keep(inbox: Any, *, to: Path) -> None:
+    """The database as it is, to begin again from."""
+    inbox.query("PRAGMA wal_checkpoint(TRUNCATE)")
+    shutil.copy(inbox.database, to)
+
+
+def put_back(inbox: Any, *, kept: Path) -> None:
+    for suffix in ("-wal", "-shm"):
+        Path(f"{inbox.database}{suffix}").unlink(missing_ok=True)
+    shutil.copy(kept, inbox.database)
+
+
+def completes(run: Any) -> None:
+    result = run("sync")
+    assert result.returncode == 0, result.stdout + result.stderr
+
+
+@pytest.mark.parametrize("when", ["before", "after"])
+def test_a_kill_at_any_commit_loses_nothing(
+    inbox: Any, run: Any, killed: Any, tmp_path: Path, when: str
+) -> None:
+    source = inbox("--conversations", "30", "--folder", "other=6", "--messages", "1:14", batch_size=10)
+    keep(source, to=tmp_path / "kept.db")
+    began = source.calls()
+    completes(run)
+    whole = source.calls() - began
+    for number in range(1, MOST_COMMITS):
+        put_back(source, kept=tmp_path / "kept.db")
+        began = source.calls()
+        if not killed(number, when, "sync"):
+            assert number > 9  # a lease, a start, four batches, the other folders, an end, the lease again
+            return
+        completes(run)
+        source.assert_stored()
+        assert source.calls() - began <= whole + CALLS_A_KILL, f"commit {number}"
+    pytest.fail(f"more than {MOST_COMMITS} commits")
+
+
+@pytest.mark.parametrize("when", ["before", "after"])
+def test_kills_in_a_row_lose_nothing_and_end(inbox: Any, run: Any, killed: Any, when: str) -> None:
+    """Each stores two batches after the lease and the start; where the inbox is complete, one is its head."""
+    source = inbox("--conversations", "40", "--folder", "other=6", "--messages", "1:14", batch_size=10)
+    deaths = 0
+    while source.query("SELECT last_synced_at FROM facebook_pages") == [(None,)]:
+        deaths += killed(4 if when == "after" else 5, when, "sync")
+        assert deaths < 15
+    completes(run)
+    source.assert_stored()
+    assert deaths > 3
+
+
+def test_a_kill_at_any_commit_of_a_sweep_a_gap_and_history_loses_nothing(
+    inbox: Any, run: Any, killed: Any, tmp_path: Path
+) -> None:
+    """A message in half the inbox, 30 in one conversation, and then every older message."""
+    source = inbox("--conversations", "30", "--messages", "5:130", batch_size=5)
+    completes(run)
+    for slot in range(0, 30, 2):
+        source.post("messages", slot=slot, text="again")
+    source.post("messages", slot=7, text="and again", times=30)
+    keep(source, to=tmp_path / "kept.db")
+    arguments = ("sync", "--history", "all")
+    for number in range(random.randint(1, 6), 400, 6):  # noqa: S311
+        put_back(source, kept=tmp_path / "kept.db")
+        if not killed(number, random.choice(["before", "after"]), *arguments):  # noqa: S311
+            assert number > 30
+            return
+        result = run(*arguments)
+        assert result.returncode == 0, result.stdout + result.stderr
+        source.assert_stored(whole=True)
+    pytest.fail("it never ends")
+
+
+def test_kills_at_random_moments_lose_nothing(inbox: Any, start: Any, run: Any) -> None:
+    """Also of a walk in several spans: answers slower than the pace, time windows honoured."""
+    source = inbox(
+        "--conversations", "400", "--folder", "spam=30", "--messages", "1:14", "--time-windows",
+        "--latency", "0.1", batch_size=10,
+    )  # fmt: skip
+    spans = 0
+    for _ in range(8):
+        process = start("sync", INBOXSYNC_CALLS_PER_SECOND="40")
+        for _ in range(200):
+            if "batch stored" in process.stderr.readline() or process.poll() is not None:
+                break
+        time.sleep(random.uniform(0, 0.5))  # noqa: S311
+        process.kill()
+        process.communicate(timeout=20)
+        for (text,) in source.query("SELECT spans FROM sync_progress WHERE spans IS NOT NULL"):
+            spans = max(spans, text.count("frontier"))
+    assert spans > 1, "no kill met a walk in spans"
+    completes(run)
+    source.assert_stored()

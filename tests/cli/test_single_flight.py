@@ -1,0 +1,225 @@
+"""One sync of a Page at a time, between real processes that are frozen, killed and on other machines."""
+
+import json
+import re
+import signal
+import subprocess
+import time
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+
+pytestmark = pytest.mark.system
+
+SLOW = ("--conversations", "600", "--messages", "1:14", "--latency", "0.15")
+
+
+def until(process: subprocess.Popen[str], words: str) -> str:
+    """Reads stderr up to the line that has these words."""
+    for line in process.stderr or ():
+        if words in line:
+            return line
+    pytest.fail(f"ended without {words!r}")
+
+
+def told(process: subprocess.Popen[str]) -> dict[str, Any]:
+    out, err = process.communicate(timeout=60)
+    assert "Traceback" not in err
+    return dict(json.loads(out.splitlines()[-1]))
+
+
+def at(moment: datetime) -> str:
+    return moment.strftime("%Y-%m-%dT%H:%M:%S.000Z")
+
+
+@pytest.fixture
+def held_elsewhere(inbox: Any) -> Callable[..., Any]:
+    """An added Page whose lease a process of another machine holds, for so many seconds yet."""
+
+    def hold(*switches: str, seconds: float) -> Any:
+        source = inbox(*switches)
+        now = datetime.now(UTC)
+        ((page_id,),) = source.query("SELECT id FROM facebook_pages")
+        written = [at(now), at(now + timedelta(seconds=seconds))]
+        source.change(
+            "INSERT INTO page_leases (page_id, owner, acquired_at, heartbeat_at, expires_at) "
+            "VALUES (?, 'elsewhere:4711:abcd', ?, ?, ?)",
+            page_id,
+            written[0],
+            written[0],
+            written[1],
+        )
+        return source
+
+    return hold
+
+
+def test_the_second_of_two_syncs_leaves_the_page_to_the_first(inbox: Any, start: Any, run: Any) -> None:
+    source = inbox(*SLOW, batch_size=50)
+    page_id = source.ready["page_id"]
+    first = start("sync", "--json")
+    until(first, "batch stored")
+    first.send_signal(signal.SIGSTOP)  # so that it is still at it, however slow this machine is
+    second = run("sync", "--json")
+    assert second.returncode == 0
+    answer = json.loads(second.stdout)
+    assert (answer["status"], answer["fetched"], answer["calls"]) == ("partial", 0, 0)
+    (problem,) = answer["errors"]
+    assert problem["code"] == "page_busy"
+    since = r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d"
+    who = rf"Process {first.pid} on \S+ has been working on Page {page_id} since {since}\."
+    assert re.fullmatch(who, problem["message"])
+    assert answer["next"] == f"inboxsync sync {page_id} --wait"
+    words = run("sync")
+    assert words.returncode == 0
+    assert f"Process {first.pid}" in words.stdout + words.stderr
+    assert "conversations fetched" not in words.stdout  # nothing was tried
+    first.send_signal(signal.SIGCONT)
+    assert told(first)["status"] == "complete"
+    source.assert_stored()
+    assert len(json.loads(run("runs", "--json").stdout)) == 1
+
+
+def test_a_sync_that_waits_gets_its_turn_and_says_so_once(inbox: Any, start: Any) -> None:
+    source = inbox(*SLOW, batch_size=50)
+    first = start("sync", "--json")
+    until(first, "batch stored")
+    second = start("sync", "--json", "--wait")
+    until(second, "waiting")
+    assert first.poll() is None
+    out, err = second.communicate(timeout=60)
+    assert second.returncode == 0
+    answer = json.loads(out)
+    assert (answer["status"], answer["mode"], answer["inserted"]) == ("complete", "incremental", 0)
+    assert "waiting" not in err
+    assert told(first)["status"] == "complete"
+    source.assert_stored()
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_wait_ends_with_a_signal(held_elsewhere: Any, start: Any, number: signal.Signals) -> None:
+    source = held_elsewhere("--conversations", "5", seconds=3600)
+    waiting = start("sync", "--json", "--wait")
+    until(waiting, "waiting")
+    waiting.send_signal(number)
+    answer = told(waiting)
+    assert waiting.returncode == 3
+    assert (answer["status"], answer["stopped"]) == ("partial", f"{number.name} was received")
+    assert source.query("SELECT * FROM sync_runs") == []
+    assert len(source.query("SELECT * FROM page_leases")) == 1
+
+
+def test_a_wait_counts_against_the_time_limit(held_elsewhere: Any, run: Any) -> None:
+    source = held_elsewhere("--conversations", "5", seconds=3600)
+    result = run("sync", "--json", "--wait", "--max-duration", "1")
+    assert result.returncode == 3
+    assert "time limit" in json.loads(result.stdout)["stopped"]
+    assert source.query("SELECT * FROM sync_runs") == []
+
+
+def test_a_killed_owner_is_followed_at_once_on_the_same_machine(inbox: Any, start: Any, run: Any) -> None:
+    source = inbox(*SLOW, batch_size=50)
+    first = start("sync")
+    until(first, "batch stored")
+    first.kill()  # and not waited for: it is a zombie
+    ((expires_at,),) = source.query("SELECT expires_at FROM page_leases")
+    assert run("sync").returncode == 0
+    ((started_at,),) = source.query("SELECT MAX(started_at) FROM sync_runs")
+    assert started_at < expires_at
+    source.assert_stored()
+
+
+def test_a_killed_owner_elsewhere_is_followed_within_half_a_minute(inbox: Any, start: Any, run: Any) -> None:
+    source = inbox(*SLOW, batch_size=50)
+    first = start("sync")
+    until(first, "batch stored")
+    first.kill()
+    first.communicate(timeout=20)
+    killed_at = time.monotonic()
+    source.change("UPDATE page_leases SET owner = 'elsewhere:4711:abcd'")
+    busy = json.loads(run("sync", "--json").stdout)
+    assert "Process 4711 on elsewhere" in busy["errors"][0]["message"]
+    waiting = start("sync", "--json", "--wait", INBOXSYNC_LOG_FORMAT="json")
+    until(waiting, "sync started")
+    assert time.monotonic() - killed_at < 30
+    assert told(waiting)["status"] == "complete"
+    source.assert_stored()
+
+
+@pytest.mark.parametrize("has_ended", [False, True])
+def test_an_owner_that_was_frozen_writes_nothing_when_it_wakes(
+    inbox: Any, start: Any, run: Any, *, has_ended: bool
+) -> None:
+    """Its lease is another's by then, or nobody's."""
+    source = inbox(*SLOW, batch_size=50)
+    frozen = start("sync", "--json")
+    until(frozen, "batch stored")
+    frozen.send_signal(signal.SIGSTOP)
+    time.sleep(0.3)  # what was under way has ended
+    source.change("UPDATE page_leases SET expires_at = heartbeat_at")
+    if has_ended:
+        assert run("sync").returncode == 0
+    else:
+        source.change(
+            "UPDATE page_leases SET owner = 'elsewhere:4711:abcd', expires_at = '2099-01-01T00:00:00.000Z'"
+        )
+    kept = (
+        "messenger_conversations",
+        "messages",
+        "sync_progress",
+        "sync_items",
+        "page_leases",
+        "facebook_pages",
+    )
+    before = [source.query(f"SELECT * FROM {table} ORDER BY 1, 2") for table in kept]
+    frozen.send_signal(signal.SIGCONT)
+    answer = told(frozen)
+    assert frozen.returncode == 1
+    assert (answer["status"], answer["errors"][0]["code"]) == ("failed", "lease_lost")
+    assert [source.query(f"SELECT * FROM {table} ORDER BY 1, 2") for table in kept] == before
+
+
+def test_a_verify_that_was_frozen_writes_nothing_when_it_wakes(inbox: Any, start: Any) -> None:
+    source = inbox(*SLOW, batch_size=50)
+    frozen = start("verify", "--json")
+    until(frozen, "compared")
+    frozen.send_signal(signal.SIGSTOP)
+    time.sleep(0.3)
+    source.change(
+        "UPDATE page_leases SET owner = 'elsewhere:4711:abcd', expires_at = '2099-01-01T00:00:00.000Z'"
+    )
+    frozen.send_signal(signal.SIGCONT)
+    answer = told(frozen)
+    assert (frozen.returncode, answer["errors"][0]["code"]) == (1, "lease_lost")
+    assert source.query("SELECT * FROM certificates") == []
+    assert source.query("SELECT * FROM sync_items") == []
+
+
+def test_two_pages_are_synced_at_once(inbox: Any, start: Any) -> None:
+    source = inbox("--pages", "2", *SLOW, batch_size=50)
+    both = [start("sync", page["page_id"], "--json") for page in source.ready["pages"]]
+    for process in both:
+        until(process, "batch stored")
+    assert all(process.poll() is None for process in both)
+    assert [told(process)["status"] for process in both] == ["complete", "complete"]
+
+
+def test_a_sync_and_a_verification_exclude_each_other(inbox: Any, start: Any, run: Any) -> None:
+    source = inbox(*SLOW, batch_size=50)
+    syncing = start("sync", "--json")
+    until(syncing, "batch stored")
+    refused = run("verify", "--json")
+    assert refused.returncode == 3  # nothing was proved
+    answer = json.loads(refused.stdout)
+    assert (answer["is_complete"], answer["errors"][0]["code"]) == (False, "page_busy")
+    waiting = start("verify", "--json", "--wait")
+    assert told(syncing)["status"] == "complete"
+    assert told(waiting)["is_complete"] is True
+
+    verifying = start("verify", "--json")
+    until(verifying, "compared")
+    assert json.loads(run("sync", "--json").stdout)["errors"][0]["code"] == "page_busy"
+    assert told(verifying)["is_complete"] is True
+    source.assert_stored()

@@ -1,0 +1,120 @@
+"""What Meta allows: every pool read, the pace kept, a block waited for and remembered."""
+
+import re
+from dataclasses import replace
+from datetime import datetime, timedelta
+from itertools import pairwise
+from typing import Any
+
+from inboxsync.model import RunStatus
+from inboxsync.sandbox import Faults
+
+IDS = "SELECT COUNT(*) FROM messenger_conversations"
+POOLS = "SELECT type, used_percent, blocked_until_at FROM rate_pools"
+
+
+def limited(serve: Any, engine_for: Any, add: Any, **switches: Any) -> tuple[Any, Any]:
+    """A source with limits, and an engine that keeps them."""
+    served = serve(**({"conversations": 1200, "limits": True} | switches))
+    engine = engine_for(served, calls_per_second=2.0)
+    add(engine, served)
+    return served, engine
+
+
+def test_at_two_calls_a_second_no_call_is_refused_though_answers_take_a_second(
+    serve: Any, engine_for: Any, add: Any, sync: Any
+) -> None:
+    served, engine = limited(
+        serve,
+        engine_for,
+        add,
+        penalty_seconds=30.0,
+        latency_seconds=1.0,
+        time_windows=True,
+        conversations=1800,
+    )
+    run = sync(engine)
+    assert (run.status, run.refused_calls) == (RunStatus.COMPLETE, 0)
+    assert run.counts.fetched == 1800
+    # The first three calls are made one after the other, then the pace is filled.
+    assert run.calls / run.duration_seconds > 1.2
+    assert served.sandbox.http.counts["refused"] == 0
+
+
+def test_a_run_that_could_only_wait_ends_at_once_and_says_until_when(
+    serve: Any, engine_for: Any, add: Any, sync: Any, *, stored: Any, outcomes: Any
+) -> None:
+    served, engine = limited(serve, engine_for, add, calls_a_day=12, regain_minutes=40)
+    hasty = engine_for(served, calls_per_second=20.0)
+    run = sync(hasty, max_seconds=30)
+    assert run.status is RunStatus.PARTIAL
+    assert run.duration_seconds < 20
+    assert outcomes[-1].reason is not None
+    assert re.search(r"waiting for Meta until \d\d:\d\d \(messenger (9[5-9]|100) %\)", outcomes[-1].reason)
+    pools = {type_: (used, until) for type_, used, until in stored(engine, POOLS)}
+    used, until = pools["messenger"]
+    assert used >= 95
+    wait = datetime.fromisoformat(until) - engine.clock.now()
+    assert timedelta(minutes=38) < wait <= timedelta(minutes=40)
+
+
+def test_a_restart_does_not_walk_into_a_block(
+    serve: Any, engine_for: Any, add: Any, sync: Any, outcomes: Any
+) -> None:
+    served, _ = limited(serve, engine_for, add, calls_a_day=12, regain_minutes=40)
+    sync(engine_for(served, calls_per_second=20.0), max_seconds=30)
+    before = served.sandbox.http.counts["answered"], served.sandbox.http.counts["refused"]
+    run = sync(engine_for(served, calls_per_second=20.0), max_seconds=30)
+    assert (run.status, run.calls) == (RunStatus.PARTIAL, 0)
+    assert run.duration_seconds < 10
+    assert "waiting for Meta" in outcomes[-1].reason
+    assert (served.sandbox.http.counts["answered"], served.sandbox.http.counts["refused"]) == before
+
+
+def test_the_pace_falls_from_three_quarters_on(serve: Any, engine_for: Any, add: Any, sync: Any) -> None:
+    served, _ = limited(serve, engine_for, add, conversations=1900, calls_a_day=16)
+    arrived: list[float] = []
+    clock = engine_for(served).clock
+    take = served.sandbox.app._graph
+
+    async def noting(scope: Any, receive: Any, send: Any) -> None:
+        arrived.append(clock.monotonic())
+        await take(scope, receive, send)
+
+    served.sandbox.app._graph = noting
+    sync(engine_for(served, calls_per_second=2.0), max_seconds=20)
+    apart = [later - earlier for earlier, later in pairwise(arrived)]
+    usual = sum(apart[2:8]) / 6
+    assert len(arrived) == 15  # the sixteenth was made when the Page was added
+    assert apart[-1] > 1.5 * usual
+
+
+def test_the_app_s_own_allowance_holds_calls_back_too(
+    serve: Any, engine_for: Any, add: Any, sync: Any, outcomes: Any
+) -> None:
+    served, engine = limited(serve, engine_for, add)
+    graph = served.sandbox.http._graph
+    graph._config = replace(graph._config, app_usage_percent=96)
+    run = sync(engine, max_seconds=20)
+    assert run.status is RunStatus.PARTIAL
+    assert run.calls <= 2
+    assert "(app 96 %)" in outcomes[-1].reason
+
+
+def test_refusals_are_not_counted_as_getting_nowhere(
+    serve: Any, engine_for: Any, add: Any, sync: Any, stored: Any
+) -> None:
+    served, engine = limited(serve, engine_for, add, conversations=900)
+    run = sync(engine_for(served), stall_calls=3)
+    assert run.status is RunStatus.COMPLETE, run.problems
+    assert run.refused_calls > 0
+    assert stored(engine, IDS) == [(900,)]
+
+
+def test_a_refusal_in_the_middle_of_parts_is_waited_for(
+    serve: Any, engine_for: Any, add: Any, sync: Any, stored: Any
+) -> None:
+    served, engine = limited(serve, engine_for, add, conversations=120, faults=Faults(poison_slots=(60,)))
+    run = sync(engine_for(served))
+    assert run.status is RunStatus.PARTIAL
+    assert stored(engine, IDS) == [(119,)]

@@ -1,0 +1,214 @@
+"""Answers in any order and number lead to the same rows, and what is not stored is known to be owed."""
+
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from inboxsync.model import (
+    Batch,
+    Conversation,
+    Item,
+    Message,
+    MessageBatch,
+    Mode,
+    Phase,
+    Platform,
+    Run,
+    RunStatus,
+)
+from inboxsync.store import Store
+from inboxsync.store.items import get_item
+from inboxsync.store.leases import acquire_lease
+from inboxsync.store.pages import upsert_page
+from inboxsync.store.runs import start_run
+from inboxsync.sync.ingest import Ingest
+from inboxsync.sync.plan import begin_walk, plan_item, plan_next
+
+NOW = datetime(2026, 6, 1, 12, 0, 0, tzinfo=UTC)
+MESSAGES = "SELECT message_id, text FROM messages ORDER BY 1"
+ALL = settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+
+
+def at(number: int) -> datetime:
+    return NOW + timedelta(minutes=number)
+
+
+def message(number: int) -> Message:
+    return Message(message_id=f"m_{number:03}", sent_at=at(number), text=str(number), sender_id="7")
+
+
+def answer(newest: int, window: int) -> Conversation:
+    """One conversation as it was when `newest` messages had been sent, with so many of them."""
+    numbers = range(newest, max(0, newest - window), -1)
+    return Conversation(
+        conversation_id="t_1",
+        source_updated_at=at(newest),
+        messages=tuple(message(number) for number in numbers),
+        has_older_messages=newest > window,
+    )
+
+
+class Archive:
+    """One Page's store, written to as a run would."""
+
+    def __init__(self, path: Path) -> None:
+        self.store = Store.open(f"sqlite:///{path}")
+        with self.store.write() as connection:
+            self.page, _ = upsert_page(
+                connection,
+                facebook_page_id="104",
+                platform=Platform.MESSENGER,
+                account_id="104",
+                name="A Page",
+                access_token_sealed="x",
+                now=NOW,
+            )
+            acquire_lease(connection, self.page.id, "me", now=NOW, seconds=10**9)
+            self.run = Run(
+                id="run",
+                page_id=self.page.id,
+                facebook_page_id="104",
+                platform="messenger",
+                mode=Mode.FULL,
+                status=RunStatus.RUNNING,
+                started_at=NOW,
+            )
+            start_run(connection, self.run)
+        self.ingest = Ingest(store=self.store, page=self.page, owner="me", lease_seconds=10**9)
+
+    def empty(self) -> None:
+        with self.store.write() as connection:
+            for table in ("messenger_conversations", "sync_items", "sync_progress"):
+                connection.exec_driver_sql(f"DELETE FROM {table}")
+
+    def take(self, served: Conversation, *, watermark: datetime | None = None) -> None:
+        batch = Batch(conversations=(served,), answered_at=at(1000), after=None, has_next=False)
+        walking = begin_walk(floor=watermark, watermark=watermark)
+        self.run = self.ingest.apply_list(
+            batch,
+            folder="inbox",
+            walking=walking,
+            progress=plan_next(walking, [], batch),
+            completes_page=None,
+            counts_unchanged=True,
+            learned=None,
+            run=self.run,
+            now=NOW,
+        )
+
+    def owed(self, phase: Phase = Phase.GAP) -> Item | None:
+        with self.store.read() as connection:
+            return get_item(connection, self.page, phase, "t_1")
+
+    def read_gap(self, newest: int, *, size: int, batches: int = 1000) -> None:
+        """Go on with what is owed, so many answers of the messages edge at most."""
+        item = self.owed()
+        while item is not None and batches > 0:
+            batches -= 1
+            top = int(item.cursor) if item.cursor else newest
+            numbers = range(top, max(0, top - size), -1)
+            batch = MessageBatch(
+                messages=tuple(message(number) for number in numbers),
+                after=str(top - size),
+                has_next=top > size,
+            )
+            rest = plan_item(item, batch)
+            self.run = self.ingest.apply_messages(item, batch, rest=rest, run=self.run, now=NOW)
+            item = self.owed()
+
+    def rows(self, sql: str) -> list[tuple[Any, ...]]:
+        with self.store.read() as connection:
+            return [tuple(row) for row in connection.exec_driver_sql(sql)]
+
+    @property
+    def numbers(self) -> list[int]:
+        return [int(each.removeprefix("m_")) for each, _ in self.rows(MESSAGES)]
+
+    @property
+    def has_older(self) -> bool:
+        return self.rows("SELECT has_older_messages FROM messenger_conversations") == [(1,)]
+
+
+@pytest.fixture(scope="module")
+def archive(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Archive]:
+    opened = Archive(tmp_path_factory.mktemp("archive") / "inboxsync.db")
+    yield opened
+    opened.store.close()
+
+
+answers = st.lists(st.tuples(st.integers(1, 30), st.integers(1, 12)), min_size=1, max_size=7)
+
+
+@ALL
+@given(served=answers, data=st.data())
+def test_any_order_and_repetition_of_answers_stores_the_same(
+    archive: Archive, served: list[tuple[int, int]], data: st.DataObject
+) -> None:
+    archive.empty()
+    for newest, window in served:
+        archive.take(answer(newest, window))
+    once = archive.rows(MESSAGES)
+    told = "SELECT last_message, last_message_time, source_updated_at FROM messenger_conversations"
+    newest_told = archive.rows(told)
+    archive.empty()
+    repeated = served + data.draw(st.lists(st.sampled_from(served), max_size=4))
+    for newest, window in data.draw(st.permutations(repeated)):
+        archive.take(answer(newest, window))
+    assert archive.rows(MESSAGES) == once
+    # Two answers of the same second tell the same of it; else the newest one's word counts.
+    assert archive.rows(told) == newest_told
+
+
+steps = st.lists(
+    st.tuples(
+        st.integers(0, 15),  # so many more were sent
+        st.integers(1, 6),  # so many came with the list
+        st.integers(0, 3),  # so many answers of the gap's edge, before the run was cut off
+        st.integers(0, 20),  # how late the list answer was: some messages came after it was written
+    ),
+    min_size=1,
+    max_size=7,
+)
+
+
+@ALL
+@given(begins=st.integers(1, 30), steps=steps, size=st.integers(1, 7))
+def test_what_is_stored_and_what_is_owed_cover_all_that_was_served(
+    archive: Archive, begins: int, steps: list[tuple[int, int, int, int]], size: int
+) -> None:
+    archive.empty()
+    archive.take(answer(begins, 2))
+    bottom, newest, shown = min(archive.numbers), begins, begins
+    for grown, window, batches, late in steps:
+        newest += grown
+        seen = max(1, newest - late)
+        archive.take(answer(seen, window), watermark=at(shown))
+        shown = max(shown, seen)
+        archive.read_gap(newest, size=size, batches=batches)
+    archive.read_gap(newest, size=size)
+    assert archive.owed() is None
+    numbers = archive.numbers
+    assert all(after - before == 1 for before, after in pairwise(numbers)), numbers
+    assert numbers[-1] >= shown
+    assert numbers[0] <= bottom
+    assert archive.has_older or numbers[0] == 1
+
+
+@ALL
+@given(begins=st.integers(1, 40), known=st.integers(0, 40), window=st.integers(1, 12), size=st.integers(1, 9))
+def test_a_newcomer_is_owed_down_to_the_last_sync(
+    archive: Archive, begins: int, known: int, window: int, size: int
+) -> None:
+    archive.empty()
+    archive.take(answer(begins, window), watermark=at(known))
+    archive.read_gap(begins, size=size)
+    assert archive.owed() is None
+    numbers = set(archive.numbers)
+    assert numbers >= set(range(known, begins + 1)) - {0}
+    assert archive.has_older == (1 not in numbers)

@@ -1,0 +1,110 @@
+"""A token that dies in mid-walk costs its owner a new one, and nothing that is stored."""
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from inboxsync.model import History, RunStatus
+from inboxsync.sandbox import Faults
+from inboxsync.sandbox.conversations import Conversations
+
+SANDBOX = {"conversations": 30, "messages": (1, 8)}
+
+MARKS = "SELECT token_state, token_reason, token_problem FROM facebook_pages"
+REASONS = {
+    458: ("app_removed", "Authorise the app again"),
+    459: ("checkpoint", "Log in at facebook.com once"),
+    460: ("password_changed", "password changed"),
+    463: ("expired", "token expired"),
+    464: ("unconfirmed", "Confirm the Facebook account"),
+    467: ("logged_out", "session was ended"),
+    490: ("login_approval", "Approve the login"),
+    492: ("role_lost", "role on the Page"),
+}
+
+
+@pytest.fixture
+def heavy(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """The folder of each list call that asked for messages, where it was answered."""
+    calls: list[str] = []
+    answer = Conversations.answer
+
+    def count(self: Conversations, call: Any, view: Any) -> str:
+        text = answer(self, call, view)
+        if "messages" in call.parameters.get("fields", ""):
+            calls.append(call.parameters.get("folder", "inbox"))
+        return text
+
+    monkeypatch.setattr(Conversations, "answer", count)
+    return calls
+
+
+def revive(served: Any, engine: Any, add: Callable[..., Any]) -> None:
+    served.sandbox.http.faults = Faults()
+    add(engine, served, token=served.sandbox.tokens.mint(served.page))
+
+
+@pytest.mark.parametrize("subcode", REASONS)
+def test_the_page_is_marked_with_the_reason_and_what_to_do(
+    ready: Any, sync: Any, stored: Any, add: Any, subcode: int
+) -> None:
+    served, engine = ready(conversations=350)
+    served.sandbox.http.faults = Faults(token_dies_after=4, token_subcode=subcode)
+    run = sync(engine)
+    reason, what_to_do = REASONS[subcode]
+    assert run.status is RunStatus.FAILED
+    assert run.next == f"inboxsync pages add {served.page.page_id}"
+    ((state, why, problem),) = stored(engine, MARKS)
+    assert (state, why) == ("invalid", reason)
+    assert what_to_do in problem
+    revive(served, engine, add)
+    assert sync(engine).status is RunStatus.COMPLETE
+    assert stored(engine, MARKS) == [("valid", None, None)]
+
+
+@pytest.mark.parametrize("cursors_die_with_token", [False, True])
+def test_after_a_new_token_nothing_above_the_frontier_is_fetched_again(
+    ready: Any, sync: Any, add: Any, heavy: list[str], cursors_die_with_token: bool, held: Any
+) -> None:
+    served, engine = ready(conversations=950, cursors_die_with_token=cursors_die_with_token)
+    served.sandbox.http.faults = Faults(token_dies_after=2 + 6)
+    first = sync(engine)
+    assert first.counts.inserted >= 400
+    revive(served, engine, add)
+    heavy.clear()
+    again = sync(engine)
+    assert again.status is RunStatus.COMPLETE
+    assert len(held(engine)) == 950
+    left = -(-(950 - first.counts.inserted) // 100)
+    # What is left, the answer in which the frontier lies once more, and the closing sweep.
+    assert heavy.count("inbox") <= left + 1 + 1
+
+
+@pytest.mark.parametrize("cursors_die_with_token", [False, True])
+def test_a_token_that_dies_in_mid_history_loses_nothing(
+    ready: Any, sync: Any, add: Any, held: Any, held_by_source: Any, cursors_die_with_token: bool
+) -> None:
+    served, engine = ready(
+        conversations=4, messages=(450, 450), cursors_die_with_token=cursors_die_with_token
+    )
+    served.sandbox.http.faults = Faults(token_dies_after=2 + 4 + 7)
+    assert sync(engine, history=History.ALL).status is RunStatus.FAILED
+    revive(served, engine, add)
+    assert sync(engine).status is RunStatus.COMPLETE
+    assert held(engine) == {graph_id: set(ids) for graph_id, ids in held_by_source(served).items()}
+
+
+def test_a_token_that_dies_with_the_ledger_open_keeps_what_is_owed(
+    ready: Any, sync: Any, add: Any, write: Any, owed: Any, held: Any, held_by_source: Any
+) -> None:
+    served, engine = ready()
+    sync(engine)
+    graph_id = write(served, 4, 350)
+    sync(engine, stop_after=2)
+    served.sandbox.tokens.kill_all(463)
+    assert sync(engine).status is RunStatus.FAILED
+    assert owed(engine) == [("gap", graph_id)]
+    revive(served, engine, add)
+    assert sync(engine).status is RunStatus.COMPLETE
+    assert set(held_by_source(served)[graph_id]) == held(engine)[graph_id]
