@@ -21,6 +21,7 @@ from inboxsync.sync import Listener, PageSync, PageVerify, Stop, SyncOptions, ch
 
 _CONNECT_SECONDS = 10
 _PATIENCE_SECONDS = 30.0
+_KEPT_CONNECTIONS = 400
 _WRITE_SECONDS = 30
 
 
@@ -87,6 +88,8 @@ class Engine:
         async with httpx2.AsyncClient(
             base_url=f"{settings.graph_url}/{settings.graph_version}/",
             headers={"User-Agent": f"inboxsync/{__version__}", "Accept": "application/json"},
+            # However many Pages are read at once: the pace of each is kept by its budget.
+            limits=httpx2.Limits(max_connections=None, max_keepalive_connections=_KEPT_CONNECTIONS),
             timeout=httpx2.Timeout(settings.timeout_seconds, connect=_CONNECT_SECONDS, write=_WRITE_SECONDS),
         ) as http:
             yield GraphClient(

@@ -290,7 +290,7 @@ def test_a_page_that_is_removed_while_another_is_synced_is_said_to_be_gone(
     source = inbox("--conversations", "400", "--latency", "0.15", "--pages", "2", batch_size=50)
     first, second = (page["page_id"] for page in source.ready["pages"])
     for command, words in (("sync", "batch stored"), ("verify", "compared")):
-        process = start(command, "--json")
+        process = start(command, "--json", *(["--parallel", "1"] if command == "sync" else []))
         until(process, words)
         process.send_signal(signal.SIGSTOP)  # so that it is not over before
         removed = second if command == "sync" else first
@@ -308,7 +308,7 @@ def test_a_page_that_is_removed_while_another_is_synced_is_said_to_be_gone(
 def test_a_signal_spares_the_pages_after_it(inbox: Any, start: Any) -> None:
     source = inbox("--conversations", "400", "--latency", "0.15", "--pages", "3", batch_size=50)
     before = source.get("stats")["calls"]
-    process = start("sync", "--json")
+    process = start("sync", "--json", "--parallel", "1")
     until(process, "batch stored")
     process.send_signal(signal.SIGTERM)
     out, _ = process.communicate(timeout=60)
@@ -353,3 +353,12 @@ def test_unusable_arguments_are_one_sentence_and_exit_2(
     assert words in result.stderr
     assert "Traceback" not in result.stderr
     assert result.stdout == ""
+
+
+def test_the_bar_of_many_pages_sums_them_up(run: Any, sandbox: Any, terminal: Any) -> None:
+    ready = sandbox("--pages", "3", "--conversations", "120")
+    for page in ready["pages"]:
+        run("pages", "add", page["page_id"], "--token-stdin", stdin=page["token"])
+    code, text = terminal("sync").end()
+    assert code == 0
+    assert "3 of 3 Pages · 360 conversations" in text

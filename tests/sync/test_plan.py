@@ -105,12 +105,6 @@ def test_folders_that_an_unfinished_full_sync_has_finished_stay_so() -> None:
     assert lists(progress, asked=True)["spam"] == begin_walk()
 
 
-def test_an_unfinished_folder_comes_before_a_new_look_at_a_finished_one() -> None:
-    progress: dict[str, Progress] = {**COMPLETE, "spam": begin_walk()}
-    assert list(lists(progress)) == ["spam", INBOX, "other", "page_done"]
-    assert list(lists({INBOX: begin_walk(), "other": begin_walk()})) == list(FOLDERS)
-
-
 def test_an_interrupted_sweep_goes_on_where_it_stood() -> None:
     sweep = Walking(
         pin=NOW, floor=LONG_AGO, spans=(Span(frontier=EARLIER, floor=LONG_AGO),), watermark=LONG_AGO

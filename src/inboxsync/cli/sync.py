@@ -47,6 +47,12 @@ def sync(
             "newest of each and all that come after."
         ),
     ] = None,
+    all_pages: Annotated[
+        bool, typer.Option("--all", help="All Pages, as without any PAGE_ID; says so in a script.")
+    ] = False,
+    parallel: Annotated[
+        int, typer.Option(min=1, max=1000, help="How many Pages to sync side by side, each at its own pace.")
+    ] = 8,
     wait: Annotated[
         bool,
         typer.Option("--wait", help="Where another process is at the Page already, wait for that to end."),
@@ -61,6 +67,8 @@ def sync(
     """
     if max_duration is not None and math.isnan(max_duration):
         raise SettingsInvalid("--max-duration is no number of seconds.", hint="Write it as 270.")
+    if all_pages and page_ids:
+        raise SettingsInvalid("--all and a PAGE_ID exclude each other.", hint="Give one of them.")
     with open_engine() as engine:
         with engine.store.read() as connection:
             pages = find_pages(connection, page_ids) if page_ids else list_pages(connection)
@@ -71,7 +79,9 @@ def sync(
         options = engine.sync_options(
             mode=mode, messages=messages, max_conversations=max_conversations, history=history, wait=wait
         )
-        ended = sync_pages(engine, pages, options=options, max_duration_seconds=max_duration)
+        ended = sync_pages(
+            engine, pages, options=options, max_duration_seconds=max_duration, parallel=parallel
+        )
     for outcome in ended:
         if as_json:
             print_json(outcome_as_json(outcome))

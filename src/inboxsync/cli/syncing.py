@@ -1,19 +1,21 @@
-"""Runs syncs for a command: signals, the bar or the log lines, one Page after the other."""
+"""Runs syncs for a command: signals, the bar or the log lines, several Pages side by side."""
 
 import asyncio
 import signal
 import sys
 from collections.abc import Awaitable, Callable, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import replace
 from typing import TypeVar
 
 from inboxsync.cli.output import stderr
+from inboxsync.cli.overview import Overview
 from inboxsync.cli.progress import Bar, LogLines
 from inboxsync.engine import Engine
 from inboxsync.errors import InboxsyncError, PageBusy, PageUnknown
 from inboxsync.graph import GraphClient
 from inboxsync.model import Mode, Page, Problem, Run, RunStatus
-from inboxsync.sync import Debts, Outcome, Stop, Stopped, SyncOptions
+from inboxsync.sync import Debts, Listener, Outcome, Stop, Stopped, SyncOptions
 
 T = TypeVar("T")
 
@@ -24,12 +26,23 @@ def sync_pages(
     *,
     options: SyncOptions,
     max_duration_seconds: float | None,
+    parallel: int = 1,
     expected: int | None = None,
 ) -> list[Outcome]:
-    """Sync these Pages. SIGINT and SIGTERM end the run at its next batch; a second one at once."""
+    """Sync these Pages, `parallel` at once, each at its own pace.
+
+    SIGINT and SIGTERM end the runs at their next batch; a second one at once.
+    """
+    is_side_by_side = sys.stderr.isatty() and min(parallel, len(pages)) > 1
+    overview = Overview(console=stderr(), pages=len(pages)) if is_side_by_side else None
+
+    def watching() -> AbstractContextManager[Listener]:
+        if overview is not None:
+            return nullcontext(overview)
+        return Bar(console=stderr(), expected=expected) if sys.stderr.isatty() else LogLines()
 
     async def sync(source: GraphClient, stop: Stop, page: Page) -> Outcome:
-        with Bar(console=stderr(), expected=expected) if sys.stderr.isatty() else LogLines() as watcher:
+        with watching() as watcher:
             one = engine.page_sync(source, page, options=options, stop=stop, listener=watcher)
             try:
                 return await one.run()
@@ -38,7 +51,10 @@ def sync_pages(
             except Stopped as stopped:
                 return replace(_not_run(engine, page, None), reason=stopped.reason)
 
-    return for_each_page(engine, pages, sync, max_duration_seconds=max_duration_seconds)
+    with overview or nullcontext():
+        return for_each_page(
+            engine, pages, sync, max_duration_seconds=max_duration_seconds, parallel=parallel
+        )
 
 
 def for_each_page(
@@ -47,13 +63,20 @@ def for_each_page(
     work: Callable[[GraphClient, Stop, Page], Awaitable[T]],
     *,
     max_duration_seconds: float | None = None,
+    parallel: int = 1,
 ) -> list[T]:
-    """The results of `work` for each Page, one after the other; signals and the time limit stop it."""
+    """The results of `work` for each Page, in their order; signals and the time limit stop it."""
 
     async def go() -> list[T]:
+        gate = asyncio.Semaphore(parallel)
         async with engine.source() as source, engine.stop(max_duration_seconds=max_duration_seconds) as stop:
             _ask_on_signals(stop)
-            return [await work(source, stop, page) for page in pages]
+
+            async def one(page: Page) -> T:
+                async with gate:
+                    return await work(source, stop, page)
+
+            return await asyncio.gather(*(one(page) for page in pages))
 
     return asyncio.run(go())
 

@@ -1,8 +1,9 @@
 """Opens the user's database and hands out transactions."""
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from pathlib import Path
+from threading import Lock
 
 from sqlalchemy import URL, Connection, Engine, make_url
 from sqlalchemy.exc import ArgumentError, DBAPIError
@@ -27,6 +28,9 @@ class Store:
     def __init__(self, engine: Engine, *, where: str) -> None:
         self.engine = engine
         self.where = where
+        # SQLite has one writer, and who waits for its file asks again and again: here each has its turn.
+        is_sqlite = engine.dialect.name == "sqlite"
+        self._turn: AbstractContextManager[object] = Lock() if is_sqlite else nullcontext()
 
     @classmethod
     def open(cls, url: str, *, schema_name: str | None = None, upgrade: bool | None = None) -> "Store":
@@ -71,7 +75,7 @@ class Store:
     @contextmanager
     def write(self) -> Iterator[Connection]:
         """A transaction that is committed whole or not at all; one at a time on SQLite."""
-        with self.translated(), self.engine.connect() as connection:
+        with self._turn, self.translated(), self.engine.connect() as connection:
             writing = connection.execution_options(inboxsync_writes=True)
             with writing.begin():
                 yield writing

@@ -45,7 +45,7 @@ _SQLITE = {
         "Point INBOXSYNC_DATABASE_URL at another file; this one is left as it is.",
     ),
     "malformed": _Fault("{where} is damaged.", "Restore it from a backup, or move it away and sync anew."),
-    "locked": _LOCKED,
+    "is locked": _LOCKED,
     "disk i/o error": _Fault("{where} could not be read or written: the disk reports an error.", None),
 }
 _WRONG_PASSWORD = _Fault(

@@ -64,14 +64,11 @@ def plan_lists(
     if starts_over(progress, mode=mode, resync_asked=resync_asked):
         return {folder: begin_walk() for folder in FOLDERS}
     lists = {folder: _go_on(progress.get(folder, NotStarted())) for folder in FOLDERS}
-    due = [
-        (folder, walking)
+    return {
+        folder: walking
         for folder, walking in lists.items()
         if walking is not None and (folder == INBOX or _is_due(walking, now - interval))
-    ]
-    # What was begun comes before a new look at what is finished: runs that are cut short early would
-    # else never come to it.
-    return dict(sorted(due, key=lambda each: not is_full(each[1])))
+    }
 
 
 def starts_over(progress: Mapping[str, Progress], *, mode: Mode, resync_asked: bool) -> bool:

@@ -1,0 +1,51 @@
+"""Many Pages in one command, side by side."""
+
+import json
+from itertools import pairwise
+from typing import Any
+
+import pytest
+
+pytestmark = pytest.mark.system
+
+
+@pytest.fixture
+def pages(run: Any, sandbox: Any) -> list[dict[str, Any]]:
+    """Six Pages with Meta's limits, added in the order of the sandbox."""
+    ready = sandbox("--pages", "6", "--conversations", "250", "--penalty", "3", limits=True)
+    for page in ready["pages"]:
+        added = run("pages", "add", page["page_id"], "--token-stdin", stdin=page["token"])
+        assert added.returncode == 0, added.stderr
+    found: list[dict[str, Any]] = ready["pages"]
+    return found
+
+
+def test_pages_are_synced_side_by_side_each_at_its_own_pace(run: Any, pages: list[dict[str, Any]]) -> None:
+    result = run("sync", "--all", "--parallel", "6", "--json", INBOXSYNC_CALLS_PER_SECOND="2")
+    assert result.returncode == 0, result.stderr
+    told = [json.loads(line) for line in result.stdout.splitlines()]
+    assert [each["page_id"] for each in told] == [page["page_id"] for page in pages]
+    assert {(each["status"], each["fetched"], each["refused_calls"]) for each in told} == {
+        ("complete", 250, 0)
+    }
+    began = [each["started_at"] for each in told]
+    ended = [each["finished_at"] for each in told]
+    assert max(began) < min(ended)
+    # Every line of the log says whose it is.
+    assert {page["page_id"] for page in pages} <= {
+        word.removeprefix("page_id=") for word in result.stderr.split() if word.startswith("page_id=")
+    }
+
+
+def test_one_at_a_time_is_one_at_a_time(run: Any, pages: list[dict[str, Any]]) -> None:
+    result = run("sync", "--parallel", "1", "--json", "--max-conversations", "100")
+    told = [json.loads(line) for line in result.stdout.splitlines()]
+    assert len(told) == len(pages)
+    for earlier, later in pairwise(told):
+        assert earlier["finished_at"] <= later["started_at"]
+
+
+def test_all_pages_and_one_page_exclude_each_other(run: Any) -> None:
+    result = run("sync", "1234", "--all")
+    assert result.returncode == 2
+    assert "--all and a PAGE_ID exclude each other" in result.stderr
