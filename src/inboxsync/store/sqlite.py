@@ -2,6 +2,7 @@
 
 import os
 import sqlite3
+import time
 from contextlib import suppress
 from pathlib import Path
 from typing import Any, Final
@@ -14,6 +15,7 @@ DRIVERS: Final = ("sqlite", "sqlite+pysqlite")
 # The users' own SQL reads JSON with `->>`.
 _OLDEST = (3, 38, 0)
 _BUSY_SECONDS = 30
+_AGAIN_SECONDS = 0.02
 
 
 def make_engine(url: URL) -> Engine:
@@ -60,8 +62,23 @@ def _make_private(path: Path) -> None:
 def _configure(connection: Any, _record: object) -> None:  # noqa: ANN401 - sqlite3's, as SQLAlchemy hands it
     # Transactions are ours (see _begin): the driver's own begin one only at the first write.
     connection.isolation_level = None
-    for pragma in ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON"):
+    _switch_to_wal(connection)
+    for pragma in ("synchronous=FULL", "foreign_keys=ON"):
         connection.execute(f"PRAGMA {pragma}")
+
+
+def _switch_to_wal(connection: Any) -> None:  # noqa: ANN401 - likewise
+    """Of two that open a new database at once SQLite refuses one here without waiting: so wait for it."""
+    ends_at = time.monotonic() + _BUSY_SECONDS
+    while True:
+        try:
+            connection.execute("PRAGMA journal_mode=WAL")
+        except sqlite3.OperationalError as error:
+            if "is locked" not in str(error) or time.monotonic() > ends_at:
+                raise
+            time.sleep(_AGAIN_SECONDS)
+        else:
+            return
 
 
 def _begin(connection: Connection) -> None:
