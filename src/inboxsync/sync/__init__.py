@@ -1,6 +1,6 @@
 """The sync: walks a list that moves, loses nothing, and stops without forgetting.
 
-Read it in this order: `plan` (what to do next: pure), `fetch` and `walk` (do it for one list),
+Read it in this order: `plan` (what to do next: pure), `fetch` and `walk` (do it for one list, in `lanes`),
 `page_lists` (all lists of a Page), `ledger` and `edge` (what is owed), `ingest` (one batch and its progress
 in one transaction), `runs` (one execution, from plan to result), `verify` (the proof).
 docs/architecture.md has the argument.

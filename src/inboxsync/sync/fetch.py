@@ -76,6 +76,11 @@ class Fetcher:
                 self.size.succeeded(asked=limit, served=len(batch.conversations), has_next=batch.has_next)
                 return batch
 
+    async def look(self, span: Span, *, most: int) -> Batch:
+        """Who comes next in this span, by a light answer."""
+        self.context.stall.check()
+        return await self._light(span, None, most)
+
     async def reenter(self, span: Span) -> Span:
         """The same span with a new cursor: light answers from the top down to the frontier.
 

@@ -166,9 +166,15 @@ def plan_cut(span: Span, *, per_second: float, batch_size: int) -> tuple[Span, S
     return replace(span, floor=cut, cursor=None), Span(frontier=cut + _SECOND, floor=span.floor)
 
 
-def one_chain(walking: Walking) -> Walking:
-    """The same walk for a source that honours no time windows: on from the newest gap."""
-    return replace(walking, spans=(Span(frontier=walking.frontier, floor=walking.spans[-1].floor),))
+def one_chain(walking: Walking, *, keeps_cursor: bool = False) -> Walking:
+    """The same walk in one span: on from the newest gap.
+
+    `keeps_cursor`: the cursor there is the list's own, not one of a stretch of time.
+    """
+    newest = walking.spans[0]
+    cursor = newest.cursor if keeps_cursor else None
+    chain = Span(frontier=newest.frontier, floor=walking.spans[-1].floor, cursor=cursor)
+    return replace(walking, spans=(chain,))
 
 
 def is_full(walking: Walking) -> bool:

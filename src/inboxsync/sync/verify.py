@@ -190,6 +190,7 @@ class PageVerify:
             windows=TimeWindows(self._page.time_windows),
             quota=Quota(None),
             store=compare,
+            may_scout=False,
         )
         self._reading.stall.moved(f"the top of the folder {folder}")
         try:

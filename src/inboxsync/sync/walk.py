@@ -3,29 +3,28 @@
 The next batch is on its way while the last one is being written, so that the source's
 pace, not the disk's, decides the speed. Where one answer takes longer than the pace
 allows and the source can be asked for a stretch of time, the list is cut into spans
-that are read side by side, each in a lane of its own.
+that are read side by side, each in a lane of its own. Where it cannot, light calls scout ahead
+for cursors, and the blocks between them are read side by side.
 """
 
 import asyncio
 from collections import deque
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, replace
-from datetime import timedelta
 
-from inboxsync.errors import CursorRefused, SourceRefused
-from inboxsync.model import Batch, Following, Span, Walking, Window
+from inboxsync.errors import AnswerFailed, AnswerTooLarge, CursorRefused, SourceRefused
+from inboxsync.model import Batch, Following, Span, Walking
 from inboxsync.sync.context import Reading
 from inboxsync.sync.fetch import Fetcher, WindowsIgnored
+from inboxsync.sync.lanes import Lane, age_of, seconds_of, window_of
 from inboxsync.sync.limits import Quota
 from inboxsync.sync.plan import one_chain, plan_cut, plan_lanes, plan_next, plan_span
+from inboxsync.sync.scout import SCOUTED, Block, ScoutLost
 from inboxsync.sync.stop import Stopped
 
 # On a Page where every sweep takes several answers, so many in one run; then it is said.
 _MOST_SWEEPS = 20
 _MOST_REENTRIES = 3
-_SECOND = timedelta(seconds=1)
-# Where a batch is smaller than this, too much of it would come again if the next were asked for by time.
-_WORTH_A_TIME = 20
 
 
 class TooBusy(Stopped):
@@ -48,61 +47,11 @@ class TimeWindows:
     are_honoured: bool | None
 
 
-@dataclass(slots=True, eq=False)
-class _Lane:
-    """One span being read.
-
-    `window` is what its cursor was made with; None where it goes by cursor alone, or enters anew.
-    `by_time` says that it may ask for a window; `is_cut` that it lost its lower part while an answer
-    is on its way; `is_peek` that it asks for one conversation more than the run may fetch.
-    """
-
-    span: Span
-    by_time: bool = False
-    window: Window | None = None
-    is_resumed: bool = False
-    is_probe: bool = False
-    is_cut: bool = False
-    is_peek: bool = False
-    asked: int = 0
-    per_second: float | None = None
-    last_seen: frozenset[tuple[str, object]] = frozenset()
-
-    def go_on(self, rest: Span, *, served: int) -> None:
-        """What is left of the span after an answer.
-
-        By time, unless the time stands still: a cursor made for a stretch of time may count from its
-        top, and whoever is written to leaves the stretch.
-        """
-        has_moved = rest.frontier != self.span.frontier
-        if self.is_cut or (self.by_time and has_moved and served >= _WORTH_A_TIME):
-            rest = replace(rest, cursor=None)
-        self.span, self.is_cut, self.is_resumed = rest, False, False
-
-    def note(self, batch: Batch) -> Batch:
-        """Remember what came; returns it without what the lane's last answer had already."""
-        times = [each.source_updated_at for each in batch.conversations if each.source_updated_at is not None]
-        if times:
-            seconds = (max(times) - min(times)).total_seconds()
-            self.per_second = len(times) / max(seconds, 1.0)
-        before = self.last_seen
-        self.last_seen = frozenset(
-            (each.conversation_id, each.source_updated_at) for each in batch.conversations
-        )
-        if before.isdisjoint(self.last_seen):
-            return batch
-        fresh = tuple(
-            each
-            for each in batch.conversations
-            if (each.conversation_id, each.source_updated_at) not in before
-        )
-        return replace(batch, conversations=fresh)
-
-
 class ListWalk:
     """One list on its way from `Walking` to `Following`.
 
     `store` is given every batch, one at a time, each with the progress that follows from it.
+    `may_scout` is for answers that are heavy: a light list gains nothing from lighter calls.
     """
 
     def __init__(
@@ -113,17 +62,21 @@ class ListWalk:
         windows: TimeWindows,
         quota: Quota,
         store: Callable[[Fetched], Awaitable[None]],
+        may_scout: bool = True,
     ) -> None:
         self._context = context
         self._fetcher = fetcher
         self._windows = windows
         self._quota = quota
         self._store = store
+        self._may_scout = may_scout
+        # Where heavy answers ended, and the cursors that lead on from there.
+        self._block_ends: dict[object, str | None] = {}
         self._is_closing = False  # the closing sweeps are not held to the quota
         self._walking: Walking
         self._progress: Walking | Following
-        self._waiting: deque[_Lane] = deque()
-        self._busy: dict[asyncio.Task[Batch], _Lane] = {}
+        self._waiting: deque[Lane] = deque()
+        self._busy: dict[asyncio.Task[Batch], Lane] = {}
 
     async def advance(self, walking: Walking) -> Following:
         """Go on until everything is stored. Raises Stopped, or what the source or the store raises.
@@ -140,11 +93,12 @@ class ListWalk:
     async def _read(self, walking: Walking) -> Walking | Following:
         """Read every span of one walk; returns what comes after it."""
         if len(walking.spans) > 1 and not self._windows.are_honoured:
-            walking = one_chain(walking)
+            # Where windows were never honoured, the spans are a scout's, and their cursors the list's own.
+            walking = one_chain(walking, keeps_cursor=self._windows.are_honoured is False)
         self._walking = self._progress = walking
         by_time = len(walking.spans) > 1
         self._waiting = deque(
-            _Lane(span=span, by_time=by_time, is_resumed=not span.at_top) for span in walking.spans
+            Lane(span=span, by_time=by_time, is_resumed=not span.at_top) for span in walking.spans
         )
         try:
             self._open_lanes()
@@ -162,17 +116,25 @@ class ListWalk:
         finally:
             await self._drop_lanes()
 
-    async def _take(self, lane: _Lane, task: asyncio.Task[Batch]) -> None:
+    async def _take(self, lane: Lane, task: asyncio.Task[Batch]) -> None:
         """Plan on from an answer, send the next call out, then store the answer."""
         try:
             batch = task.result()
+            rest = lane.block.rest(lane.span, batch) if lane.block else plan_span(lane.span, batch)
         except WindowsIgnored:
             await self._forget_windows(lane)
             return
+        except ScoutLost:
+            await self._forget_scouting(lane)
+            return
+        if lane.is_scout:
+            self._take_scouted(lane, batch, rest)
+            return
+        if lane.block is not None and rest is None:
+            self._block_ends[lane.block.end] = batch.after
         if lane.is_probe:
             lane.is_probe, self._windows.are_honoured = False, True
         self._give_back(lane, used=len(batch.conversations))
-        rest = plan_span(lane.span, batch)
         if lane.is_peek and rest is not None:
             raise Stopped(f"the limit of {self._quota.most} conversations is reached")
         batch = lane.note(batch)
@@ -181,7 +143,7 @@ class ListWalk:
         if rest is not None:
             lane.go_on(rest, served=len(batch.conversations))
             self._waiting.appendleft(lane)
-        spans = sorted((each.span for each in (*self._busy.values(), *self._waiting)), key=_age)
+        spans = sorted((each.span for each in (*self._busy.values(), *self._waiting)), key=age_of)
         fetched = Fetched(walking=self._walking, batch=batch, progress=plan_next(self._walking, spans, batch))
         if spans and isinstance(fetched.progress, Walking):
             self._walking = fetched.progress
@@ -189,12 +151,25 @@ class ListWalk:
         await self._store(fetched)
         self._progress = fetched.progress
 
+    def _take_scouted(self, lane: Lane, batch: Batch, rest: Span | None) -> None:
+        """A block has been found: it is read next, while the scout goes on."""
+        if batch.conversations:
+            self._waiting.append(Lane(span=lane.span, block=Block.of(batch)))
+            self._context.stall.moved(batch.reached_at)
+        if rest is not None:
+            lane.span = rest
+            self._waiting.append(lane)
+        self._open_lanes()
+
+    def _lanes_wanted(self) -> int:
+        pace = self._context.pace()
+        return plan_lanes(latency_seconds=pace.latency_seconds, calls_per_second=pace.calls_per_second)
+
     def _open_lanes(self) -> None:
         """Send out as many calls as the pace has room for."""
         if not self._waiting and not self._busy:
             return
-        pace = self._context.pace()
-        wanted = plan_lanes(latency_seconds=pace.latency_seconds, calls_per_second=pace.calls_per_second)
+        wanted = self._lanes_wanted()
         while len(self._busy) < max(1, wanted):
             lane = self._waiting.popleft() if self._waiting else self._cut_lane(wanted)
             if lane is None:
@@ -203,21 +178,33 @@ class ListWalk:
                 self._waiting.appendleft(lane)
                 return
 
-    def _launch(self, lane: _Lane, *, may_probe: bool) -> bool:
+    def _launch(self, lane: Lane, *, may_probe: bool) -> bool:
         """Send a lane's next call out; False where the quota does not allow one now."""
         most = self._most(lane)
         if most is None:
             return False
         if may_probe and self._windows.are_honoured is None and lane.span.frontier and not self._busy:
             lane.by_time = lane.is_probe = True
+        was_scout, lane.is_scout = lane.is_scout, may_probe and self._is_for_a_scout(lane)
+        if lane.is_scout:
+            most = 0
+            if not was_scout:
+                self._block_ends[lane.span.frontier] = lane.span.cursor
         lane.is_peek = self._quota.left == 0 and not self._is_closing
         lane.asked = 0 if self._is_closing else most
         self._quota.take(lane.asked)
         self._busy[asyncio.create_task(self._fetch(lane, most))] = lane
         return True
 
-    def _most(self, lane: _Lane) -> int | None:
+    def _is_for_a_scout(self, lane: Lane) -> bool:
+        """Whether light calls go ahead in this lane: the chain of a source that honours no windows."""
+        is_chain = lane.block is None and lane.span.cursor is not None and lane.span.frontier is not None
+        return is_chain and self._may_scout and self._windows.are_honoured is False and self._quota.left != 0
+
+    def _most(self, lane: Lane) -> int | None:
         size = self._fetcher.size.current
+        if lane.block is not None and lane.block.left > 0:
+            size = min(size, lane.block.left)
         left = self._quota.left
         if left is None or self._is_closing:
             return size
@@ -225,7 +212,7 @@ class ListWalk:
             return 1  # an empty folder must not keep a run from being complete
         return min(size, left) or None
 
-    def _cut_lane(self, wanted: int) -> _Lane | None:
+    def _cut_lane(self, wanted: int) -> Lane | None:
         """A new lane: the older half of the span that has most left; None where none is worth a cut."""
         if wanted < 2 or not self._windows.are_honoured:  # noqa: PLR2004 - one lane needs no cut
             return None
@@ -238,19 +225,25 @@ class ListWalk:
         ]
         if not cuts:
             return None
-        lane, (newer, older) = max(cuts, key=lambda each: _seconds(each[1][0]) * (each[0].per_second or 0))
+        lane, (newer, older) = max(cuts, key=lambda each: seconds_of(each[1][0]) * (each[0].per_second or 0))
         lane.span, lane.by_time, lane.is_cut = newer, True, True
-        return _Lane(span=older, by_time=True)
+        return Lane(span=older, by_time=True)
 
-    async def _fetch(self, lane: _Lane, most: int) -> Batch:
+    async def _fetch(self, lane: Lane, most: int) -> Batch:
         """A lane's next batch; finds its place anew where its cursor has died."""
         span = replace(lane.span, cursor=None) if lane.is_probe else lane.span
         for _ in range(1 + _MOST_REENTRIES):
             try:
                 span = await self._enter(lane, span)
+                if lane.is_scout:
+                    return await self._fetcher.look(span, most=SCOUTED)
                 batch = await self._fetcher.fetch(span, window=lane.window, most=most)
                 self._doubt_end(lane, span, batch)
-            except CursorRefused:
+            except (CursorRefused, AnswerFailed, AnswerTooLarge) as failure:
+                if lane.is_scout or lane.block is not None:
+                    raise ScoutLost from None
+                if not isinstance(failure, CursorRefused):
+                    raise
                 lane.by_time, lane.window = bool(self._windows.are_honoured and span.frontier), None
                 lane.is_resumed = False
                 span = replace(span, cursor=None)
@@ -262,17 +255,17 @@ class ListWalk:
                 return batch
         raise SourceRefused("The source refuses its own cursors: the list cannot be read on.")
 
-    async def _enter(self, lane: _Lane, span: Span) -> Span:
+    async def _enter(self, lane: Lane, span: Span) -> Span:
         """The span with a place to go on from: its cursor, its time, or what light answers find."""
         if span.cursor is not None or span.frontier is None:
             return span
         if lane.by_time:
-            lane.window = _window(span)
+            lane.window = window_of(span)
             return span
         lane.window = None
         return await self._fetcher.reenter(span)
 
-    def _doubt_end(self, lane: _Lane, span: Span, batch: Batch) -> None:
+    def _doubt_end(self, lane: Lane, span: Span, batch: Batch) -> None:
         """An end that is empty, where something must be: no end.
 
         What a source does with a stale cursor is not documented, nor what with a bound it half knows.
@@ -284,11 +277,11 @@ class ListWalk:
         if lane.is_resumed and span.cursor is not None:
             raise CursorRefused("The source found nothing where the last run stopped.")
 
-    def _give_back(self, lane: _Lane, *, used: int = 0) -> None:
+    def _give_back(self, lane: Lane, *, used: int = 0) -> None:
         if not self._is_closing:
             self._quota.give_back(lane.asked - used)
 
-    async def _forget_windows(self, lane: _Lane) -> None:
+    async def _forget_windows(self, lane: Lane) -> None:
         """Go on without time windows: in one chain, from the newest gap."""
         self._windows.are_honoured = False
         if lane.is_probe:
@@ -297,8 +290,22 @@ class ListWalk:
         else:
             await self._drop_lanes()
             self._walking = one_chain(self._walking)
-            self._waiting = deque([_Lane(span=self._walking.spans[0])])
+            self._waiting = deque([Lane(span=self._walking.spans[0])])
         self._give_back(lane)
+        self._open_lanes()
+
+    async def _forget_scouting(self, lane: Lane) -> None:
+        """Go on without a scout: in one chain, from the newest gap, by a cursor of a heavy answer's own."""
+        self._may_scout = False
+        self._give_back(lane)
+        lanes = sorted((lane, *self._busy.values(), *self._waiting), key=lambda each: age_of(each.span))
+        await self._drop_lanes()
+        newest = lanes[0]
+        is_own = newest.block is not None and not newest.block.is_untouched
+        cursor = newest.span.cursor if is_own else self._block_ends.get(newest.span.frontier)
+        chain = replace(one_chain(self._walking).spans[0], frontier=newest.span.frontier, cursor=cursor)
+        self._walking = replace(self._walking, spans=(chain,))
+        self._waiting = deque([Lane(span=chain)])
         self._open_lanes()
 
     async def _drop_lanes(self) -> None:
@@ -307,19 +314,3 @@ class ListWalk:
             self._give_back(lane)
         await asyncio.gather(*self._busy, return_exceptions=True)
         self._busy.clear()
-
-
-def _window(span: Span) -> Window:
-    """What to ask for to go on in this span: its frontier's own second once more."""
-    return Window(before=span.frontier + _SECOND if span.frontier else None, after=span.floor)
-
-
-def _age(span: Span) -> float:
-    """Orders spans newest first."""
-    return -span.frontier.timestamp() if span.frontier is not None else float("-inf")
-
-
-def _seconds(span: Span) -> float:
-    if span.frontier is None or span.floor is None:
-        return 0.0
-    return (span.frontier - span.floor).total_seconds()

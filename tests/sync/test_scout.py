@@ -1,0 +1,138 @@
+"""Lists whose answers are slow and that cannot be asked for by time: scouted, and nothing lost."""
+
+import json
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from inboxsync.model import RunStatus
+from inboxsync.sandbox import Faults
+from inboxsync.sandbox.conversations import Conversations
+from inboxsync.sandbox.refusal import bad_cursor
+
+IDS = "SELECT conversation_id FROM messenger_conversations"
+SPANS = "SELECT spans FROM sync_progress WHERE folder = 'inbox'"
+SLOW = {"calls_per_second": 40.0}
+
+
+@pytest.fixture
+def slow(ready: Any) -> Any:
+    """A source whose answers take four times as long as the pace leaves, and that honours no windows."""
+
+    def start(**switches: Any) -> Any:
+        return ready(engine=SLOW, **({"conversations": 1500, "latency_seconds": 0.1} | switches))
+
+    return start
+
+
+def light_and_heavy(served: Any, monkeypatch: pytest.MonkeyPatch) -> list[bool]:
+    """Notes of each list answer whether it held messages."""
+    heavy: list[bool] = []
+    answer = Conversations.answer
+
+    def noting(self: Conversations, call: Any, view: Any) -> str:
+        if self is served.sandbox.conversations:
+            heavy.append("messages" in call.parameters.get("fields", ""))
+        return answer(self, call, view)
+
+    monkeypatch.setattr(Conversations, "answer", noting)
+    return heavy
+
+
+def assert_all_stored(served: Any, stored: Any, engine: Any) -> None:
+    assert sorted(graph_id for (graph_id,) in stored(engine, IDS)) == sorted(served.threads())
+
+
+def test_a_slow_list_is_scouted_and_stored_whole(
+    slow: Any, sync: Any, stored: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    served, engine = slow()
+    heavy = light_and_heavy(served, monkeypatch)
+    run = sync(engine)
+    assert (run.status, run.counts.fetched, run.counts.inserted) == (RunStatus.COMPLETE, 1500, 1500)
+    assert_all_stored(served, stored, engine)
+    # Two heavy answers for a light one; the first, the probe for windows, the sweep and folders beside.
+    assert 6 <= heavy.count(False) <= 9
+    assert heavy.count(True) <= 15 + 7
+
+
+def test_a_fast_list_is_not_scouted(ready: Any, sync: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    served, engine = ready(conversations=1500)
+    heavy = light_and_heavy(served, monkeypatch)
+    assert sync(engine).status is RunStatus.COMPLETE
+    assert all(heavy)
+
+
+def test_who_writes_meanwhile_is_not_missed(slow: Any, sync: Any, stored: Any) -> None:
+    served, engine = slow(write_every=2, write_new_every=5, cursors="opaque")
+    assert sync(engine).status is RunStatus.COMPLETE
+    late = 4  # what is begun while the other folders are looked at comes with the next sync
+    missing = set(served.threads()) - {graph_id for (graph_id,) in stored(engine, IDS)}
+    assert len(missing) <= late
+    sync(engine)
+    served.sandbox.conversations._config = replace(
+        served.sandbox.conversations._config, write_every=0, write_new_every=0
+    )
+    assert sync(engine).status is RunStatus.COMPLETE
+    assert_all_stored(served, stored, engine)
+
+
+def test_a_stopped_scout_goes_on_where_it_stood(slow: Any, sync: Any, stored: Any) -> None:
+    served, engine = slow()
+    first = sync(engine, stop_after=6)
+    assert first.status is RunStatus.PARTIAL
+    ((spans,),) = stored(engine, SPANS)
+    assert len(json.loads(spans)) > 1
+    second = sync(engine)
+    assert second.status is RunStatus.COMPLETE
+    assert_all_stored(served, stored, engine)
+    # What had been read of the blocks that were open is read again, no more.
+    assert second.counts.fetched <= 1500 - first.counts.fetched + 600
+
+
+def test_a_limit_of_conversations_is_kept(slow: Any, sync: Any, stored: Any) -> None:
+    served, engine = slow()
+    run = sync(engine, max_conversations=730)
+    assert (run.status, run.counts.fetched) == (RunStatus.PARTIAL, 730)
+    assert sync(engine).status is RunStatus.COMPLETE
+    assert_all_stored(served, stored, engine)
+
+
+@pytest.mark.parametrize("refuses", [True, False])
+def test_cursors_bound_to_what_they_were_made_with_end_the_scouting_and_nothing_else(
+    slow: Any, sync: Any, stored: Any, monkeypatch: pytest.MonkeyPatch, refuses: bool
+) -> None:
+    served, engine = slow()
+    answer = Conversations.answer
+
+    def bound(self: Conversations, call: Any, view: Any) -> str:
+        """Each cursor ends with a letter for the fields it was made with."""
+        kind = "H" if "messages" in call.parameters.get("fields", "") else "L"
+        parameters = dict(call.parameters)
+        if after := parameters.pop("after", None):
+            if after.endswith(kind):
+                parameters["after"] = after[:-1]
+            elif refuses:
+                raise bad_cursor()  # else the top is served, as if there were no cursor
+        told = json.loads(answer(self, replace(call, parameters=parameters), view))
+        if "after" in told.get("paging", {}).get("cursors", {}):
+            told["paging"]["cursors"]["after"] += kind
+        return json.dumps(told)
+
+    monkeypatch.setattr(Conversations, "answer", bound)
+    assert sync(engine).status is RunStatus.COMPLETE
+    assert_all_stored(served, stored, engine)
+
+
+def test_poison_and_faults_inside_a_block_lose_nobody(slow: Any, sync: Any, stored: Any) -> None:
+    served, engine = slow()
+    served.sandbox.http.faults = served.sandbox.conversations.faults = Faults(
+        poison=2, html=0.04, cut=0.04, code_2=0.04, short_batch=0.1, empty_batch=0.1
+    )
+    run = sync(engine)
+    assert run.status is RunStatus.PARTIAL
+    owed = {graph_id for (graph_id,) in stored(engine, "SELECT conversation_id FROM sync_items")}
+    kept = {graph_id for (graph_id,) in stored(engine, IDS)}
+    assert kept | owed == set(served.threads())
+    assert len(owed) == 2
