@@ -77,6 +77,7 @@ class PageDetail:
         page = self.page
         console.print(f"{page_name(page)} ({page.facebook_page_id}, {page.platform})", style="bold")
         told = {
+            "id": page.id,
             "token": page.token_state.value,
             "last synced": local(page.last_synced_at),
             "stored": f"{self.counts.conversations:,} conversations, {self.counts.contacts:,} contacts, "
