@@ -80,7 +80,7 @@ class Archive:
                 started_at=NOW,
             )
             start_run(connection, self.run)
-        self.ingest = Ingest(store=self.store, page=self.page, owner="me", lease_seconds=10**9)
+        self.ingest = Ingest(store=self.store, page=self.page, owner="me")
 
     def empty(self) -> None:
         with self.store.write() as connection:

@@ -11,7 +11,6 @@ from datetime import datetime
 
 from sqlalchemy import Connection
 
-from inboxsync.errors import LeaseLost
 from inboxsync.model import (
     Batch,
     Conversation,
@@ -29,10 +28,8 @@ from inboxsync.model import (
 from inboxsync.store import Store
 from inboxsync.store.conversation_rows import set_has_older_messages
 from inboxsync.store.items import delete_item, get_item, list_items, owed_conversations, put_item
-from inboxsync.store.leases import renew_lease
 from inboxsync.store.outlines import count_listed_elsewhere
 from inboxsync.store.pages import (
-    get_page,
     has_conversations,
     set_batch_size,
     set_last_synced_at,
@@ -41,6 +38,7 @@ from inboxsync.store.pages import (
 from inboxsync.store.progress import put_progress
 from inboxsync.store.runs import update_run
 from inboxsync.store.writes import Hole, Written, upsert_batch, upsert_message_batch
+from inboxsync.sync.lease import keep_lease
 from inboxsync.sync.plan import is_full, owed_since
 
 # More bad ones than these are found again instead.
@@ -63,7 +61,6 @@ class Ingest:
     store: Store
     page: Page
     owner: str
-    lease_seconds: float
 
     def apply_list(
         self,
@@ -86,7 +83,7 @@ class Ingest:
         Blocks; call it from a thread. Raises LeaseLost.
         """
         with self.store.write() as connection:
-            self._check(connection, now)
+            keep_lease(connection, self.page, self.owner, now=now)
             source = INITIAL if is_full(walking) else INCREMENTAL
             written = upsert_batch(
                 connection, self.page, batch.conversations, folder=folder, source=source, now=now
@@ -105,7 +102,7 @@ class Ingest:
     def apply_conversation(self, item: Item, conversation: Conversation, *, run: Run, now: datetime) -> Run:
         """Store a conversation that was owed; what then is still missing of it is owed anew."""
         with self.store.write() as connection:
-            self._check(connection, now)
+            keep_lease(connection, self.page, self.owner, now=now)
             written = upsert_batch(
                 connection, self.page, [conversation], folder=item.folder, source=INCREMENTAL, now=now
             )
@@ -122,7 +119,7 @@ class Ingest:
         """Store messages of one conversation and what is left of `item`; returns the run with them."""
         source = HISTORY if item.phase is Phase.HISTORY else INCREMENTAL
         with self.store.write() as connection:
-            self._check(connection, now)
+            keep_lease(connection, self.page, self.owner, now=now)
             new = upsert_message_batch(
                 connection, self.page, item.conversation_id, batch.messages, source=source, now=now
             )
@@ -144,7 +141,7 @@ class Ingest:
     def put_back(self, item: Item, *, now: datetime) -> None:
         """An attempt to bring something that is owed has failed; how far it had come stays."""
         with self.store.write() as connection:
-            self._check(connection, now)
+            keep_lease(connection, self.page, self.owner, now=now)
             known = get_item(connection, self.page, item.phase, item.conversation_id)
             cursor = known.cursor if known else None
             # What has come further since it was read has not failed in a row.
@@ -156,7 +153,7 @@ class Ingest:
     ) -> None:
         """Note how a list stands that brought nothing to store."""
         with self.store.write() as connection:
-            self._check(connection, now)
+            keep_lease(connection, self.page, self.owner, now=now)
             put_progress(connection, self.page, folder, progress, now=now)
             self._complete(connection, completes_page, now=now)
 
@@ -178,12 +175,6 @@ class Ingest:
         with self.store.read() as connection:
             elsewhere = count_listed_elsewhere(connection, self.page, batch.conversations, folder=folder)
         return elsewhere * 2 > len(batch.conversations)
-
-    def _check(self, connection: Connection, now: datetime) -> None:
-        """A frozen process that wakes up must not write over what another has done meanwhile."""
-        get_page(connection, self.page.id)  # removed meanwhile: say so, rather than that a key is foreign
-        if not renew_lease(connection, self.page.id, self.owner, now=now, seconds=self.lease_seconds):
-            raise LeaseLost(f"Another process has taken over Page {self.page.facebook_page_id}.")
 
     def _note_owed(
         self,

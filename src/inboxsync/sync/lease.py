@@ -12,6 +12,7 @@ import secrets
 import socket
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
+from datetime import datetime
 from functools import partial
 from pathlib import Path
 
@@ -75,10 +76,14 @@ async def held_lease(
             await asyncio.to_thread(_release, store, page, owner)
 
 
-def keep_lease(connection: Connection, clock: Clock, page: Page, owner: str) -> None:
-    """Renew the lease in the caller's transaction, before it writes. Raises LeaseLost, PageUnknown."""
-    get_page(connection, page.id)  # removed meanwhile: nobody has taken it over
-    if not renew_lease(connection, page.id, owner, now=clock.now(), seconds=LEASE_SECONDS):
+def keep_lease(connection: Connection, page: Page, owner: str, *, now: datetime) -> None:
+    """Renew the lease in the caller's transaction, before it writes.
+
+    A frozen process that wakes up must not write over what another has done meanwhile. Raises
+    LeaseLost, or PageUnknown where the Page was removed.
+    """
+    get_page(connection, page.id)
+    if not renew_lease(connection, page.id, owner, now=now, seconds=LEASE_SECONDS):
         raise LeaseLost(f"Another process has taken over Page {page.facebook_page_id}.")
 
 

@@ -20,6 +20,7 @@ from inboxsync.model import Batch, Counts, Following, Problem, Run, Span, Unserv
 from inboxsync.sync.batch_size import BatchSize
 from inboxsync.sync.context import RunContext
 from inboxsync.sync.fetch import Fetcher
+from inboxsync.sync.folders import FolderIgnored, refuse_inbox
 from inboxsync.sync.ingest import Learned
 from inboxsync.sync.limits import Quota
 from inboxsync.sync.listener import Stage
@@ -27,12 +28,6 @@ from inboxsync.sync.plan import INBOX, is_full, is_sweep
 from inboxsync.sync.walk import Fetched, ListWalk, TimeWindows, TooBusy
 
 log = structlog.get_logger(__name__)
-
-_COMPARED = 25
-
-
-class FolderIgnored(Exception):
-    """The source served the inbox under the name of another folder."""
 
 
 @dataclass(slots=True)
@@ -181,13 +176,7 @@ class PageLists:
             partial(self.context.ingest.is_mostly_elsewhere, batch, folder=folder)
         ):
             return
-        inbox = await self.context.source.fetch_conversation_times(
-            self.context.access, after=None, limit=_COMPARED
-        )
-        newest = {each.conversation_id for each in batch.conversations[:_COMPARED]}
-        shared = newest.intersection(each.conversation_id for each in inbox.conversations)
-        if len(shared) * 2 > min(len(newest), _COMPARED):
-            raise FolderIgnored
+        await refuse_inbox(self.context, batch)
 
 
 def _are_news(before: Counts, after: Counts) -> bool:

@@ -149,7 +149,7 @@ class PageSync:
     def _start(self) -> tuple[Run, Mapping[str, Walking]]:
         """Read how far the lists have come and note that a run begins."""
         with self._store.write() as connection:
-            keep_lease(connection, self._clock, self._page, self._owner)
+            keep_lease(connection, self._page, self._owner, now=self._clock.now())
             if self._options.history is not None:
                 set_history(connection, self._page, self._options.history, now=self._clock.now())
             self._page = page = get_page(connection, self._page.id)
@@ -196,7 +196,7 @@ class PageSync:
             access=access,
             clock=self._clock,
             page=page,
-            ingest=Ingest(store=self._store, page=page, owner=self._owner, lease_seconds=LEASE_SECONDS),
+            ingest=Ingest(store=self._store, page=page, owner=self._owner),
             tally=self._tally,
             stop=self._stop,
             stall=StallGuard(self._tally.calls_made, most=options.stall_calls),

@@ -40,6 +40,7 @@ from inboxsync.sync.compare import Comparison, FolderFindings
 from inboxsync.sync.context import Reading
 from inboxsync.sync.edge import MessagesEdge
 from inboxsync.sync.fetch import Fetcher
+from inboxsync.sync.folders import FolderIgnored, refuse_inbox
 from inboxsync.sync.lease import held_lease, keep_lease, new_owner
 from inboxsync.sync.limits import Quota, StallGuard
 from inboxsync.sync.plan import FOLDERS, INBOX, begin_walk, followed_since
@@ -50,16 +51,11 @@ log = structlog.get_logger(__name__)
 
 _MESSAGE_IDS = 100
 _DEEP_BATCH = 50
-_COMPARED = 25
 # More than these are brought by a full sync with fewer calls than one by one.
 _MOST_OWED = 500
 _MOST_ASKED_FOR = 500
 # What one conversation meets, and the next may not.
 _OF_ONE = (AnswerFailed, AnswerTooLarge, ConversationMissing, CursorRefused, MessageUnreadable, SourceRefused)
-
-
-class _OtherList(Exception):
-    """The source serves the inbox under this folder's name."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -178,8 +174,8 @@ class PageVerify:
             )
 
         async def compare(fetched: Fetched) -> None:
-            if name is not None and fetched.walking.at_top and await self._is_inbox(fetched):
-                raise _OtherList
+            if name is not None and fetched.walking.at_top and self._may_be_inbox(fetched):
+                await refuse_inbox(self._reading, fetched.batch)
             await asyncio.to_thread(self._comparison.add, folder, fetched.batch)
             self._on_batch(folder, self._comparison.of(folder).listed)
 
@@ -195,22 +191,17 @@ class PageVerify:
         self._reading.stall.moved(f"the top of the folder {folder}")
         try:
             await walk.advance(begin_walk())
-        except _OtherList:
+        except FolderIgnored:
             self._comparison.folders.pop(folder, None)
         except (SourceRefused, AnswerFailed, PermissionMissing, PageNotVisible):
             if name is None or self._comparison.of(folder).listed:
                 raise
             del self._comparison.folders[folder]  # the Page has no such folder
 
-    async def _is_inbox(self, fetched: Fetched) -> bool:
-        """Whether a folder's first answer is the inbox's: a source ignores parameters it does not know."""
-        is_first = fetched.walking.floor is None
-        served = {each.conversation_id for each in fetched.batch.conversations[:_COMPARED]}
-        if not is_first or not served or not self._comparison.has_listed(served):
-            return False
-        inbox = await self._source.fetch_conversation_times(self._reading.access, after=None, limit=_COMPARED)
-        shared = served.intersection(each.conversation_id for each in inbox.conversations)
-        return len(shared) * 2 > len(served)
+    def _may_be_inbox(self, fetched: Fetched) -> bool:
+        """Whether most of a folder's first answer has been listed already."""
+        served = {each.conversation_id for each in fetched.batch.conversations}
+        return fetched.walking.floor is None and bool(served) and self._comparison.has_listed(served)
 
     async def _read_deeper(self) -> None:
         """Read on in conversations that hold more messages than one list answer showed."""
@@ -268,7 +259,7 @@ class PageVerify:
     def _write_down(self, candidates: list[str], gone: list[str]) -> tuple[Certificate, Findings]:
         comparison, page, now = self._comparison, self._page, self._clock.now()
         with self._store.write() as connection:
-            keep_lease(connection, self._clock, page, self._owner)
+            keep_lease(connection, page, self._owner, now=now)
             mark_gone(connection, page, gone, now=now)
             mark_active(connection, page, comparison.returned, now=now)
             only_stored = tuple(each for each in candidates if each not in set(gone))
