@@ -136,3 +136,21 @@ def test_poison_and_faults_inside_a_block_lose_nobody(slow: Any, sync: Any, stor
     kept = {graph_id for (graph_id,) in stored(engine, IDS)}
     assert kept | owed == set(served.threads())
     assert len(owed) == 2
+
+
+@pytest.mark.parametrize("conversations", [100, 700])
+def test_a_list_that_ends_with_an_empty_answer_is_complete(
+    slow: Any, sync: Any, stored: Any, monkeypatch: pytest.MonkeyPatch, conversations: int
+) -> None:
+    served, engine = slow(conversations=conversations)
+    answer = Conversations.answer
+
+    def one_more(self: Conversations, call: Any, view: Any) -> str:
+        told = json.loads(answer(self, call, view))
+        if told["data"]:
+            told["paging"].setdefault("next", "https://graph.invalid/next")
+        return json.dumps(told)
+
+    monkeypatch.setattr(Conversations, "answer", one_more)
+    assert sync(engine).status is RunStatus.COMPLETE
+    assert_all_stored(served, stored, engine)

@@ -154,8 +154,9 @@ class ListWalk:
     def _take_scouted(self, lane: Lane, batch: Batch, rest: Span | None) -> None:
         """A block has been found: it is read next, while the scout goes on."""
         if batch.conversations:
-            self._waiting.append(Lane(span=lane.span, block=Block.of(batch)))
             self._context.stall.moved(batch.reached_at)
+        if batch.conversations or rest is None:  # an end is believed where a heavy answer finds it too
+            self._waiting.append(Lane(span=lane.span, block=Block.of(batch)))
         if rest is not None:
             lane.span = rest
             self._waiting.append(lane)
@@ -198,6 +199,8 @@ class ListWalk:
 
     def _is_for_a_scout(self, lane: Lane) -> bool:
         """Whether light calls go ahead in this lane: the chain of a source that honours no windows."""
+        if lane.is_resumed:
+            return False  # a cursor from an earlier run may be stale: the end that it finds is doubted
         is_chain = lane.block is None and lane.span.cursor is not None and lane.span.frontier is not None
         return is_chain and self._may_scout and self._windows.are_honoured is False and self._quota.left != 0
 
