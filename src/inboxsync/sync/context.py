@@ -5,11 +5,12 @@ from dataclasses import dataclass
 from typing import TypeVar
 
 from inboxsync.clock import Clock
-from inboxsync.graph import Access, GraphClient, Pace
+from inboxsync.graph import Access, GraphClient
 from inboxsync.model import Page
 from inboxsync.sync.ingest import Ingest
 from inboxsync.sync.limits import StallGuard
 from inboxsync.sync.patience import patiently
+from inboxsync.sync.plan import plan_lanes
 from inboxsync.sync.stop import Stop
 from inboxsync.sync.tally import Tally
 
@@ -27,9 +28,10 @@ class Reading:
     stop: Stop
     stall: StallGuard
 
-    def pace(self) -> Pace:
-        """How fast the source answers, and how often it may be asked."""
-        return self.source.pace(self.access)
+    def lanes_wanted(self) -> int:
+        """How many calls have to be under way at once to make all that are allowed."""
+        pace = self.source.pace(self.access)
+        return plan_lanes(latency_seconds=pace.latency_seconds, calls_per_second=pace.calls_per_second)
 
     async def patiently(self, work: Callable[[], T]) -> T:
         """What `work` returns, however often it must be tried; see `patience`."""

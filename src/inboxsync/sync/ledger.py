@@ -26,7 +26,7 @@ from inboxsync.store.items import list_history, list_items
 from inboxsync.sync.context import RunContext
 from inboxsync.sync.edge import MessagesEdge
 from inboxsync.sync.listener import Stage
-from inboxsync.sync.plan import plan_item, plan_lanes
+from inboxsync.sync.plan import plan_item
 
 log = structlog.get_logger(__name__)
 
@@ -80,8 +80,7 @@ class Ledger:
             await asyncio.gather(*busy, return_exceptions=True)
 
     async def _next_items(self, phase: Phase, busy: dict[asyncio.Task[None], Item]) -> list[Item]:
-        pace = self.context.pace()
-        lanes = plan_lanes(latency_seconds=pace.latency_seconds, calls_per_second=pace.calls_per_second)
+        lanes = self.context.lanes_wanted()
         if lanes <= len(busy):
             return []
         tried = {conversation_id for of, conversation_id in self._failed if of is phase}

@@ -18,7 +18,7 @@ from inboxsync.sync.context import Reading
 from inboxsync.sync.fetch import Fetcher, WindowsIgnored
 from inboxsync.sync.lanes import Lane, age_of, seconds_of, window_of
 from inboxsync.sync.limits import Quota
-from inboxsync.sync.plan import one_chain, plan_cut, plan_lanes, plan_next, plan_span
+from inboxsync.sync.plan import one_chain, plan_cut, plan_next, plan_span
 from inboxsync.sync.scout import SCOUTED, Block, ScoutLost
 from inboxsync.sync.stop import Stopped
 
@@ -162,15 +162,11 @@ class ListWalk:
             self._waiting.append(lane)
         self._open_lanes()
 
-    def _lanes_wanted(self) -> int:
-        pace = self._context.pace()
-        return plan_lanes(latency_seconds=pace.latency_seconds, calls_per_second=pace.calls_per_second)
-
     def _open_lanes(self) -> None:
         """Send out as many calls as the pace has room for."""
         if not self._waiting and not self._busy:
             return
-        wanted = self._lanes_wanted()
+        wanted = self._context.lanes_wanted()
         while len(self._busy) < max(1, wanted):
             lane = self._waiting.popleft() if self._waiting else self._cut_lane(wanted)
             if lane is None:
