@@ -1,0 +1,33 @@
+"""The schema. It lives in the user's database, so it is a public API.
+
+Three names are given (`facebook_pages`, `messenger_conversations`,
+`contact_interaction_events`) and the SQL that people already run on them works
+unchanged on SQLite and PostgreSQL. Ids of ours are UUIDv7 as text, so that they
+insert in order; Meta's ids are text, compared case-sensitively. Every column says in
+its comment what it holds; on SQLite the comment is kept in the table's own SQL.
+"""
+
+from inboxsync.store.tables.base import metadata
+from inboxsync.store.tables.inbox import HAS_OLDER, facebook_pages, messages, messenger_conversations
+from inboxsync.store.tables.sync import (
+    certificates,
+    page_leases,
+    rate_pools,
+    sync_items,
+    sync_progress,
+    sync_runs,
+)
+
+__all__ = [
+    "HAS_OLDER",
+    "certificates",
+    "facebook_pages",
+    "messages",
+    "messenger_conversations",
+    "metadata",
+    "page_leases",
+    "rate_pools",
+    "sync_items",
+    "sync_progress",
+    "sync_runs",
+]

@@ -1,0 +1,23 @@
+"""What all tables share: names of constraints, and comments that SQLite keeps too."""
+
+from sqlalchemy import MetaData
+from sqlalchemy.ext.compiler import compiles
+from sqlalchemy.schema import CreateColumn
+from sqlalchemy.sql.compiler import DDLCompiler
+
+metadata = MetaData(
+    naming_convention={
+        "pk": "pk_%(table_name)s",
+        "fk": "fk_%(table_name)s_%(column_0_name)s",
+        "uq": "uq_%(table_name)s_%(column_0_name)s",
+        "ix": "ix_%(table_name)s_%(column_0_N_name)s",
+    },
+)
+
+
+@compiles(CreateColumn, "sqlite")
+def _column_with_comment(element: CreateColumn, compiler: DDLCompiler, **kw: object) -> str:
+    """SQLite has no comments on columns, but keeps the SQL it was given: `.schema` shows them."""
+    rendered = compiler.visit_create_column(element, **kw)  # type: ignore[no-untyped-call]
+    comment = element.element.comment
+    return f"{rendered} /* {comment} */" if rendered and comment else str(rendered)

@@ -1,0 +1,161 @@
+"""The inbox itself: Pages, their conversations, and the messages of these."""
+
+from sqlalchemy import (
+    Boolean,
+    Column,
+    ForeignKey,
+    Index,
+    Integer,
+    PrimaryKeyConstraint,
+    Table,
+    Text,
+    UniqueConstraint,
+    and_,
+    literal_column,
+    text,
+    true,
+)
+
+from inboxsync.store.tables.base import metadata
+from inboxsync.store.types import ID, JsonText, UtcDateTime
+
+facebook_pages = Table(
+    "facebook_pages",
+    metadata,
+    Column("id", ID, primary_key=True, comment="our id of the Page, UUIDv7"),
+    Column("facebook_page_id", ID, nullable=False, comment="Meta's id of the Page"),
+    Column("platform", Text, nullable=False, comment="whose inbox: messenger or instagram"),
+    Column("account_id", ID, nullable=False, comment="the id under which the Page itself writes"),
+    Column("user_id", Text, comment="the owner in your own application; inboxsync never sets it"),
+    Column("name", Text, comment="the Page's name"),
+    Column(
+        "access_token_sealed", Text, nullable=False, comment="the token, AES-256-GCM, base64; never in clear"
+    ),
+    Column(
+        "token_state", Text, nullable=False, comment="what its last use told: valid, invalid, not_permitted"
+    ),
+    Column("token_problem", Text, comment="why the token is not valid, and what to do"),
+    Column("last_synced_at", UtcDateTime, comment="all up to here is stored; set it to NULL for a full sync"),
+    Column("created_at", UtcDateTime, nullable=False, comment="when the Page was added"),
+    Column("updated_at", UtcDateTime, nullable=False, comment="when this row last changed"),
+    # Columns that came later stand at the end, as they do in every database.
+    Column("token_reason", Text, comment="why it is not valid, in one word: expired, app_removed, ..."),
+    Column(
+        "history",
+        Text,
+        nullable=False,
+        server_default=text("'newest'"),
+        comment="how far back messages are kept: newest (the newest few and all since) or all",
+    ),
+    Column("batch_size", Integer, comment="conversations a call that the source was seen to manage"),
+    Column("time_windows", Boolean, comment="whether lists can be asked for by time; NULL: not tried yet"),
+    UniqueConstraint("facebook_page_id", "platform"),
+    comment="Pages that were added, one row for each platform",
+)
+
+messenger_conversations = Table(
+    "messenger_conversations",
+    metadata,
+    Column("id", ID, primary_key=True, comment="our id of the conversation, UUIDv7"),
+    Column(
+        "page_id",
+        ID,
+        ForeignKey("facebook_pages.id", ondelete="CASCADE"),
+        nullable=False,
+        comment="the Page",
+    ),
+    Column("conversation_id", ID, nullable=False, comment="Graph's id of the conversation"),
+    Column("platform", Text, nullable=False, comment="messenger or instagram"),
+    Column("folder", Text, nullable=False, comment="the inbox folder it was listed in"),
+    Column("sender_id", ID, comment="the contact's id, scoped to the Page or app; NULL when nobody is left"),
+    Column(
+        "sender_name", Text, comment="the contact's name as served; NULL when withheld, never a placeholder"
+    ),
+    Column(
+        "participants", JsonText, comment="everyone in it as served, the Page included: [{id, name, ...}]"
+    ),
+    Column("last_message", Text, comment="the newest message in words, as Meta's snippet or its text"),
+    Column("last_message_time", UtcDateTime, comment="when the newest message was sent"),
+    Column("message_count", Integer, comment="Meta's estimate of the number of messages"),
+    Column("unread_count", Integer, comment="Meta's estimate of unread ones in the Page's inbox"),
+    Column(
+        "conversation_status",
+        Text,
+        nullable=False,
+        comment="active, or gone when the source no longer has it",
+    ),
+    Column("link", Text, comment="path of the conversation in Meta's own inbox"),
+    Column(
+        "has_older_messages", Boolean, nullable=False, comment="the source has older messages than are stored"
+    ),
+    Column("source_updated_at", UtcDateTime, comment="Graph's updated_time; an older answer changes nothing"),
+    Column("extra", JsonText, comment="fields served that have no column here"),
+    Column("created_at", UtcDateTime, nullable=False, comment="when it was first stored"),
+    Column("updated_at", UtcDateTime, nullable=False, comment="when this row last changed"),
+    UniqueConstraint("page_id", "conversation_id"),
+    Index(None, "page_id", "last_message_time"),
+    Index(None, "sender_id"),
+    comment="Conversations of the inboxes",
+)
+
+# What has messages that are not stored and can be. Spelt without parameters, so that an index may hold it and
+# SQLite sees that it does.
+HAS_OLDER = and_(
+    messenger_conversations.c.has_older_messages,
+    messenger_conversations.c.conversation_status != literal_column("'gone'"),
+)
+# Newest first, and their sum, without a look at the table. What its own condition says stands in it too:
+# SQLite 3.40 looks that up, and without it takes the longer index on the time for as good.
+Index(
+    "ix_messenger_conversations_has_older_messages",  # by hand: PostgreSQL cuts at 63 letters
+    messenger_conversations.c.page_id,
+    messenger_conversations.c.has_older_messages,
+    messenger_conversations.c.last_message_time,
+    messenger_conversations.c.message_count,
+    messenger_conversations.c.conversation_status,
+    sqlite_where=HAS_OLDER,
+    postgresql_where=HAS_OLDER,
+)
+
+messages = Table(
+    "messages",
+    metadata,
+    Column(
+        "conversation_id",
+        ID,
+        ForeignKey("messenger_conversations.id", ondelete="CASCADE"),
+        nullable=False,
+        comment="our id of the conversation",
+    ),
+    Column("message_id", ID, nullable=False, comment="Graph's id of the message"),
+    Column("sent_at", UtcDateTime, comment="when it was sent"),
+    Column("is_from_page", Boolean, nullable=False, comment="sent by the Page, not to it"),
+    Column("sender_id", ID, comment="who sent it; NULL when the source does not say"),
+    Column("sender_name", Text, comment="the sender's name as served with the message"),
+    Column("text", Text, comment="the text as served; empty for a sticker or an attachment alone"),
+    Column(
+        "attachments",
+        JsonText,
+        comment="as served: [{id, mime_type, name, image_data, ...}]; the URLs expire",
+    ),
+    Column("shares", JsonText, comment="shared links as served"),
+    Column("sticker", Text, comment="URL of a sticker"),
+    Column("reactions", JsonText, comment="as served: [{reaction, users}]"),
+    Column("story", JsonText, comment="the Instagram story it answers or mentions"),
+    Column("reply_to_message_id", ID, comment="Graph's id of the message it replies to"),
+    Column(
+        "source", Text, nullable=False, comment="how it first arrived: initial_sync, incremental_sync, ..."
+    ),
+    Column("extra", JsonText, comment="fields served that have no column here"),
+    Column("created_at", UtcDateTime, nullable=False, comment="when it was first stored"),
+    Column(
+        "is_readable",
+        Boolean,
+        nullable=False,
+        server_default=true(),
+        comment="false where the source names it and tells no more than its time",
+    ),
+    # The conversation leads, so that one conversation's messages lie side by side and new ones go at the end.
+    PrimaryKeyConstraint("conversation_id", "message_id"),
+    comment="Messages, one row each",
+)

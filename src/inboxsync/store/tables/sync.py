@@ -1,0 +1,169 @@
+"""What the sync knows of its own work: how far it is, what it owes, who is at it, what it has proved."""
+
+from sqlalchemy import Boolean, Column, ForeignKey, Index, Integer, PrimaryKeyConstraint, Table, Text, text
+
+from inboxsync.store.tables.base import metadata
+from inboxsync.store.types import ID, JsonText, UtcDateTime
+
+sync_progress = Table(
+    "sync_progress",
+    metadata,
+    Column(
+        "page_id",
+        ID,
+        ForeignKey("facebook_pages.id", ondelete="CASCADE"),
+        nullable=False,
+        comment="the Page",
+    ),
+    Column("folder", Text, nullable=False, comment="the list's folder"),
+    Column(
+        "phase",
+        Text,
+        nullable=False,
+        comment="walking, following, or unserved: the source has no such folder; no row: not started",
+    ),
+    Column("pin_at", UtcDateTime, comment="the source's time when this walk began"),
+    Column("floor_at", UtcDateTime, comment="how far down this walk goes; NULL: to the bottom"),
+    Column(
+        "spans",
+        JsonText,
+        comment="what of the walk is still to be read, newest first: [{frontier, floor, cursor}]",
+    ),
+    Column("watermark_at", UtcDateTime, comment="everything up to here is stored"),
+    Column("updated_at", UtcDateTime, nullable=False, comment="when this row last changed"),
+    PrimaryKeyConstraint("page_id", "folder"),
+    comment="How far each list has come; written in the transaction that stores what it vouches for",
+)
+
+sync_runs = Table(
+    "sync_runs",
+    metadata,
+    Column("id", ID, primary_key=True, comment="our id of the run, UUIDv7"),
+    Column(
+        "page_id",
+        ID,
+        ForeignKey("facebook_pages.id", ondelete="CASCADE"),
+        nullable=False,
+        comment="the Page",
+    ),
+    Column("mode", Text, nullable=False, comment="what it did: full or incremental"),
+    Column("status", Text, nullable=False, comment="running, complete, partial, failed or interrupted"),
+    Column("started_at", UtcDateTime, nullable=False, comment="when it began"),
+    Column("finished_at", UtcDateTime, comment="when it ended; NULL while running, or killed"),
+    Column("fetched", Integer, nullable=False, server_default=text("0"), comment="conversations fetched"),
+    Column(
+        "inserted", Integer, nullable=False, server_default=text("0"), comment="conversations that were new"
+    ),
+    Column(
+        "updated", Integer, nullable=False, server_default=text("0"), comment="conversations that had changed"
+    ),
+    Column(
+        "unchanged", Integer, nullable=False, server_default=text("0"), comment="conversations as they were"
+    ),
+    Column("events", Integer, nullable=False, server_default=text("0"), comment="messages that were new"),
+    Column("batches", Integer, nullable=False, server_default=text("0"), comment="batches stored"),
+    Column("calls", Integer, nullable=False, server_default=text("0"), comment="calls made to the source"),
+    Column(
+        "refused_calls",
+        Integer,
+        nullable=False,
+        server_default=text("0"),
+        comment="of them refused for their rate",
+    ),
+    Column("problems", JsonText, comment="what went wrong: [{code, message, hint}]"),
+    Column("next", Text, comment="the command that goes on; NULL when there is nothing to do"),
+    Index(None, "page_id", "started_at"),
+    comment="Executions of a sync, and how they ended",
+)
+
+sync_items = Table(
+    "sync_items",
+    metadata,
+    Column(
+        "page_id",
+        ID,
+        ForeignKey("facebook_pages.id", ondelete="CASCADE"),
+        nullable=False,
+        comment="the Page",
+    ),
+    Column("phase", Text, nullable=False, comment="what is owed: conversation, gap or history"),
+    Column(
+        "conversation_id",
+        ID,
+        nullable=False,
+        comment="Graph's id of the conversation; it may not be stored",
+    ),
+    Column("folder", Text, nullable=False, comment="the inbox folder it was listed in"),
+    Column("cursor", Text, comment="how far its messages were read; a hint, it may die"),
+    Column(
+        "anchors", JsonText, comment="Graph's ids of stored messages; meeting one closes the gap: [id, ...]"
+    ),
+    Column("until_at", UtcDateTime, comment="a message below this time closes the gap too"),
+    Column("error_code", Text, comment="what the last attempt met, in one word; NULL: none failed"),
+    Column("error_message", Text, comment="the same in a sentence"),
+    Column("error_hint", Text, comment="the next thing to do about it"),
+    Column(
+        "attempts", Integer, nullable=False, server_default=text("0"), comment="attempts that failed in a row"
+    ),
+    Column("next_attempt_at", UtcDateTime, comment="not to be tried before; NULL: now"),
+    Column("created_at", UtcDateTime, nullable=False, comment="since when it is owed"),
+    Column("updated_at", UtcDateTime, nullable=False, comment="when this row last changed"),
+    PrimaryKeyConstraint("page_id", "phase", "conversation_id"),
+    comment="The ledger: what is known to be missing and will be fetched",
+)
+
+page_leases = Table(
+    "page_leases",
+    metadata,
+    Column(
+        "page_id",
+        ID,
+        ForeignKey("facebook_pages.id", ondelete="CASCADE"),
+        primary_key=True,
+        comment="the Page",
+    ),
+    Column("owner", Text, nullable=False, comment="the process that syncs it: host:pid:random"),
+    Column("acquired_at", UtcDateTime, nullable=False, comment="since when"),
+    Column("heartbeat_at", UtcDateTime, nullable=False, comment="when it last said that it lives"),
+    Column("expires_at", UtcDateTime, nullable=False, comment="from then on anybody may take it"),
+    comment="Who syncs a Page right now; no row: nobody",
+)
+
+rate_pools = Table(
+    "rate_pools",
+    metadata,
+    Column("object_id", ID, nullable=False, comment="Meta's id of what the allowance is for"),
+    Column(
+        "type", Text, nullable=False, comment="Meta's word: messenger, instagram, pages; app: the app's own"
+    ),
+    Column("used_percent", Integer, comment="how much of it is used; NULL: not told yet"),
+    Column("blocked_until_at", UtcDateTime, comment="no call before; NULL: calls are welcome"),
+    Column(
+        "refusals",
+        Integer,
+        nullable=False,
+        server_default=text("0"),
+        comment="waits in a row that did not help",
+    ),
+    Column("updated_at", UtcDateTime, nullable=False, comment="when this row last changed"),
+    PrimaryKeyConstraint("object_id", "type"),
+    comment="What Meta still allows, as its usage headers last told it",
+)
+
+certificates = Table(
+    "certificates",
+    metadata,
+    Column("id", ID, primary_key=True, comment="our id of the certificate, UUIDv7"),
+    Column(
+        "page_id",
+        ID,
+        ForeignKey("facebook_pages.id", ondelete="CASCADE"),
+        nullable=False,
+        comment="the Page",
+    ),
+    Column("checked_at", UtcDateTime, nullable=False, comment="when the store was held against the source"),
+    Column("is_complete", Boolean, nullable=False, comment="nothing that can be read is missing"),
+    Column("summary", JsonText, nullable=False, comment="what was found, list by list"),
+    Index(None, "page_id", "checked_at"),
+    comment="Proofs of completeness",
+)
