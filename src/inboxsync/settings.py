@@ -15,6 +15,7 @@ from inboxsync.errors import SettingsInvalid
 GRAPH_VERSION = "v25.0"
 _ADDRESS = TypeAdapter(HttpUrl)
 _VERSION = re.compile(r"v\d+\.\d+")
+_REGION = re.compile(r"[A-Za-z]{2}")
 _SHORTEST_SECRET = 16
 
 
@@ -38,6 +39,7 @@ class Settings(BaseSettings):
     retry_base_seconds: float = Field(default=1.0, ge=0)
     stall_calls: int = Field(default=50, ge=2)
     folder_interval_seconds: float = Field(default=900.0, ge=0)
+    default_region: str | None = None
 
     @field_validator("graph_url")
     @classmethod
@@ -57,6 +59,13 @@ class Settings(BaseSettings):
         if _VERSION.fullmatch(value) is None:
             raise ValueError(f"should be a version such as {GRAPH_VERSION}")
         return value
+
+    @field_validator("default_region")
+    @classmethod
+    def _is_region(cls, value: str | None) -> str | None:
+        if value is not None and _REGION.fullmatch(value) is None:
+            raise ValueError("should be a country's two letters, such as US")
+        return value.upper() if value is not None else None
 
     @field_validator("database_url")
     @classmethod
