@@ -1,0 +1,24 @@
+"""Everything that is stored, a row at a time: for exports, archives and reports of any size.
+
+Each stream is read from the caller's transaction, so all of them show one state of the database, and holds
+a few hundred conversations in memory at most. Rows come by Page, then by Graph's ids, in the same order on
+both databases.
+"""
+
+from inboxsync.store.streams.contacts import ContactRow, count_contacts, iter_contacts
+from inboxsync.store.streams.conversations import ConversationRow, count_conversations, iter_conversations
+from inboxsync.store.streams.messages import MessageRow, count_messages, iter_messages
+from inboxsync.store.streams.scope import Scope
+
+__all__ = [
+    "ContactRow",
+    "ConversationRow",
+    "MessageRow",
+    "Scope",
+    "count_contacts",
+    "count_conversations",
+    "count_messages",
+    "iter_contacts",
+    "iter_conversations",
+    "iter_messages",
+]

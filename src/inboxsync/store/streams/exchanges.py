@@ -1,0 +1,33 @@
+"""Who waits for whom, conversation by conversation, from the stored messages."""
+
+from collections.abc import Collection, Iterator, Mapping
+from itertools import groupby
+from operator import itemgetter
+
+from sqlalchemy import Connection, select
+
+from inboxsync.model import Exchange, exchange_of
+from inboxsync.model.exchange import Sent
+from inboxsync.store.streams.scope import iter_rows
+from inboxsync.store.tables import messages
+
+
+def exchanges_of(connection: Connection, has_older: Mapping[str, bool]) -> dict[str, Exchange]:
+    """The exchanges of these conversations (our ids, each with whether the source has older messages)."""
+    found = {
+        row_id: exchange_of(sent, has_older=has_older[row_id])
+        for row_id, sent in iter_sent(connection, has_older)
+    }
+    nothing = Exchange()
+    return {row_id: found.get(row_id, nothing) for row_id in has_older}
+
+
+def iter_sent(connection: Connection, row_ids: Collection[str]) -> Iterator[tuple[str, Iterator[Sent]]]:
+    """Our id of each of these conversations that has messages, and these in the order of `model.exchange`."""
+    query = (
+        select(messages.c.conversation_id, messages.c.sent_at, messages.c.is_from_page)
+        .where(messages.c.conversation_id.in_(list(row_ids)), messages.c.is_readable)
+        .order_by(messages.c.conversation_id, messages.c.sent_at, messages.c.is_from_page)
+    )
+    for row_id, rows in groupby(iter_rows(connection, query), key=itemgetter(0)):
+        yield row_id, ((row.sent_at, row.is_from_page) for row in rows)
