@@ -19,6 +19,7 @@ from inboxsync.cli.when import parse_since, parse_zone
 from inboxsync.errors import SettingsInvalid
 from inboxsync.model import Conversation as Served
 from inboxsync.model import Message, Participant, Platform
+from inboxsync.settings import Settings
 from inboxsync.store import Store
 from inboxsync.store.pages import upsert_page
 from inboxsync.store.writes import upsert_batch
@@ -149,7 +150,7 @@ def test_a_terminal_is_shown_a_bar(environment: dict[str, str], stored: int, tmp
 
 
 def test_times_are_written_as_people_do() -> None:
-    zone = parse_zone("Asia/Ho_Chi_Minh")
+    zone = parse_zone("Asia/Ho_Chi_Minh", Settings())
     assert parse_since("2026-06-01", now=NOON, zone=zone) == datetime(2026, 5, 31, 17, tzinfo=UTC)
     assert parse_since("2026-06-01T00:00Z", now=NOON, zone=zone) == datetime(2026, 6, 1, tzinfo=UTC)
     assert parse_since("36h", now=NOON, zone=zone) == NOON - timedelta(hours=36)
@@ -159,8 +160,9 @@ def test_times_are_written_as_people_do() -> None:
             parse_since(text, now=NOON, zone=zone)
 
 
-def test_the_machines_own_zone_has_a_name(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_zone_is_the_settings_or_the_machines_own(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("TZ", "Europe/Berlin")
-    assert str(parse_zone(None)) == "Europe/Berlin"
+    assert str(parse_zone(None, Settings())) == "Europe/Berlin"
+    assert str(parse_zone(None, Settings(time_zone="Asia/Tokyo"))) == "Asia/Tokyo"
     monkeypatch.setenv("TZ", "nonsense")
-    assert str(parse_zone(None)) == "UTC"
+    assert str(parse_zone(None, Settings())) == "UTC"

@@ -20,6 +20,7 @@ from inboxsync.reports import Export, ExportRequest, Format, What
 from inboxsync.reports.files import write_export
 from inboxsync.reports.formats import STREAMED, format_of
 from inboxsync.reports.manifest import Manifest, check_file, manifest_path
+from inboxsync.settings import load_settings
 
 app = typer.Typer(help="Take your data with you: tables for spreadsheets and programs.", no_args_is_help=True)
 
@@ -148,7 +149,9 @@ def _request(
 
 
 def _since(text: str | None, zone: str | None) -> datetime | None:
-    return parse_since(text, now=SystemClock().now(), zone=parse_zone(zone)) if text is not None else None
+    if text is None:
+        return None
+    return parse_since(text, now=SystemClock().now(), zone=parse_zone(zone, load_settings()))
 
 
 def _file(output: Path | None) -> Path | None:

@@ -1,16 +1,14 @@
 """Times and time zones as people write them."""
 
-import os
 import re
 from datetime import UTC, datetime, timedelta, tzinfo
-from pathlib import Path
-from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
+from inboxsync.clock import named_zone
 from inboxsync.errors import SettingsInvalid
+from inboxsync.settings import Settings
 
 _AGO = re.compile(r"(\d{1,6})([hdw])")
 _UNITS = {"h": "hours", "d": "days", "w": "weeks"}
-_LOCAL_FILE = Path("/etc/localtime")
 
 
 def parse_since(text: str, *, now: datetime, zone: tzinfo) -> datetime:
@@ -29,22 +27,12 @@ def parse_since(text: str, *, now: datetime, zone: tzinfo) -> datetime:
         ) from None
 
 
-def parse_zone(name: str | None) -> ZoneInfo:
-    """A time zone by its name, or this machine's own. Raises SettingsInvalid."""
+def parse_zone(name: str | None, settings: Settings) -> tzinfo:
+    """A time zone by its name, else as the settings say. Raises SettingsInvalid."""
     if name is None:
-        return _local_zone()
-    try:
-        return ZoneInfo(name)
-    except (ZoneInfoNotFoundError, ValueError, OSError):
+        return settings.zone
+    if (zone := named_zone(name)) is None:
         raise SettingsInvalid(
             f"{name!r} is no time zone.", hint="Write it as Asia/Ho_Chi_Minh, Europe/Berlin or UTC."
-        ) from None
-
-
-def _local_zone() -> ZoneInfo:
-    """As TZ or the system's own setting names it; UTC where neither does."""
-    named = os.environ.get("TZ", "").removeprefix(":") or str(_LOCAL_FILE.resolve()).partition("zoneinfo/")[2]
-    try:
-        return ZoneInfo(named)
-    except (ZoneInfoNotFoundError, ValueError, OSError):
-        return ZoneInfo("UTC")
+        )
+    return zone

@@ -7,18 +7,23 @@ both databases.
 
 from inboxsync.store.streams.contacts import ContactRow, count_contacts, iter_contacts
 from inboxsync.store.streams.conversations import ConversationRow, count_conversations, iter_conversations
+from inboxsync.store.streams.exchanges import Outline, iter_conversations_sent
 from inboxsync.store.streams.messages import MessageRow, count_messages, iter_messages
+from inboxsync.store.streams.quarters import iter_quarters
 from inboxsync.store.streams.scope import Scope
 
 __all__ = [
     "ContactRow",
     "ConversationRow",
     "MessageRow",
+    "Outline",
     "Scope",
     "count_contacts",
     "count_conversations",
     "count_messages",
     "iter_contacts",
     "iter_conversations",
+    "iter_conversations_sent",
     "iter_messages",
+    "iter_quarters",
 ]
