@@ -16,11 +16,15 @@ from inboxsync.cli.when import parse_since, parse_zone
 from inboxsync.clock import SystemClock
 from inboxsync.engine import Engine
 from inboxsync.errors import FileNotWhole, SettingsInvalid
+from inboxsync.model import Page, Platform
 from inboxsync.reports import Export, ExportRequest, Format, What
+from inboxsync.reports.archive import open_archive
 from inboxsync.reports.files import write_export
+from inboxsync.reports.folders import FolderManifest, check_folder
 from inboxsync.reports.formats import STREAMED, format_of
 from inboxsync.reports.manifest import Manifest, check_file, manifest_path
 from inboxsync.settings import load_settings
+from inboxsync.store.pages import find_pages
 
 app = typer.Typer(help="Take your data with you: tables for spreadsheets and programs.", no_args_is_help=True)
 
@@ -99,8 +103,44 @@ def messages(
 
 
 @app.command()
+def html(
+    page_id: Annotated[str, typer.Argument(metavar="PAGE_ID", help="Meta's id of the Page, or ours.")],
+    *,
+    output: Annotated[
+        Path,
+        typer.Option(
+            "--output", "-o", metavar="PATH", help="A new folder; or one file, where the name ends in .html."
+        ),
+    ],
+    platform: Annotated[Platform | None, typer.Option(help="Only this inbox of it.")] = None,
+    zone: Annotated[
+        str | None, typer.Option(metavar="NAME", help="Time zone of its times; else this machine's.")
+    ] = None,
+) -> None:
+    """Export a Page's inbox as HTML that any browser opens offline: nothing runs, nothing is loaded."""
+    settings = load_settings()
+    chosen = parse_zone(zone, settings)
+    with open_engine(settings) as engine:
+        page = _one_page(engine, page_id, platform)
+        try:
+            with open_archive(engine.store, page, zone=chosen, now=engine.clock.now()) as archive:
+                is_one_file = output.suffix.lower() in {".html", ".htm"}
+                write = archive.write_file if is_one_file else archive.write_folder
+                with watching("conversations", archive.conversations, to_terminal=False) as watcher:
+                    told = write(output, watcher.on_progress)
+        except ExportStopped:
+            print_problem("Stopped. No file was written.", "Run the same command again.")
+            raise typer.Exit(PARTIAL) from None
+    stdout().print(
+        f"Wrote {some(told.conversations, 'conversation')} to {output} ({some(told.files, 'file')}, "
+        f"{told.bytes:,} bytes)."
+    )
+    stdout().print(f"  Open {output if is_one_file else output / 'index.html'} in a browser.")
+
+
+@app.command()
 def check(
-    files: Annotated[list[Path], typer.Argument(metavar="FILE", help="An exported file.")],
+    files: Annotated[list[Path], typer.Argument(metavar="PATH", help="An exported file or folder.")],
 ) -> None:
     """Say whether exported files are whole: held against their manifests, or NDJSON against its trailer.
 
@@ -109,7 +149,7 @@ def check(
     is_whole = True
     for path in files:
         try:
-            told = check_file(path)
+            told = check_folder(path) if path.is_dir() else check_file(path)
         except FileNotWhole as error:
             print_error(error)
             is_whole = False
@@ -198,5 +238,22 @@ def _print_written(told: Manifest, path: Path | None) -> None:
         )
 
 
-def _content(told: Manifest) -> str:
+def _content(told: Manifest | FolderManifest) -> str:
+    if isinstance(told, FolderManifest):
+        return some(told.conversations, "conversation")
     return some(told.rows, told.what.removesuffix("s"))
+
+
+def _one_page(engine: Engine, page_id: str, platform: Platform | None) -> Page:
+    with engine.store.read() as connection:
+        found = [page for page in find_pages(connection, [page_id]) if platform in (None, page.platform)]
+    if not found:
+        raise SettingsInvalid(
+            f"Page {page_id} was not added for {platform}.", hint="See `inboxsync pages list`."
+        )
+    if len(found) > 1:
+        raise SettingsInvalid(
+            f"Page {page_id} was added for two platforms.",
+            hint="Say which: --platform messenger or instagram.",
+        )
+    return found[0]

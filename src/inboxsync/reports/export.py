@@ -2,12 +2,12 @@
 
 import asyncio
 import hashlib
-from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
+from collections.abc import AsyncIterator, Callable, Coroutine, Generator
 from contextlib import ExitStack, closing
 from dataclasses import dataclass
 from datetime import datetime
 from itertools import islice
-from typing import Any
+from typing import Any, TypeVar
 
 from inboxsync import __version__
 from inboxsync.reports.formats import MEDIA_TYPES, Format, Writer, writer_of
@@ -16,6 +16,8 @@ from inboxsync.reports.tables import TABLES, What
 from inboxsync.store import Store
 from inboxsync.store.pages import find_pages, list_pages
 from inboxsync.store.streams import Scope
+
+T = TypeVar("T")
 
 # Called with the rows written so far; it may raise to stop.
 OnProgress = Callable[[int], None]
@@ -74,14 +76,14 @@ class Export:
         """A name for the file, with the day it was made."""
         return f"{self.request.what}-{self._exported_at:%Y-%m-%d}.{self.request.format}"
 
-    def chunks(self, on_progress: OnProgress | None = None) -> Iterator[bytes]:
+    def chunks(self, on_progress: OnProgress | None = None) -> Generator[bytes, None, None]:
         """The bytes, none of the chunks empty; once. May be driven from any thread, one at a time.
 
         Raises StoreError where the database goes away; what came until then is not whole.
         """
         digest, size, rows = hashlib.sha256(), 0, 0
-        with self._open:
-            for chunk, more in self._parts():
+        with self._open, closing(self._parts()) as parts:
+            for chunk, more in parts:
                 rows += more
                 if on_progress is not None:
                     on_progress(rows)
@@ -95,16 +97,19 @@ class Export:
 
     async def async_chunks(self) -> AsyncIterator[bytes]:
         """The same for an event loop: the database and the format are worked on in threads."""
-        with closing(self):
-            chunks = self.chunks()
+        chunks = self.chunks()
+        try:
             while (chunk := await _to_the_end(asyncio.to_thread(next, chunks, None))) is not None:
                 yield chunk
+        finally:
+            await _to_the_end(asyncio.to_thread(chunks.close))
+            self.close()
 
     def close(self) -> None:
         """End the transaction, and give up what was not asked for yet."""
         self._open.close()
 
-    def _parts(self) -> Iterator[tuple[bytes, int]]:
+    def _parts(self) -> Generator[tuple[bytes, int], None, None]:
         """Bytes, and how many rows they are."""
         yield self._writer.begin(), 0
         records = self._table.rows(self._connection, self._scope)
@@ -131,7 +136,7 @@ class Export:
         )
 
 
-async def _to_the_end(work: Coroutine[Any, Any, bytes | None]) -> bytes | None:
+async def _to_the_end(work: Coroutine[Any, Any, T]) -> T:
     """What a thread brings. Cancelled, it waits for the thread: the transaction is that one's until then."""
     task = asyncio.ensure_future(work)
     try:

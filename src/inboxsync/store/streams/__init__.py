@@ -11,6 +11,13 @@ from inboxsync.store.streams.exchanges import Outline, iter_conversations_sent
 from inboxsync.store.streams.messages import MessageRow, count_messages, iter_messages
 from inboxsync.store.streams.quarters import iter_quarters
 from inboxsync.store.streams.scope import Scope
+from inboxsync.store.streams.threads import (
+    Thread,
+    ThreadMessage,
+    count_threads,
+    iter_thread_messages,
+    iter_threads,
+)
 
 __all__ = [
     "ContactRow",
@@ -18,12 +25,17 @@ __all__ = [
     "MessageRow",
     "Outline",
     "Scope",
+    "Thread",
+    "ThreadMessage",
     "count_contacts",
     "count_conversations",
     "count_messages",
+    "count_threads",
     "iter_contacts",
     "iter_conversations",
     "iter_conversations_sent",
     "iter_messages",
     "iter_quarters",
+    "iter_thread_messages",
+    "iter_threads",
 ]

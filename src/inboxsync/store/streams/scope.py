@@ -32,8 +32,13 @@ class Scope:
 
 def iter_rows(connection: Connection, query: Select[Any]) -> Iterator[Row[Any]]:
     """The rows of a query as they come: PostgreSQL keeps those that were not asked for yet."""
-    with connection.execute(query, execution_options={"yield_per": _ROWS_AT_ONCE}) as rows:
+    rows = connection.execute(query, execution_options={"yield_per": _ROWS_AT_ONCE})
+    try:
         yield from rows
+    finally:
+        # Whoever gave up in the middle may have closed the connection before this is cleared away.
+        if not connection.closed:
+            rows.close()
 
 
 def iter_chunks(rows: Iterator[Row[Any]], size: int) -> Iterator[Sequence[Row[Any]]]:
