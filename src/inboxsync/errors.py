@@ -3,6 +3,7 @@
     InboxsyncError
       Unexpected             a mistake of ours
       SettingsInvalid        the environment or an argument is not usable
+      SearchInvalid          nothing that could be searched for
       PageUnknown            the database has no such Page
       PageBusy               another process syncs or verifies this Page
       LeaseLost              another process has taken this Page over from us
@@ -63,6 +64,13 @@ class SettingsInvalid(InboxsyncError):
 
     code = "settings_invalid"
     default_hint = "Correct it and run the command again."
+
+
+class SearchInvalid(InboxsyncError):
+    """What was typed is nothing that could be searched for."""
+
+    code = "search_invalid"
+    default_hint = 'Give words, a "phrase", or the beginning of a word and an asterisk.'
 
 
 class PageUnknown(InboxsyncError):

@@ -17,6 +17,7 @@ from inboxsync.errors import SettingsInvalid
 GRAPH_VERSION = "v25.0"
 _ADDRESS = TypeAdapter(HttpUrl)
 _VERSION = re.compile(r"v\d+\.\d+")
+_REGION = re.compile(r"[A-Za-z]{2}")
 _SHORTEST_SECRET = 16
 
 
@@ -41,6 +42,7 @@ class Settings(BaseSettings):
     stall_calls: int = Field(default=50, ge=2)
     folder_interval_seconds: float = Field(default=900.0, ge=0)
     time_zone: str | None = None
+    default_region: str | None = None
 
     @field_validator("graph_url")
     @classmethod
@@ -60,6 +62,13 @@ class Settings(BaseSettings):
         if _VERSION.fullmatch(value) is None:
             raise ValueError(f"should be a version such as {GRAPH_VERSION}")
         return value
+
+    @field_validator("default_region")
+    @classmethod
+    def _is_region(cls, value: str | None) -> str | None:
+        if value is not None and _REGION.fullmatch(value) is None:
+            raise ValueError("should be a country's two letters, such as US")
+        return value.upper() if value is not None else None
 
     @field_validator("database_url")
     @classmethod
