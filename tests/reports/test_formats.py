@@ -17,11 +17,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from inboxsync.clock import SystemClock
 from inboxsync.model import Page
 from inboxsync.reports import Format, What
 from inboxsync.reports.as_xlsx import XlsxWriter
 from inboxsync.reports.columns import Column, Found, Kind, Record
 from inboxsync.reports.formats import format_of, writer_of
+from inboxsync.store import Store
+from inboxsync.sync import Derive
 
 COLUMNS = (
     Column("name", Kind.TEXT, "a text"),
@@ -223,6 +226,45 @@ def test_contacts_say_who_waits(filled: Page, exported: Callable[..., bytes]) ->
     assert ann["reply_window_closes_at"] == "2026-06-02T12:06:00Z"
     assert (bo["unanswered_since"], bo["messages_in"]) == (None, 1)
     assert (nobody["has_older_messages"], ann["page_id"]) == (True, filled.facebook_page_id)
+
+
+def test_contacts_have_what_they_wrote_of_themselves_with_the_evidence(
+    inbox: Any, page: Page, store: Store, exported: Callable[..., bytes]
+) -> None:
+    inbox.put(
+        page,
+        inbox.conversation(
+            "7",
+            inbox.said(0, "call +47 912 34 567"),
+            inbox.said(1, "or =a@example.com"),
+            inbox.answered(2, "b@example.com"),
+        ),
+        inbox.conversation("8", inbox.said(0, "hello")),
+    )
+    inbox.put(
+        page, inbox.conversation("7", inbox.said(9, "+4791234567", message_id="m_new"), conversation_id="t_2")
+    )
+    before = exported(What.CONTACTS, Format.NDJSON, trailer=True).splitlines()
+    assert json.loads(before[0])["phones"] == []
+    assert json.loads(before[-1])["inboxsync_export"]["details_current"] is False
+    Derive(store=store, clock=SystemClock()).run()
+    ann, nobody, trailer = map(json.loads, exported(What.CONTACTS, Format.NDJSON, trailer=True).splitlines())
+    assert trailer["inboxsync_export"]["details_current"] is True
+    assert ann["phones"] == [{"value": "+4791234567", "message_id": "m_new"}]
+    assert [each["message_id"] for each in ann["emails"]] == ["m_in_1"]
+    assert (nobody["phones"], nobody["emails"]) == ([], [])
+    row, _ = csv.DictReader(io.StringIO(exported(What.CONTACTS, Format.CSV).decode(), newline=""))
+    assert (row["phones"], row["phones_message_ids"]) == ("+4791234567", "m_new")
+
+
+def test_nobody_waits_in_what_the_source_no_longer_has(
+    filled: Page, store: Store, exported: Callable[..., bytes]
+) -> None:
+    with store.write() as connection:
+        connection.exec_driver_sql("UPDATE messenger_conversations SET conversation_status = 'gone'")
+    for what in (What.CONTACTS, What.CONVERSATIONS):
+        rows = [json.loads(line) for line in exported(what, Format.NDJSON).splitlines()]
+        assert {row["unanswered_since"] for row in rows} == {None}, filled
 
 
 def test_conversations_say_how_soon_they_were_answered(filled: Page, exported: Callable[..., bytes]) -> None:

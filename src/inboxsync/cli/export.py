@@ -15,7 +15,7 @@ from inboxsync.cli.output import print_error, print_problem, some, stderr, stdou
 from inboxsync.cli.when import parse_since, parse_zone
 from inboxsync.clock import SystemClock
 from inboxsync.engine import Engine
-from inboxsync.errors import FileNotWhole, SettingsInvalid
+from inboxsync.errors import FileNotWhole, SettingsInvalid, StoreError
 from inboxsync.model import Page, Platform
 from inboxsync.reports import Export, ExportRequest, Format, What
 from inboxsync.reports.archive import open_archive
@@ -202,6 +202,8 @@ def _file(output: Path | None) -> Path | None:
 def _export(request: ExportRequest, output: Path | None) -> None:
     path = _file(output)
     with open_engine() as engine:
+        if request.what is What.CONTACTS:
+            _look_through(engine)
         try:
             told = _write(engine, request, path)
         except ExportStopped:
@@ -209,6 +211,19 @@ def _export(request: ExportRequest, output: Path | None) -> None:
             print_problem(f"Stopped. {kept}.", "Run the same command again.")
             raise typer.Exit(PARTIAL) from None
     _print_written(told, path)
+
+
+def _look_through(engine: Engine) -> None:
+    """Find the phone numbers and e-mail addresses of messages that came since anybody last looked."""
+    try:
+        if not sys.stderr.isatty():
+            engine.derive()
+            return
+        with stderr().status("Looking for phone numbers and e-mail addresses ..."):
+            engine.derive()
+    except StoreError as error:
+        # A database that is only to be read has all the rest.
+        print_problem(error.message, "Phone numbers and e-mail addresses of newer messages may be missing.")
 
 
 def _write(engine: Engine, request: ExportRequest, path: Path | None) -> Manifest:
@@ -226,6 +241,11 @@ def _write(engine: Engine, request: ExportRequest, path: Path | None) -> Manifes
 
 
 def _print_written(told: Manifest, path: Path | None) -> None:
+    if told.details_current is False:
+        print_problem(
+            "Not every message has been looked through for phone numbers and e-mail addresses.",
+            "Run it again when no sync is under way.",
+        )
     if path is None:
         stderr().print(f"Exported {_content(told)}: {told.bytes:,} bytes, SHA-256 {told.sha256}.")
         return

@@ -15,7 +15,7 @@ from inboxsync.reports.manifest import Manifest, ManifestPage, as_trailer
 from inboxsync.reports.tables import TABLES, What
 from inboxsync.store import Store
 from inboxsync.store.pages import find_pages, list_pages
-from inboxsync.store.streams import Scope
+from inboxsync.store.streams import Scope, is_looked_through
 
 T = TypeVar("T")
 
@@ -64,6 +64,8 @@ class Export:
             pages = find_pages(self._connection, request.pages) if request.pages else None
             self._scope = Scope(pages=tuple(pages or list_pages(self._connection)), since=request.since)
             self.rows = self._table.count(self._connection, self._scope)
+            is_of_contacts = request.what is What.CONTACTS
+            self._details_current = is_looked_through(self._connection) if is_of_contacts else None
             self._open = opening.pop_all()
 
     @property
@@ -133,6 +135,7 @@ class Export:
             exported_at=self._exported_at,
             cut_cells=self._writer.cut_cells,
             inboxsync=__version__,
+            details_current=self._details_current,
         )
 
 

@@ -31,7 +31,8 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True):
     """An export that came to its end: `bytes` and `sha256` are of all of it, less the trailer itself.
 
     `exported_at` is when it began: it shows the database as it was then. `cut_cells` counts texts
-    that Excel would not take whole.
+    that Excel would not take whole. `details_current` (contacts alone): whether every message had been
+    looked through for phone numbers and e-mail addresses.
     """
 
     what: str
@@ -45,6 +46,7 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True):
     exported_at: datetime
     cut_cells: int = 0
     inboxsync: str = ""
+    details_current: bool | None = None
 
 
 _decode = msgspec.json.Decoder(Manifest).decode

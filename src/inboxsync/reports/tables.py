@@ -1,6 +1,6 @@
 """The three tables that can be taken away: contacts, conversations, messages."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final
@@ -8,10 +8,11 @@ from typing import Final
 from sqlalchemy import Connection
 
 from inboxsync.model import Exchange
-from inboxsync.reports.columns import Column, Kind, Record
+from inboxsync.reports.columns import Column, Found, Kind, Record
 from inboxsync.store.streams import (
     ContactRow,
     ConversationRow,
+    Detail,
     MessageRow,
     Scope,
     count_contacts,
@@ -65,6 +66,10 @@ CONTACTS: Final = (
     Column("unanswered_since", Kind.TIME, "when the contact first wrote after the Page's last message"),
     Column("reply_window_closes_at", Kind.TIME, "24 hours after the contact's last message"),
     Column("has_older_messages", Kind.BOOLEAN, "the source has older messages than are stored"),
+    Column(
+        "phones", Kind.FOUND, "phone numbers (E.164) that the contact wrote, each with a message that says so"
+    ),
+    Column("emails", Kind.FOUND, "e-mail addresses that the contact wrote, likewise"),
 )
 
 CONVERSATIONS: Final = (
@@ -149,6 +154,8 @@ def _contact(row: ContactRow) -> Record:
         exchange.unanswered_since,
         exchange.reply_window_closes_at,
         row.has_older_messages,
+        _found(row.details, "phone"),
+        _found(row.details, "email"),
     )
 
 
@@ -194,6 +201,10 @@ def _message(row: MessageRow) -> Record:
         "out" if row.is_from_page else "in",
         *row[7:],
     )
+
+
+def _found(details: Iterable[Detail], kind: str) -> tuple[Found, ...]:
+    return tuple(Found(each.value, each.message_id) for each in details if each.kind == kind)
 
 
 def last_sender(exchange: Exchange) -> str:

@@ -5,8 +5,9 @@ a few hundred conversations in memory at most. Rows come by Page, then by Graph'
 both databases.
 """
 
-from inboxsync.store.streams.contacts import ContactRow, count_contacts, iter_contacts
+from inboxsync.store.streams.contacts import ContactRow, count_contacts, is_looked_through, iter_contacts
 from inboxsync.store.streams.conversations import ConversationRow, count_conversations, iter_conversations
+from inboxsync.store.streams.details import Detail
 from inboxsync.store.streams.exchanges import Outline, iter_conversations_sent
 from inboxsync.store.streams.messages import MessageRow, count_messages, iter_messages
 from inboxsync.store.streams.quarters import iter_quarters
@@ -22,6 +23,7 @@ from inboxsync.store.streams.threads import (
 __all__ = [
     "ContactRow",
     "ConversationRow",
+    "Detail",
     "MessageRow",
     "Outline",
     "Scope",
@@ -31,6 +33,7 @@ __all__ = [
     "count_conversations",
     "count_messages",
     "count_threads",
+    "is_looked_through",
     "iter_contacts",
     "iter_conversations",
     "iter_conversations_sent",

@@ -7,7 +7,9 @@ from typing import Any, NamedTuple
 from sqlalchemy import Connection, Row, Select, func, select
 
 from inboxsync.model import Exchange, Page, merged
-from inboxsync.store.streams.exchanges import exchanges_of
+from inboxsync.store.derived import has_notes
+from inboxsync.store.streams.details import Detail, details_of, newest_of_each
+from inboxsync.store.streams.exchanges import Outline, exchanges_of
 from inboxsync.store.streams.scope import CONVERSATIONS_AT_ONCE, Scope, iter_chunks, iter_rows
 from inboxsync.store.tables import messenger_conversations as table
 
@@ -16,6 +18,7 @@ class ContactRow(NamedTuple):
     """One contact of one Page; `contact_id` is Graph's, scoped to the Page or app.
 
     `name` is what the participants of the newest conversation that tells one say; None: withheld.
+    `details` are as far as the messages have been looked through: see `is_looked_through`.
     """
 
     page: Page
@@ -25,6 +28,7 @@ class ContactRow(NamedTuple):
     last_message_at: datetime | None
     has_older_messages: bool
     exchange: Exchange
+    details: tuple[Detail, ...]
 
 
 def count_contacts(connection: Connection, scope: Scope) -> int:
@@ -42,6 +46,11 @@ def iter_contacts(connection: Connection, scope: Scope) -> Iterator[ContactRow]:
         ids = iter_rows(connection, _contact_ids(page, scope))
         for chunk in iter_chunks(ids, CONVERSATIONS_AT_ONCE):
             yield from _contacts(connection, page, [row.sender_id for row in chunk])
+
+
+def is_looked_through(connection: Connection) -> bool:
+    """Whether every stored message has been searched for phone numbers and e-mail addresses."""
+    return not has_notes(connection)
 
 
 def _contact_ids(page: Page, scope: Scope) -> Select[Any]:
@@ -63,6 +72,7 @@ def _contacts(connection: Connection, page: Page, contact_ids: Sequence[str]) ->
             table.c.sender_name,
             table.c.last_message_time,
             table.c.has_older_messages,
+            table.c.conversation_status,
         )
         .where(table.c.page_id == page.id, table.c.sender_id.in_(contact_ids))
         .order_by(table.c.last_message_time.desc().nulls_last(), table.c.conversation_id)
@@ -70,8 +80,9 @@ def _contacts(connection: Connection, page: Page, contact_ids: Sequence[str]) ->
     rows_of: dict[str, list[Row[Any]]] = {}
     for row in connection.execute(query):
         rows_of.setdefault(row.sender_id, []).append(row)
-    has_older = {row.id: row.has_older_messages for rows in rows_of.values() for row in rows}
-    exchanges = exchanges_of(connection, has_older)
+    outlines = {row.id: Outline.of(row) for rows in rows_of.values() for row in rows}
+    exchanges = exchanges_of(connection, outlines)
+    details = details_of(connection, outlines)
     for contact_id in contact_ids:
         rows = rows_of[contact_id]
         yield ContactRow(
@@ -82,4 +93,5 @@ def _contacts(connection: Connection, page: Page, contact_ids: Sequence[str]) ->
             last_message_at=rows[0].last_message_time,
             has_older_messages=any(row.has_older_messages for row in rows),
             exchange=merged(exchanges[row.id] for row in rows),
+            details=newest_of_each(detail for row in rows for detail in details.get(row.id, ())),
         )

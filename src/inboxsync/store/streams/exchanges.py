@@ -1,11 +1,12 @@
 """Who waits for whom, conversation by conversation, from the stored messages."""
 
 from collections.abc import Collection, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import groupby
 from operator import itemgetter
+from typing import Any, Self
 
-from sqlalchemy import Connection, select
+from sqlalchemy import Connection, Row, select
 
 from inboxsync.model import Exchange, exchange_of
 from inboxsync.model.exchange import Sent
@@ -20,15 +21,20 @@ class Outline:
     has_older_messages: bool
     is_gone: bool
 
+    @classmethod
+    def of(cls, row: Row[Any]) -> Self:
+        """From a row that has these two columns."""
+        return cls(row.has_older_messages, row.conversation_status == "gone")
 
-def exchanges_of(connection: Connection, has_older: Mapping[str, bool]) -> dict[str, Exchange]:
-    """The exchanges of these conversations (our ids, each with whether the source has older messages)."""
-    found = {
-        row_id: exchange_of(sent, has_older=has_older[row_id])
-        for row_id, sent in iter_sent(connection, has_older)
-    }
-    nothing = Exchange()
-    return {row_id: found.get(row_id, nothing) for row_id in has_older}
+
+def exchanges_of(connection: Connection, outlines: Mapping[str, Outline]) -> dict[str, Exchange]:
+    """The exchanges of these conversations (our ids). Nobody waits in one that the source no longer has."""
+    found = dict.fromkeys(outlines, Exchange())
+    for row_id, sent in iter_sent(connection, outlines):
+        outline = outlines[row_id]
+        exchange = exchange_of(sent, has_older=outline.has_older_messages)
+        found[row_id] = replace(exchange, unanswered_since=None) if outline.is_gone else exchange
+    return found
 
 
 def iter_sent(connection: Connection, row_ids: Collection[str]) -> Iterator[tuple[str, Iterator[Sent]]]:
@@ -52,8 +58,6 @@ def iter_conversations_sent(connection: Connection, scope: Scope) -> Iterator[tu
             .order_by(table.c.conversation_id)
         )
         for chunk in iter_chunks(iter_rows(connection, query), CONVERSATIONS_AT_ONCE):
-            outlines = {
-                row.id: Outline(row.has_older_messages, row.conversation_status == "gone") for row in chunk
-            }
+            outlines = {row.id: Outline.of(row) for row in chunk}
             for row_id, sent in iter_sent(connection, outlines):
                 yield outlines[row_id], sent
