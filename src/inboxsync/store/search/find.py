@@ -209,7 +209,9 @@ class _Looker:
         either, both, quote, star = (
             (" | ", " & ", "'", ":*") if self._is_postgresql else (" OR ", " AND ", '"', "*")
         )
-        spelt = [f"{quote}{word}{quote}{star if is_prefix else ''}" for word, is_prefix in words]
+        spelt = [
+            f"{quote}{word}{quote}{star if is_prefix else ''}" for word, is_prefix in dict.fromkeys(words)
+        ]
         if self._page_ids:
             spelt.append(f"({either.join(f'{quote}@{page_id}{quote}' for page_id in self._page_ids)})")
         return both.join(spelt)
