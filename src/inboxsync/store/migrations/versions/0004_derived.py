@@ -46,9 +46,13 @@ _SQLITE = (
         "VALUES (new.id); END"
     ),
     (
-        "CREATE TRIGGER derive_messenger_conversations_update AFTER UPDATE ON "
-        "messenger_conversations FOR EACH ROW\nBEGIN INSERT INTO derive_queue (conversation_id) "
-        "VALUES (new.id); END"
+        "CREATE TRIGGER derive_messenger_conversations_update AFTER UPDATE OF sender_id, "
+        "sender_name, last_message_time, conversation_status, has_older_messages ON "
+        "messenger_conversations FOR EACH ROW\nWHEN old.sender_id IS NOT new.sender_id OR "
+        "old.sender_name IS NOT new.sender_name OR old.last_message_time IS NOT "
+        "new.last_message_time OR old.conversation_status IS NOT new.conversation_status OR "
+        "old.has_older_messages IS NOT new.has_older_messages\nBEGIN INSERT INTO derive_queue "
+        "(conversation_id) VALUES (new.id); END"
     ),
     (
         "CREATE TRIGGER derive_messenger_conversations_delete AFTER DELETE ON "
@@ -111,7 +115,11 @@ _POSTGRESQL = (
     (
         "CREATE FUNCTION derive_messenger_conversations_update() RETURNS trigger LANGUAGE "
         "plpgsql SET search_path FROM CURRENT AS $$ BEGIN INSERT INTO derive_queue "
-        "(conversation_id) SELECT id FROM changed_new; RETURN NULL; END $$"
+        "(conversation_id) SELECT n.id FROM changed_old o JOIN changed_new n USING (id) WHERE "
+        "o.sender_id IS DISTINCT FROM n.sender_id OR o.sender_name IS DISTINCT FROM "
+        "n.sender_name OR o.last_message_time IS DISTINCT FROM n.last_message_time OR "
+        "o.conversation_status IS DISTINCT FROM n.conversation_status OR o.has_older_messages IS "
+        "DISTINCT FROM n.has_older_messages; RETURN NULL; END $$"
     ),
     (
         "CREATE TRIGGER derive_messenger_conversations_update AFTER UPDATE ON "
