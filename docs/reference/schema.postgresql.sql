@@ -242,7 +242,7 @@ COMMENT ON COLUMN conversation_facts.last_sender IS 'who wrote last: contact or 
 
 COMMENT ON COLUMN conversation_facts.unanswered_since_at IS 'the contact''s first message behind the Page''s last; NULL: answered, or gone';
 
-COMMENT ON COLUMN conversation_facts.first_response_seconds IS 'from the contact''s first stored message to the Page''s next; NULL: none came';
+COMMENT ON COLUMN conversation_facts.first_response_seconds IS 'the contact''s first message to the Page''s next; NULL: none, or older ones are missing';
 
 COMMENT ON COLUMN conversation_facts.messages_from_contact IS 'stored messages from the contact';
 
@@ -354,22 +354,22 @@ COMMENT ON COLUMN messenger_conversations.updated_at IS 'when this row last chan
 
 CREATE TABLE page_activity (
 	page_id TEXT COLLATE "C" NOT NULL,
-	hour_at TIMESTAMP WITH TIME ZONE NOT NULL,
+	begins_at TIMESTAMP WITH TIME ZONE NOT NULL,
 	from_contacts INTEGER NOT NULL,
 	from_page INTEGER NOT NULL,
-	CONSTRAINT pk_page_activity PRIMARY KEY (page_id, hour_at),
+	CONSTRAINT pk_page_activity PRIMARY KEY (page_id, begins_at),
 	CONSTRAINT fk_page_activity_page_id FOREIGN KEY(page_id) REFERENCES facebook_pages (id) ON DELETE CASCADE
 );
 
-COMMENT ON TABLE page_activity IS 'Messages an hour, for totals and charts';
+COMMENT ON TABLE page_activity IS 'Messages in each quarter of an hour, for totals and charts';
 
 COMMENT ON COLUMN page_activity.page_id IS 'the Page';
 
-COMMENT ON COLUMN page_activity.hour_at IS 'the hour''s beginning; 1970 for no known time';
+COMMENT ON COLUMN page_activity.begins_at IS 'when the quarter begins; 1970 for no known time';
 
-COMMENT ON COLUMN page_activity.from_contacts IS 'stored messages to the Page in that hour';
+COMMENT ON COLUMN page_activity.from_contacts IS 'stored messages to the Page in it';
 
-COMMENT ON COLUMN page_activity.from_page IS 'stored messages of the Page in that hour';
+COMMENT ON COLUMN page_activity.from_page IS 'stored messages of the Page in it';
 
 CREATE TABLE page_leases (
 	page_id TEXT COLLATE "C" NOT NULL,

@@ -91,7 +91,7 @@ CREATE TABLE conversation_facts (
 	last_contact_message_at TEXT /* when the contact last wrote */,
 	last_sender TEXT /* who wrote last: contact or page; NULL: nobody */,
 	unanswered_since_at TEXT /* the contact's first message behind the Page's last; NULL: answered, or gone */,
-	first_response_seconds INTEGER /* from the contact's first stored message to the Page's next; NULL: none came */,
+	first_response_seconds INTEGER /* the contact's first message to the Page's next; NULL: none, or older ones are missing */,
 	messages_from_contact INTEGER NOT NULL /* stored messages from the contact */,
 	messages_from_page INTEGER NOT NULL /* stored messages from the Page */,
 	has_phone BOOLEAN NOT NULL /* the contact wrote a phone number */,
@@ -156,10 +156,10 @@ CREATE INDEX ix_messenger_conversations_unread ON messenger_conversations (page_
 
 CREATE TABLE page_activity (
 	page_id TEXT NOT NULL /* the Page */,
-	hour_at TEXT NOT NULL /* the hour's beginning; 1970 for no known time */,
-	from_contacts INTEGER NOT NULL /* stored messages to the Page in that hour */,
-	from_page INTEGER NOT NULL /* stored messages of the Page in that hour */,
-	CONSTRAINT pk_page_activity PRIMARY KEY (page_id, hour_at),
+	begins_at TEXT NOT NULL /* when the quarter begins; 1970 for no known time */,
+	from_contacts INTEGER NOT NULL /* stored messages to the Page in it */,
+	from_page INTEGER NOT NULL /* stored messages of the Page in it */,
+	CONSTRAINT pk_page_activity PRIMARY KEY (page_id, begins_at),
 	CONSTRAINT fk_page_activity_page_id FOREIGN KEY(page_id) REFERENCES facebook_pages (id) ON DELETE CASCADE
 );
 

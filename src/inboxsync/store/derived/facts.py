@@ -71,6 +71,7 @@ def _told(ids: list[str]) -> Select[Any]:
             conversation.sender_id,
             conversation.last_message_time,
             conversation.conversation_status,
+            conversation.has_older_messages,
             *(column for column in counts.c if column.name != "conversation_id"),
             unanswered.label("unanswered_since_at"),
             response.label("response_at"),
@@ -121,9 +122,7 @@ def _facts(row: Row[Any]) -> dict[str, Any]:
         "last_contact_message_at": row.last_contact_at,
         "last_sender": _last_sender(row.last_contact_at, row.last_page_at),
         "unanswered_since_at": None if is_gone else row.unanswered_since_at,
-        "first_response_seconds": (
-            int((row.response_at - row.first_contact_at).total_seconds()) if row.response_at else None
-        ),
+        "first_response_seconds": _first_response_seconds(row),
         "messages_from_contact": row.from_contact or 0,
         "messages_from_page": row.from_page or 0,
         "has_phone": row.has_phone,
@@ -135,3 +134,10 @@ def _last_sender(contact_at: datetime | None, page_at: datetime | None) -> str |
     if contact_at is not None and (page_at is None or contact_at > page_at):
         return "contact"
     return "page" if page_at is not None else None
+
+
+def _first_response_seconds(row: Row[Any]) -> int | None:
+    """Nobody knows how it began where older messages are missing."""
+    if row.response_at is None or row.has_older_messages:
+        return None
+    return int((row.response_at - row.first_contact_at).total_seconds())

@@ -1,27 +1,22 @@
-"""Rows of `message_index`, the search's own index with them, and the counts by the hour."""
+"""Rows of `message_index`, the search's own index with them, and the counts by time."""
 
 import json
 from collections import Counter
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import datetime
 from typing import Any, Final
 from zlib import crc32
 
 from sqlalchemy import Connection, bindparam, delete, select, text
 
 from inboxsync.store.put import insert_into, is_postgresql
+from inboxsync.store.search.places import LAST_SECOND, LOWER, SHIFT, first_id, time_of
 from inboxsync.store.search.words import terms_of
 from inboxsync.store.tables import message_index as table
 from inboxsync.store.tables import page_activity
 from inboxsync.store.triggers import SEARCH_TABLE
 
-_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
-_SECOND: Final = timedelta(seconds=1)
-_LAST_SECOND: Final = 2**32 - 1
-# An id's upper bits are the second, its lower ones tell apart what was sent in it.
-SHIFT: Final = 31
-_LOWER: Final = 2**SHIFT - 1
 _COLUMNS: Final = ("id", "page_id", "conversation_id", "message_id", "is_from_page", "terms")
 
 
@@ -37,17 +32,6 @@ class Unindexed:
     text: str | None
 
 
-def first_id(at: datetime | None) -> int:
-    """The least id that a message of this second may have."""
-    second = (at - _EPOCH) // _SECOND if at is not None else 0
-    return min(max(second, 0), _LAST_SECOND) << SHIFT
-
-
-def time_of(index_id: int) -> datetime:
-    """The second in which a message of this id was sent; 1970 where that is not known."""
-    return _EPOCH + (index_id >> SHIFT) * _SECOND
-
-
 def list_unindexed(
     connection: Connection, conversation_ids: Collection[str], *, limit: int
 ) -> list[Unindexed]:
@@ -58,24 +42,24 @@ def list_unindexed(
         else "CAST(strftime('%s', m.sent_at) AS INTEGER)"
     )
     least, greatest = ("least", "greatest") if is_postgresql(connection) else ("min", "max")
-    first = f"({least}({greatest}(coalesce({second}, 0), 0), {_LAST_SECOND}) << {SHIFT})"
+    first = f"({least}({greatest}(coalesce({second}, 0), 0), {LAST_SECOND}) << {SHIFT})"
     query = text(f"""
         SELECT m.conversation_id, c.page_id, m.message_id, m.sent_at, m.is_from_page, m.text
         FROM messages AS m JOIN messenger_conversations AS c ON c.id = m.conversation_id
         WHERE m.conversation_id IN :ids AND m.is_readable AND NOT EXISTS (
-          SELECT 1 FROM message_index AS i WHERE i.id >= {first} AND i.id <= {first} + {_LOWER}
+          SELECT 1 FROM message_index AS i WHERE i.id >= {first} AND i.id <= {first} + {LOWER}
           AND i.message_id = m.message_id AND i.conversation_id = m.conversation_id)
         ORDER BY m.conversation_id, m.message_id LIMIT :limit
     """)  # noqa: S608 - numbers and names of our own
     typed = query.bindparams(bindparam("ids", expanding=True)).columns(
-        sent_at=page_activity.c.hour_at.type, is_from_page=table.c.is_from_page.type
+        sent_at=page_activity.c.begins_at.type, is_from_page=table.c.is_from_page.type
     )
     rows = connection.execute(typed, {"ids": sorted(conversation_ids), "limit": limit})
     return [Unindexed(**row._asdict()) for row in rows]
 
 
 def index_messages(connection: Connection, messages: Sequence[Unindexed]) -> None:
-    """Give each a row in the index, find it by its words, and count it in its hour."""
+    """Give each a row in the index, find it by its words, and count it in its quarter of an hour."""
     if not messages:
         return
     numbered = _numbered(connection, messages)
@@ -131,14 +115,14 @@ def _rows_of(connection: Connection) -> Any:  # noqa: ANN401 - a statement
         keys = "(SELECT value->>0 AS f, value->>1 AS c, value->>2 AS m FROM json_each(:keys)) AS k"
     return text(
         f"SELECT i.id, i.page_id, i.is_from_page FROM {keys} JOIN message_index AS i "  # noqa: S608 - our names
-        f"ON i.id >= k.f AND i.id <= k.f + {_LOWER} AND i.conversation_id = k.c AND i.message_id = k.m"
+        f"ON i.id >= k.f AND i.id <= k.f + {LOWER} AND i.conversation_id = k.c AND i.message_id = k.m"
     )
 
 
 def _numbered(connection: Connection, messages: Sequence[Unindexed]) -> dict[int, Unindexed]:
     """Each with an id of its own: its second, and what its ids come to; the next one where that is taken."""
     wanted = [
-        (first_id(each.sent_at) | (crc32(f"{each.conversation_id}{each.message_id}".encode()) & _LOWER), each)
+        (first_id(each.sent_at) | (crc32(f"{each.conversation_id}{each.message_id}".encode()) & LOWER), each)
         for each in messages
     ]
     taken = set(
@@ -162,29 +146,30 @@ def _free_above(connection: Connection, taken: int) -> int:
 
 
 def _count(connection: Connection, rows: Iterable[tuple[str, int, bool]], *, by: int) -> None:
-    """Add to, or take from, the counts of the hours of these rows: (Page, id, is from the Page)."""
+    """Add to, or take from, the counts of the quarters of these rows: (Page, id, is from the Page)."""
     counts: Counter[tuple[str, datetime, bool]] = Counter()
     for page_id, index_id, is_from_page in rows:
-        counts[page_id, time_of(index_id).replace(minute=0, second=0), is_from_page] += by
+        at = time_of(index_id)
+        counts[page_id, at.replace(minute=at.minute // 15 * 15, second=0), is_from_page] += by
     if not counts:
         return
     statement = insert_into(connection, page_activity)
     names = ("from_contacts", "from_page")
     statement = statement.on_conflict_do_update(
-        index_elements=["page_id", "hour_at"],
+        index_elements=["page_id", "begins_at"],
         set_={name: page_activity.c[name] + statement.excluded[name] for name in names},
     )
-    hours = sorted({(page_id, hour) for page_id, hour, _ in counts})
+    quarters = sorted({(page_id, at) for page_id, at, _ in counts})
     connection.execute(
         statement,
         [
             {
                 "page_id": page_id,
-                "hour_at": hour,
-                "from_contacts": counts[page_id, hour, False],
-                "from_page": counts[page_id, hour, True],
+                "begins_at": at,
+                "from_contacts": counts[page_id, at, False],
+                "from_page": counts[page_id, at, True],
             }
-            for page_id, hour in hours
+            for page_id, at in quarters
         ],
     )
     if by < 0:

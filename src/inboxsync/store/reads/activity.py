@@ -39,7 +39,7 @@ def messages_by_day(
 ) -> list[MessageCount]:
     """Days that have messages, the oldest first, of a Page or of all; `until` is exclusive."""
     days: dict[date, list[int]] = {}
-    for at, from_contacts, from_page in _hours(connection, page_id, since, until):
+    for at, from_contacts, from_page in _quarters(connection, page_id, since, until):
         counts = days.setdefault(at.astimezone(zone).date(), [0, 0])
         counts[0] += from_contacts
         counts[1] += from_page
@@ -59,7 +59,7 @@ def messages_by_weekday_and_hour(
 ) -> list[HourCount]:
     """All 168 hours of the week from Monday's first on, of a Page or of all; `until` is exclusive."""
     hours = {(weekday, hour): [0, 0] for weekday in range(7) for hour in range(24)}
-    for at, from_contacts, from_page in _hours(connection, page_id, since, until):
+    for at, from_contacts, from_page in _quarters(connection, page_id, since, until):
         local = at.astimezone(zone)
         counts = hours[local.weekday(), local.hour]
         counts[0] += from_contacts
@@ -70,18 +70,18 @@ def messages_by_weekday_and_hour(
     ]
 
 
-def _hours(
+def _quarters(
     connection: Connection, page_id: str | None, since: datetime | None, until: datetime | None
 ) -> Iterator[tuple[datetime, int, int]]:
-    """Hours with messages; not those of messages whose time is not known."""
-    query = select(table.c.hour_at, func.sum(table.c.from_contacts), func.sum(table.c.from_page)).where(
-        table.c.hour_at > NO_TIME
+    """Quarters of an hour with messages: some time zones are apart by no whole hour."""
+    query = select(table.c.begins_at, func.sum(table.c.from_contacts), func.sum(table.c.from_page)).where(
+        table.c.begins_at > NO_TIME
     )
     if page_id is not None:
         query = query.where(table.c.page_id == page_id)
     if since is not None:
-        query = query.where(table.c.hour_at >= since)
+        query = query.where(table.c.begins_at >= since)
     if until is not None:
-        query = query.where(table.c.hour_at < until)
-    for at, from_contacts, from_page in connection.execute(query.group_by(table.c.hour_at)):
+        query = query.where(table.c.begins_at < until)
+    for at, from_contacts, from_page in connection.execute(query.group_by(table.c.begins_at)):
         yield at, int(from_contacts), int(from_page)

@@ -38,7 +38,7 @@ class PageOverview:
 def list_overviews(connection: Connection) -> list[PageOverview]:
     """Every Page in the order in which they were added.
 
-    Messages are summed up from the hours: to count a million rows takes a second.
+    Messages are summed up from `page_activity`: to count a million rows takes a second.
     """
     conversations, facts = messenger_conversations.c.page_id, conversation_facts.c
     messages = func.sum(page_activity.c.from_contacts + page_activity.c.from_page)

@@ -88,7 +88,7 @@ conversation_facts = Table(
     Column(
         "first_response_seconds",
         Integer,
-        comment="from the contact's first stored message to the Page's next; NULL: none came",
+        comment="the contact's first message to the Page's next; NULL: none, or older ones are missing",
     ),
     Column("messages_from_contact", Integer, nullable=False, comment="stored messages from the contact"),
     Column("messages_from_page", Integer, nullable=False, comment="stored messages from the Page"),
@@ -156,10 +156,12 @@ page_activity = Table(
     "page_activity",
     metadata,
     _page_id(),
-    Column("hour_at", UtcDateTime, nullable=False, comment="the hour's beginning; 1970 for no known time"),
-    Column("from_contacts", Integer, nullable=False, comment="stored messages to the Page in that hour"),
-    Column("from_page", Integer, nullable=False, comment="stored messages of the Page in that hour"),
-    PrimaryKeyConstraint("page_id", "hour_at"),
-    comment="Messages an hour, for totals and charts",
+    Column(
+        "begins_at", UtcDateTime, nullable=False, comment="when the quarter begins; 1970 for no known time"
+    ),
+    Column("from_contacts", Integer, nullable=False, comment="stored messages to the Page in it"),
+    Column("from_page", Integer, nullable=False, comment="stored messages of the Page in it"),
+    PrimaryKeyConstraint("page_id", "begins_at"),
+    comment="Messages in each quarter of an hour, for totals and charts",
     info=DERIVED,
 )

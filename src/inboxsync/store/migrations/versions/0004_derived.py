@@ -167,7 +167,7 @@ def _create_conversation_facts() -> None:
             "first_response_seconds",
             sa.Integer(),
             nullable=True,
-            comment="from the contact's first stored message to the Page's next; NULL: none came",
+            comment="the contact's first message to the Page's next; NULL: none, or older ones are missing",
         ),
         sa.Column(
             "messages_from_contact", sa.Integer(), nullable=False, comment="stored messages from the contact"
@@ -245,19 +245,18 @@ def _create_page_activity() -> None:
         "page_activity",
         sa.Column("page_id", ID, nullable=False, comment="the Page"),
         sa.Column(
-            "hour_at", UtcDateTime(), nullable=False, comment="the hour's beginning; 1970 for no known time"
+            "begins_at",
+            UtcDateTime(),
+            nullable=False,
+            comment="when the quarter begins; 1970 for no known time",
         ),
-        sa.Column(
-            "from_contacts", sa.Integer(), nullable=False, comment="stored messages to the Page in that hour"
-        ),
-        sa.Column(
-            "from_page", sa.Integer(), nullable=False, comment="stored messages of the Page in that hour"
-        ),
+        sa.Column("from_contacts", sa.Integer(), nullable=False, comment="stored messages to the Page in it"),
+        sa.Column("from_page", sa.Integer(), nullable=False, comment="stored messages of the Page in it"),
         sa.ForeignKeyConstraint(
             ["page_id"], ["facebook_pages.id"], name="fk_page_activity_page_id", ondelete="CASCADE"
         ),
-        sa.PrimaryKeyConstraint("page_id", "hour_at", name="pk_page_activity"),
-        comment="Messages an hour, for totals and charts",
+        sa.PrimaryKeyConstraint("page_id", "begins_at", name="pk_page_activity"),
+        comment="Messages in each quarter of an hour, for totals and charts",
     )
 
 
