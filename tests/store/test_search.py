@@ -245,11 +245,17 @@ def test_newest_come_first_and_the_best_by_rank(store: Store, page: Page) -> Non
     assert texts_found(store, "refund", limit=1, order=Order.RANK) == [said[3], said[2], said[0]]
 
 
-def test_a_search_may_be_for_one_page_and_for_what_is_new(store: Store, page: Page, other_page: Page) -> None:
+@pytest.mark.parametrize("newest", [0, 20_000])
+def test_a_search_may_be_for_some_pages_and_for_what_is_new(
+    store: Store, page: Page, other_page: Page, newest: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(find, "_NEWEST", newest)
     put_texts(store, page, ["refund one", "refund two"])
     put_texts(store, other_page, ["refund three"])
     assert texts_found(store, "refund", page_id=other_page.id) == ["refund three"]
     assert texts_found(store, "refund", page_id=page.id, since=NOW) == ["refund one"]
+    assert len(texts_found(store, "refund", page_id=[page.id, other_page.id])) == 3
+    assert texts_found(store, "refund", page_id=[]) == []
 
 
 @pytest.mark.parametrize("newest", [0, 20_000])

@@ -28,8 +28,9 @@ from inboxsync.store.derived import (
 )
 from inboxsync.sync.details import details_in
 
-# So that a transaction takes some tenths of a second: on SQLite a sync waits for it.
-_NOTES_A_BATCH = 500
+# So that a transaction takes some tenths of a second: on SQLite a sync waits for it. A conversation that is
+# new is noted twice, as it comes and as its messages do, and not far apart.
+_NOTES_A_BATCH = 1000
 _MESSAGES_A_BATCH = 5000
 # From so many new messages on the index is worth being put in order at once.
 _MANY_MESSAGES = 2000

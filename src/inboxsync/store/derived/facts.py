@@ -42,7 +42,7 @@ def put_facts(connection: Connection, conversation_ids: Collection[str]) -> set[
         )
         if sender_id is not None
     }
-    rows = [_facts(row) for row in connection.execute(_told(ids))]
+    rows = [_facts(row) for row in connection.execute(_told(ids)).all()]
     connection.execute(delete(table).where(of_these))
     if rows:
         connection.execute(insert(table), rows)

@@ -20,7 +20,7 @@ from inboxsync.store.triggers import SEARCH_TABLE
 _COLUMNS: Final = ("id", "page_id", "conversation_id", "message_id", "is_from_page", "terms")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True)
 class Unindexed:
     """A message that has no row in the index yet."""
 
@@ -54,8 +54,8 @@ def list_unindexed(
     typed = query.bindparams(bindparam("ids", expanding=True)).columns(
         sent_at=page_activity.c.begins_at.type, is_from_page=table.c.is_from_page.type
     )
-    rows = connection.execute(typed, {"ids": sorted(conversation_ids), "limit": limit})
-    return [Unindexed(**row._asdict()) for row in rows]
+    rows = connection.execute(typed, {"ids": sorted(conversation_ids), "limit": limit}).all()
+    return [Unindexed(*row) for row in rows]
 
 
 def index_messages(connection: Connection, messages: Sequence[Unindexed]) -> None:

@@ -19,7 +19,7 @@ def put_contacts(connection: Connection, wanted: Collection[Contact]) -> None:
         some = in_order[start : start + _CONTACTS_A_STATEMENT]
         names = _names(connection, some)
         rows: list[dict[str, Any]] = []
-        for row in connection.execute(_sums(some)):
+        for row in connection.execute(_sums(some)).all():
             name = names.get((row.page_id, row.sender_id))
             values = row._asdict()
             for kind in ("has_phone", "has_email"):
@@ -60,4 +60,4 @@ def _names(connection: Connection, some: Sequence[Contact]) -> dict[Contact, str
         .where(tuple_(facts.page_id, facts.sender_id).in_(some), conversations.sender_name.is_not(None))
         .order_by(facts.listed_at, facts.conversation_id)
     )
-    return {(page_id, sender_id): name for page_id, sender_id, name in rows}
+    return {(page_id, sender_id): name for page_id, sender_id, name in rows.all()}

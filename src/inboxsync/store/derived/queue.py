@@ -11,7 +11,7 @@ from inboxsync.store.tables import conversation_facts, messenger_conversations
 from inboxsync.store.tables import derive_queue as table
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True)
 class Note:
     """A conversation (our id) that has changed; of a message that was changed or deleted, also which.
 
@@ -42,7 +42,7 @@ def lock(connection: Connection) -> None:
 def list_notes(connection: Connection, *, limit: int) -> list[Note]:
     """The oldest notes."""
     rows = connection.execute(select(table).order_by(table.c.seq).limit(limit))
-    return [Note(**row._asdict()) for row in rows]
+    return [Note(*row) for row in rows.all()]
 
 
 def replace_notes(connection: Connection, notes: Sequence[Note], *, unfinished: Collection[str]) -> None:

@@ -6,13 +6,13 @@ first: what many have is found there at once, while an index would list all of t
 have is then found by the index.
 """
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 from typing import Any, Final
 
-from sqlalchemy import Connection, Select, and_, func, select, text
+from sqlalchemy import Connection, Select, and_, bindparam, func, select, text
 
 from inboxsync.store.put import is_postgresql
 from inboxsync.store.search.places import first_id
@@ -88,14 +88,20 @@ def search_messages(
     connection: Connection,
     query: Query,
     *,
-    page_id: str | None = None,
+    page_id: str | Collection[str] | None = None,
     since: datetime | None = None,
     order: Order = Order.NEWEST,
     after: SearchKey | None = None,
     limit: int = 20,
 ) -> FoundMessages:
-    """Messages that have all of the query's patterns; none of a conversation that is gone."""
-    looker = _Looker(connection, query, page_id=page_id, since=since)
+    """Messages that have all of the query's patterns; none of a conversation that is gone.
+
+    Of one Page (our id), of several, or of all.
+    """
+    page_ids = [page_id] if isinstance(page_id, str) else None if page_id is None else sorted(page_id)
+    if page_ids == []:
+        return FoundMessages(messages=(), next=None)
+    looker = _Looker(connection, query, page_ids=page_ids, since=since)
     if order is Order.RANK:
         keys, following = _ranked(looker, after, limit)
     else:
@@ -121,14 +127,16 @@ class _Looker:
     """Looks for one query in one transaction."""
 
     def __init__(
-        self, connection: Connection, query: Query, *, page_id: str | None, since: datetime | None
+        self, connection: Connection, query: Query, *, page_ids: list[str] | None, since: datetime | None
     ) -> None:
         self._connection = connection
         self._query = query
         self._is_postgresql = is_postgresql(connection)
         self._place = "strpos" if self._is_postgresql else "instr"
-        self._page_id = page_id
-        self._values: dict[str, object] = {"first": first_id(since), "page": page_id}
+        self._page_ids = page_ids
+        self._values: dict[str, object] = {"first": first_id(since)}
+        if page_ids is not None:
+            self._values["pages"] = page_ids
         self._values |= {f"p{number}": pattern.text for number, pattern in enumerate(query.patterns)}
 
     def newest(self, *, below: int, limit: int) -> list[_Hit]:
@@ -152,7 +160,10 @@ class _Looker:
         return 1000 * met // (words + _EVEN)
 
     def _hits(self, sql: str, values: dict[str, object]) -> list[_Hit]:
-        return [_Hit(*row) for row in self._connection.execute(text(sql), values)]
+        query = text(sql)
+        if self._page_ids is not None:
+            query = query.bindparams(bindparam("pages", expanding=True))
+        return [_Hit(*row) for row in self._connection.execute(query, values)]
 
     def _read_through(self) -> str:
         return f"""
@@ -182,8 +193,8 @@ class _Looker:
 
     def _has_it_all(self) -> str:
         conditions = [f"{self._place}(i.terms, :p{n}) > 0" for n in range(len(self._query.patterns))]
-        if self._page_id is not None:
-            conditions.append("i.page_id = :page")
+        if self._page_ids is not None:
+            conditions.append("i.page_id IN :pages")
         # Values of their own, for no planner to make a join of: only what is found is looked up.
         return " AND ".join([*conditions, _IS_THERE])
 
@@ -195,11 +206,13 @@ class _Looker:
             each for each in beginnings if len(each[0]) >= _TELLING or len(beginnings) + len(words) == 1
         ]
         words = words or beginnings
-        if self._page_id is not None:
-            words.append((f"@{self._page_id}", False))
-        if self._is_postgresql:
-            return " & ".join(f"'{word}'{':*' if is_prefix else ''}" for word, is_prefix in words)
-        return " AND ".join(f'"{word}"{"*" if is_prefix else ""}' for word, is_prefix in words)
+        either, both, quote, star = (
+            (" | ", " & ", "'", ":*") if self._is_postgresql else (" OR ", " AND ", '"', "*")
+        )
+        spelt = [f"{quote}{word}{quote}{star if is_prefix else ''}" for word, is_prefix in words]
+        if self._page_ids:
+            spelt.append(f"({either.join(f'{quote}@{page_id}{quote}' for page_id in self._page_ids)})")
+        return both.join(spelt)
 
     def _message(self, row: Any, key: SearchKey) -> FoundMessage:  # noqa: ANN401 - a row
         return FoundMessage(
