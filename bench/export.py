@@ -60,9 +60,13 @@ def main() -> None:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--messages", type=int, default=1_000_000)
+    parser.add_argument("--database", choices=["SQLite", "PostgreSQL"], help="only this one")
+    parser.add_argument("--formats", nargs="+", default=["csv", "ndjson", "parquet", "xlsx"])
     asked = parser.parse_args()
     with tempfile.TemporaryDirectory() as made, postgresql() as server:
         for name, url in (("SQLite", f"sqlite:///{made}/inboxsync.db"), ("PostgreSQL", server)):
+            if asked.database not in {None, name}:
+                continue
             if url is None:
                 print(f"\n{name}: no server to be had, left out.")
                 continue
@@ -70,7 +74,7 @@ def main() -> None:
             print(f"\n### {asked.messages:,} messages, {name}\n")
             print("| export | seconds | rows/s | MB written | most memory, MB |")
             print("| --- | ---: | ---: | ---: | ---: |")
-            for what, rows, took in exports(url, Path(made), asked.messages):
+            for what, rows, took in exports(url, Path(made), asked.messages, asked.formats):
                 print(
                     f"| {what} | {took.seconds:.1f} | {rows / took.seconds:,.0f} | {took.written / 1e6:,.0f} "
                     f"| {took.most_bytes / 1e6:.0f} |",
@@ -79,10 +83,10 @@ def main() -> None:
                 assert took.most_bytes <= MOST_BYTES, (name, what, took)
 
 
-def exports(url: str, folder: Path, messages: int) -> Iterator[tuple[str, int, Took]]:
+def exports(url: str, folder: Path, messages: int, formats: list[str]) -> Iterator[tuple[str, int, Took]]:
     """Each export: its name, its rows, and what it took."""
     conversations = messages // MESSAGES_EACH
-    for chosen in ("csv", "ndjson", "parquet", "xlsx"):
+    for chosen in formats:
         path = folder / f"messages.{chosen}"
         took = run(url, "export", "messages", "-o", str(path))
         assert check_file(path).rows == messages
