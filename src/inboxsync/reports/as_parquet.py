@@ -13,7 +13,7 @@ class ParquetWriter:
     """Writes Parquet: times are UTC timestamps, JSON is text, what was found is a list of structs."""
 
     # A row group each: fewer rows would cost space, more of them memory.
-    rows_at_once = 2500
+    rows_at_once = 1000
     cut_cells = 0
 
     def __init__(self, columns: tuple[Column, ...]) -> None:
