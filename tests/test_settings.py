@@ -46,3 +46,11 @@ def test_every_problem_has_a_line_of_its_own_and_no_jargon(environment: pytest.M
     ]
     assert "should be a version such as v25.0" in lines[1]
     assert "short." not in caught.value.message
+
+
+def test_a_time_zone_has_a_name(environment: pytest.MonkeyPatch) -> None:
+    environment.setenv("INBOXSYNC_TIME_ZONE", "Asia/Ho_Chi_Minh")
+    assert str(load_settings().zone) == "Asia/Ho_Chi_Minh"
+    environment.setenv("INBOXSYNC_TIME_ZONE", "Mars/Olympus")
+    with pytest.raises(SettingsInvalid, match="INBOXSYNC_TIME_ZONE"):
+        load_settings()

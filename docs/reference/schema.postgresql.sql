@@ -1,3 +1,21 @@
+CREATE TABLE derive_queue (
+	seq BIGSERIAL NOT NULL,
+	conversation_id TEXT COLLATE "C" NOT NULL,
+	message_id TEXT COLLATE "C",
+	sent_at TIMESTAMP WITH TIME ZONE,
+	CONSTRAINT pk_derive_queue PRIMARY KEY (seq)
+);
+
+COMMENT ON TABLE derive_queue IS 'Changes that nothing has been derived from yet; written by triggers';
+
+COMMENT ON COLUMN derive_queue.seq IS 'in the order of the changes';
+
+COMMENT ON COLUMN derive_queue.conversation_id IS 'our id of a conversation that has changed';
+
+COMMENT ON COLUMN derive_queue.message_id IS 'Graph''s id of a message that was changed or deleted; NULL: others';
+
+COMMENT ON COLUMN derive_queue.sent_at IS 'when that message was said to be sent before the change';
+
 CREATE TABLE facebook_pages (
 	id TEXT COLLATE "C" NOT NULL,
 	facebook_page_id TEXT COLLATE "C" NOT NULL,
@@ -101,6 +119,164 @@ COMMENT ON COLUMN certificates.is_complete IS 'nothing that can be read is missi
 
 COMMENT ON COLUMN certificates.summary IS 'what was found, list by list';
 
+CREATE TABLE contact_details (
+	conversation_id TEXT COLLATE "C" NOT NULL,
+	message_id TEXT COLLATE "C" NOT NULL,
+	kind TEXT NOT NULL,
+	value TEXT NOT NULL,
+	page_id TEXT COLLATE "C" NOT NULL,
+	sent_at TIMESTAMP WITH TIME ZONE,
+	CONSTRAINT pk_contact_details PRIMARY KEY (conversation_id, message_id, kind, value),
+	CONSTRAINT fk_contact_details_page_id FOREIGN KEY(page_id) REFERENCES facebook_pages (id) ON DELETE CASCADE
+);
+
+COMMENT ON TABLE contact_details IS 'Phone numbers and e-mail addresses that contacts wrote, with the message that says so';
+
+COMMENT ON COLUMN contact_details.conversation_id IS 'our id of the conversation';
+
+COMMENT ON COLUMN contact_details.message_id IS 'Graph''s id of the message that says so: the evidence';
+
+COMMENT ON COLUMN contact_details.kind IS 'phone or email';
+
+COMMENT ON COLUMN contact_details.value IS 'a phone number as of E.164, or an address in lower case';
+
+COMMENT ON COLUMN contact_details.page_id IS 'the Page';
+
+COMMENT ON COLUMN contact_details.sent_at IS 'when that message was sent';
+
+CREATE TABLE contacts (
+	page_id TEXT COLLATE "C" NOT NULL,
+	sender_id TEXT COLLATE "C" NOT NULL,
+	name TEXT,
+	name_source TEXT NOT NULL,
+	listed_at TIMESTAMP WITH TIME ZONE NOT NULL,
+	first_message_at TIMESTAMP WITH TIME ZONE,
+	last_message_at TIMESTAMP WITH TIME ZONE,
+	last_contact_message_at TIMESTAMP WITH TIME ZONE,
+	unanswered_since_at TIMESTAMP WITH TIME ZONE,
+	conversations INTEGER NOT NULL,
+	messages_from_contact INTEGER NOT NULL,
+	messages_from_page INTEGER NOT NULL,
+	has_phone BOOLEAN NOT NULL,
+	has_email BOOLEAN NOT NULL,
+	CONSTRAINT pk_contacts PRIMARY KEY (page_id, sender_id),
+	CONSTRAINT fk_contacts_page_id FOREIGN KEY(page_id) REFERENCES facebook_pages (id) ON DELETE CASCADE
+);
+
+CREATE INDEX ix_contacts_page_id_listed_at ON contacts (page_id, listed_at);
+
+COMMENT ON TABLE contacts IS 'The people of a Page''s conversations';
+
+COMMENT ON COLUMN contacts.page_id IS 'the Page';
+
+COMMENT ON COLUMN contacts.sender_id IS 'the contact''s id, scoped to the Page or app';
+
+COMMENT ON COLUMN contacts.name IS 'as served; NULL when withheld, never a placeholder';
+
+COMMENT ON COLUMN contacts.name_source IS 'where the name came from: participants or none';
+
+COMMENT ON COLUMN contacts.listed_at IS 'of its conversations, the newest''s';
+
+COMMENT ON COLUMN contacts.first_message_at IS 'when the oldest stored message was sent';
+
+COMMENT ON COLUMN contacts.last_message_at IS 'when the newest stored message was sent';
+
+COMMENT ON COLUMN contacts.last_contact_message_at IS 'when the contact last wrote; 24 hours later the Page may no longer reply freely';
+
+COMMENT ON COLUMN contacts.unanswered_since_at IS 'since when an answer is owed; NULL: none is';
+
+COMMENT ON COLUMN contacts.conversations IS 'how many it has with this Page';
+
+COMMENT ON COLUMN contacts.messages_from_contact IS 'stored messages from the contact';
+
+COMMENT ON COLUMN contacts.messages_from_page IS 'stored messages from the Page';
+
+COMMENT ON COLUMN contacts.has_phone IS 'it wrote a phone number';
+
+COMMENT ON COLUMN contacts.has_email IS 'it wrote an e-mail address';
+
+CREATE TABLE conversation_facts (
+	conversation_id TEXT COLLATE "C" NOT NULL,
+	page_id TEXT COLLATE "C" NOT NULL,
+	sender_id TEXT COLLATE "C",
+	listed_at TIMESTAMP WITH TIME ZONE NOT NULL,
+	first_message_at TIMESTAMP WITH TIME ZONE,
+	last_message_at TIMESTAMP WITH TIME ZONE,
+	last_contact_message_at TIMESTAMP WITH TIME ZONE,
+	last_sender TEXT,
+	unanswered_since_at TIMESTAMP WITH TIME ZONE,
+	first_response_seconds INTEGER,
+	messages_from_contact INTEGER NOT NULL,
+	messages_from_page INTEGER NOT NULL,
+	has_phone BOOLEAN NOT NULL,
+	has_email BOOLEAN NOT NULL,
+	CONSTRAINT pk_conversation_facts PRIMARY KEY (conversation_id),
+	CONSTRAINT fk_conversation_facts_page_id FOREIGN KEY(page_id) REFERENCES facebook_pages (id) ON DELETE CASCADE
+);
+
+CREATE INDEX ix_conversation_facts_page_id_sender_id ON conversation_facts (page_id, sender_id);
+
+CREATE INDEX ix_conversation_facts_unanswered ON conversation_facts (page_id, listed_at) WHERE unanswered_since_at IS NOT NULL;
+
+CREATE INDEX ix_conversation_facts_with_email ON conversation_facts (page_id, listed_at) WHERE has_email IS true;
+
+CREATE INDEX ix_conversation_facts_with_phone ON conversation_facts (page_id, listed_at) WHERE has_phone IS true;
+
+COMMENT ON TABLE conversation_facts IS 'What the stored messages of a conversation tell';
+
+COMMENT ON COLUMN conversation_facts.conversation_id IS 'our id of the conversation';
+
+COMMENT ON COLUMN conversation_facts.page_id IS 'the Page';
+
+COMMENT ON COLUMN conversation_facts.sender_id IS 'the contact, as the conversation has it';
+
+COMMENT ON COLUMN conversation_facts.listed_at IS 'its last_message_time; 1970 where it has none';
+
+COMMENT ON COLUMN conversation_facts.first_message_at IS 'when the oldest stored message was sent';
+
+COMMENT ON COLUMN conversation_facts.last_message_at IS 'when the newest stored message was sent';
+
+COMMENT ON COLUMN conversation_facts.last_contact_message_at IS 'when the contact last wrote';
+
+COMMENT ON COLUMN conversation_facts.last_sender IS 'who wrote last: contact or page; NULL: nobody';
+
+COMMENT ON COLUMN conversation_facts.unanswered_since_at IS 'the contact''s first message behind the Page''s last; NULL: answered, or gone';
+
+COMMENT ON COLUMN conversation_facts.first_response_seconds IS 'the contact''s first message to the Page''s next; NULL: none, or older ones are missing';
+
+COMMENT ON COLUMN conversation_facts.messages_from_contact IS 'stored messages from the contact';
+
+COMMENT ON COLUMN conversation_facts.messages_from_page IS 'stored messages from the Page';
+
+COMMENT ON COLUMN conversation_facts.has_phone IS 'the contact wrote a phone number';
+
+COMMENT ON COLUMN conversation_facts.has_email IS 'the contact wrote an e-mail address';
+
+CREATE TABLE message_index (
+	id BIGINT NOT NULL,
+	page_id TEXT COLLATE "C" NOT NULL,
+	conversation_id TEXT COLLATE "C" NOT NULL,
+	message_id TEXT COLLATE "C" NOT NULL,
+	is_from_page BOOLEAN NOT NULL,
+	terms TEXT NOT NULL,
+	CONSTRAINT pk_message_index PRIMARY KEY (id),
+	CONSTRAINT fk_message_index_page_id FOREIGN KEY(page_id) REFERENCES facebook_pages (id) ON DELETE CASCADE
+);
+
+COMMENT ON TABLE message_index IS 'Messages in the order of their time, with the words that the search finds them by';
+
+COMMENT ON COLUMN message_index.id IS 'the second it was sent in, times 2 to the 31st, plus what tells apart: newest last';
+
+COMMENT ON COLUMN message_index.page_id IS 'the Page';
+
+COMMENT ON COLUMN message_index.conversation_id IS 'our id of the conversation';
+
+COMMENT ON COLUMN message_index.message_id IS 'Graph''s id of the message';
+
+COMMENT ON COLUMN message_index.is_from_page IS 'sent by the Page, not to it';
+
+COMMENT ON COLUMN message_index.terms IS 'its words, folded, a space before and behind each';
+
 CREATE TABLE messenger_conversations (
 	id TEXT COLLATE "C" NOT NULL,
 	page_id TEXT COLLATE "C" NOT NULL,
@@ -126,11 +302,15 @@ CREATE TABLE messenger_conversations (
 	CONSTRAINT fk_messenger_conversations_page_id FOREIGN KEY(page_id) REFERENCES facebook_pages (id) ON DELETE CASCADE
 );
 
+CREATE INDEX ix_messenger_conversations_beside_inbox ON messenger_conversations (page_id, folder, last_message_time) WHERE folder != 'inbox';
+
 CREATE INDEX ix_messenger_conversations_has_older_messages ON messenger_conversations (page_id, has_older_messages, last_message_time, message_count, conversation_status) WHERE has_older_messages AND conversation_status != 'gone';
 
 CREATE INDEX ix_messenger_conversations_page_id_last_message_time ON messenger_conversations (page_id, last_message_time);
 
 CREATE INDEX ix_messenger_conversations_sender_id ON messenger_conversations (sender_id);
+
+CREATE INDEX ix_messenger_conversations_unread ON messenger_conversations (page_id, last_message_time) WHERE unread_count > 0;
 
 COMMENT ON TABLE messenger_conversations IS 'Conversations of the inboxes';
 
@@ -171,6 +351,25 @@ COMMENT ON COLUMN messenger_conversations.extra IS 'fields served that have no c
 COMMENT ON COLUMN messenger_conversations.created_at IS 'when it was first stored';
 
 COMMENT ON COLUMN messenger_conversations.updated_at IS 'when this row last changed';
+
+CREATE TABLE page_activity (
+	page_id TEXT COLLATE "C" NOT NULL,
+	begins_at TIMESTAMP WITH TIME ZONE NOT NULL,
+	from_contacts INTEGER NOT NULL,
+	from_page INTEGER NOT NULL,
+	CONSTRAINT pk_page_activity PRIMARY KEY (page_id, begins_at),
+	CONSTRAINT fk_page_activity_page_id FOREIGN KEY(page_id) REFERENCES facebook_pages (id) ON DELETE CASCADE
+);
+
+COMMENT ON TABLE page_activity IS 'Messages in each quarter of an hour, for totals and charts';
+
+COMMENT ON COLUMN page_activity.page_id IS 'the Page';
+
+COMMENT ON COLUMN page_activity.begins_at IS 'when the quarter begins; 1970 for no known time';
+
+COMMENT ON COLUMN page_activity.from_contacts IS 'stored messages to the Page in it';
+
+COMMENT ON COLUMN page_activity.from_page IS 'stored messages of the Page in it';
 
 CREATE TABLE page_leases (
 	page_id TEXT COLLATE "C" NOT NULL,
@@ -405,3 +604,29 @@ FROM messages AS m
 JOIN messenger_conversations AS c ON c.id = m.conversation_id
 JOIN facebook_pages AS p ON p.id = c.page_id
 WHERE m.is_readable;
+
+CREATE INDEX ix_message_index_search ON message_index USING gin (array_to_tsvector(string_to_array('@' || page_id || rtrim(terms), ' ')));
+
+CREATE FUNCTION derive_messages_insert() RETURNS trigger LANGUAGE plpgsql SET search_path FROM CURRENT AS $$ BEGIN INSERT INTO derive_queue (conversation_id) SELECT DISTINCT conversation_id FROM changed_new; RETURN NULL; END $$;
+
+CREATE TRIGGER derive_messages_insert AFTER INSERT ON messages REFERENCING NEW TABLE AS changed_new FOR EACH STATEMENT EXECUTE FUNCTION derive_messages_insert();
+
+CREATE FUNCTION derive_messages_update() RETURNS trigger LANGUAGE plpgsql SET search_path FROM CURRENT AS $$ BEGIN INSERT INTO derive_queue (conversation_id, message_id, sent_at) SELECT o.conversation_id, o.message_id, o.sent_at FROM changed_old o JOIN changed_new n USING (conversation_id, message_id) WHERE o.text IS DISTINCT FROM n.text OR o.sent_at IS DISTINCT FROM n.sent_at OR o.is_from_page IS DISTINCT FROM n.is_from_page OR o.is_readable IS DISTINCT FROM n.is_readable; RETURN NULL; END $$;
+
+CREATE TRIGGER derive_messages_update AFTER UPDATE ON messages REFERENCING OLD TABLE AS changed_old NEW TABLE AS changed_new FOR EACH STATEMENT EXECUTE FUNCTION derive_messages_update();
+
+CREATE FUNCTION derive_messages_delete() RETURNS trigger LANGUAGE plpgsql SET search_path FROM CURRENT AS $$ BEGIN INSERT INTO derive_queue (conversation_id, message_id, sent_at) SELECT o.conversation_id, o.message_id, o.sent_at FROM changed_old o; RETURN NULL; END $$;
+
+CREATE TRIGGER derive_messages_delete AFTER DELETE ON messages REFERENCING OLD TABLE AS changed_old FOR EACH STATEMENT EXECUTE FUNCTION derive_messages_delete();
+
+CREATE FUNCTION derive_messenger_conversations_insert() RETURNS trigger LANGUAGE plpgsql SET search_path FROM CURRENT AS $$ BEGIN INSERT INTO derive_queue (conversation_id) SELECT id FROM changed_new; RETURN NULL; END $$;
+
+CREATE TRIGGER derive_messenger_conversations_insert AFTER INSERT ON messenger_conversations REFERENCING NEW TABLE AS changed_new FOR EACH STATEMENT EXECUTE FUNCTION derive_messenger_conversations_insert();
+
+CREATE FUNCTION derive_messenger_conversations_update() RETURNS trigger LANGUAGE plpgsql SET search_path FROM CURRENT AS $$ BEGIN INSERT INTO derive_queue (conversation_id) SELECT id FROM changed_new; RETURN NULL; END $$;
+
+CREATE TRIGGER derive_messenger_conversations_update AFTER UPDATE ON messenger_conversations REFERENCING OLD TABLE AS changed_old NEW TABLE AS changed_new FOR EACH STATEMENT EXECUTE FUNCTION derive_messenger_conversations_update();
+
+CREATE FUNCTION derive_messenger_conversations_delete() RETURNS trigger LANGUAGE plpgsql SET search_path FROM CURRENT AS $$ BEGIN INSERT INTO derive_queue (conversation_id) SELECT id FROM changed_old; RETURN NULL; END $$;
+
+CREATE TRIGGER derive_messenger_conversations_delete AFTER DELETE ON messenger_conversations REFERENCING OLD TABLE AS changed_old FOR EACH STATEMENT EXECUTE FUNCTION derive_messenger_conversations_delete();

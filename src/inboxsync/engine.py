@@ -17,7 +17,17 @@ from inboxsync.settings import Settings
 from inboxsync.store import Store, TokenSealer
 from inboxsync.store.pages import get_sealed_token
 from inboxsync.store.rate_pools import list_rate_pools, put_rate_pool
-from inboxsync.sync import Listener, PageSync, PageVerify, Stop, SyncOptions, check_token, keep_page
+from inboxsync.sync import (
+    Derive,
+    Derived,
+    Listener,
+    PageSync,
+    PageVerify,
+    Stop,
+    SyncOptions,
+    check_token,
+    keep_page,
+)
 
 _CONNECT_SECONDS = 10
 _PATIENCE_SECONDS = 30.0
@@ -155,6 +165,14 @@ class Engine:
             stall_calls=self.settings.stall_calls,
             folder_interval=timedelta(seconds=self.settings.folder_interval_seconds),
         )
+
+    def derive(self, store: Store | None = None, *, max_seconds: float | None = None) -> Derived:
+        """Bring the search, the contacts and all else that is derived up to date; blocks.
+
+        Of the engine's own store, or of another.
+        """
+        derive = Derive(store=store or self.store, clock=self.clock, region=self.settings.default_region)
+        return derive.run(max_seconds=max_seconds)
 
     def page_verify(
         self,

@@ -3,6 +3,7 @@
     InboxsyncError
       Unexpected             a mistake of ours
       SettingsInvalid        the environment or an argument is not usable
+      SearchInvalid          nothing that could be searched for
       PageUnknown            the database has no such Page
       PageBusy               another process syncs or verifies this Page
       LeaseLost              another process has taken this Page over from us
@@ -27,6 +28,8 @@
           StoreFull          there is no room left on its disk
         StoreTooNew          a newer inboxsync made it
         StoreOutdated        it waits for `inboxsync db upgrade`
+      OutputFailed           a file that was asked for cannot be written or read
+      FileNotWhole           an exported file is not what was exported
 
 Each has a stable `code` for scripts and a `hint`: the next thing to do. A message
 is one sentence, and holds neither a token nor a key.
@@ -61,6 +64,13 @@ class SettingsInvalid(InboxsyncError):
 
     code = "settings_invalid"
     default_hint = "Correct it and run the command again."
+
+
+class SearchInvalid(InboxsyncError):
+    """What was typed is nothing that could be searched for."""
+
+    code = "search_invalid"
+    default_hint = 'Give words, a "phrase", or the beginning of a word and an asterisk.'
 
 
 class PageUnknown(InboxsyncError):
@@ -246,3 +256,17 @@ class StoreOutdated(StoreError):
 
     code = "store_outdated"
     default_hint = "Run `inboxsync db upgrade`."
+
+
+class OutputFailed(InboxsyncError):
+    """A file that was asked for cannot be written or read."""
+
+    code = "output_failed"
+    default_hint = "Check the path, its permissions and the free space, then run it again."
+
+
+class FileNotWhole(InboxsyncError):
+    """An exported file is not what was exported: cut on its way, or changed since."""
+
+    code = "file_not_whole"
+    default_hint = "Export it again."

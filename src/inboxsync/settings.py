@@ -1,6 +1,7 @@
 """What the environment decides. Every problem is reported at once."""
 
 import re
+from datetime import tzinfo
 from ipaddress import ip_address
 from pathlib import Path
 from typing import Literal
@@ -9,12 +10,14 @@ from platformdirs import user_data_path
 from pydantic import Field, HttpUrl, SecretStr, TypeAdapter, ValidationError, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from inboxsync.clock import local_zone, named_zone
 from inboxsync.errors import SettingsInvalid
 
 # The newest version whose reference was read for docs/graph-facts.md; served until 2028.
 GRAPH_VERSION = "v25.0"
 _ADDRESS = TypeAdapter(HttpUrl)
 _VERSION = re.compile(r"v\d+\.\d+")
+_REGION = re.compile(r"[A-Za-z]{2}")
 _SHORTEST_SECRET = 16
 
 
@@ -38,6 +41,8 @@ class Settings(BaseSettings):
     retry_base_seconds: float = Field(default=1.0, ge=0)
     stall_calls: int = Field(default=50, ge=2)
     folder_interval_seconds: float = Field(default=900.0, ge=0)
+    time_zone: str | None = None
+    default_region: str | None = None
 
     @field_validator("graph_url")
     @classmethod
@@ -57,6 +62,13 @@ class Settings(BaseSettings):
         if _VERSION.fullmatch(value) is None:
             raise ValueError(f"should be a version such as {GRAPH_VERSION}")
         return value
+
+    @field_validator("default_region")
+    @classmethod
+    def _is_region(cls, value: str | None) -> str | None:
+        if value is not None and _REGION.fullmatch(value) is None:
+            raise ValueError("should be a country's two letters, such as US")
+        return value.upper() if value is not None else None
 
     @field_validator("database_url")
     @classmethod
@@ -78,6 +90,18 @@ class Settings(BaseSettings):
     @classmethod
     def _with_home(cls, value: Path) -> Path:
         return value.expanduser()
+
+    @field_validator("time_zone")
+    @classmethod
+    def _is_zone(cls, value: str | None) -> str | None:
+        if value is not None and named_zone(value) is None:
+            raise ValueError("should be a time zone such as Asia/Ho_Chi_Minh, Europe/Berlin or UTC")
+        return value
+
+    @property
+    def zone(self) -> tzinfo:
+        """In which days and hours are told: as set, else the machine's own."""
+        return (named_zone(self.time_zone) if self.time_zone is not None else None) or local_zone()
 
     @property
     def store_url(self) -> str:

@@ -7,10 +7,11 @@ from typing import Annotated
 import typer
 
 from inboxsync import __version__
-from inboxsync.cli import db, demo, pages, runs, sync, verify
+from inboxsync.cli import db, demo, export, pages, report, runs, sync, verify
 from inboxsync.cli.exits import FAILED, exit_code
 from inboxsync.cli.output import print_error, print_problem
 from inboxsync.cli.sandbox import sandbox
+from inboxsync.cli.search import search
 from inboxsync.errors import InboxsyncError
 
 app = typer.Typer(
@@ -23,6 +24,9 @@ app.command()(sync.sync)
 app.command()(verify.verify)
 app.add_typer(pages.app, name="pages")
 app.command()(runs.runs)
+app.command()(search)
+app.add_typer(export.app, name="export")
+app.add_typer(report.app, name="report")
 app.command()(demo.demo)
 app.command()(sandbox)
 app.add_typer(db.app, name="db")

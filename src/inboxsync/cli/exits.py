@@ -2,7 +2,14 @@
 
 from collections.abc import Iterable
 
-from inboxsync.errors import InboxsyncError, NeedsPerson, PageBusy, PageUnknown, SettingsInvalid
+from inboxsync.errors import (
+    InboxsyncError,
+    NeedsPerson,
+    PageBusy,
+    PageUnknown,
+    SearchInvalid,
+    SettingsInvalid,
+)
 from inboxsync.model import Run, RunStatus
 
 COMPLETE = 0
@@ -18,7 +25,7 @@ def exit_code(error: InboxsyncError) -> int:
     """The code for an error that ended a command."""
     if isinstance(error, NeedsPerson):
         return NEEDS_PERSON
-    return USAGE if isinstance(error, SettingsInvalid | PageUnknown) else FAILED
+    return USAGE if isinstance(error, SettingsInvalid | PageUnknown | SearchInvalid) else FAILED
 
 
 def exit_code_of_runs(runs: Iterable[Run]) -> int:

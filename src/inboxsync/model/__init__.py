@@ -2,6 +2,7 @@
 
 from inboxsync.model.batch import Batch, Dropped, MessageBatch, Unread, Window, reached_at
 from inboxsync.model.certificate import Certificate
+from inboxsync.model.exchange import REPLY_WINDOW, Exchange, Response, exchange_of, iter_responses, merged
 from inboxsync.model.items import Item, Phase
 from inboxsync.model.lease import Lease
 from inboxsync.model.page import History, Page, Platform, TokenReason, TokenState
@@ -11,11 +12,13 @@ from inboxsync.model.records import Conversation, Message, Participant
 from inboxsync.model.run import Counts, Mode, Problem, Run, RunStatus
 
 __all__ = [
+    "REPLY_WINDOW",
     "Batch",
     "Certificate",
     "Conversation",
     "Counts",
     "Dropped",
+    "Exchange",
     "Following",
     "History",
     "Item",
@@ -31,6 +34,7 @@ __all__ = [
     "Problem",
     "Progress",
     "RatePool",
+    "Response",
     "Run",
     "RunStatus",
     "Span",
@@ -40,5 +44,8 @@ __all__ = [
     "Unserved",
     "Walking",
     "Window",
+    "exchange_of",
+    "iter_responses",
+    "merged",
     "reached_at",
 ]

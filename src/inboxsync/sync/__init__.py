@@ -8,6 +8,7 @@ docs/architecture.md has the argument.
 
 from inboxsync.sync.add_page import check_token, keep_page
 from inboxsync.sync.conclude import Debts, Outcome
+from inboxsync.sync.derive import Derive, Derived
 from inboxsync.sync.listener import BatchStored, Listener, Stage, in_words
 from inboxsync.sync.runs import PageSync, SyncOptions
 from inboxsync.sync.stop import Stop, Stopped
@@ -16,6 +17,8 @@ from inboxsync.sync.verify import Findings, PageVerify
 __all__ = [
     "BatchStored",
     "Debts",
+    "Derive",
+    "Derived",
     "Findings",
     "Listener",
     "Outcome",

@@ -8,7 +8,22 @@ its comment what it holds; on SQLite the comment is kept in the table's own SQL.
 """
 
 from inboxsync.store.tables.base import metadata
-from inboxsync.store.tables.inbox import HAS_OLDER, facebook_pages, messages, messenger_conversations
+from inboxsync.store.tables.derived import (
+    contact_details,
+    contacts,
+    conversation_facts,
+    derive_queue,
+    message_index,
+    page_activity,
+)
+from inboxsync.store.tables.inbox import (
+    BESIDE_INBOX,
+    HAS_OLDER,
+    UNREAD,
+    facebook_pages,
+    messages,
+    messenger_conversations,
+)
 from inboxsync.store.tables.sync import (
     certificates,
     page_leases,
@@ -19,12 +34,20 @@ from inboxsync.store.tables.sync import (
 )
 
 __all__ = [
+    "BESIDE_INBOX",
     "HAS_OLDER",
+    "UNREAD",
     "certificates",
+    "contact_details",
+    "contacts",
+    "conversation_facts",
+    "derive_queue",
     "facebook_pages",
+    "message_index",
     "messages",
     "messenger_conversations",
     "metadata",
+    "page_activity",
     "page_leases",
     "rate_pools",
     "sync_items",

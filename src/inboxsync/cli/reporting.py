@@ -1,0 +1,123 @@
+"""Prints reports on a terminal."""
+
+from collections.abc import Sequence
+from datetime import datetime, tzinfo
+
+from rich.console import Console
+from rich.text import Text
+
+from inboxsync.cli.output import page_name, some, stdout, table
+from inboxsync.model import Page
+from inboxsync.reports import Activity, ResponseTimes
+from inboxsync.reports.response_times import Speed
+
+_DAYS_SHOWN = 14
+_WEEKDAYS = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
+_SHADES = "\u00b7\u2591\u2592\u2593\u2588"
+_UNITS = ((86_400, "d"), (3600, "h"), (60, "min"))
+
+
+def print_response_times(told: ResponseTimes, pages: Sequence[Page], zone: tzinfo) -> None:
+    """The report in words and two tables."""
+    console = stdout()
+    _print_heading(console, "Response times", pages, told.since, zone=zone)
+    overall, waiting = told.overall, told.unanswered
+    if overall.responses:
+        console.print(
+            f"{some(overall.responses, 'response')}: half within {span(overall.median_seconds)}, "
+            f"nine in ten within {span(overall.p90_seconds)}."
+        )
+    else:
+        console.print("No response yet.")
+    if waiting.oldest_since is None:
+        console.print("Nobody waits for an answer.")
+    else:
+        console.print(
+            f"{some(waiting.conversations, 'conversation')} unanswered now, the oldest since "
+            f"{waiting.oldest_since.astimezone(zone):%Y-%m-%d %H:%M}; {waiting.in_window:,} of them within "
+            "24 hours of the contact's last message."
+        )
+    if told.incomplete:
+        console.print(
+            f"In {some(told.incomplete, 'conversation')} older messages are not stored: what was asked "
+            "before the Page's first stored message is not counted there."
+        )
+    if overall.responses:
+        days = [(f"{each.day:%Y-%m-%d}", each.speed) for each in told.by_day[-_DAYS_SHOWN:]]
+        _print_speeds(console, "Asked on", days)
+        if len(told.by_day) > _DAYS_SHOWN:
+            console.print(f"The last {_DAYS_SHOWN} of {len(told.by_day):,} days; --json has all.")
+        hours = [(f"{hour:02}:00", speed) for hour, speed in enumerate(told.by_hour) if speed.responses]
+        _print_speeds(console, "Asked at", hours)
+
+
+def print_activity(told: Activity, pages: Sequence[Page], zone: tzinfo) -> None:
+    """The report in words, a table, and a map of the week."""
+    console = stdout()
+    _print_heading(console, "Activity", pages, told.since, zone=zone)
+    console.print(
+        f"{some(told.messages_in, 'message')} from contacts, {told.messages_out:,} from the Page."
+        + (f" {told.undated:,} without a time are left out." if told.undated else "")
+    )
+    if not told.by_day:
+        return
+    if told.busiest:
+        busy = ", ".join(
+            f"{_WEEKDAYS[each.weekday]} {each.hour:02}:00 ({each.messages_in:,})" for each in told.busiest
+        )
+        console.print(f"Busiest hours: {busy}.")
+    rows = table("Day", "from contacts", "from the Page")
+    for each in told.by_day[-_DAYS_SHOWN:]:
+        rows.add_row(f"{each.day:%Y-%m-%d}", f"{each.messages_in:,}", f"{each.messages_out:,}")
+    console.print()
+    console.print(rows)
+    if len(told.by_day) > _DAYS_SHOWN:
+        console.print(f"The last {_DAYS_SHOWN} of {len(told.by_day):,} days; --json has all.")
+    _print_week(console, told.week_in)
+
+
+def span(seconds: float | None) -> str:
+    """`45 s`, `12 min`, `3 h 5 min`, `2 d 4 h`; a dash for none."""
+    if seconds is None:
+        return "-"
+    left = round(seconds)
+    for place, (size, unit) in enumerate(_UNITS):
+        if left >= size:
+            count, rest = divmod(left, size)
+            if place + 1 == len(_UNITS):
+                return f"{count} {unit}"
+            smaller, name = _UNITS[place + 1]
+            return f"{count} {unit}" + (f" {rest // smaller} {name}" if rest >= smaller else "")
+    return f"{left} s"
+
+
+def _print_heading(
+    console: Console, title: str, pages: Sequence[Page], since: datetime | None, *, zone: tzinfo
+) -> None:
+    names = ", ".join(f"{page_name(page)} ({page.platform})" for page in pages) or "no Page yet"
+    began = f", since {since.astimezone(zone):%Y-%m-%d %H:%M}" if since is not None else ""
+    console.print(Text(title, "bold"), f" of {names}{began}. Times are in {zone}.", sep="")
+
+
+def _print_speeds(console: Console, title: str, speeds: Sequence[tuple[str, Speed]]) -> None:
+    rows = table(title, "responses", "half within", "nine in ten within")
+    for name, speed in speeds:
+        rows.add_row(name, f"{speed.responses:,}", span(speed.median_seconds), span(speed.p90_seconds))
+    console.print()
+    console.print(rows)
+
+
+def _print_week(console: Console, week: Sequence[Sequence[int]]) -> None:
+    most = max(max(day) for day in week)
+    console.print()
+    console.print("From contacts, by weekday and hour:")
+    console.print("    " + "".join(f"{hour:02} " for hour in range(24)).rstrip())
+    for name, day in zip(_WEEKDAYS, week, strict=True):
+        console.print(f"{name} " + " ".join(_shade(count, most) * 2 for count in day))
+    console.print(f"{_SHADES[0]} none, {_SHADES[-1]} near {most:,}.")
+
+
+def _shade(count: int, most: int) -> str:
+    if count == 0:
+        return _SHADES[0]
+    return _SHADES[1 + (count - 1) * (len(_SHADES) - 1) // most]

@@ -1,0 +1,101 @@
+"""`inboxsync search`."""
+
+from typing import Annotated, Any
+
+import typer
+from rich.text import Text
+
+from inboxsync.cli.opening import open_engine
+from inboxsync.cli.output import local, print_json, stderr, stdout
+from inboxsync.cli.when import parse_since, parse_zone
+from inboxsync.engine import Engine
+from inboxsync.store.pages import find_pages, list_pages
+from inboxsync.store.search import FoundMessage, Order, parse_query, search_messages
+
+# Longer than that somebody should be told why nothing happens.
+_QUIET_SECONDS = 1.0
+
+
+def search(
+    words: Annotated[
+        str,
+        typer.Argument(
+            metavar="WORDS",
+            help='Words that a message must have; "a phrase" in quotes, a beginning as refu*.',
+        ),
+    ],
+    *,
+    page: Annotated[
+        list[str] | None,
+        typer.Option("--page", metavar="PAGE_ID", help="Only this Page, Meta's id or ours; may be repeated."),
+    ] = None,
+    since: Annotated[
+        str | None,
+        typer.Option(
+            metavar="WHEN", help="Only since then: 2026-01-31, 2026-01-31T12:00, or 24h, 30d, 4w ago."
+        ),
+    ] = None,
+    zone: Annotated[
+        str | None, typer.Option("--zone", help="Time zone of --since; else this machine's.", metavar="NAME")
+    ] = None,
+    order: Annotated[
+        Order, typer.Option(help="The newest first, or those that say little else.")
+    ] = Order.NEWEST,
+    limit: Annotated[int, typer.Option(min=1, max=10_000, help="How many.")] = 20,
+    as_json: Annotated[bool, typer.Option("--json", help="Print a JSON array.")] = False,
+) -> None:
+    """Find messages by their words, whatever the case and the accents.
+
+    In Thai, Japanese, Chinese and other scripts without spaces any part of a text is found.
+    """
+    query = parse_query(words)
+    with open_engine() as engine:
+        in_zone, now = parse_zone(zone, engine.settings), engine.clock.now()
+        at = parse_since(since, now=now, zone=in_zone) if since else None
+        _bring_up_to_date(engine)
+        with engine.store.read() as connection:
+            pages = {each.id: each for each in list_pages(connection)}
+            wanted = [each.id for each in find_pages(connection, page)] if page else None
+            found = search_messages(connection, query, page_id=wanted, since=at, order=order, limit=limit)
+    if as_json:
+        print_json([_as_json(each, pages[each.page_id].facebook_page_id) for each in found.messages])
+        return
+    if not found.messages:
+        stdout().print("No message has that.")
+    for each in found.messages:
+        name = pages[each.page_id].name or pages[each.page_id].facebook_page_id
+        _print(each, name)
+    if found.next is not None:
+        stdout().print(f"There are more than {limit:,}: name --limit, --since, or another word.")
+
+
+def _bring_up_to_date(engine: Engine) -> None:
+    if not engine.derive(max_seconds=_QUIET_SECONDS).is_current:
+        stderr().print("Much has come since the last search: its words are being sorted in ...")
+        engine.derive()
+
+
+def _as_json(found: FoundMessage, facebook_page_id: str) -> dict[str, Any]:
+    return {
+        "page_id": facebook_page_id,
+        "conversation_id": found.graph_conversation_id,
+        "message_id": found.message_id,
+        "folder": found.folder,
+        "contact_id": found.contact_id,
+        "contact_name": found.contact_name,
+        "sent_at": found.sent_at,
+        "is_from_page": found.is_from_page,
+        "text": found.text,
+        "highlights": [{"start": start, "end": end} for start, end in found.highlights],
+    }
+
+
+def _print(found: FoundMessage, page_name: str) -> None:
+    contact = found.contact_name or found.contact_id or "nobody who is left"
+    who = f"{page_name} to {contact}" if found.is_from_page else f"{contact} to {page_name}"
+    text = Text(found.text)
+    for start, end in found.highlights:
+        text.stylize("bold yellow", start, end)
+    console = stdout()
+    console.print(Text(f"{local(found.sent_at) if found.sent_at else 'at no known time'}  {who}", "dim"))
+    console.print(Text("  ").append_text(text))

@@ -1,0 +1,87 @@
+"""What hangs on a message, as links for people: whatever the source served, however it served it."""
+
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+_MEDIA = ("image_data", "video_data")
+_SCHEMES = ("https://", "http://")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Link:
+    """Something to open: what it is, and where it was; None where the source told no address."""
+
+    label: str
+    url: str | None
+
+
+def links_of(
+    *,
+    attachments: str | None,
+    shares: str | None = None,
+    sticker: str | None = None,
+    story: str | None = None,
+) -> tuple[Link, ...]:
+    """All that hangs on a message, from the JSON as served; what is not understood is left out."""
+    return (
+        *(_attachment(entry) for entry in _entries(attachments)),
+        *(_share(entry) for entry in _entries(shares)),
+        *([Link(label="sticker", url=web_address(sticker))] if sticker else []),
+        *_story(story),
+    )
+
+
+def web_address(value: object) -> str | None:
+    """The address, if it is one of the web's: no other scheme is ever made a link."""
+    return value if isinstance(value, str) and value.lower().startswith(_SCHEMES) else None
+
+
+def _entries(text: str | None) -> Iterator[dict[str, Any]]:
+    served = _decoded(text)
+    # A list, or the list's own answer around it.
+    entries = served.get("data") if isinstance(served, dict) else served
+    for entry in entries if isinstance(entries, list) else []:
+        if isinstance(entry, dict):
+            yield entry
+
+
+def _decoded(text: str | None) -> Any:  # noqa: ANN401 - any JSON
+    try:
+        return json.loads(text) if text else None
+    except ValueError:
+        return None
+
+
+def _attachment(entry: dict[str, Any]) -> Link:
+    address = web_address(entry.get("file_url"))
+    for key in _MEDIA:
+        media = entry.get(key)
+        if address is None and isinstance(media, dict):
+            address = web_address(media.get("url"))
+    template = entry.get("generic_template")
+    if isinstance(template, dict):
+        action = template.get("cta")
+        address = address or (web_address(action.get("url")) if isinstance(action, dict) else None)
+    return Link(label=_label(entry, template), url=address)
+
+
+def _label(entry: dict[str, Any], template: object) -> str:
+    titles = (template.get("title"), template.get("subtitle")) if isinstance(template, dict) else ()
+    told = (entry.get("name"), *titles, entry.get("mime_type"))
+    return next((each for each in told if isinstance(each, str) and each), "attachment")
+
+
+def _share(entry: dict[str, Any]) -> Link:
+    told = (entry.get("name"), entry.get("link"))
+    label = next((each for each in told if isinstance(each, str) and each), "shared link")
+    return Link(label=label, url=web_address(entry.get("link")))
+
+
+def _story(text: str | None) -> Iterator[Link]:
+    served = _decoded(text)
+    for key, label in (("reply_to", "a story it replies to"), ("mention", "a story that mentions the Page")):
+        told = served.get(key) if isinstance(served, dict) else None
+        if isinstance(told, dict):
+            yield Link(label=label, url=web_address(told.get("link")))

@@ -1,0 +1,109 @@
+"""Writes folders that are whole or not there, with a manifest of their files."""
+
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import datetime
+from hashlib import file_digest
+from pathlib import Path
+from tempfile import mkdtemp
+from typing import BinaryIO, Final
+
+import msgspec
+
+from inboxsync.errors import FileNotWhole, OutputFailed
+
+_MANIFEST: Final = "manifest.json"
+
+
+class WrittenFile(msgspec.Struct, frozen=True, kw_only=True):
+    """A file of the folder."""
+
+    name: str
+    bytes: int
+    sha256: str
+
+
+class FolderManifest(msgspec.Struct, frozen=True, kw_only=True):
+    """What is in a folder that was exported."""
+
+    what: str
+    page_id: str
+    platform: str
+    conversations: int
+    exported_at: datetime
+    files: list[WrittenFile]
+
+
+class NewFolder:
+    """A folder that is being filled."""
+
+    def __init__(self, path: Path) -> None:
+        self.written: list[WrittenFile] = []
+        self._path = path
+
+    @contextmanager
+    def opened(self, name: str) -> Iterator[BinaryIO]:
+        """A new file of this name, written by the end of the context."""
+        path = self._path / name
+        with path.open("xb") as file:
+            yield file
+        self.written.append(_described(path))
+
+    def close(self, manifest: FolderManifest) -> None:
+        """Write the manifest, last."""
+        text = msgspec.json.format(msgspec.json.encode(manifest), indent=2)
+        (self._path / _MANIFEST).write_bytes(text + b"\n")
+
+
+@contextmanager
+def whole_folder(path: Path) -> Iterator[NewFolder]:
+    """A folder that gets its name when the context ends well, and is removed when it does not.
+
+    Its owner alone may open it. Raises OutputFailed, also where something is in the way.
+    """
+    try:
+        if path.exists() and (not path.is_dir() or any(path.iterdir())):
+            raise OutputFailed(
+                f"{path} is there already.", hint="Name a new folder, or remove that one first."
+            )
+        temporary = Path(mkdtemp(prefix=f".{path.name}.", suffix=".part", dir=path.parent))
+        try:
+            yield NewFolder(temporary)
+            temporary.replace(path)
+        except BaseException:
+            shutil.rmtree(temporary, ignore_errors=True)
+            raise
+    except OSError as error:
+        raise OutputFailed(f"{path} cannot be written: {error.strerror}.") from error
+
+
+def check_folder(path: Path) -> FolderManifest:
+    """Hold a folder against its manifest.
+
+    Raises FileNotWhole where a file is missing or changed, OutputFailed where one cannot be read.
+    """
+    try:
+        told = msgspec.json.decode((path / _MANIFEST).read_bytes(), type=FolderManifest)
+        broken = [file.name for file in told.files if not _is_there(path, file)]
+    except (FileNotFoundError, msgspec.DecodeError):
+        raise FileNotWhole(f"{path} has no manifest of an export: it was cut, or never whole.") from None
+    except OSError as error:
+        raise OutputFailed(f"{path} cannot be read: {error.strerror}.") from error
+    if broken:
+        raise FileNotWhole(
+            f"{path} is not whole: {broken[0]} is missing, cut or changed ({len(broken)} in all)."
+        )
+    return told
+
+
+def _is_there(folder: Path, file: WrittenFile) -> bool:
+    path = folder / file.name
+    return path.parent == folder and path.is_file() and _described(path) == file
+
+
+def _described(path: Path) -> WrittenFile:
+    with path.open("rb") as file:
+        return WrittenFile(
+            name=path.name, bytes=path.stat().st_size, sha256=file_digest(file, "sha256").hexdigest()
+        )

@@ -1,0 +1,99 @@
+"""How a table is written: each format turns records into bytes, a batch at a time."""
+
+from collections.abc import Callable, Iterator, Sequence
+from enum import StrEnum
+from typing import Final, Protocol
+
+from inboxsync.errors import SettingsInvalid
+from inboxsync.reports.columns import Column, Record
+
+
+class Format(StrEnum):
+    """The formats of an export."""
+
+    CSV = "csv"
+    NDJSON = "ndjson"
+    XLSX = "xlsx"
+    PARQUET = "parquet"
+
+
+MEDIA_TYPES: Final = {
+    Format.CSV: "text/csv; charset=utf-8",
+    Format.NDJSON: "application/x-ndjson",
+    Format.XLSX: "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet",
+    Format.PARQUET: "application/vnd.apache.parquet",
+}
+# These can be read as they come; the others have an index at their end.
+STREAMED: Final = frozenset({Format.CSV, Format.NDJSON})
+
+
+class Writer(Protocol):
+    """Turns records into bytes. `close` gives back what it holds, whether or not it came to the end."""
+
+    rows_at_once: int
+    cut_cells: int
+
+    def begin(self) -> bytes:
+        """What stands before the records."""
+
+    def write(self, records: Sequence[Record]) -> bytes:
+        """Some records; a format may keep their bytes back."""
+
+    def end(self) -> Iterator[bytes]:
+        """What stands behind the records, with all that was kept back."""
+
+    def close(self) -> None:
+        """Give back files and memory."""
+
+
+def writer_of(
+    chosen: Format, columns: tuple[Column, ...], *, title: str, byte_order_mark: bool = False
+) -> Writer:
+    """A writer of this format; `title` names the sheet. Raises SettingsInvalid where a library is missing."""
+    return _WRITERS[chosen](columns, title, byte_order_mark)
+
+
+def format_of(name: str) -> Format:
+    """The format that a file's name tells. Raises SettingsInvalid where it tells none."""
+    ending = name.rpartition(".")[2].lower()
+    if ending in {"jsonl", "ndjson"}:
+        return Format.NDJSON
+    try:
+        return Format(ending)
+    except ValueError:
+        raise SettingsInvalid(
+            f"The name {name} does not tell the format.",
+            hint=f"Say it with --format: {', '.join(Format)}.",
+        ) from None
+
+
+def _csv(columns: tuple[Column, ...], _title: str, byte_order_mark: bool) -> Writer:  # noqa: FBT001 - a row of a table
+    from inboxsync.reports.as_csv import CsvWriter  # noqa: PLC0415 - each format's libraries on demand
+
+    return CsvWriter(columns, byte_order_mark=byte_order_mark)
+
+
+def _ndjson(columns: tuple[Column, ...], _title: str, _mark: bool) -> Writer:  # noqa: FBT001
+    from inboxsync.reports.as_ndjson import NdjsonWriter  # noqa: PLC0415
+
+    return NdjsonWriter(columns)
+
+
+def _xlsx(columns: tuple[Column, ...], title: str, _mark: bool) -> Writer:  # noqa: FBT001
+    from inboxsync.reports.as_xlsx import XlsxWriter  # noqa: PLC0415
+
+    return XlsxWriter(columns, title=title)
+
+
+def _parquet(columns: tuple[Column, ...], _title: str, _mark: bool) -> Writer:  # noqa: FBT001
+    from inboxsync.reports.as_parquet import ParquetWriter  # noqa: PLC0415
+
+    return ParquetWriter(columns)
+
+
+_WRITERS: Final[dict[Format, Callable[[tuple[Column, ...], str, bool], Writer]]] = {
+    Format.CSV: _csv,
+    Format.NDJSON: _ndjson,
+    Format.XLSX: _xlsx,
+    Format.PARQUET: _parquet,
+}

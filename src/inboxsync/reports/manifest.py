@@ -1,0 +1,123 @@
+"""What tells a whole file from a cut one.
+
+A file has a manifest beside it, `FILE.manifest.json`, written last. NDJSON that is streamed, where nobody may
+look for a second file, ends with a line that says the same: its only key is `inboxsync_export`.
+"""
+
+import hashlib
+from datetime import datetime
+from pathlib import Path
+from typing import Any, Final
+
+import msgspec
+
+from inboxsync.errors import FileNotWhole, OutputFailed
+
+TRAILER_KEY: Final = "inboxsync_export"
+_CHUNK: Final = 1 << 20
+# A trailer is shorter than this, however many Pages it names.
+_LONGEST_TRAILER: Final = 1 << 20
+
+
+class ManifestPage(msgspec.Struct, frozen=True, kw_only=True):
+    """A Page that was exported."""
+
+    page_id: str
+    platform: str
+    name: str | None
+
+
+class Manifest(msgspec.Struct, frozen=True, kw_only=True):
+    """An export that came to its end: `bytes` and `sha256` are of all of it, less the trailer itself.
+
+    `exported_at` is when it began: it shows the database as it was then. `cut_cells` counts texts
+    that Excel would not take whole. `details_current` (contacts alone): whether every message had been
+    looked through for phone numbers and e-mail addresses.
+    """
+
+    what: str
+    format: str
+    rows: int
+    bytes: int
+    sha256: str
+    columns: list[str]
+    pages: list[ManifestPage]
+    since: datetime | None
+    exported_at: datetime
+    cut_cells: int = 0
+    inboxsync: str = ""
+    details_current: bool | None = None
+
+
+_decode = msgspec.json.Decoder(Manifest).decode
+
+
+def manifest_path(path: Path) -> Path:
+    """Where the manifest of a file is."""
+    return path.with_name(f"{path.name}.manifest.json")
+
+
+def as_file(manifest: Manifest) -> bytes:
+    """The manifest as the file beside the export."""
+    return msgspec.json.format(msgspec.json.encode(manifest), indent=2) + b"\n"
+
+
+def as_trailer(manifest: Manifest) -> bytes:
+    """The manifest as the last line of NDJSON."""
+    return msgspec.json.encode({TRAILER_KEY: manifest}) + b"\n"
+
+
+def check_file(path: Path) -> Manifest:
+    """Hold a file against its manifest, or its trailer where it has no manifest.
+
+    Raises FileNotWhole where it is not what was exported, OutputFailed where it cannot be read.
+    """
+    try:
+        beside = manifest_path(path)
+        if beside.is_file():
+            told, trailer = _read_manifest(beside), b""
+        else:
+            told, trailer = _read_trailer(path)
+        size = path.stat().st_size - len(trailer)
+        digest = _digest(path, size)
+    except OSError as error:
+        raise OutputFailed(f"{path} cannot be read: {error.strerror}.", hint="Correct its path.") from error
+    if (size, digest) != (told.bytes, told.sha256):
+        raise FileNotWhole(
+            f"{path} is not whole: {told.bytes:,} bytes were exported, it has {size:,}."
+            if size != told.bytes
+            else f"{path} was changed after it had been exported."
+        )
+    return told
+
+
+def _read_manifest(path: Path) -> Manifest:
+    try:
+        return _decode(path.read_bytes())
+    except msgspec.DecodeError:
+        raise FileNotWhole(f"{path} is no manifest of an export.") from None
+
+
+def _read_trailer(path: Path) -> tuple[Manifest, bytes]:
+    with path.open("rb") as file:
+        file.seek(max(0, path.stat().st_size - _LONGEST_TRAILER))
+        end = file.read()
+    line = end[end.rfind(b"\n", 0, -1) + 1 :]
+    try:
+        found: Any = msgspec.json.decode(line, type=dict[str, Manifest]) if line.endswith(b"\n") else {}
+    except msgspec.DecodeError:
+        found = {}
+    if set(found) != {TRAILER_KEY}:
+        raise FileNotWhole(
+            f"{path} has neither a manifest beside it nor a trailer: it was cut, or never whole."
+        )
+    return found[TRAILER_KEY], line
+
+
+def _digest(path: Path, size: int) -> str:
+    digest = hashlib.sha256()
+    with path.open("rb") as file:
+        while size > 0 and (chunk := file.read(min(_CHUNK, size))):
+            digest.update(chunk)
+            size -= len(chunk)
+    return digest.hexdigest()

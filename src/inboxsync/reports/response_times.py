@@ -1,0 +1,139 @@
+"""How soon contacts are answered, and who waits now.
+
+A response belongs to the day and hour at which the contact asked. What it is stands in `model.exchange`.
+"""
+
+import math
+from array import array
+from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import date, datetime, tzinfo
+from statistics import median
+
+from sqlalchemy import Connection
+
+from inboxsync.model import REPLY_WINDOW, iter_responses
+from inboxsync.model.exchange import Sent, exchange_of
+from inboxsync.store.streams import Scope, iter_conversations_sent
+
+_HOURS = 24
+_NINE_TENTHS = 0.9
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Speed:
+    """How long responses took: half of them no longer than the one time, nine in ten than the other."""
+
+    responses: int
+    median_seconds: float | None
+    p90_seconds: float | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DaySpeed:
+    """The responses to what was asked on one day, in the report's time zone."""
+
+    day: date
+    speed: Speed
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Unanswered:
+    """Conversations in which the contact wrote last; those that the source no longer has do not count.
+
+    `in_window` of them may still be answered freely, `oldest_since` is when the first began to wait.
+    """
+
+    conversations: int
+    in_window: int
+    oldest_since: datetime | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ResponseTimes:
+    """The report. `by_hour` has 24 entries, from midnight on; `by_day` the days on which anybody asked.
+
+    In `incomplete` conversations older messages are not stored: a question before the Page's first stored
+    message is not counted there, since nobody knows when it began.
+    """
+
+    zone: str
+    since: datetime | None
+    overall: Speed
+    by_day: tuple[DaySpeed, ...]
+    by_hour: tuple[Speed, ...]
+    unanswered: Unanswered
+    incomplete: int
+
+
+def response_times(connection: Connection, scope: Scope, zone: tzinfo, *, now: datetime) -> ResponseTimes:
+    """The report on these Pages: every response to what was asked since, and who waits at `now`."""
+    tally = _Tally(scope.since, zone)
+    waiting = _Waiting(now)
+    for each, sent in iter_conversations_sent(connection, scope):
+        messages = list(sent)
+        tally.add(messages, has_older=each.has_older_messages)
+        if not each.is_gone:
+            waiting.add(messages)
+    return ResponseTimes(
+        zone=str(zone),
+        since=scope.since,
+        overall=speed_of(tally.seconds),
+        by_day=tuple(DaySpeed(day=day, speed=speed_of(took)) for day, took in sorted(tally.by_day.items())),
+        by_hour=tuple(speed_of(tally.by_hour[hour]) for hour in range(_HOURS)),
+        unanswered=Unanswered(
+            conversations=waiting.conversations,
+            in_window=waiting.in_window,
+            oldest_since=waiting.oldest_since,
+        ),
+        incomplete=tally.incomplete,
+    )
+
+
+def speed_of(seconds: Sequence[float]) -> Speed:
+    """The median, and the least that nine in ten do not exceed."""
+    if not seconds:
+        return Speed(responses=0, median_seconds=None, p90_seconds=None)
+    ordered = sorted(seconds)
+    return Speed(
+        responses=len(ordered),
+        median_seconds=median(ordered),
+        p90_seconds=ordered[math.ceil(_NINE_TENTHS * len(ordered)) - 1],
+    )
+
+
+class _Tally:
+    def __init__(self, since: datetime | None, zone: tzinfo) -> None:
+        self.seconds = array("d")
+        self.by_day: defaultdict[date, array[float]] = defaultdict(lambda: array("d"))
+        self.by_hour: defaultdict[int, array[float]] = defaultdict(lambda: array("d"))
+        self.incomplete = 0
+        self._since = since
+        self._zone = zone
+
+    def add(self, messages: Sequence[Sent], *, has_older: bool) -> None:
+        self.incomplete += has_older
+        for response in iter_responses(messages, has_older=has_older):
+            if self._since is not None and response.asked_at < self._since:
+                continue
+            asked_at = response.asked_at.astimezone(self._zone)
+            for took in (self.seconds, self.by_day[asked_at.date()], self.by_hour[asked_at.hour]):
+                took.append(response.seconds)
+
+
+class _Waiting:
+    def __init__(self, now: datetime) -> None:
+        self.conversations = 0
+        self.in_window = 0
+        self.oldest_since: datetime | None = None
+        self._now = now
+
+    def add(self, messages: Sequence[Sent]) -> None:
+        exchange = exchange_of(messages, has_older=False)
+        since, last_in_at = exchange.unanswered_since, exchange.last_in_at
+        if since is None or last_in_at is None:
+            return
+        self.conversations += 1
+        self.in_window += self._now < last_in_at + REPLY_WINDOW
+        self.oldest_since = since if self.oldest_since is None else min(self.oldest_since, since)

@@ -1,0 +1,168 @@
+"""`inboxsync export` as its users run it."""
+
+import csv
+import io
+import json
+import os
+import pty
+import signal
+import subprocess
+import sys
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from inboxsync.cli.when import parse_since, parse_zone
+from inboxsync.errors import SettingsInvalid
+from inboxsync.model import Conversation as Served
+from inboxsync.model import Message, Participant, Platform
+from inboxsync.settings import Settings
+from inboxsync.store import Store
+from inboxsync.store.pages import upsert_page
+from inboxsync.store.writes import upsert_batch
+
+pytestmark = pytest.mark.system
+
+NOON = datetime(2026, 6, 1, 12, tzinfo=UTC)
+Run = Callable[..., subprocess.CompletedProcess[str]]
+
+
+@pytest.fixture
+def stored(tmp_path: Path) -> int:
+    """A database of so many messages, in the folder of this test's commands."""
+    store = Store.open(f"sqlite:///{tmp_path / 'data' / 'inboxsync.db'}")
+    conversations = [
+        Served(
+            conversation_id=f"t_{number}",
+            contact=Participant(id=f"{number}", name="=HYPERLINK()" if number == 0 else "Ann"),
+            source_updated_at=NOON,
+            messages=tuple(
+                Message(
+                    message_id=f"m_{number}_{each}", sent_at=NOON - timedelta(minutes=each), text="x" * 500
+                )
+                for each in range(20)
+            ),
+        )
+        for number in range(400)
+    ]
+    with store.write() as connection:
+        page, _ = upsert_page(
+            connection,
+            facebook_page_id="104",
+            platform=Platform.MESSENGER,
+            account_id="104",
+            name="A Page",
+            access_token_sealed="x",
+            now=NOON,
+        )
+        upsert_batch(connection, page, conversations, folder="inbox", source="initial_sync", now=NOON)
+    store.close()
+    return 8000
+
+
+def test_stdout_has_the_rows_and_stderr_says_that_they_are_whole(run: Run, stored: int) -> None:
+    contacts = run("export", "contacts")
+    assert (contacts.returncode, stored) == (0, 8000)
+    rows = list(csv.DictReader(io.StringIO(contacts.stdout)))
+    assert len(rows) == 400
+    assert rows[0]["contact_name"] == "'=HYPERLINK()"
+    assert contacts.stderr.startswith("Exported 400 contacts: ")
+    lines = run("export", "conversations", "--format", "ndjson", "--page", "104").stdout.splitlines()
+    assert len(lines) == 401
+    assert json.loads(lines[-1])["inboxsync_export"]["rows"] == 400
+    assert len(run("export", "conversations", "--format=ndjson", "--no-trailer").stdout.splitlines()) == 400
+
+
+def test_a_file_has_a_manifest_and_is_checked_against_it(run: Run, stored: int, tmp_path: Path) -> None:
+    path = tmp_path / "messages.csv"
+    written = run("export", "messages", "-o", str(path), "--since", "2026-06-01T11:50", "--zone", "UTC")
+    assert (written.returncode, written.stderr) == (0, "")
+    assert path.read_bytes().startswith(b"\xef\xbb\xbfpage_id,")
+    assert written.stdout.startswith("Wrote 4,400 messages to ")
+    assert stored > 4400
+    assert run("export", "check", str(path)).returncode == 0
+    path.write_bytes(path.read_bytes()[:-100])
+    cut = run("export", "check", str(path))
+    assert cut.returncode == 3
+    assert "is not whole" in cut.stderr
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["contacts", "--format", "xlsx"], "cannot go to stdout"),
+        (["contacts", "-o", "contacts.doc"], "does not tell the format"),
+        (["contacts", "--since", "yesterday"], "is no time"),
+        (["contacts", "--since", "2026-01-01", "--zone", "Mars"], "is no time zone"),
+        (["contacts", "--page", "9"], "There is no Page 9"),
+    ],
+)
+def test_what_is_asked_for_wrongly_is_one_sentence_and_exit_code_2(
+    run: Run, arguments: list[str], said: str
+) -> None:
+    refused = run("export", *arguments)
+    assert (refused.returncode, refused.stdout) == (2, "")
+    assert said in refused.stderr
+    assert "Traceback" not in refused.stderr
+
+
+def test_a_file_that_cannot_be_written_is_said(run: Run, tmp_path: Path) -> None:
+    refused = run("export", "contacts", "-o", str(tmp_path / "nowhere" / "a.csv"))
+    assert refused.returncode == 1
+    assert "cannot be written" in refused.stderr
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_leaves_no_half_file(
+    start: Any, stored: int, tmp_path: Path, number: signal.Signals
+) -> None:
+    path = tmp_path / "out" / "messages.xlsx"
+    path.parent.mkdir()
+    process = start("export", "messages", "-o", str(path))
+    while not list(path.parent.glob(".messages.xlsx.*.part")):
+        assert process.poll() is None, stored
+    process.send_signal(number)
+    out, err = process.communicate(timeout=30)
+    assert (process.returncode, out) == (3, "")
+    assert "Stopped. No file was written." in err
+    assert list(path.parent.iterdir()) == []
+
+
+def test_a_terminal_is_shown_a_bar(environment: dict[str, str], stored: int, tmp_path: Path) -> None:
+    ours, theirs = pty.openpty()
+    command = [sys.executable, "-m", "inboxsync", "export", "messages", "-o", str(tmp_path / "m.csv")]
+    process = subprocess.Popen(
+        command, env=environment | {"TERM": "xterm"}, stderr=theirs, stdout=subprocess.PIPE
+    )
+    os.close(theirs)
+    shown = b""
+    try:
+        while more := os.read(ours, 4096):
+            shown += more
+    except OSError:
+        pass  # how Linux says that nobody writes any more
+    process.communicate(timeout=30)
+    assert process.returncode == 0
+    assert f"of {stored:,}".encode() in shown
+
+
+def test_times_are_written_as_people_do() -> None:
+    zone = parse_zone("Asia/Ho_Chi_Minh", Settings())
+    assert parse_since("2026-06-01", now=NOON, zone=zone) == datetime(2026, 5, 31, 17, tzinfo=UTC)
+    assert parse_since("2026-06-01T00:00Z", now=NOON, zone=zone) == datetime(2026, 6, 1, tzinfo=UTC)
+    assert parse_since("36h", now=NOON, zone=zone) == NOON - timedelta(hours=36)
+    assert parse_since("2w", now=NOON, zone=zone) == NOON - timedelta(days=14)
+    for text in ("", "2026-13-01", "5 days", "999999w", "-1d"):
+        with pytest.raises(SettingsInvalid):
+            parse_since(text, now=NOON, zone=zone)
+
+
+def test_the_zone_is_the_settings_or_the_machines_own(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TZ", "Europe/Berlin")
+    assert str(parse_zone(None, Settings())) == "Europe/Berlin"
+    assert str(parse_zone(None, Settings(time_zone="Asia/Tokyo"))) == "Asia/Tokyo"
+    monkeypatch.setenv("TZ", "nonsense")
+    assert str(parse_zone(None, Settings())) == "UTC"

@@ -1,0 +1,45 @@
+"""`inboxsync report` as its users run it."""
+
+import json
+import subprocess
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from inboxsync.cli.reporting import span
+
+pytestmark = pytest.mark.system
+
+
+def test_reports_on_a_synced_page(run: Callable[..., subprocess.CompletedProcess[str]], inbox: Any) -> None:
+    inbox("--conversations", "60")
+    assert run("sync").returncode == 0
+    words = run("report", "response-times", INBOXSYNC_TIME_ZONE="Asia/Tokyo")
+    assert words.returncode == 0, words.stderr
+    assert "Times are in Asia/Tokyo." in words.stdout
+    assert "unanswered now" in words.stdout
+    told = json.loads(run("report", "response-times", "--json", "--zone", "UTC").stdout)
+    assert told["zone"] == "UTC"
+    assert told["overall"]["responses"] == sum(hour["responses"] for hour in told["by_hour"]) > 0
+    week = run("report", "activity", "--zone", "Asia/Kolkata", "--since", "2020-01-01")
+    assert "Busiest hours: " in week.stdout
+    assert "Sun " in week.stdout
+    refused = run("report", "activity", "--page", "9")
+    assert (refused.returncode, refused.stdout) == (2, "")
+
+
+@pytest.mark.parametrize(
+    ("seconds", "words"),
+    [
+        (None, "-"),
+        (0, "0 s"),
+        (59.6, "1 min"),
+        (3600, "1 h"),
+        (11_100, "3 h 5 min"),
+        (100_000, "1 d 3 h"),
+        (90, "1 min"),
+    ],
+)
+def test_a_span_is_told_in_its_two_largest_units(seconds: float | None, words: str) -> None:
+    assert span(seconds) == words

@@ -1,0 +1,345 @@
+"""What is written is what is stored, in every format, on both databases."""
+
+import csv
+import io
+import json
+import re
+import zipfile
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+from xml.etree import ElementTree as ET
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from inboxsync.clock import SystemClock
+from inboxsync.model import Page
+from inboxsync.reports import Format, What
+from inboxsync.reports.as_xlsx import XlsxWriter
+from inboxsync.reports.columns import Column, Found, Kind, Record
+from inboxsync.reports.formats import format_of, writer_of
+from inboxsync.store import Store
+from inboxsync.sync import Derive
+
+COLUMNS = (
+    Column("name", Kind.TEXT, "a text"),
+    Column("count", Kind.INTEGER, "a number"),
+    Column("at", Kind.TIME, "a time"),
+    Column("is_true", Kind.BOOLEAN, "a truth"),
+    Column("raw", Kind.JSON, "JSON"),
+    Column("phones", Kind.FOUND, "phone numbers"),
+)
+NOON = datetime(2026, 6, 1, 12, 0, 0, tzinfo=UTC)
+MAIN = "{http://schemas.openxmlformats.org/spreadsheetml/2006/main}"
+found = st.builds(Found, st.sampled_from(["+4791234567", "=a@b.no"]), st.sampled_from(["m_1", "m_2"]))
+records = st.tuples(
+    st.none()
+    | st.text(st.characters(), max_size=12)
+    | st.sampled_from(["=1+1", "\0", "_x0041_", "a\r\nb", '"', ","]),
+    st.none() | st.integers(-(2**31), 2**31),
+    st.none()
+    | st.datetimes(datetime(1990, 1, 1), datetime(2100, 1, 1), timezones=st.just(UTC)).map(  # noqa: DTZ001
+        lambda at: at.replace(microsecond=at.microsecond // 1000 * 1000)
+    ),
+    st.booleans(),
+    st.none() | st.sampled_from(['{"a": [1, "x"]}', "[]", '"\\ud83d"']),
+    st.lists(found, max_size=3).map(tuple),
+)
+
+
+def written(chosen: Format, rows: list[Record], **changes: Any) -> bytes:
+    writer = writer_of(chosen, COLUMNS, title="things", **changes)
+    made = writer.begin()
+    for start in range(0, len(rows), 2):
+        made += writer.write(rows[start : start + 2])
+    made += b"".join(writer.end())
+    writer.close()
+    return made
+
+
+def sheets(book: bytes) -> list[list[list[tuple[str, str]]]]:
+    """Every sheet's rows of (style, text), unescaped as Excel does."""
+    archive = zipfile.ZipFile(io.BytesIO(book))
+    names = sorted(
+        (name for name in archive.namelist() if name.startswith("xl/worksheets/sheet")),
+        key=lambda name: int(re.findall(r"\d+", name)[0]),
+    )
+    return [
+        [
+            _cells(row)
+            for row in ET.fromstring(archive.read(name)).iter(f"{MAIN}row")  # noqa: S314 - our own
+        ]
+        for name in names
+    ]
+
+
+def _cells(row: ET.Element) -> list[tuple[str, str]]:
+    return [(cell.get("s", "0"), "".join(cell.itertext())) for cell in row]
+
+
+def unescaped(text: str) -> str:
+    return re.sub(r"_x([0-9a-fA-F]{4})_", lambda code: chr(int(code[1], 16)), text)
+
+
+@settings(deadline=None, max_examples=50)
+@given(st.lists(records, max_size=5))
+def test_csv_reads_back_as_it_was(rows: list[Any]) -> None:
+    heading, *read = csv.reader(io.StringIO(written(Format.CSV, rows).decode(), newline=""))
+    assert heading == ["name", "count", "at", "is_true", "raw", "phones", "phones_message_ids"]
+    for (name, count, at, is_true, raw, phones), cells in zip(rows, read, strict=True):
+        clean = (name or "").replace("\0", "\ufffd")
+        assert cells[0] in {clean, f"'{clean}"}
+        assert cells[1] == ("" if count is None else str(count))
+        assert (datetime.fromisoformat(cells[2]) if cells[2] else None) == at
+        assert cells[3] == ("true" if is_true else "false")
+        assert cells[4] == (raw or "")
+        assert cells[5].removeprefix("'") == "; ".join(each.value for each in phones)
+        assert cells[6] == "; ".join(each.message_id for each in phones)
+
+
+@settings(deadline=None, max_examples=50)
+@given(st.lists(records, max_size=5))
+def test_ndjson_reads_back_exactly(rows: list[Any]) -> None:
+    read = [json.loads(line) for line in written(Format.NDJSON, rows).splitlines()]
+    assert len(read) == len(rows)
+    for (name, count, at, is_true, raw, phones), line in zip(rows, read, strict=True):
+        assert (line["name"], line["count"], line["is_true"]) == (name, count, is_true)
+        assert (datetime.fromisoformat(line["at"]) if line["at"] else None) == at
+        assert line["raw"] == (json.loads(raw) if raw else None)
+        assert line["phones"] == [each._asdict() for each in phones]
+
+
+@settings(deadline=None, max_examples=30)
+@given(st.lists(records, max_size=5))
+def test_parquet_reads_back_exactly(rows: list[Any]) -> None:
+    read = pq.read_table(pa.BufferReader(written(Format.PARQUET, rows))).to_pylist()
+    expected = [
+        dict(
+            zip([each.name for each in COLUMNS], (*row[:5], [each._asdict() for each in row[5]]), strict=True)
+        )
+        for row in rows
+    ]
+    assert read == expected
+
+
+@settings(deadline=None, max_examples=20)
+@given(st.lists(records, max_size=4))
+def test_xlsx_reads_back_as_it_was(rows: list[Any]) -> None:
+    ((heading, *read),) = sheets(written(Format.XLSX, rows))
+    assert [text for _, text in heading][:2] == ["name", "count"]
+    for (name, count, *_), cells in zip(rows, read, strict=True):
+        expected = [(name or "").replace("\0", "\ufffd"), "" if count is None else str(count)]
+        # XML itself makes a line break of a lone carriage return that is not escaped.
+        assert [unescaped(text) for _, text in cells][: 2 - (not name) - (count is None)] == [
+            text for text in expected if text
+        ]
+
+
+def test_formulas_are_text_in_a_workbook_and_marked_so() -> None:
+    book = written(
+        Format.XLSX, [("=1+1", None, None, True, None, ()), ("+4791234567", None, None, True, None, ())]
+    )
+    ((_, (first, *_), (second, *_)),) = sheets(book)
+    assert (first[1], second[1]) == ("=1+1", "+4791234567")
+    assert first[0] != second[0] == "0"
+    archive = zipfile.ZipFile(io.BytesIO(book))
+    assert b'quotePrefix="1"' in archive.read("xl/styles.xml")
+    assert b"<f>" not in archive.read("xl/worksheets/sheet1.xml")
+
+
+def test_what_excel_does_not_hold_is_cut_and_counted_or_goes_to_a_further_sheet(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(XlsxWriter, "rows_a_sheet", 3)
+    writer = writer_of(Format.XLSX, COLUMNS, title="things")
+    writer.begin()
+    writer.write([("x" * 32_768, number, None, True, None, ()) for number in range(5)])
+    made = sheets(b"".join(writer.end()))
+    assert [len(sheet) for sheet in made] == [3, 3, 2]
+    assert writer.cut_cells == 5
+    assert made[0][1][0][1] == "x" * 32_766 + "\u2026"
+    writer.close()
+
+
+def test_a_workbook_that_is_given_up_leaves_nothing(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    writer = writer_of(Format.XLSX, COLUMNS, title="things")
+    writer.begin()
+    writer.write([("x", 1, None, True, None, ())])
+    assert list(tmp_path.iterdir())
+    writer.close()
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("chosen", [Format.CSV, Format.NDJSON, Format.XLSX, Format.PARQUET])
+def test_halves_of_surrogate_pairs_stop_no_format(chosen: Format) -> None:
+    made = written(chosen, [("a\ud83db", 1, NOON, True, None, ())])
+    if chosen in {Format.CSV, Format.NDJSON}:
+        assert "a\ufffdb" in made.decode()
+
+
+def test_json_that_is_none_is_a_text_in_ndjson() -> None:
+    made = written(Format.NDJSON, [(None, None, None, True, "{oops", ())])
+    assert json.loads(made)["raw"] == "{oops"
+
+
+def test_csv_for_excel_begins_with_a_byte_order_mark() -> None:
+    assert written(Format.CSV, [], byte_order_mark=True).startswith(b"\xef\xbb\xbfname,")
+    assert written(Format.CSV, []).startswith(b"name,")
+
+
+@pytest.mark.parametrize(
+    ("name", "chosen"), [("a.csv", Format.CSV), ("a.b.JSONL", Format.NDJSON), ("x.parquet", Format.PARQUET)]
+)
+def test_a_name_tells_the_format(name: str, chosen: Format) -> None:
+    assert format_of(name) is chosen
+
+
+@pytest.fixture
+def filled(inbox: Any, page: Page) -> Page:
+    ask, answer = inbox.said, inbox.answered
+    inbox.put(
+        page,
+        inbox.conversation("7", ask(0, "=1+1"), answer(3), ask(5), ask(6), name="Ann"),
+        inbox.conversation(
+            "8", ask(1, "caf\u00e9 \U0001f600"), name=None, has_older_messages=True, unread_count=2
+        ),
+        inbox.conversation(
+            "9", ask(2), ask(2, "?", message_id="m_x", is_readable=False), answer(4), name="Bo"
+        ),
+    )
+    inbox.put(page, inbox.conversation("7", ask(-60), conversation_id="t_old"), folder="spam")
+    return page
+
+
+def test_contacts_say_who_waits(filled: Page, exported: Callable[..., bytes]) -> None:
+    ann, nobody, bo = [json.loads(line) for line in exported(What.CONTACTS, Format.NDJSON).splitlines()]
+    assert (ann["contact_name"], ann["name_source"]) == ("Ann", "participants")
+    assert (nobody["contact_name"], nobody["name_source"]) == (None, "none")
+    assert (ann["conversations"], ann["messages_in"], ann["messages_out"]) == (2, 4, 1)
+    assert ann["first_message_at"] == ann["unanswered_since"] == "2026-06-01T11:00:00Z"
+    assert ann["reply_window_closes_at"] == "2026-06-02T12:06:00Z"
+    assert (bo["unanswered_since"], bo["messages_in"]) == (None, 1)
+    assert (nobody["has_older_messages"], ann["page_id"]) == (True, filled.facebook_page_id)
+
+
+def test_contacts_have_what_they_wrote_of_themselves_with_the_evidence(
+    inbox: Any, page: Page, store: Store, exported: Callable[..., bytes]
+) -> None:
+    inbox.put(
+        page,
+        inbox.conversation(
+            "7",
+            inbox.said(0, "call +47 912 34 567"),
+            inbox.said(1, "or =a@example.com"),
+            inbox.answered(2, "b@example.com"),
+        ),
+        inbox.conversation("8", inbox.said(0, "hello")),
+    )
+    inbox.put(
+        page, inbox.conversation("7", inbox.said(9, "+4791234567", message_id="m_new"), conversation_id="t_2")
+    )
+    before = exported(What.CONTACTS, Format.NDJSON, trailer=True).splitlines()
+    assert json.loads(before[0])["phones"] == []
+    assert json.loads(before[-1])["inboxsync_export"]["details_current"] is False
+    Derive(store=store, clock=SystemClock()).run()
+    ann, nobody, trailer = map(json.loads, exported(What.CONTACTS, Format.NDJSON, trailer=True).splitlines())
+    assert trailer["inboxsync_export"]["details_current"] is True
+    assert ann["phones"] == [{"value": "+4791234567", "message_id": "m_new"}]
+    assert [each["message_id"] for each in ann["emails"]] == ["m_in_1"]
+    assert (nobody["phones"], nobody["emails"]) == ([], [])
+    row, _ = csv.DictReader(io.StringIO(exported(What.CONTACTS, Format.CSV).decode(), newline=""))
+    assert (row["phones"], row["phones_message_ids"]) == ("+4791234567", "m_new")
+
+
+def test_nobody_waits_in_what_the_source_no_longer_has(
+    filled: Page, store: Store, exported: Callable[..., bytes]
+) -> None:
+    with store.write() as connection:
+        connection.exec_driver_sql("UPDATE messenger_conversations SET conversation_status = 'gone'")
+    for what in (What.CONTACTS, What.CONVERSATIONS):
+        rows = [json.loads(line) for line in exported(what, Format.NDJSON).splitlines()]
+        assert {row["unanswered_since"] for row in rows} == {None}, filled
+
+
+def test_conversations_say_how_soon_they_were_answered(filled: Page, exported: Callable[..., bytes]) -> None:
+    rows = {
+        row["conversation_id"]: row
+        for row in map(json.loads, exported(What.CONVERSATIONS, Format.NDJSON).splitlines())
+    }
+    ann, nobody, bo = rows["t_7"], rows["t_8"], rows["t_9"]
+    assert (ann["first_response_seconds"], ann["last_sender"]) == (180, "contact")
+    assert (nobody["first_response_seconds"], nobody["unread_count"]) == (None, 2)
+    assert (bo["first_response_seconds"], bo["last_sender"]) == (120, "page")
+    assert ann["unanswered_since"] == "2026-06-01T12:05:00Z"
+    assert (rows["t_old"]["folder"], ann["link"]) == ("spam", "https://www.facebook.com/104/inbox/7/")
+    assert all(row["page_name"] == filled.name for row in rows.values())
+
+
+def test_messages_come_conversation_by_conversation_in_time(
+    filled: Page, exported: Callable[..., bytes]
+) -> None:
+    rows = [json.loads(line) for line in exported(What.MESSAGES, Format.NDJSON).splitlines()]
+    order = [(row["conversation_id"], row["message_id"]) for row in rows]
+    assert order == [
+        ("t_7", "m_in_0"),
+        ("t_7", "m_out_3"),
+        ("t_7", "m_in_5"),
+        ("t_7", "m_in_6"),
+        ("t_8", "m_in_1"),
+        ("t_9", "m_in_2"),
+        ("t_9", "m_out_4"),
+        ("t_old", "m_in_-60"),
+    ]
+    assert [row["direction"] for row in rows[:2]] == ["in", "out"]
+    assert (rows[4]["text"], rows[4]["contact_name"]) == ("caf\u00e9 \U0001f600", None)
+    assert {row["page_id"] for row in rows} == {filled.facebook_page_id}
+
+
+@pytest.mark.parametrize(("what", "ids"), [(What.CONTACTS, 2), (What.CONVERSATIONS, 2), (What.MESSAGES, 3)])
+def test_since_leaves_out_what_is_older(
+    filled: Page, inbox: Any, exported: Callable[..., bytes], what: What, ids: int
+) -> None:
+    made = exported(what, Format.NDJSON, since=inbox.at(4), pages=(filled.facebook_page_id,))
+    assert len(made.splitlines()) == ids
+
+
+def test_other_pages_are_left_out(filled: Page, inbox: Any, exported: Callable[..., bytes]) -> None:
+    other = inbox.page("105", "Another")
+    inbox.put(other, inbox.conversation("7", inbox.said(0)))
+    assert len(exported(What.CONTACTS, Format.NDJSON).splitlines()) == 4
+    (row,) = map(json.loads, exported(What.CONTACTS, Format.NDJSON, pages=("105",)).splitlines())
+    assert (row["page_id"], row["messages_in"]) == ("105", 1)
+    assert b"105" not in exported(What.MESSAGES, Format.CSV, pages=(filled.id,))
+
+
+def test_more_conversations_than_are_read_at_once(
+    inbox: Any, page: Page, exported: Callable[..., bytes]
+) -> None:
+    inbox.put(
+        page,
+        *(
+            inbox.conversation(f"{number:04}", inbox.said(0, message_id=f"m_{number}"))
+            for number in range(450)
+        ),
+    )
+    for what in What:
+        rows = [json.loads(line) for line in exported(what, Format.NDJSON).splitlines()]
+        assert [row["contact_id"] for row in rows] == [f"{number:04}" for number in range(450)]
+
+
+def test_a_conversation_of_many_messages_is_whole(
+    inbox: Any, page: Page, exported: Callable[..., bytes]
+) -> None:
+    many = [inbox.said(number, message_id=f"m_{number}") for number in range(2500)]
+    inbox.put(page, inbox.conversation("7", *many))
+    rows = [json.loads(line) for line in exported(What.MESSAGES, Format.NDJSON).splitlines()]
+    assert [row["message_id"] for row in rows] == [each.message_id for each in many]
+    (contact,) = map(json.loads, exported(What.CONTACTS, Format.NDJSON).splitlines())
+    assert contact["messages_in"] == 2500
+    assert timedelta(0) == datetime.fromisoformat(contact["unanswered_since"]) - NOON
