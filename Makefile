@@ -29,8 +29,9 @@ format: .venv/installed-dev ## format the code and mend what ruff can
 	$(BIN)/ruff check --fix-only --quiet .
 	$(BIN)/ruff format --quiet .
 
-bench: .venv/installed-dev .venv-bench/installed ## time a sync beside a plain loop and dlt, over the same answers
+bench: .venv/installed-dev .venv-bench/installed ## time a sync beside a plain loop and dlt, and exports of 1,000,000 messages
 	$(BIN)/python bench/speed.py
+	$(BIN)/python bench/export.py
 
 bench-pace: .venv/installed-dev ## time a sync at Meta's own pace beside its predecessor (five minutes)
 	$(BIN)/python bench/pace.py

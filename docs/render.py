@@ -9,6 +9,7 @@ from sqlalchemy import Dialect, Table
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.schema import CreateIndex, CreateTable, DDLElement, SetColumnComment, SetTableComment
 
+from inboxsync.reports.tables import TABLES
 from inboxsync.store.tables import metadata
 from inboxsync.store.triggers import derived_ddl
 from inboxsync.store.views import events_view
@@ -50,6 +51,20 @@ def ddl(dialect: Dialect) -> str:
     return "".join(f"{line.rstrip()}\n" for line in lines)
 
 
+def exports() -> str:
+    """Every column of every export."""
+    parts = [
+        _NOTICE + "# The columns of the exports\n\nIn CSV and Excel a column of things that were found has a "
+        "second one beside it, `..._message_ids`.\n"
+    ]
+    for what, columns in TABLES.items():
+        rows = "".join(
+            f"| `{each.name}` | {each.kind.value} | {each.meaning} |\n" for each in columns.columns
+        )
+        parts.append(f"\n## `inboxsync export {what}`\n\n| column | type | |\n| --- | --- | --- |\n{rows}")
+    return "".join(parts)
+
+
 def _explained(table: Table) -> str:
     rows = "".join(
         f"| `{column.name}` | {_type(column.type)} | {column.comment} |\n" for column in table.columns
@@ -64,6 +79,7 @@ def _type(kind: object) -> str:
 
 PAGES = {
     "commands.md": commands,
+    "exports.md": exports,
     "schema.md": schema,
     "schema.sqlite.sql": lambda: ddl(sqlite.dialect()),
     "schema.postgresql.sql": lambda: ddl(postgresql.dialect()),

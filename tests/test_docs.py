@@ -23,7 +23,9 @@ def renderer() -> ModuleType:
     return module
 
 
-@pytest.mark.parametrize("name", ["commands.md", "schema.md", "schema.sqlite.sql", "schema.postgresql.sql"])
+@pytest.mark.parametrize(
+    "name", ["commands.md", "exports.md", "schema.md", "schema.sqlite.sql", "schema.postgresql.sql"]
+)
 def test_the_reference_is_what_make_docs_writes(name: str) -> None:
     made = renderer().PAGES[name]()
     assert (ROOT / "docs" / "reference" / name).read_text(encoding="utf-8") == made, "run `make docs`"

@@ -20,7 +20,7 @@ scripts = st.lists(st.text("cpbu.", max_size=8), min_size=1, max_size=4)
 
 @pytest.fixture
 def write(store: Store, inbox: Any, page: Page) -> Any:
-    def conversations(told: list[str], *, gone: bool) -> None:
+    def conversations(told: list[str], *, gone: bool, older: bool) -> None:
         with store.write() as connection:
             connection.exec_driver_sql("DELETE FROM messenger_conversations")
         for number, script in enumerate(told):
@@ -31,7 +31,8 @@ def write(store: Store, inbox: Any, page: Page) -> Any:
                     who == "u"
                 )
             # Two conversations of each contact.
-            inbox.put(page, inbox.conversation(f"{number // 2}", *messages, conversation_id=f"t_{number}"))
+            told_of = {"conversation_id": f"t_{number}", "has_older_messages": older}
+            inbox.put(page, inbox.conversation(f"{number // 2}", *messages, **told_of))
         with store.write() as connection:
             if gone:
                 connection.exec_driver_sql(
@@ -44,9 +45,11 @@ def write(store: Store, inbox: Any, page: Page) -> Any:
 
 
 @settings(deadline=None, max_examples=15, suppress_health_check=[HealthCheck.function_scoped_fixture])
-@given(told=scripts, gone=st.booleans())
-def test_who_waits_and_since_when(store: Store, page: Page, write: Any, told: list[str], gone: bool) -> None:
-    write(told, gone=gone)
+@given(told=scripts, gone=st.booleans(), older=st.booleans())
+def test_who_waits_and_since_when(
+    store: Store, page: Page, write: Any, told: list[str], gone: bool, older: bool
+) -> None:
+    write(told, gone=gone, older=older)
     scope = Scope(pages=(page,))
     with store.read() as connection:
         for row in list(iter_conversations(connection, scope)):

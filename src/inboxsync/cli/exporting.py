@@ -71,11 +71,11 @@ def _progress(console: Console) -> Progress:
 
 @contextmanager
 def _stopped_by_signals(watcher: _Watching) -> Iterator[None]:
-    """SIGINT and SIGTERM end the export at its next batch; a second one at once."""
+    """SIGINT and SIGTERM end the export at its next batch; a second SIGINT at once, also without a file."""
 
     def ask(number: int, _frame: object) -> None:
         watcher.is_stopped = True
-        signal.signal(number, signal.SIG_DFL)
+        signal.signal(number, signal.default_int_handler if number == signal.SIGINT else signal.SIG_DFL)
 
     before = {number: signal.signal(number, ask) for number in (signal.SIGINT, signal.SIGTERM)}
     try:

@@ -12,7 +12,9 @@ from tempfile import TemporaryDirectory
 from typing import Any, Final
 
 import xlsxwriter  # type: ignore[import-untyped]
+from xlsxwriter.exceptions import XlsxWriterException  # type: ignore[import-untyped]
 
+from inboxsync.errors import OutputFailed
 from inboxsync.reports.as_csv import iso
 from inboxsync.reports.cells import cut_to, is_formula, mended, without_nul
 from inboxsync.reports.columns import Column, Kind, Record, Value, flat_names, flat_record
@@ -66,8 +68,11 @@ class XlsxWriter:
 
     def end(self) -> Iterator[bytes]:
         """The workbook."""
-        self._book.close()
-        self._book = None
+        book, self._book = self._book, None
+        try:
+            book.close()
+        except XlsxWriterException as error:
+            raise OutputFailed(f"The workbook cannot be made: {error}.") from error
         with self._path.open("rb") as file:
             while chunk := file.read(_CHUNK):
                 yield chunk
