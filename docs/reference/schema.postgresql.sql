@@ -623,7 +623,7 @@ CREATE FUNCTION derive_messenger_conversations_insert() RETURNS trigger LANGUAGE
 
 CREATE TRIGGER derive_messenger_conversations_insert AFTER INSERT ON messenger_conversations REFERENCING NEW TABLE AS changed_new FOR EACH STATEMENT EXECUTE FUNCTION derive_messenger_conversations_insert();
 
-CREATE FUNCTION derive_messenger_conversations_update() RETURNS trigger LANGUAGE plpgsql SET search_path FROM CURRENT AS $$ BEGIN INSERT INTO derive_queue (conversation_id) SELECT id FROM changed_new; RETURN NULL; END $$;
+CREATE FUNCTION derive_messenger_conversations_update() RETURNS trigger LANGUAGE plpgsql SET search_path FROM CURRENT AS $$ BEGIN INSERT INTO derive_queue (conversation_id) SELECT n.id FROM changed_old o JOIN changed_new n USING (id) WHERE o.sender_id IS DISTINCT FROM n.sender_id OR o.sender_name IS DISTINCT FROM n.sender_name OR o.last_message_time IS DISTINCT FROM n.last_message_time OR o.conversation_status IS DISTINCT FROM n.conversation_status OR o.has_older_messages IS DISTINCT FROM n.has_older_messages; RETURN NULL; END $$;
 
 CREATE TRIGGER derive_messenger_conversations_update AFTER UPDATE ON messenger_conversations REFERENCING OLD TABLE AS changed_old NEW TABLE AS changed_new FOR EACH STATEMENT EXECUTE FUNCTION derive_messenger_conversations_update();
 

@@ -283,7 +283,8 @@ BEGIN INSERT INTO derive_queue (conversation_id, message_id, sent_at) VALUES (ol
 CREATE TRIGGER derive_messenger_conversations_insert AFTER INSERT ON messenger_conversations FOR EACH ROW
 BEGIN INSERT INTO derive_queue (conversation_id) VALUES (new.id); END;
 
-CREATE TRIGGER derive_messenger_conversations_update AFTER UPDATE ON messenger_conversations FOR EACH ROW
+CREATE TRIGGER derive_messenger_conversations_update AFTER UPDATE OF sender_id, sender_name, last_message_time, conversation_status, has_older_messages ON messenger_conversations FOR EACH ROW
+WHEN old.sender_id IS NOT new.sender_id OR old.sender_name IS NOT new.sender_name OR old.last_message_time IS NOT new.last_message_time OR old.conversation_status IS NOT new.conversation_status OR old.has_older_messages IS NOT new.has_older_messages
 BEGIN INSERT INTO derive_queue (conversation_id) VALUES (new.id); END;
 
 CREATE TRIGGER derive_messenger_conversations_delete AFTER DELETE ON messenger_conversations FOR EACH ROW

@@ -9,6 +9,7 @@ from typing import Annotated
 import typer
 
 from inboxsync.cli.copying import Bar, CopyStopped, LogLines, print_copied
+from inboxsync.cli.deriving import derive_all
 from inboxsync.cli.exits import FAILED, PARTIAL
 from inboxsync.cli.opening import open_engine
 from inboxsync.cli.output import print_error, print_problem, stderr, stdout
@@ -45,6 +46,8 @@ def copy(
                 _stopped_by_signals(watcher),
             ):
                 copied = copy_store(source, target, on_progress=watcher.on_progress)
+            # Not copied but made anew; stopped here, the next search or export goes on.
+            derive_all(engine, target)
         except CopyStopped:
             print_problem("Stopped: what was copied stays.", "Run the same command again: it goes on.")
             raise typer.Exit(PARTIAL) from None

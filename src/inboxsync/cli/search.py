@@ -5,15 +5,12 @@ from typing import Annotated, Any
 import typer
 from rich.text import Text
 
+from inboxsync.cli.deriving import derive_all
 from inboxsync.cli.opening import open_engine
-from inboxsync.cli.output import local, print_json, stderr, stdout
+from inboxsync.cli.output import local, print_json, stdout
 from inboxsync.cli.when import parse_since, parse_zone
-from inboxsync.engine import Engine
 from inboxsync.store.pages import find_pages, list_pages
 from inboxsync.store.search import FoundMessage, Order, parse_query, search_messages
-
-# Longer than that somebody should be told why nothing happens.
-_QUIET_SECONDS = 1.0
 
 
 def search(
@@ -52,7 +49,7 @@ def search(
     with open_engine() as engine:
         in_zone, now = parse_zone(zone, engine.settings), engine.clock.now()
         at = parse_since(since, now=now, zone=in_zone) if since else None
-        _bring_up_to_date(engine)
+        derive_all(engine)
         with engine.store.read() as connection:
             pages = {each.id: each for each in list_pages(connection)}
             wanted = [each.id for each in find_pages(connection, page)] if page else None
@@ -67,12 +64,6 @@ def search(
         _print(each, name)
     if found.next is not None:
         stdout().print(f"There are more than {limit:,}: name --limit, --since, or another word.")
-
-
-def _bring_up_to_date(engine: Engine) -> None:
-    if not engine.derive(max_seconds=_QUIET_SECONDS).is_current:
-        stderr().print("Much has come since the last search: its words are being sorted in ...")
-        engine.derive()
 
 
 def _as_json(found: FoundMessage, facebook_page_id: str) -> dict[str, Any]:

@@ -5,6 +5,7 @@ from typing import Annotated
 
 import typer
 
+from inboxsync.cli.deriving import derive_after_sync
 from inboxsync.cli.exits import exit_code_of_runs
 from inboxsync.cli.opening import open_engine
 from inboxsync.cli.output import outcome_as_json, print_json, print_outcome
@@ -82,9 +83,10 @@ def sync(
         ended = sync_pages(
             engine, pages, options=options, max_duration_seconds=max_duration, parallel=parallel
         )
-    for outcome in ended:
-        if as_json:
-            print_json(outcome_as_json(outcome))
-        else:
-            print_outcome(outcome)
+        for outcome in ended:
+            if as_json:
+                print_json(outcome_as_json(outcome))
+            else:
+                print_outcome(outcome)
+        derive_after_sync(engine)
     raise typer.Exit(exit_code_of_runs(outcome.run for outcome in ended))

@@ -9,6 +9,14 @@ from typing import Final
 
 # What of a message decides what is derived from it.
 _TELLING = ("text", "sent_at", "is_from_page", "is_readable")
+# And what of a conversation.
+_TELLING_OF_CONVERSATION = (
+    "sender_id",
+    "sender_name",
+    "last_message_time",
+    "conversation_status",
+    "has_older_messages",
+)
 SEARCH_TABLE: Final = "message_search"
 # The words come folded and split by spaces (see `words`); everything but ASCII is a letter to this tokenizer
 # already. A row's first word is its Page's id. Without positions the index is small and quickly made: what a
@@ -43,7 +51,12 @@ def _sqlite() -> list[str]:
         _trigger("messages", f"UPDATE OF {', '.join(_TELLING)}", note_message, differs),
         _trigger("messages", "DELETE", note_message),
         _trigger("messenger_conversations", "INSERT", note.format("id")),
-        _trigger("messenger_conversations", "UPDATE", note.format("id")),
+        _trigger(
+            "messenger_conversations",
+            f"UPDATE OF {', '.join(_TELLING_OF_CONVERSATION)}",
+            note.format("id"),
+            " OR ".join(f"old.{name} IS NOT new.{name}" for name in _TELLING_OF_CONVERSATION),
+        ),
         _trigger(
             "messenger_conversations",
             "DELETE",
@@ -68,7 +81,10 @@ def _trigger(table: str, event: str, body: str, condition: str = "") -> str:
 
 
 def _postgresql() -> list[str]:
-    differs = " OR ".join(f"o.{name} IS DISTINCT FROM n.{name}" for name in _TELLING)
+    differs, differs_of_conversation = (
+        " OR ".join(f"o.{name} IS DISTINCT FROM n.{name}" for name in names)
+        for names in (_TELLING, _TELLING_OF_CONVERSATION)
+    )
     message = "(conversation_id, message_id, sent_at) SELECT o.conversation_id, o.message_id, o.sent_at"
     bodies = {
         ("messages", "insert"): "(conversation_id) SELECT DISTINCT conversation_id FROM changed_new",
@@ -78,7 +94,10 @@ def _postgresql() -> list[str]:
         ),
         ("messages", "delete"): f"{message} FROM changed_old o",
         ("messenger_conversations", "insert"): "(conversation_id) SELECT id FROM changed_new",
-        ("messenger_conversations", "update"): "(conversation_id) SELECT id FROM changed_new",
+        ("messenger_conversations", "update"): (
+            "(conversation_id) SELECT n.id FROM changed_old o JOIN changed_new n USING (id) "  # noqa: S608
+            f"WHERE {differs_of_conversation}"
+        ),
         ("messenger_conversations", "delete"): "(conversation_id) SELECT id FROM changed_old",
     }
     made = [_GIN]

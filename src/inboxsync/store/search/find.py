@@ -23,7 +23,7 @@ from inboxsync.store.triggers import SEARCH_TABLE
 # How many of the newest are read through first.
 _NEWEST: Final = 20_000
 # Of so many of the newest that are found the best ones come first.
-RANKED: Final = 2_000
+RANKED: Final = 1_000
 _LAST_ID: Final = 2**63 - 1
 # A beginning of fewer letters says little.
 _TELLING: Final = 3
@@ -32,6 +32,7 @@ _EVEN: Final = 4
 _VECTOR: Final = "array_to_tsvector(string_to_array('@' || i.page_id || rtrim(i.terms), ' '))"
 
 
+# Values of their own, for no planner to make a join of: only what is found is looked up.
 _IS_THERE: Final = """
   (SELECT c.conversation_status FROM messenger_conversations AS c WHERE c.id = i.conversation_id) <> 'gone'
   AND (SELECT m.is_readable FROM messages AS m
@@ -182,21 +183,25 @@ class _Looker:
                 WHERE {SEARCH_TABLE} MATCH :match
                 AND {SEARCH_TABLE}.rowid < :below AND {SEARCH_TABLE}.rowid >= :first
                 AND {self._has_it_all()} ORDER BY {SEARCH_TABLE}.rowid DESC LIMIT :limit"""  # noqa: S608
-        # In order first, so that no more rows are looked into than are asked for.
+        # What they say first, while they are read anyway; then in order, so that no more are looked up
+        # elsewhere than are asked for.
         return f"""
             WITH found AS MATERIALIZED (
               SELECT i.id, i.page_id, i.conversation_id, i.message_id, i.terms FROM message_index AS i
               WHERE {_VECTOR} @@ CAST(:match AS tsquery) AND i.id < :below AND i.id >= :first
+              AND {self._says_it_all()}
             )
             SELECT i.id, i.terms FROM (SELECT * FROM found ORDER BY id DESC OFFSET 0) AS i
-            WHERE {self._has_it_all()} ORDER BY i.id DESC LIMIT :limit"""  # noqa: S608
+            WHERE {_IS_THERE} ORDER BY i.id DESC LIMIT :limit"""  # noqa: S608
 
     def _has_it_all(self) -> str:
+        return f"{self._says_it_all()} AND {_IS_THERE}"
+
+    def _says_it_all(self) -> str:
         conditions = [f"{self._place}(i.terms, :p{n}) > 0" for n in range(len(self._query.patterns))]
         if self._page_ids is not None:
             conditions.append("i.page_id IN :pages")
-        # Values of their own, for no planner to make a join of: only what is found is looked up.
-        return " AND ".join([*conditions, _IS_THERE])
+        return " AND ".join(conditions)
 
     def _match(self) -> str:
         """The words for the index: all of them but short beginnings, which half of all words may have."""
@@ -209,7 +214,9 @@ class _Looker:
         either, both, quote, star = (
             (" | ", " & ", "'", ":*") if self._is_postgresql else (" OR ", " AND ", '"', "*")
         )
-        spelt = [f"{quote}{word}{quote}{star if is_prefix else ''}" for word, is_prefix in words]
+        spelt = [
+            f"{quote}{word}{quote}{star if is_prefix else ''}" for word, is_prefix in dict.fromkeys(words)
+        ]
         if self._page_ids:
             spelt.append(f"({either.join(f'{quote}@{page_id}{quote}' for page_id in self._page_ids)})")
         return both.join(spelt)

@@ -9,13 +9,134 @@ Revision ID: 0004
 import sqlalchemy as sa
 from alembic import op
 
-from inboxsync.store.triggers import derived_ddl
 from inboxsync.store.types import ID, UtcDateTime
 
 revision = "0004"
 down_revision = "0002"
 
 _NUMBER = sa.BigInteger().with_variant(sa.Integer(), "sqlite")
+
+# What SQLAlchemy's tables do not hold: the search's table or index, and the triggers that note changes.
+_SQLITE = (
+    (
+        "CREATE VIRTUAL TABLE message_search USING fts5(terms, content='', detail='none', "
+        "columnsize=0, tokenize=\"ascii tokenchars '@-_'\")"
+    ),
+    (
+        "CREATE TRIGGER derive_messages_insert AFTER INSERT ON messages FOR EACH ROW\nWHEN "
+        "new.conversation_id IS NOT (SELECT conversation_id FROM derive_queue ORDER BY seq DESC "
+        "LIMIT 1)\nBEGIN INSERT INTO derive_queue (conversation_id) VALUES (new.conversation_id); "
+        "END"
+    ),
+    (
+        "CREATE TRIGGER derive_messages_update AFTER UPDATE OF text, sent_at, is_from_page, "
+        "is_readable ON messages FOR EACH ROW\nWHEN old.text IS NOT new.text OR old.sent_at IS "
+        "NOT new.sent_at OR old.is_from_page IS NOT new.is_from_page OR old.is_readable IS NOT "
+        "new.is_readable\nBEGIN INSERT INTO derive_queue (conversation_id, message_id, sent_at) "
+        "VALUES (old.conversation_id, old.message_id, old.sent_at); END"
+    ),
+    (
+        "CREATE TRIGGER derive_messages_delete AFTER DELETE ON messages FOR EACH ROW\nBEGIN "
+        "INSERT INTO derive_queue (conversation_id, message_id, sent_at) VALUES "
+        "(old.conversation_id, old.message_id, old.sent_at); END"
+    ),
+    (
+        "CREATE TRIGGER derive_messenger_conversations_insert AFTER INSERT ON "
+        "messenger_conversations FOR EACH ROW\nBEGIN INSERT INTO derive_queue (conversation_id) "
+        "VALUES (new.id); END"
+    ),
+    (
+        "CREATE TRIGGER derive_messenger_conversations_update AFTER UPDATE OF sender_id, "
+        "sender_name, last_message_time, conversation_status, has_older_messages ON "
+        "messenger_conversations FOR EACH ROW\nWHEN old.sender_id IS NOT new.sender_id OR "
+        "old.sender_name IS NOT new.sender_name OR old.last_message_time IS NOT "
+        "new.last_message_time OR old.conversation_status IS NOT new.conversation_status OR "
+        "old.has_older_messages IS NOT new.has_older_messages\nBEGIN INSERT INTO derive_queue "
+        "(conversation_id) VALUES (new.id); END"
+    ),
+    (
+        "CREATE TRIGGER derive_messenger_conversations_delete AFTER DELETE ON "
+        "messenger_conversations FOR EACH ROW\nBEGIN INSERT INTO derive_queue (conversation_id) "
+        "VALUES (old.id); END"
+    ),
+    (
+        "CREATE TRIGGER derive_message_index_delete AFTER DELETE ON message_index FOR EACH ROW\n"
+        "WHEN old.terms <> ''\nBEGIN INSERT INTO message_search (message_search, rowid, terms) "
+        "VALUES ('delete', old.id, '@' || old.page_id || rtrim(old.terms)); END"
+    ),
+)
+_POSTGRESQL = (
+    (
+        "CREATE INDEX ix_message_index_search ON message_index USING gin "
+        "(array_to_tsvector(string_to_array('@' || page_id || rtrim(terms), ' ')))"
+    ),
+    (
+        "CREATE FUNCTION derive_messages_insert() RETURNS trigger LANGUAGE plpgsql SET "
+        "search_path FROM CURRENT AS $$ BEGIN INSERT INTO derive_queue (conversation_id) SELECT "
+        "DISTINCT conversation_id FROM changed_new; RETURN NULL; END $$"
+    ),
+    (
+        "CREATE TRIGGER derive_messages_insert AFTER INSERT ON messages REFERENCING NEW TABLE AS "
+        "changed_new FOR EACH STATEMENT EXECUTE FUNCTION derive_messages_insert()"
+    ),
+    (
+        "CREATE FUNCTION derive_messages_update() RETURNS trigger LANGUAGE plpgsql SET "
+        "search_path FROM CURRENT AS $$ BEGIN INSERT INTO derive_queue (conversation_id, "
+        "message_id, sent_at) SELECT o.conversation_id, o.message_id, o.sent_at FROM changed_old "
+        "o JOIN changed_new n USING (conversation_id, message_id) WHERE o.text IS DISTINCT FROM "
+        "n.text OR o.sent_at IS DISTINCT FROM n.sent_at OR o.is_from_page IS DISTINCT FROM "
+        "n.is_from_page OR o.is_readable IS DISTINCT FROM n.is_readable; RETURN NULL; END $$"
+    ),
+    (
+        "CREATE TRIGGER derive_messages_update AFTER UPDATE ON messages REFERENCING OLD TABLE AS "
+        "changed_old NEW TABLE AS changed_new FOR EACH STATEMENT EXECUTE FUNCTION "
+        "derive_messages_update()"
+    ),
+    (
+        "CREATE FUNCTION derive_messages_delete() RETURNS trigger LANGUAGE plpgsql SET "
+        "search_path FROM CURRENT AS $$ BEGIN INSERT INTO derive_queue (conversation_id, "
+        "message_id, sent_at) SELECT o.conversation_id, o.message_id, o.sent_at FROM changed_old "
+        "o; RETURN NULL; END $$"
+    ),
+    (
+        "CREATE TRIGGER derive_messages_delete AFTER DELETE ON messages REFERENCING OLD TABLE AS "
+        "changed_old FOR EACH STATEMENT EXECUTE FUNCTION derive_messages_delete()"
+    ),
+    (
+        "CREATE FUNCTION derive_messenger_conversations_insert() RETURNS trigger LANGUAGE "
+        "plpgsql SET search_path FROM CURRENT AS $$ BEGIN INSERT INTO derive_queue "
+        "(conversation_id) SELECT id FROM changed_new; RETURN NULL; END $$"
+    ),
+    (
+        "CREATE TRIGGER derive_messenger_conversations_insert AFTER INSERT ON "
+        "messenger_conversations REFERENCING NEW TABLE AS changed_new FOR EACH STATEMENT EXECUTE "
+        "FUNCTION derive_messenger_conversations_insert()"
+    ),
+    (
+        "CREATE FUNCTION derive_messenger_conversations_update() RETURNS trigger LANGUAGE "
+        "plpgsql SET search_path FROM CURRENT AS $$ BEGIN INSERT INTO derive_queue "
+        "(conversation_id) SELECT n.id FROM changed_old o JOIN changed_new n USING (id) WHERE "
+        "o.sender_id IS DISTINCT FROM n.sender_id OR o.sender_name IS DISTINCT FROM "
+        "n.sender_name OR o.last_message_time IS DISTINCT FROM n.last_message_time OR "
+        "o.conversation_status IS DISTINCT FROM n.conversation_status OR o.has_older_messages IS "
+        "DISTINCT FROM n.has_older_messages; RETURN NULL; END $$"
+    ),
+    (
+        "CREATE TRIGGER derive_messenger_conversations_update AFTER UPDATE ON "
+        "messenger_conversations REFERENCING OLD TABLE AS changed_old NEW TABLE AS changed_new "
+        "FOR EACH STATEMENT EXECUTE FUNCTION derive_messenger_conversations_update()"
+    ),
+    (
+        "CREATE FUNCTION derive_messenger_conversations_delete() RETURNS trigger LANGUAGE "
+        "plpgsql SET search_path FROM CURRENT AS $$ BEGIN INSERT INTO derive_queue "
+        "(conversation_id) SELECT id FROM changed_old; RETURN NULL; END $$"
+    ),
+    (
+        "CREATE TRIGGER derive_messenger_conversations_delete AFTER DELETE ON "
+        "messenger_conversations REFERENCING OLD TABLE AS changed_old FOR EACH STATEMENT EXECUTE "
+        "FUNCTION derive_messenger_conversations_delete()"
+    ),
+)
 
 
 def upgrade() -> None:
@@ -26,7 +147,7 @@ def upgrade() -> None:
     _create_message_index()
     _create_page_activity()
     _index_lists()
-    for statement in derived_ddl(op.get_bind().dialect.name):
+    for statement in _POSTGRESQL if op.get_bind().dialect.name == "postgresql" else _SQLITE:
         op.execute(statement)
     op.execute(
         "INSERT INTO derive_queue (conversation_id) SELECT id FROM messenger_conversations ORDER BY id"

@@ -1,0 +1,51 @@
+"""The search as its users run it."""
+
+import json
+from typing import Any
+
+
+def test_a_search_after_a_sync_finds_words_with_their_places(inbox: Any, run: Any) -> None:
+    box = inbox("--conversations", "30")
+    assert run("sync").returncode == 0
+    # The sync has left nothing to do, and the search brings up to date what comes by another way.
+    assert box.query("SELECT * FROM derive_queue") == []
+    ((message_id,),) = box.query("SELECT message_id FROM messages WHERE NOT is_from_page LIMIT 1")
+    box.change("UPDATE messages SET text = 'Xin chào, Đà Lạt? 212 555 2368' WHERE message_id = ?", message_id)
+    ended = run("search", '"da lat" chao', "--json", INBOXSYNC_DEFAULT_REGION="US")
+    assert ended.returncode == 0, ended.stderr
+    (found,) = json.loads(ended.stdout)
+    assert found["message_id"] == message_id
+    assert found["page_id"] == box.ready["page_id"]
+    text, places = found["text"], found["highlights"]
+    assert [text[each["start"] : each["end"]] for each in places] == ["chào", "Đà", "Lạt"]
+    assert box.query(
+        "SELECT kind, value, message_id FROM contact_details WHERE message_id = ?", message_id
+    ) == [("phone", "+12125552368", message_id)]
+    shown = run("search", "da lat")
+    assert "Xin chào, Đà Lạt?" in shown.stdout
+    for nothing in (("dalat",), ("lat", "--since", "2100-01-01")):
+        assert run("search", *nothing, "--json").stdout.strip() == "[]"
+
+
+def test_what_cannot_be_searched_for_is_a_usage_error(inbox: Any, run: Any) -> None:
+    inbox("--conversations", "1")
+    ended = run("search", "?!")
+    assert (ended.returncode, ended.stdout) == (2, "")
+    assert "no word to search for" in ended.stderr
+    assert run("search", "x", "--page", "999").returncode == 2
+
+
+def test_a_copied_database_can_be_searched(inbox: Any, run: Any, tmp_path: Any) -> None:
+    box = inbox("--conversations", "5")
+    assert run("sync").returncode == 0
+    target = f"sqlite:///{tmp_path / 'copy.db'}"
+    copied = run("db", "copy", f"sqlite:///{box.database}", target)
+    assert copied.returncode == 0, copied.stderr
+    ((text,),) = box.query("SELECT text FROM messages WHERE text <> '' LIMIT 1")
+    word = max(text.split(), key=len).strip("?!.,")
+    here, there = (
+        json.loads(run("search", word, "--json", INBOXSYNC_DATABASE_URL=url).stdout)
+        for url in (f"sqlite:///{box.database}", target)
+    )
+    assert here
+    assert here == there
