@@ -1,3 +1,32 @@
+CREATE TABLE api_keys (
+	id TEXT COLLATE "C" NOT NULL,
+	name TEXT COLLATE "C" NOT NULL,
+	scope TEXT NOT NULL,
+	prefix TEXT COLLATE "C" NOT NULL,
+	digest TEXT NOT NULL,
+	created_at TIMESTAMP WITH TIME ZONE NOT NULL,
+	revoked_at TIMESTAMP WITH TIME ZONE,
+	CONSTRAINT pk_api_keys PRIMARY KEY (id),
+	CONSTRAINT uq_api_keys_name UNIQUE (name),
+	CONSTRAINT uq_api_keys_prefix UNIQUE (prefix)
+);
+
+COMMENT ON TABLE api_keys IS 'Keys to the HTTP service';
+
+COMMENT ON COLUMN api_keys.id IS 'our id of the key, UUIDv7';
+
+COMMENT ON COLUMN api_keys.name IS 'what its owner calls it';
+
+COMMENT ON COLUMN api_keys.scope IS 'what it opens: read, sync or admin';
+
+COMMENT ON COLUMN api_keys.prefix IS 'how the key begins: tells it from others, opens nothing';
+
+COMMENT ON COLUMN api_keys.digest IS 'SHA-256 of the whole key, in hex; never the key';
+
+COMMENT ON COLUMN api_keys.created_at IS 'when it was made';
+
+COMMENT ON COLUMN api_keys.revoked_at IS 'from then on it opens nothing; NULL: it does';
+
 CREATE TABLE facebook_pages (
 	id TEXT COLLATE "C" NOT NULL,
 	facebook_page_id TEXT COLLATE "C" NOT NULL,

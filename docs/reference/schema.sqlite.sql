@@ -1,3 +1,16 @@
+CREATE TABLE api_keys (
+	id TEXT NOT NULL /* our id of the key, UUIDv7 */,
+	name TEXT NOT NULL /* what its owner calls it */,
+	scope TEXT NOT NULL /* what it opens: read, sync or admin */,
+	prefix TEXT NOT NULL /* how the key begins: tells it from others, opens nothing */,
+	digest TEXT NOT NULL /* SHA-256 of the whole key, in hex; never the key */,
+	created_at TEXT NOT NULL /* when it was made */,
+	revoked_at TEXT /* from then on it opens nothing; NULL: it does */,
+	CONSTRAINT pk_api_keys PRIMARY KEY (id),
+	CONSTRAINT uq_api_keys_name UNIQUE (name),
+	CONSTRAINT uq_api_keys_prefix UNIQUE (prefix)
+);
+
 CREATE TABLE facebook_pages (
 	id TEXT NOT NULL /* our id of the Page, UUIDv7 */,
 	facebook_page_id TEXT NOT NULL /* Meta's id of the Page */,

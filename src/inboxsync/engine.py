@@ -111,7 +111,8 @@ class Engine:
         """
         async with self.source(remembers=False) as source:
             identity = await check_token(source, facebook_page_id, platform=platform, token=token)
-        return keep_page(
+        return await asyncio.to_thread(
+            keep_page,
             self.store,
             self.sealer(may_make_key=True),
             identity,

@@ -3,6 +3,8 @@
     InboxsyncError
       Unexpected             a mistake of ours
       SettingsInvalid        the environment or an argument is not usable
+      ApiKeyNameTaken        a key of this name was made before
+      ApiKeyUnknown          no key of this name was ever made
       PageUnknown            the database has no such Page
       PageBusy               another process syncs or verifies this Page
       LeaseLost              another process has taken this Page over from us
@@ -27,6 +29,7 @@
           StoreFull          there is no room left on its disk
         StoreTooNew          a newer inboxsync made it
         StoreOutdated        it waits for `inboxsync db upgrade`
+      RequestError           what somebody asked of the HTTP service: see `api.errors`
 
 Each has a stable `code` for scripts and a `hint`: the next thing to do. A message
 is one sentence, and holds neither a token nor a key.
@@ -61,6 +64,20 @@ class SettingsInvalid(InboxsyncError):
 
     code = "settings_invalid"
     default_hint = "Correct it and run the command again."
+
+
+class ApiKeyNameTaken(InboxsyncError):
+    """A key of this name was made before; a name is never used twice, so that logs stay clear."""
+
+    code = "api_key_name_taken"
+    default_hint = "Take another name; `inboxsync keys list` shows those that were used."
+
+
+class ApiKeyUnknown(InboxsyncError):
+    """No key of this name was ever made."""
+
+    code = "api_key_unknown"
+    default_hint = "`inboxsync keys list` shows what is there."
 
 
 class PageUnknown(InboxsyncError):
@@ -246,3 +263,9 @@ class StoreOutdated(StoreError):
 
     code = "store_outdated"
     default_hint = "Run `inboxsync db upgrade`."
+
+
+class RequestError(InboxsyncError):
+    """What somebody asked of the HTTP service."""
+
+    code = "request_error"

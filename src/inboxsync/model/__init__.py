@@ -1,5 +1,6 @@
 """What the project speaks of: frozen records, no I/O, no framework."""
 
+from inboxsync.model.api_key import ApiKey, Scope
 from inboxsync.model.batch import Batch, Dropped, MessageBatch, Unread, Window, reached_at
 from inboxsync.model.certificate import Certificate
 from inboxsync.model.items import Item, Phase
@@ -11,6 +12,7 @@ from inboxsync.model.records import Conversation, Message, Participant
 from inboxsync.model.run import Counts, Mode, Problem, Run, RunStatus
 
 __all__ = [
+    "ApiKey",
     "Batch",
     "Certificate",
     "Conversation",
@@ -33,6 +35,7 @@ __all__ = [
     "RatePool",
     "Run",
     "RunStatus",
+    "Scope",
     "Span",
     "TokenReason",
     "TokenState",

@@ -7,6 +7,7 @@ insert in order; Meta's ids are text, compared case-sensitively. Every column sa
 its comment what it holds; on SQLite the comment is kept in the table's own SQL.
 """
 
+from inboxsync.store.tables.access import api_keys
 from inboxsync.store.tables.base import metadata
 from inboxsync.store.tables.inbox import HAS_OLDER, facebook_pages, messages, messenger_conversations
 from inboxsync.store.tables.sync import (
@@ -20,6 +21,7 @@ from inboxsync.store.tables.sync import (
 
 __all__ = [
     "HAS_OLDER",
+    "api_keys",
     "certificates",
     "facebook_pages",
     "messages",
