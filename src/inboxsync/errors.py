@@ -4,6 +4,8 @@
       Unexpected             a mistake of ours
       SettingsInvalid        the environment or an argument is not usable
       PageUnknown            the database has no such Page
+      RunUnknown             the database has no such run
+      WorkerRunning          this process has a worker already
       PageBusy               another process syncs or verifies this Page
       LeaseLost              another process has taken this Page over from us
       SourceError            Meta's Graph API
@@ -68,6 +70,20 @@ class PageUnknown(InboxsyncError):
 
     code = "page_unknown"
     default_hint = "Add it with `inboxsync pages add PAGE_ID`; `inboxsync pages list` shows what is there."
+
+
+class RunUnknown(InboxsyncError):
+    """The database has no such run."""
+
+    code = "run_unknown"
+    default_hint = "`inboxsync runs` shows the newest."
+
+
+class WorkerRunning(InboxsyncError):
+    """DBOS is one in a process, so a worker is too."""
+
+    code = "worker_running"
+    default_hint = "Start the second one in a process of its own."
 
 
 class PageBusy(InboxsyncError):

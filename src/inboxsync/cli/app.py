@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from inboxsync import __version__
-from inboxsync.cli import db, demo, pages, runs, sync, verify
+from inboxsync.cli import db, demo, pages, runs, sync, verify, worker
 from inboxsync.cli.exits import FAILED, exit_code
 from inboxsync.cli.output import print_error, print_problem
 from inboxsync.cli.sandbox import sandbox
@@ -22,7 +22,8 @@ app = typer.Typer(
 app.command()(sync.sync)
 app.command()(verify.verify)
 app.add_typer(pages.app, name="pages")
-app.command()(runs.runs)
+app.add_typer(runs.app, name="runs")
+app.command()(worker.worker)
 app.command()(demo.demo)
 app.command()(sandbox)
 app.add_typer(db.app, name="db")

@@ -8,7 +8,8 @@ from inboxsync.model.page import History, Page, Platform, TokenReason, TokenStat
 from inboxsync.model.progress import Following, NotStarted, Progress, Span, Unserved, Walking
 from inboxsync.model.rate import RatePool
 from inboxsync.model.records import Conversation, Message, Participant
-from inboxsync.model.run import Counts, Mode, Problem, Run, RunStatus
+from inboxsync.model.run import Counts, Mode, Problem, Run, RunEvent, RunKind, RunRequest, RunStatus
+from inboxsync.model.work import Lane, Schedule, Slice, WorkerInfo
 
 __all__ = [
     "Batch",
@@ -19,6 +20,7 @@ __all__ = [
     "Following",
     "History",
     "Item",
+    "Lane",
     "Lease",
     "Message",
     "MessageBatch",
@@ -32,7 +34,12 @@ __all__ = [
     "Progress",
     "RatePool",
     "Run",
+    "RunEvent",
+    "RunKind",
+    "RunRequest",
     "RunStatus",
+    "Schedule",
+    "Slice",
     "Span",
     "TokenReason",
     "TokenState",
@@ -40,5 +47,6 @@ __all__ = [
     "Unserved",
     "Walking",
     "Window",
+    "WorkerInfo",
     "reached_at",
 ]

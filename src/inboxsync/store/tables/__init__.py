@@ -15,8 +15,10 @@ from inboxsync.store.tables.sync import (
     rate_pools,
     sync_items,
     sync_progress,
+    sync_run_events,
     sync_runs,
 )
+from inboxsync.store.tables.work import page_schedules, run_slices, workers
 
 __all__ = [
     "HAS_OLDER",
@@ -26,8 +28,12 @@ __all__ = [
     "messenger_conversations",
     "metadata",
     "page_leases",
+    "page_schedules",
     "rate_pools",
+    "run_slices",
     "sync_items",
     "sync_progress",
+    "sync_run_events",
     "sync_runs",
+    "workers",
 ]
