@@ -10,6 +10,7 @@ from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.schema import CreateIndex, CreateTable, DDLElement, SetColumnComment, SetTableComment
 
 from inboxsync.store.tables import metadata
+from inboxsync.store.triggers import derived_ddl
 from inboxsync.store.views import events_view
 
 REFERENCE = Path(__file__).parent / "reference"
@@ -44,7 +45,7 @@ def ddl(dialect: Dialect) -> str:
         if dialect.supports_comments:
             elements += [SetTableComment(table), *(SetColumnComment(column) for column in table.columns)]
         statements += [str(element.compile(dialect=dialect)) for element in elements]
-    statements.append(events_view(dialect.name))
+    statements += [events_view(dialect.name), *derived_ddl(dialect.name)]
     lines = "\n".join(f"{statement.strip()};\n" for statement in statements).splitlines()
     return "".join(f"{line.rstrip()}\n" for line in lines)
 

@@ -27,6 +27,24 @@ COMMENT ON COLUMN api_keys.created_at IS 'when it was made';
 
 COMMENT ON COLUMN api_keys.revoked_at IS 'from then on it opens nothing; NULL: it does';
 
+CREATE TABLE derive_queue (
+	seq BIGSERIAL NOT NULL,
+	conversation_id TEXT COLLATE "C" NOT NULL,
+	message_id TEXT COLLATE "C",
+	sent_at TIMESTAMP WITH TIME ZONE,
+	CONSTRAINT pk_derive_queue PRIMARY KEY (seq)
+);
+
+COMMENT ON TABLE derive_queue IS 'Changes that nothing has been derived from yet; written by triggers';
+
+COMMENT ON COLUMN derive_queue.seq IS 'in the order of the changes';
+
+COMMENT ON COLUMN derive_queue.conversation_id IS 'our id of a conversation that has changed';
+
+COMMENT ON COLUMN derive_queue.message_id IS 'Graph''s id of a message that was changed or deleted; NULL: others';
+
+COMMENT ON COLUMN derive_queue.sent_at IS 'when that message was said to be sent before the change';
+
 CREATE TABLE facebook_pages (
 	id TEXT COLLATE "C" NOT NULL,
 	facebook_page_id TEXT COLLATE "C" NOT NULL,
@@ -106,6 +124,27 @@ COMMENT ON COLUMN rate_pools.refusals IS 'waits in a row that did not help';
 
 COMMENT ON COLUMN rate_pools.updated_at IS 'when this row last changed';
 
+CREATE TABLE workers (
+	id TEXT COLLATE "C" NOT NULL,
+	version TEXT NOT NULL,
+	concurrency INTEGER NOT NULL,
+	started_at TIMESTAMP WITH TIME ZONE NOT NULL,
+	heartbeat_at TIMESTAMP WITH TIME ZONE NOT NULL,
+	CONSTRAINT pk_workers PRIMARY KEY (id)
+);
+
+COMMENT ON TABLE workers IS 'Processes that execute runs';
+
+COMMENT ON COLUMN workers.id IS 'host:pid:random, as in the leases it takes';
+
+COMMENT ON COLUMN workers.version IS 'which form of the workflow it runs';
+
+COMMENT ON COLUMN workers.concurrency IS 'how many Pages it works on side by side';
+
+COMMENT ON COLUMN workers.started_at IS 'since when';
+
+COMMENT ON COLUMN workers.heartbeat_at IS 'when it last said that it lives';
+
 CREATE TABLE certificates (
 	id TEXT COLLATE "C" NOT NULL,
 	page_id TEXT COLLATE "C" NOT NULL,
@@ -129,6 +168,164 @@ COMMENT ON COLUMN certificates.checked_at IS 'when the store was held against th
 COMMENT ON COLUMN certificates.is_complete IS 'nothing that can be read is missing';
 
 COMMENT ON COLUMN certificates.summary IS 'what was found, list by list';
+
+CREATE TABLE contact_details (
+	conversation_id TEXT COLLATE "C" NOT NULL,
+	message_id TEXT COLLATE "C" NOT NULL,
+	kind TEXT NOT NULL,
+	value TEXT NOT NULL,
+	page_id TEXT COLLATE "C" NOT NULL,
+	sent_at TIMESTAMP WITH TIME ZONE,
+	CONSTRAINT pk_contact_details PRIMARY KEY (conversation_id, message_id, kind, value),
+	CONSTRAINT fk_contact_details_page_id FOREIGN KEY(page_id) REFERENCES facebook_pages (id) ON DELETE CASCADE
+);
+
+COMMENT ON TABLE contact_details IS 'Phone numbers and e-mail addresses that contacts wrote, with the message that says so';
+
+COMMENT ON COLUMN contact_details.conversation_id IS 'our id of the conversation';
+
+COMMENT ON COLUMN contact_details.message_id IS 'Graph''s id of the message that says so: the evidence';
+
+COMMENT ON COLUMN contact_details.kind IS 'phone or email';
+
+COMMENT ON COLUMN contact_details.value IS 'a phone number as of E.164, or an address in lower case';
+
+COMMENT ON COLUMN contact_details.page_id IS 'the Page';
+
+COMMENT ON COLUMN contact_details.sent_at IS 'when that message was sent';
+
+CREATE TABLE contacts (
+	page_id TEXT COLLATE "C" NOT NULL,
+	sender_id TEXT COLLATE "C" NOT NULL,
+	name TEXT,
+	name_source TEXT NOT NULL,
+	listed_at TIMESTAMP WITH TIME ZONE NOT NULL,
+	first_message_at TIMESTAMP WITH TIME ZONE,
+	last_message_at TIMESTAMP WITH TIME ZONE,
+	last_contact_message_at TIMESTAMP WITH TIME ZONE,
+	unanswered_since_at TIMESTAMP WITH TIME ZONE,
+	conversations INTEGER NOT NULL,
+	messages_from_contact INTEGER NOT NULL,
+	messages_from_page INTEGER NOT NULL,
+	has_phone BOOLEAN NOT NULL,
+	has_email BOOLEAN NOT NULL,
+	CONSTRAINT pk_contacts PRIMARY KEY (page_id, sender_id),
+	CONSTRAINT fk_contacts_page_id FOREIGN KEY(page_id) REFERENCES facebook_pages (id) ON DELETE CASCADE
+);
+
+CREATE INDEX ix_contacts_page_id_listed_at ON contacts (page_id, listed_at);
+
+COMMENT ON TABLE contacts IS 'The people of a Page''s conversations';
+
+COMMENT ON COLUMN contacts.page_id IS 'the Page';
+
+COMMENT ON COLUMN contacts.sender_id IS 'the contact''s id, scoped to the Page or app';
+
+COMMENT ON COLUMN contacts.name IS 'as served; NULL when withheld, never a placeholder';
+
+COMMENT ON COLUMN contacts.name_source IS 'where the name came from: participants or none';
+
+COMMENT ON COLUMN contacts.listed_at IS 'of its conversations, the newest''s';
+
+COMMENT ON COLUMN contacts.first_message_at IS 'when the oldest stored message was sent';
+
+COMMENT ON COLUMN contacts.last_message_at IS 'when the newest stored message was sent';
+
+COMMENT ON COLUMN contacts.last_contact_message_at IS 'when the contact last wrote; 24 hours later the Page may no longer reply freely';
+
+COMMENT ON COLUMN contacts.unanswered_since_at IS 'since when an answer is owed; NULL: none is';
+
+COMMENT ON COLUMN contacts.conversations IS 'how many it has with this Page';
+
+COMMENT ON COLUMN contacts.messages_from_contact IS 'stored messages from the contact';
+
+COMMENT ON COLUMN contacts.messages_from_page IS 'stored messages from the Page';
+
+COMMENT ON COLUMN contacts.has_phone IS 'it wrote a phone number';
+
+COMMENT ON COLUMN contacts.has_email IS 'it wrote an e-mail address';
+
+CREATE TABLE conversation_facts (
+	conversation_id TEXT COLLATE "C" NOT NULL,
+	page_id TEXT COLLATE "C" NOT NULL,
+	sender_id TEXT COLLATE "C",
+	listed_at TIMESTAMP WITH TIME ZONE NOT NULL,
+	first_message_at TIMESTAMP WITH TIME ZONE,
+	last_message_at TIMESTAMP WITH TIME ZONE,
+	last_contact_message_at TIMESTAMP WITH TIME ZONE,
+	last_sender TEXT,
+	unanswered_since_at TIMESTAMP WITH TIME ZONE,
+	first_response_seconds INTEGER,
+	messages_from_contact INTEGER NOT NULL,
+	messages_from_page INTEGER NOT NULL,
+	has_phone BOOLEAN NOT NULL,
+	has_email BOOLEAN NOT NULL,
+	CONSTRAINT pk_conversation_facts PRIMARY KEY (conversation_id),
+	CONSTRAINT fk_conversation_facts_page_id FOREIGN KEY(page_id) REFERENCES facebook_pages (id) ON DELETE CASCADE
+);
+
+CREATE INDEX ix_conversation_facts_page_id_sender_id ON conversation_facts (page_id, sender_id);
+
+CREATE INDEX ix_conversation_facts_unanswered ON conversation_facts (page_id, listed_at) WHERE unanswered_since_at IS NOT NULL;
+
+CREATE INDEX ix_conversation_facts_with_email ON conversation_facts (page_id, listed_at) WHERE has_email IS true;
+
+CREATE INDEX ix_conversation_facts_with_phone ON conversation_facts (page_id, listed_at) WHERE has_phone IS true;
+
+COMMENT ON TABLE conversation_facts IS 'What the stored messages of a conversation tell';
+
+COMMENT ON COLUMN conversation_facts.conversation_id IS 'our id of the conversation';
+
+COMMENT ON COLUMN conversation_facts.page_id IS 'the Page';
+
+COMMENT ON COLUMN conversation_facts.sender_id IS 'the contact, as the conversation has it';
+
+COMMENT ON COLUMN conversation_facts.listed_at IS 'its last_message_time; 1970 where it has none';
+
+COMMENT ON COLUMN conversation_facts.first_message_at IS 'when the oldest stored message was sent';
+
+COMMENT ON COLUMN conversation_facts.last_message_at IS 'when the newest stored message was sent';
+
+COMMENT ON COLUMN conversation_facts.last_contact_message_at IS 'when the contact last wrote';
+
+COMMENT ON COLUMN conversation_facts.last_sender IS 'who wrote last: contact or page; NULL: nobody';
+
+COMMENT ON COLUMN conversation_facts.unanswered_since_at IS 'the contact''s first message behind the Page''s last; NULL: answered, or gone';
+
+COMMENT ON COLUMN conversation_facts.first_response_seconds IS 'the contact''s first message to the Page''s next; NULL: none, or older ones are missing';
+
+COMMENT ON COLUMN conversation_facts.messages_from_contact IS 'stored messages from the contact';
+
+COMMENT ON COLUMN conversation_facts.messages_from_page IS 'stored messages from the Page';
+
+COMMENT ON COLUMN conversation_facts.has_phone IS 'the contact wrote a phone number';
+
+COMMENT ON COLUMN conversation_facts.has_email IS 'the contact wrote an e-mail address';
+
+CREATE TABLE message_index (
+	id BIGINT NOT NULL,
+	page_id TEXT COLLATE "C" NOT NULL,
+	conversation_id TEXT COLLATE "C" NOT NULL,
+	message_id TEXT COLLATE "C" NOT NULL,
+	is_from_page BOOLEAN NOT NULL,
+	terms TEXT NOT NULL,
+	CONSTRAINT pk_message_index PRIMARY KEY (id),
+	CONSTRAINT fk_message_index_page_id FOREIGN KEY(page_id) REFERENCES facebook_pages (id) ON DELETE CASCADE
+);
+
+COMMENT ON TABLE message_index IS 'Messages in the order of their time, with the words that the search finds them by';
+
+COMMENT ON COLUMN message_index.id IS 'the second it was sent in, times 2 to the 31st, plus what tells apart: newest last';
+
+COMMENT ON COLUMN message_index.page_id IS 'the Page';
+
+COMMENT ON COLUMN message_index.conversation_id IS 'our id of the conversation';
+
+COMMENT ON COLUMN message_index.message_id IS 'Graph''s id of the message';
+
+COMMENT ON COLUMN message_index.is_from_page IS 'sent by the Page, not to it';
+
+COMMENT ON COLUMN message_index.terms IS 'its words, folded, a space before and behind each';
 
 CREATE TABLE messenger_conversations (
 	id TEXT COLLATE "C" NOT NULL,
@@ -155,11 +352,15 @@ CREATE TABLE messenger_conversations (
 	CONSTRAINT fk_messenger_conversations_page_id FOREIGN KEY(page_id) REFERENCES facebook_pages (id) ON DELETE CASCADE
 );
 
+CREATE INDEX ix_messenger_conversations_beside_inbox ON messenger_conversations (page_id, folder, last_message_time) WHERE folder != 'inbox';
+
 CREATE INDEX ix_messenger_conversations_has_older_messages ON messenger_conversations (page_id, has_older_messages, last_message_time, message_count, conversation_status) WHERE has_older_messages AND conversation_status != 'gone';
 
 CREATE INDEX ix_messenger_conversations_page_id_last_message_time ON messenger_conversations (page_id, last_message_time);
 
 CREATE INDEX ix_messenger_conversations_sender_id ON messenger_conversations (sender_id);
+
+CREATE INDEX ix_messenger_conversations_unread ON messenger_conversations (page_id, last_message_time) WHERE unread_count > 0;
 
 COMMENT ON TABLE messenger_conversations IS 'Conversations of the inboxes';
 
@@ -201,6 +402,25 @@ COMMENT ON COLUMN messenger_conversations.created_at IS 'when it was first store
 
 COMMENT ON COLUMN messenger_conversations.updated_at IS 'when this row last changed';
 
+CREATE TABLE page_activity (
+	page_id TEXT COLLATE "C" NOT NULL,
+	begins_at TIMESTAMP WITH TIME ZONE NOT NULL,
+	from_contacts INTEGER NOT NULL,
+	from_page INTEGER NOT NULL,
+	CONSTRAINT pk_page_activity PRIMARY KEY (page_id, begins_at),
+	CONSTRAINT fk_page_activity_page_id FOREIGN KEY(page_id) REFERENCES facebook_pages (id) ON DELETE CASCADE
+);
+
+COMMENT ON TABLE page_activity IS 'Messages in each quarter of an hour, for totals and charts';
+
+COMMENT ON COLUMN page_activity.page_id IS 'the Page';
+
+COMMENT ON COLUMN page_activity.begins_at IS 'when the quarter begins; 1970 for no known time';
+
+COMMENT ON COLUMN page_activity.from_contacts IS 'stored messages to the Page in it';
+
+COMMENT ON COLUMN page_activity.from_page IS 'stored messages of the Page in it';
+
 CREATE TABLE page_leases (
 	page_id TEXT COLLATE "C" NOT NULL,
 	owner TEXT NOT NULL,
@@ -222,6 +442,28 @@ COMMENT ON COLUMN page_leases.acquired_at IS 'since when';
 COMMENT ON COLUMN page_leases.heartbeat_at IS 'when it last said that it lives';
 
 COMMENT ON COLUMN page_leases.expires_at IS 'from then on anybody may take it';
+
+CREATE TABLE page_schedules (
+	page_id TEXT COLLATE "C" NOT NULL,
+	every_seconds INTEGER,
+	is_paused BOOLEAN DEFAULT false NOT NULL,
+	next_sync_at TIMESTAMP WITH TIME ZONE,
+	next_verify_at TIMESTAMP WITH TIME ZONE,
+	CONSTRAINT pk_page_schedules PRIMARY KEY (page_id),
+	CONSTRAINT fk_page_schedules_page_id FOREIGN KEY(page_id) REFERENCES facebook_pages (id) ON DELETE CASCADE
+);
+
+COMMENT ON TABLE page_schedules IS 'When the workers start runs of a Page by themselves; no row: as by default, and due now';
+
+COMMENT ON COLUMN page_schedules.page_id IS 'the Page';
+
+COMMENT ON COLUMN page_schedules.every_seconds IS 'how often to catch up; NULL: every five minutes';
+
+COMMENT ON COLUMN page_schedules.is_paused IS 'nothing is started by itself';
+
+COMMENT ON COLUMN page_schedules.next_sync_at IS 'when it is due; NULL: now';
+
+COMMENT ON COLUMN page_schedules.next_verify_at IS 'when its nightly verification is due; NULL: not set yet';
 
 CREATE TABLE sync_items (
 	page_id TEXT COLLATE "C" NOT NULL,
@@ -320,6 +562,12 @@ CREATE TABLE sync_runs (
 	refused_calls INTEGER DEFAULT 0 NOT NULL,
 	problems JSONB,
 	next TEXT,
+	kind TEXT DEFAULT 'sync' NOT NULL,
+	request JSONB,
+	queued_at TIMESTAMP WITH TIME ZONE,
+	cancel_asked_at TIMESTAMP WITH TIME ZONE,
+	updated_at TIMESTAMP WITH TIME ZONE,
+	active_seconds FLOAT,
 	CONSTRAINT pk_sync_runs PRIMARY KEY (id),
 	CONSTRAINT fk_sync_runs_page_id FOREIGN KEY(page_id) REFERENCES facebook_pages (id) ON DELETE CASCADE
 );
@@ -359,6 +607,18 @@ COMMENT ON COLUMN sync_runs.refused_calls IS 'of them refused for their rate';
 COMMENT ON COLUMN sync_runs.problems IS 'what went wrong: [{code, message, hint}]';
 
 COMMENT ON COLUMN sync_runs.next IS 'the command that goes on; NULL when there is nothing to do';
+
+COMMENT ON COLUMN sync_runs.kind IS 'sync, or verify: a comparison with the source';
+
+COMMENT ON COLUMN sync_runs.request IS 'what a worker was asked for; NULL: a command of its own';
+
+COMMENT ON COLUMN sync_runs.queued_at IS 'when it was handed to the workers; NULL: it was not';
+
+COMMENT ON COLUMN sync_runs.cancel_asked_at IS 'when somebody asked that it end; NULL: nobody has';
+
+COMMENT ON COLUMN sync_runs.updated_at IS 'when this row last changed';
+
+COMMENT ON COLUMN sync_runs.active_seconds IS 'seconds at work, without waits between slices';
 
 CREATE TABLE messages (
 	conversation_id TEXT COLLATE "C" NOT NULL,
@@ -418,6 +678,63 @@ COMMENT ON COLUMN messages.created_at IS 'when it was first stored';
 
 COMMENT ON COLUMN messages.is_readable IS 'false where the source names it and tells no more than its time';
 
+CREATE TABLE run_slices (
+	run_id TEXT COLLATE "C" NOT NULL,
+	page_id TEXT COLLATE "C" NOT NULL,
+	lane TEXT NOT NULL,
+	slice INTEGER NOT NULL,
+	due_at TIMESTAMP WITH TIME ZONE NOT NULL,
+	handed_at TIMESTAMP WITH TIME ZONE,
+	worker_id TEXT,
+	failures INTEGER DEFAULT 0 NOT NULL,
+	CONSTRAINT pk_run_slices PRIMARY KEY (run_id),
+	CONSTRAINT uq_run_slices_page_id UNIQUE (page_id),
+	CONSTRAINT fk_run_slices_run_id FOREIGN KEY(run_id) REFERENCES sync_runs (id) ON DELETE CASCADE,
+	CONSTRAINT fk_run_slices_page_id FOREIGN KEY(page_id) REFERENCES facebook_pages (id) ON DELETE CASCADE
+);
+
+CREATE INDEX ix_run_slices_lane_due_at ON run_slices (lane, due_at);
+
+COMMENT ON TABLE run_slices IS 'The next slice, or the one under way, of every run that the workers have; no row: it has ended';
+
+COMMENT ON COLUMN run_slices.run_id IS 'the run';
+
+COMMENT ON COLUMN run_slices.page_id IS 'its Page; a Page has one run with the workers at a time';
+
+COMMENT ON COLUMN run_slices.lane IS 'what the slice is for: newest, walk, history or verify';
+
+COMMENT ON COLUMN run_slices.slice IS 'its number within the run: 1, 2, 3, ...';
+
+COMMENT ON COLUMN run_slices.due_at IS 'not to be begun before';
+
+COMMENT ON COLUMN run_slices.handed_at IS 'when it was put into the workers'' queue; NULL: not yet';
+
+COMMENT ON COLUMN run_slices.worker_id IS 'the worker that has begun it; NULL: none yet';
+
+COMMENT ON COLUMN run_slices.failures IS 'slices in a row that were cut short by something that passes';
+
+CREATE TABLE sync_run_events (
+	run_id TEXT COLLATE "C" NOT NULL,
+	seq INTEGER NOT NULL,
+	at TIMESTAMP WITH TIME ZONE NOT NULL,
+	status TEXT NOT NULL,
+	data JSONB NOT NULL,
+	CONSTRAINT pk_sync_run_events PRIMARY KEY (run_id, seq),
+	CONSTRAINT fk_sync_run_events_run_id FOREIGN KEY(run_id) REFERENCES sync_runs (id) ON DELETE CASCADE
+);
+
+COMMENT ON TABLE sync_run_events IS 'What a run told while it went, at most one or two rows a second; goes with its run';
+
+COMMENT ON COLUMN sync_run_events.run_id IS 'the run';
+
+COMMENT ON COLUMN sync_run_events.seq IS '1, 2, 3, ... within the run';
+
+COMMENT ON COLUMN sync_run_events.at IS 'when it was told';
+
+COMMENT ON COLUMN sync_run_events.status IS 'starting, fetching, processing, retrying, batch_failed, syncing, waiting, timeout_warning, complete, complete_with_errors or error';
+
+COMMENT ON COLUMN sync_run_events.data IS 'the run''s counters, and what else there is to tell';
+
 CREATE VIEW contact_interaction_events AS
 SELECT
   m.message_id AS id,
@@ -434,3 +751,29 @@ FROM messages AS m
 JOIN messenger_conversations AS c ON c.id = m.conversation_id
 JOIN facebook_pages AS p ON p.id = c.page_id
 WHERE m.is_readable;
+
+CREATE INDEX ix_message_index_search ON message_index USING gin (array_to_tsvector(string_to_array('@' || page_id || rtrim(terms), ' ')));
+
+CREATE FUNCTION derive_messages_insert() RETURNS trigger LANGUAGE plpgsql SET search_path FROM CURRENT AS $$ BEGIN INSERT INTO derive_queue (conversation_id) SELECT DISTINCT conversation_id FROM changed_new; RETURN NULL; END $$;
+
+CREATE TRIGGER derive_messages_insert AFTER INSERT ON messages REFERENCING NEW TABLE AS changed_new FOR EACH STATEMENT EXECUTE FUNCTION derive_messages_insert();
+
+CREATE FUNCTION derive_messages_update() RETURNS trigger LANGUAGE plpgsql SET search_path FROM CURRENT AS $$ BEGIN INSERT INTO derive_queue (conversation_id, message_id, sent_at) SELECT o.conversation_id, o.message_id, o.sent_at FROM changed_old o JOIN changed_new n USING (conversation_id, message_id) WHERE o.text IS DISTINCT FROM n.text OR o.sent_at IS DISTINCT FROM n.sent_at OR o.is_from_page IS DISTINCT FROM n.is_from_page OR o.is_readable IS DISTINCT FROM n.is_readable; RETURN NULL; END $$;
+
+CREATE TRIGGER derive_messages_update AFTER UPDATE ON messages REFERENCING OLD TABLE AS changed_old NEW TABLE AS changed_new FOR EACH STATEMENT EXECUTE FUNCTION derive_messages_update();
+
+CREATE FUNCTION derive_messages_delete() RETURNS trigger LANGUAGE plpgsql SET search_path FROM CURRENT AS $$ BEGIN INSERT INTO derive_queue (conversation_id, message_id, sent_at) SELECT o.conversation_id, o.message_id, o.sent_at FROM changed_old o; RETURN NULL; END $$;
+
+CREATE TRIGGER derive_messages_delete AFTER DELETE ON messages REFERENCING OLD TABLE AS changed_old FOR EACH STATEMENT EXECUTE FUNCTION derive_messages_delete();
+
+CREATE FUNCTION derive_messenger_conversations_insert() RETURNS trigger LANGUAGE plpgsql SET search_path FROM CURRENT AS $$ BEGIN INSERT INTO derive_queue (conversation_id) SELECT id FROM changed_new; RETURN NULL; END $$;
+
+CREATE TRIGGER derive_messenger_conversations_insert AFTER INSERT ON messenger_conversations REFERENCING NEW TABLE AS changed_new FOR EACH STATEMENT EXECUTE FUNCTION derive_messenger_conversations_insert();
+
+CREATE FUNCTION derive_messenger_conversations_update() RETURNS trigger LANGUAGE plpgsql SET search_path FROM CURRENT AS $$ BEGIN INSERT INTO derive_queue (conversation_id) SELECT id FROM changed_new; RETURN NULL; END $$;
+
+CREATE TRIGGER derive_messenger_conversations_update AFTER UPDATE ON messenger_conversations REFERENCING OLD TABLE AS changed_old NEW TABLE AS changed_new FOR EACH STATEMENT EXECUTE FUNCTION derive_messenger_conversations_update();
+
+CREATE FUNCTION derive_messenger_conversations_delete() RETURNS trigger LANGUAGE plpgsql SET search_path FROM CURRENT AS $$ BEGIN INSERT INTO derive_queue (conversation_id) SELECT id FROM changed_old; RETURN NULL; END $$;
+
+CREATE TRIGGER derive_messenger_conversations_delete AFTER DELETE ON messenger_conversations REFERENCING OLD TABLE AS changed_old FOR EACH STATEMENT EXECUTE FUNCTION derive_messenger_conversations_delete();

@@ -11,6 +11,14 @@ CREATE TABLE api_keys (
 	CONSTRAINT uq_api_keys_prefix UNIQUE (prefix)
 );
 
+CREATE TABLE derive_queue (
+	seq INTEGER NOT NULL /* in the order of the changes */,
+	conversation_id TEXT NOT NULL /* our id of a conversation that has changed */,
+	message_id TEXT /* Graph's id of a message that was changed or deleted; NULL: others */,
+	sent_at TEXT /* when that message was said to be sent before the change */,
+	CONSTRAINT pk_derive_queue PRIMARY KEY (seq)
+);
+
 CREATE TABLE facebook_pages (
 	id TEXT NOT NULL /* our id of the Page, UUIDv7 */,
 	facebook_page_id TEXT NOT NULL /* Meta's id of the Page */,
@@ -42,6 +50,15 @@ CREATE TABLE rate_pools (
 	CONSTRAINT pk_rate_pools PRIMARY KEY (object_id, type)
 );
 
+CREATE TABLE workers (
+	id TEXT NOT NULL /* host:pid:random, as in the leases it takes */,
+	version TEXT NOT NULL /* which form of the workflow it runs */,
+	concurrency INTEGER NOT NULL /* how many Pages it works on side by side */,
+	started_at TEXT NOT NULL /* since when */,
+	heartbeat_at TEXT NOT NULL /* when it last said that it lives */,
+	CONSTRAINT pk_workers PRIMARY KEY (id)
+);
+
 CREATE TABLE certificates (
 	id TEXT NOT NULL /* our id of the certificate, UUIDv7 */,
 	page_id TEXT NOT NULL /* the Page */,
@@ -53,6 +70,76 @@ CREATE TABLE certificates (
 );
 
 CREATE INDEX ix_certificates_page_id_checked_at ON certificates (page_id, checked_at);
+
+CREATE TABLE contact_details (
+	conversation_id TEXT NOT NULL /* our id of the conversation */,
+	message_id TEXT NOT NULL /* Graph's id of the message that says so: the evidence */,
+	kind TEXT NOT NULL /* phone or email */,
+	value TEXT NOT NULL /* a phone number as of E.164, or an address in lower case */,
+	page_id TEXT NOT NULL /* the Page */,
+	sent_at TEXT /* when that message was sent */,
+	CONSTRAINT pk_contact_details PRIMARY KEY (conversation_id, message_id, kind, value),
+	CONSTRAINT fk_contact_details_page_id FOREIGN KEY(page_id) REFERENCES facebook_pages (id) ON DELETE CASCADE
+);
+
+CREATE TABLE contacts (
+	page_id TEXT NOT NULL /* the Page */,
+	sender_id TEXT NOT NULL /* the contact's id, scoped to the Page or app */,
+	name TEXT /* as served; NULL when withheld, never a placeholder */,
+	name_source TEXT NOT NULL /* where the name came from: participants or none */,
+	listed_at TEXT NOT NULL /* of its conversations, the newest's */,
+	first_message_at TEXT /* when the oldest stored message was sent */,
+	last_message_at TEXT /* when the newest stored message was sent */,
+	last_contact_message_at TEXT /* when the contact last wrote; 24 hours later the Page may no longer reply freely */,
+	unanswered_since_at TEXT /* since when an answer is owed; NULL: none is */,
+	conversations INTEGER NOT NULL /* how many it has with this Page */,
+	messages_from_contact INTEGER NOT NULL /* stored messages from the contact */,
+	messages_from_page INTEGER NOT NULL /* stored messages from the Page */,
+	has_phone BOOLEAN NOT NULL /* it wrote a phone number */,
+	has_email BOOLEAN NOT NULL /* it wrote an e-mail address */,
+	CONSTRAINT pk_contacts PRIMARY KEY (page_id, sender_id),
+	CONSTRAINT fk_contacts_page_id FOREIGN KEY(page_id) REFERENCES facebook_pages (id) ON DELETE CASCADE
+);
+
+CREATE INDEX ix_contacts_page_id_listed_at ON contacts (page_id, listed_at);
+
+CREATE TABLE conversation_facts (
+	conversation_id TEXT NOT NULL /* our id of the conversation */,
+	page_id TEXT NOT NULL /* the Page */,
+	sender_id TEXT /* the contact, as the conversation has it */,
+	listed_at TEXT NOT NULL /* its last_message_time; 1970 where it has none */,
+	first_message_at TEXT /* when the oldest stored message was sent */,
+	last_message_at TEXT /* when the newest stored message was sent */,
+	last_contact_message_at TEXT /* when the contact last wrote */,
+	last_sender TEXT /* who wrote last: contact or page; NULL: nobody */,
+	unanswered_since_at TEXT /* the contact's first message behind the Page's last; NULL: answered, or gone */,
+	first_response_seconds INTEGER /* the contact's first message to the Page's next; NULL: none, or older ones are missing */,
+	messages_from_contact INTEGER NOT NULL /* stored messages from the contact */,
+	messages_from_page INTEGER NOT NULL /* stored messages from the Page */,
+	has_phone BOOLEAN NOT NULL /* the contact wrote a phone number */,
+	has_email BOOLEAN NOT NULL /* the contact wrote an e-mail address */,
+	CONSTRAINT pk_conversation_facts PRIMARY KEY (conversation_id),
+	CONSTRAINT fk_conversation_facts_page_id FOREIGN KEY(page_id) REFERENCES facebook_pages (id) ON DELETE CASCADE
+);
+
+CREATE INDEX ix_conversation_facts_page_id_sender_id ON conversation_facts (page_id, sender_id);
+
+CREATE INDEX ix_conversation_facts_unanswered ON conversation_facts (page_id, listed_at) WHERE unanswered_since_at IS NOT NULL;
+
+CREATE INDEX ix_conversation_facts_with_email ON conversation_facts (page_id, listed_at) WHERE has_email IS 1;
+
+CREATE INDEX ix_conversation_facts_with_phone ON conversation_facts (page_id, listed_at) WHERE has_phone IS 1;
+
+CREATE TABLE message_index (
+	id INTEGER NOT NULL /* the second it was sent in, times 2 to the 31st, plus what tells apart: newest last */,
+	page_id TEXT NOT NULL /* the Page */,
+	conversation_id TEXT NOT NULL /* our id of the conversation */,
+	message_id TEXT NOT NULL /* Graph's id of the message */,
+	is_from_page BOOLEAN NOT NULL /* sent by the Page, not to it */,
+	terms TEXT NOT NULL /* its words, folded, a space before and behind each */,
+	CONSTRAINT pk_message_index PRIMARY KEY (id),
+	CONSTRAINT fk_message_index_page_id FOREIGN KEY(page_id) REFERENCES facebook_pages (id) ON DELETE CASCADE
+);
 
 CREATE TABLE messenger_conversations (
 	id TEXT NOT NULL /* our id of the conversation, UUIDv7 */,
@@ -79,11 +166,24 @@ CREATE TABLE messenger_conversations (
 	CONSTRAINT fk_messenger_conversations_page_id FOREIGN KEY(page_id) REFERENCES facebook_pages (id) ON DELETE CASCADE
 );
 
+CREATE INDEX ix_messenger_conversations_beside_inbox ON messenger_conversations (page_id, folder, last_message_time) WHERE folder != 'inbox';
+
 CREATE INDEX ix_messenger_conversations_has_older_messages ON messenger_conversations (page_id, has_older_messages, last_message_time, message_count, conversation_status) WHERE has_older_messages = 1 AND conversation_status != 'gone';
 
 CREATE INDEX ix_messenger_conversations_page_id_last_message_time ON messenger_conversations (page_id, last_message_time);
 
 CREATE INDEX ix_messenger_conversations_sender_id ON messenger_conversations (sender_id);
+
+CREATE INDEX ix_messenger_conversations_unread ON messenger_conversations (page_id, last_message_time) WHERE unread_count > 0;
+
+CREATE TABLE page_activity (
+	page_id TEXT NOT NULL /* the Page */,
+	begins_at TEXT NOT NULL /* when the quarter begins; 1970 for no known time */,
+	from_contacts INTEGER NOT NULL /* stored messages to the Page in it */,
+	from_page INTEGER NOT NULL /* stored messages of the Page in it */,
+	CONSTRAINT pk_page_activity PRIMARY KEY (page_id, begins_at),
+	CONSTRAINT fk_page_activity_page_id FOREIGN KEY(page_id) REFERENCES facebook_pages (id) ON DELETE CASCADE
+);
 
 CREATE TABLE page_leases (
 	page_id TEXT NOT NULL /* the Page */,
@@ -93,6 +193,16 @@ CREATE TABLE page_leases (
 	expires_at TEXT NOT NULL /* from then on anybody may take it */,
 	CONSTRAINT pk_page_leases PRIMARY KEY (page_id),
 	CONSTRAINT fk_page_leases_page_id FOREIGN KEY(page_id) REFERENCES facebook_pages (id) ON DELETE CASCADE
+);
+
+CREATE TABLE page_schedules (
+	page_id TEXT NOT NULL /* the Page */,
+	every_seconds INTEGER /* how often to catch up; NULL: every five minutes */,
+	is_paused BOOLEAN DEFAULT 0 NOT NULL /* nothing is started by itself */,
+	next_sync_at TEXT /* when it is due; NULL: now */,
+	next_verify_at TEXT /* when its nightly verification is due; NULL: not set yet */,
+	CONSTRAINT pk_page_schedules PRIMARY KEY (page_id),
+	CONSTRAINT fk_page_schedules_page_id FOREIGN KEY(page_id) REFERENCES facebook_pages (id) ON DELETE CASCADE
 );
 
 CREATE TABLE sync_items (
@@ -144,6 +254,12 @@ CREATE TABLE sync_runs (
 	refused_calls INTEGER DEFAULT 0 NOT NULL /* of them refused for their rate */,
 	problems TEXT /* what went wrong: [{code, message, hint}] */,
 	next TEXT /* the command that goes on; NULL when there is nothing to do */,
+	kind TEXT DEFAULT 'sync' NOT NULL /* sync, or verify: a comparison with the source */,
+	request TEXT /* what a worker was asked for; NULL: a command of its own */,
+	queued_at TEXT /* when it was handed to the workers; NULL: it was not */,
+	cancel_asked_at TEXT /* when somebody asked that it end; NULL: nobody has */,
+	updated_at TEXT /* when this row last changed */,
+	active_seconds FLOAT /* seconds at work, without waits between slices */,
 	CONSTRAINT pk_sync_runs PRIMARY KEY (id),
 	CONSTRAINT fk_sync_runs_page_id FOREIGN KEY(page_id) REFERENCES facebook_pages (id) ON DELETE CASCADE
 );
@@ -172,6 +288,33 @@ CREATE TABLE messages (
 	CONSTRAINT fk_messages_conversation_id FOREIGN KEY(conversation_id) REFERENCES messenger_conversations (id) ON DELETE CASCADE
 );
 
+CREATE TABLE run_slices (
+	run_id TEXT NOT NULL /* the run */,
+	page_id TEXT NOT NULL /* its Page; a Page has one run with the workers at a time */,
+	lane TEXT NOT NULL /* what the slice is for: newest, walk, history or verify */,
+	slice INTEGER NOT NULL /* its number within the run: 1, 2, 3, ... */,
+	due_at TEXT NOT NULL /* not to be begun before */,
+	handed_at TEXT /* when it was put into the workers' queue; NULL: not yet */,
+	worker_id TEXT /* the worker that has begun it; NULL: none yet */,
+	failures INTEGER DEFAULT 0 NOT NULL /* slices in a row that were cut short by something that passes */,
+	CONSTRAINT pk_run_slices PRIMARY KEY (run_id),
+	CONSTRAINT uq_run_slices_page_id UNIQUE (page_id),
+	CONSTRAINT fk_run_slices_run_id FOREIGN KEY(run_id) REFERENCES sync_runs (id) ON DELETE CASCADE,
+	CONSTRAINT fk_run_slices_page_id FOREIGN KEY(page_id) REFERENCES facebook_pages (id) ON DELETE CASCADE
+);
+
+CREATE INDEX ix_run_slices_lane_due_at ON run_slices (lane, due_at);
+
+CREATE TABLE sync_run_events (
+	run_id TEXT NOT NULL /* the run */,
+	seq INTEGER NOT NULL /* 1, 2, 3, ... within the run */,
+	at TEXT NOT NULL /* when it was told */,
+	status TEXT NOT NULL /* starting, fetching, processing, retrying, batch_failed, syncing, waiting, timeout_warning, complete, complete_with_errors or error */,
+	data TEXT NOT NULL /* the run's counters, and what else there is to tell */,
+	CONSTRAINT pk_sync_run_events PRIMARY KEY (run_id, seq),
+	CONSTRAINT fk_sync_run_events_run_id FOREIGN KEY(run_id) REFERENCES sync_runs (id) ON DELETE CASCADE
+);
+
 CREATE VIEW contact_interaction_events AS
 SELECT
   m.message_id AS id,
@@ -188,3 +331,29 @@ FROM messages AS m
 JOIN messenger_conversations AS c ON c.id = m.conversation_id
 JOIN facebook_pages AS p ON p.id = c.page_id
 WHERE m.is_readable;
+
+CREATE VIRTUAL TABLE message_search USING fts5(terms, content='', detail='none', columnsize=0, tokenize="ascii tokenchars '@-_'");
+
+CREATE TRIGGER derive_messages_insert AFTER INSERT ON messages FOR EACH ROW
+WHEN new.conversation_id IS NOT (SELECT conversation_id FROM derive_queue ORDER BY seq DESC LIMIT 1)
+BEGIN INSERT INTO derive_queue (conversation_id) VALUES (new.conversation_id); END;
+
+CREATE TRIGGER derive_messages_update AFTER UPDATE OF text, sent_at, is_from_page, is_readable ON messages FOR EACH ROW
+WHEN old.text IS NOT new.text OR old.sent_at IS NOT new.sent_at OR old.is_from_page IS NOT new.is_from_page OR old.is_readable IS NOT new.is_readable
+BEGIN INSERT INTO derive_queue (conversation_id, message_id, sent_at) VALUES (old.conversation_id, old.message_id, old.sent_at); END;
+
+CREATE TRIGGER derive_messages_delete AFTER DELETE ON messages FOR EACH ROW
+BEGIN INSERT INTO derive_queue (conversation_id, message_id, sent_at) VALUES (old.conversation_id, old.message_id, old.sent_at); END;
+
+CREATE TRIGGER derive_messenger_conversations_insert AFTER INSERT ON messenger_conversations FOR EACH ROW
+BEGIN INSERT INTO derive_queue (conversation_id) VALUES (new.id); END;
+
+CREATE TRIGGER derive_messenger_conversations_update AFTER UPDATE ON messenger_conversations FOR EACH ROW
+BEGIN INSERT INTO derive_queue (conversation_id) VALUES (new.id); END;
+
+CREATE TRIGGER derive_messenger_conversations_delete AFTER DELETE ON messenger_conversations FOR EACH ROW
+BEGIN INSERT INTO derive_queue (conversation_id) VALUES (old.id); END;
+
+CREATE TRIGGER derive_message_index_delete AFTER DELETE ON message_index FOR EACH ROW
+WHEN old.terms <> ''
+BEGIN INSERT INTO message_search (message_search, rowid, terms) VALUES ('delete', old.id, '@' || old.page_id || rtrim(old.terms)); END;

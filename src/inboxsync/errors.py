@@ -5,7 +5,10 @@
       SettingsInvalid        the environment or an argument is not usable
       ApiKeyNameTaken        a key of this name was made before
       ApiKeyUnknown          no key of this name was ever made
+      SearchInvalid          nothing that could be searched for
       PageUnknown            the database has no such Page
+      RunUnknown             the database has no such run
+      WorkerRunning          this process has a worker already
       PageBusy               another process syncs or verifies this Page
       LeaseLost              another process has taken this Page over from us
       SourceError            Meta's Graph API
@@ -80,11 +83,32 @@ class ApiKeyUnknown(InboxsyncError):
     default_hint = "`inboxsync keys list` shows what is there."
 
 
+class SearchInvalid(InboxsyncError):
+    """What was typed is nothing that could be searched for."""
+
+    code = "search_invalid"
+    default_hint = 'Give words, a "phrase", or the beginning of a word and an asterisk.'
+
+
 class PageUnknown(InboxsyncError):
     """The database has no such Page."""
 
     code = "page_unknown"
     default_hint = "Add it with `inboxsync pages add PAGE_ID`; `inboxsync pages list` shows what is there."
+
+
+class RunUnknown(InboxsyncError):
+    """The database has no such run."""
+
+    code = "run_unknown"
+    default_hint = "`inboxsync runs` shows the newest."
+
+
+class WorkerRunning(InboxsyncError):
+    """DBOS is one in a process, so a worker is too."""
+
+    code = "worker_running"
+    default_hint = "Start the second one in a process of its own."
 
 
 class PageBusy(InboxsyncError):

@@ -16,6 +16,7 @@ GRAPH_VERSION = "v25.0"
 _ADDRESS = TypeAdapter(HttpUrl)
 _ORIGIN = re.compile(r"https?://[^/\s*]+")
 _VERSION = re.compile(r"v\d+\.\d+")
+_REGION = re.compile(r"[A-Za-z]{2}")
 _SHORTEST_SECRET = 16
 
 
@@ -46,6 +47,7 @@ class Settings(BaseSettings):
     max_body_bytes: int = Field(default=1_000_000, ge=1024)
     request_stop_seconds: float = Field(default=270.0, gt=0)
     request_limit_seconds: float = Field(default=290.0, gt=0)
+    default_region: str | None = None
 
     @field_validator("graph_url")
     @classmethod
@@ -65,6 +67,13 @@ class Settings(BaseSettings):
         if _VERSION.fullmatch(value) is None:
             raise ValueError(f"should be a version such as {GRAPH_VERSION}")
         return value
+
+    @field_validator("default_region")
+    @classmethod
+    def _is_region(cls, value: str | None) -> str | None:
+        if value is not None and _REGION.fullmatch(value) is None:
+            raise ValueError("should be a country's two letters, such as US")
+        return value.upper() if value is not None else None
 
     @field_validator("database_url")
     @classmethod

@@ -9,7 +9,8 @@ from inboxsync.model.page import History, Page, Platform, TokenReason, TokenStat
 from inboxsync.model.progress import Following, NotStarted, Progress, Span, Unserved, Walking
 from inboxsync.model.rate import RatePool
 from inboxsync.model.records import Conversation, Message, Participant
-from inboxsync.model.run import Counts, Mode, Problem, Run, RunStatus
+from inboxsync.model.run import Counts, Mode, Problem, Run, RunEvent, RunKind, RunRequest, RunStatus
+from inboxsync.model.work import Lane, Schedule, Slice, WorkerInfo
 
 __all__ = [
     "ApiKey",
@@ -21,6 +22,7 @@ __all__ = [
     "Following",
     "History",
     "Item",
+    "Lane",
     "Lease",
     "Message",
     "MessageBatch",
@@ -34,8 +36,13 @@ __all__ = [
     "Progress",
     "RatePool",
     "Run",
+    "RunEvent",
+    "RunKind",
+    "RunRequest",
     "RunStatus",
+    "Schedule",
     "Scope",
+    "Slice",
     "Span",
     "TokenReason",
     "TokenState",
@@ -43,5 +50,6 @@ __all__ = [
     "Unserved",
     "Walking",
     "Window",
+    "WorkerInfo",
     "reached_at",
 ]

@@ -22,7 +22,8 @@ from inboxsync.store.tables import metadata
 from inboxsync.store.types import JsonText, format_utc
 
 _ROWS_A_BATCH = 2000
-TABLES = tuple(metadata.sorted_tables)
+# What is derived is not copied: the target's own triggers note each row that comes, and a pass makes it anew.
+TABLES = tuple(table for table in metadata.sorted_tables if not table.info.get("is_derived"))
 # A value as both databases give it: text, a number, a truth, an aware time, JSON as text, or None.
 _Values = tuple[Any, ...]
 

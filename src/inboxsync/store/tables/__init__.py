@@ -9,27 +9,56 @@ its comment what it holds; on SQLite the comment is kept in the table's own SQL.
 
 from inboxsync.store.tables.access import api_keys
 from inboxsync.store.tables.base import metadata
-from inboxsync.store.tables.inbox import HAS_OLDER, facebook_pages, messages, messenger_conversations
+from inboxsync.store.tables.derived import (
+    contact_details,
+    contacts,
+    conversation_facts,
+    derive_queue,
+    message_index,
+    page_activity,
+)
+from inboxsync.store.tables.inbox import (
+    BESIDE_INBOX,
+    HAS_OLDER,
+    UNREAD,
+    facebook_pages,
+    messages,
+    messenger_conversations,
+)
 from inboxsync.store.tables.sync import (
     certificates,
     page_leases,
     rate_pools,
     sync_items,
     sync_progress,
+    sync_run_events,
     sync_runs,
 )
+from inboxsync.store.tables.work import page_schedules, run_slices, workers
 
 __all__ = [
+    "BESIDE_INBOX",
     "HAS_OLDER",
+    "UNREAD",
     "api_keys",
     "certificates",
+    "contact_details",
+    "contacts",
+    "conversation_facts",
+    "derive_queue",
     "facebook_pages",
+    "message_index",
     "messages",
     "messenger_conversations",
     "metadata",
+    "page_activity",
     "page_leases",
+    "page_schedules",
     "rate_pools",
+    "run_slices",
     "sync_items",
     "sync_progress",
+    "sync_run_events",
     "sync_runs",
+    "workers",
 ]

@@ -1,0 +1,35 @@
+"""Brings up to date what follows from the inbox, a part at a time.
+
+Every function works in the caller's transaction, and all of one batch belong into one: what was noted is
+taken from the queue in the transaction that stores what was derived from it.
+"""
+
+from inboxsync.store.derived.details import Detail, put_details
+from inboxsync.store.derived.facts import put_facts
+from inboxsync.store.derived.indexing import (
+    Unindexed,
+    index_messages,
+    list_unindexed,
+    remove_from_index,
+    settle_index,
+)
+from inboxsync.store.derived.people import put_contacts
+from inboxsync.store.derived.queue import Note, has_notes, list_notes, lock, note_all, replace_notes
+
+__all__ = [
+    "Detail",
+    "Note",
+    "Unindexed",
+    "has_notes",
+    "index_messages",
+    "list_notes",
+    "list_unindexed",
+    "lock",
+    "note_all",
+    "put_contacts",
+    "put_details",
+    "put_facts",
+    "remove_from_index",
+    "replace_notes",
+    "settle_index",
+]

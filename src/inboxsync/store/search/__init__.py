@@ -1,0 +1,19 @@
+"""Finds messages by their words, alike on SQLite and PostgreSQL."""
+
+from inboxsync.store.search.find import FoundMessage, FoundMessages, Order, SearchKey, search_messages
+from inboxsync.store.search.query import Pattern, Query, parse_query
+from inboxsync.store.search.words import folded_words, placed_words, terms_of
+
+__all__ = [
+    "FoundMessage",
+    "FoundMessages",
+    "Order",
+    "Pattern",
+    "Query",
+    "SearchKey",
+    "folded_words",
+    "parse_query",
+    "placed_words",
+    "search_messages",
+    "terms_of",
+]

@@ -1,0 +1,247 @@
+"""Finds messages that have all the words of a query, newest first or best first, on both databases alike.
+
+Both indexes hold words without their places, so they only say where to look: whether a message has a phrase,
+its own `terms` say. Two looks find what is asked for in a bounded time. The newest messages are read through
+first: what many have is found there at once, while an index would list all of them to be sorted. What few
+have is then found by the index.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+from typing import Any, Final
+
+from sqlalchemy import Connection, Select, and_, func, select, text
+
+from inboxsync.store.put import is_postgresql
+from inboxsync.store.search.places import first_id
+from inboxsync.store.search.query import Pattern, Query
+from inboxsync.store.tables import message_index, messages, messenger_conversations
+from inboxsync.store.triggers import SEARCH_TABLE
+
+# How many of the newest are read through first.
+_NEWEST: Final = 20_000
+# Of so many of the newest that are found the best ones come first.
+RANKED: Final = 2_000
+_LAST_ID: Final = 2**63 - 1
+# A beginning of fewer letters says little.
+_TELLING: Final = 3
+# So many words more a message would have to have, not to be found first for its shortness alone.
+_EVEN: Final = 4
+_VECTOR: Final = "array_to_tsvector(string_to_array('@' || i.page_id || rtrim(i.terms), ' '))"
+
+
+_IS_THERE: Final = """
+  (SELECT c.conversation_status FROM messenger_conversations AS c WHERE c.id = i.conversation_id) <> 'gone'
+  AND (SELECT m.is_readable FROM messages AS m
+    WHERE m.conversation_id = i.conversation_id AND m.message_id = i.message_id)"""
+
+
+class Order(StrEnum):
+    """What comes first."""
+
+    NEWEST = "newest"
+    RANK = "rank"
+
+
+# Behind which the next ones stand: newest first (id,); by rank (score, id, the newest id that was ranked).
+SearchKey = tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FoundMessage:
+    """A message that has what was looked for, and where: `highlights` are ranges of characters of its text.
+
+    `conversation_id` is ours, `graph_conversation_id` Graph's; `sender_name` is the contact's.
+    """
+
+    page_id: str
+    conversation_id: str
+    graph_conversation_id: str
+    folder: str
+    contact_id: str | None
+    contact_name: str | None
+    message_id: str
+    sent_at: datetime | None
+    is_from_page: bool
+    text: str
+    highlights: tuple[tuple[int, int], ...]
+    key: SearchKey
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FoundMessages:
+    """Some of what was found, and the key behind which the next ones stand; None at the end."""
+
+    messages: tuple[FoundMessage, ...]
+    next: SearchKey | None
+
+
+@dataclass(frozen=True, slots=True)
+class _Hit:
+    id: int
+    terms: str
+
+
+def search_messages(
+    connection: Connection,
+    query: Query,
+    *,
+    page_id: str | None = None,
+    since: datetime | None = None,
+    order: Order = Order.NEWEST,
+    after: SearchKey | None = None,
+    limit: int = 20,
+) -> FoundMessages:
+    """Messages that have all of the query's patterns; none of a conversation that is gone."""
+    looker = _Looker(connection, query, page_id=page_id, since=since)
+    if order is Order.RANK:
+        keys, following = _ranked(looker, after, limit)
+    else:
+        hits = looker.newest(below=after[0] if after else _LAST_ID, limit=limit + 1)
+        keys = [(hit.id,) for hit in hits[:limit]]
+        following = keys[-1] if len(hits) > limit else None
+    return FoundMessages(messages=tuple(looker.told(keys, order)), next=following)
+
+
+def _ranked(
+    looker: "_Looker", after: SearchKey | None, limit: int
+) -> tuple[list[SearchKey], SearchKey | None]:
+    hits = looker.newest(below=after[2] + 1 if after else _LAST_ID, limit=RANKED)
+    if not hits:
+        return [], None
+    newest = after[2] if after else hits[0].id
+    keys: list[SearchKey] = sorted(((looker.score(hit.terms), hit.id, newest) for hit in hits), reverse=True)
+    rest = [key for key in keys if after is None or key < after]
+    return rest[:limit], rest[limit - 1] if len(rest) > limit else None
+
+
+class _Looker:
+    """Looks for one query in one transaction."""
+
+    def __init__(
+        self, connection: Connection, query: Query, *, page_id: str | None, since: datetime | None
+    ) -> None:
+        self._connection = connection
+        self._query = query
+        self._is_postgresql = is_postgresql(connection)
+        self._place = "strpos" if self._is_postgresql else "instr"
+        self._page_id = page_id
+        self._values: dict[str, object] = {"first": first_id(since), "page": page_id}
+        self._values |= {f"p{number}": pattern.text for number, pattern in enumerate(query.patterns)}
+
+    def newest(self, *, below: int, limit: int) -> list[_Hit]:
+        """The newest messages below this id that have it all, newest first."""
+        values = self._values | {"below": below, "limit": limit, "newest": _NEWEST}
+        found = self._hits(self._read_through(), values)
+        if len(found) < limit:
+            found = self._hits(self._looked_up(), values | {"match": self._match()})
+        return found
+
+    def told(self, keys: Sequence[SearchKey], order: Order) -> list[FoundMessage]:
+        """The messages of these keys, in their order."""
+        place = 1 if order is Order.RANK else 0
+        rows = {row.id: row for row in self._connection.execute(_told([key[place] for key in keys]))}
+        return [self._message(rows[key[place]], key) for key in keys if key[place] in rows]
+
+    def score(self, terms: str) -> int:
+        """How much of a message is what was looked for; short ones before long ones."""
+        words = terms.count(" ") - 1
+        met = sum(terms.count(pattern.text) * len(pattern.words) for pattern in self._query.patterns)
+        return 1000 * met // (words + _EVEN)
+
+    def _hits(self, sql: str, values: dict[str, object]) -> list[_Hit]:
+        return [_Hit(*row) for row in self._connection.execute(text(sql), values)]
+
+    def _read_through(self) -> str:
+        return f"""
+            SELECT i.id, i.terms FROM (
+              SELECT id, page_id, conversation_id, message_id, terms FROM message_index
+              WHERE id < :below AND id >= :first ORDER BY id DESC LIMIT :newest
+            ) AS i
+            WHERE {self._has_it_all()} ORDER BY i.id DESC LIMIT :limit"""  # noqa: S608 - texts of our own
+
+    def _looked_up(self) -> str:
+        if not self._is_postgresql:
+            # CROSS: from the search to the rows, never the other way round.
+            return f"""
+                SELECT i.id, i.terms FROM {SEARCH_TABLE} CROSS JOIN message_index AS i
+                ON i.id = {SEARCH_TABLE}.rowid
+                WHERE {SEARCH_TABLE} MATCH :match
+                AND {SEARCH_TABLE}.rowid < :below AND {SEARCH_TABLE}.rowid >= :first
+                AND {self._has_it_all()} ORDER BY {SEARCH_TABLE}.rowid DESC LIMIT :limit"""  # noqa: S608
+        # In order first, so that no more rows are looked into than are asked for.
+        return f"""
+            WITH found AS MATERIALIZED (
+              SELECT i.id, i.page_id, i.conversation_id, i.message_id, i.terms FROM message_index AS i
+              WHERE {_VECTOR} @@ CAST(:match AS tsquery) AND i.id < :below AND i.id >= :first
+            )
+            SELECT i.id, i.terms FROM (SELECT * FROM found ORDER BY id DESC OFFSET 0) AS i
+            WHERE {self._has_it_all()} ORDER BY i.id DESC LIMIT :limit"""  # noqa: S608
+
+    def _has_it_all(self) -> str:
+        conditions = [f"{self._place}(i.terms, :p{n}) > 0" for n in range(len(self._query.patterns))]
+        if self._page_id is not None:
+            conditions.append("i.page_id = :page")
+        # Values of their own, for no planner to make a join of: only what is found is looked up.
+        return " AND ".join([*conditions, _IS_THERE])
+
+    def _match(self) -> str:
+        """The words for the index: all of them but short beginnings, which half of all words may have."""
+        words = [(word, False) for pattern in self._query.patterns for word in _whole(pattern)]
+        beginnings = [(each.words[-1], True) for each in self._query.patterns if each.is_prefix]
+        words += [
+            each for each in beginnings if len(each[0]) >= _TELLING or len(beginnings) + len(words) == 1
+        ]
+        words = words or beginnings
+        if self._page_id is not None:
+            words.append((f"@{self._page_id}", False))
+        if self._is_postgresql:
+            return " & ".join(f"'{word}'{':*' if is_prefix else ''}" for word, is_prefix in words)
+        return " AND ".join(f'"{word}"{"*" if is_prefix else ""}' for word, is_prefix in words)
+
+    def _message(self, row: Any, key: SearchKey) -> FoundMessage:  # noqa: ANN401 - a row
+        return FoundMessage(
+            page_id=row.page_id,
+            conversation_id=row.conversation_id,
+            graph_conversation_id=row.graph_conversation_id,
+            folder=row.folder,
+            contact_id=row.contact_id,
+            contact_name=row.contact_name,
+            message_id=row.message_id,
+            sent_at=row.sent_at,
+            is_from_page=row.is_from_page,
+            text=row.text,
+            highlights=self._query.highlights(row.text),
+            key=key,
+        )
+
+
+def _whole(pattern: Pattern) -> tuple[str, ...]:
+    return pattern.words[:-1] if pattern.is_prefix else pattern.words
+
+
+def _told(ids: Sequence[int]) -> Select[Any]:
+    index, conversations = message_index, messenger_conversations
+    of_message = and_(
+        messages.c.conversation_id == index.c.conversation_id, messages.c.message_id == index.c.message_id
+    )
+    return (
+        select(
+            index.c.id,
+            index.c.page_id,
+            index.c.conversation_id,
+            conversations.c.conversation_id.label("graph_conversation_id"),
+            conversations.c.folder,
+            conversations.c.sender_id.label("contact_id"),
+            conversations.c.sender_name.label("contact_name"),
+            messages.c.message_id,
+            messages.c.sent_at,
+            messages.c.is_from_page,
+            func.coalesce(messages.c.text, "").label("text"),
+        )
+        .join(messages, of_message)
+        .join(conversations, conversations.c.id == index.c.conversation_id)
+        .where(index.c.id.in_(ids))
+    )
