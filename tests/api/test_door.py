@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 
+from inboxsync.api import Caller
 from inboxsync.model import Scope
 from inboxsync.store.api_keys import revoke_api_key
 
@@ -155,3 +156,22 @@ def test_a_database_that_is_away_is_no_mistake_of_the_callers(
     assert (answer.status_code, answer.json()["code"]) == (503, "store_unreachable")
     assert api.get("/readyz").status_code == 503
     assert api.get("/healthz").status_code == 200
+
+
+def test_a_session_opens_what_its_key_does_and_a_wrong_key_is_not_saved_by_it(api: Any) -> None:
+    api.key(Scope.ADMIN)
+    seen: list[str] = []
+
+    async def resolve(request: Any) -> Caller | None:
+        seen.append(request.url.path)
+        return Caller(name="ann", scope=Scope.READ) if request.cookies.get("session") == "hers" else None
+
+    api.app.state.service.door.resolve_session = resolve
+    hers = {"Cookie": "session=hers"}
+    assert api.get("/api/v1/pages", headers=hers).status_code == 200
+    assert api.post("/api/v1/pages", headers=hers, json={}).json()["code"] == "scope_too_small"
+    assert api.get("/api/v1/pages", headers={"Cookie": "session=his"}).json()["code"] == "key_missing"
+    assert api.get("/api/v1/pages", headers=hers | {"X-API-Key": "wrong"}).json()["code"] == "key_invalid"
+    elsewhere = hers | {"Origin": "https://evil.example"}
+    assert api.get("/api/v1/pages", headers=elsewhere).json()["code"] == "origin_refused"
+    assert len(seen) == 3

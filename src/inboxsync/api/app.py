@@ -1,19 +1,39 @@
 """Builds the FastAPI app over an engine."""
 
 import socket
-from typing import Any
 
 from fastapi import FastAPI
 from fastapi.middleware.cors import CORSMiddleware
-from fastapi.openapi.utils import get_openapi
 
 from inboxsync import __version__
-from inboxsync.api import docs_page, health, pages
+from inboxsync.api import (
+    contacts,
+    conversations,
+    docs_page,
+    given,
+    given_stream,
+    health,
+    messages,
+    pages,
+    runs,
+)
+from inboxsync.api.document import methods_at, openapi_document
 from inboxsync.api.envelope import BodyLimit, HostCheck, RequestLog
-from inboxsync.api.problems import Problem, add_problem_handlers
-from inboxsync.api.service import Service
+from inboxsync.api.problems import add_problem_handlers
+from inboxsync.api.service import Queue, Service
 from inboxsync.engine import Engine
 
+_ROUTERS = (
+    given.router,
+    given_stream.router,
+    pages.router,
+    runs.router,
+    conversations.router,
+    contacts.router,
+    messages.router,
+    health.router,
+    docs_page.router,
+)
 _ABOUT = (
     "Every conversation of your Pages, in your own database. Errors are `application/problem+json` with a "
     "stable `code` and a `hint`. Lists go on behind `nextCursor`. A route's `x-scope` is the scope that "
@@ -21,11 +41,11 @@ _ABOUT = (
 )
 
 
-def create_app(engine: Engine, *, names: frozenset[str] = frozenset()) -> FastAPI:
+def create_app(engine: Engine, *, queue: Queue | None = None, names: frozenset[str] = frozenset()) -> FastAPI:
     """The HTTP service over this engine, whose database is opened here.
 
-    `names` are hosts to answer to, beside the settings' and this machine's own. Raises what opening
-    the database raises.
+    `queue` is what runs are handed to; without one none can be started. `names` are hosts to answer to,
+    beside the settings' and this machine's own. Raises what opening the database raises.
     """
     app = FastAPI(
         title="inboxsync",
@@ -36,13 +56,14 @@ def create_app(engine: Engine, *, names: frozenset[str] = frozenset()) -> FastAP
         openapi_url="/openapi.json",
         redirect_slashes=False,
     )
-    service = Service(engine)
+    service = Service(engine, queue)
     app.state.service = service
+    app.state.methods_at = lambda path: methods_at(app, path)
     add_problem_handlers(app)
-    for router in (health.router, docs_page.router, pages.router):
+    for router in _ROUTERS:
         app.include_router(router)
     _surround(app, service, names)
-    app.openapi = lambda: _document(app)  # type: ignore[method-assign]
+    app.openapi = lambda: openapi_document(app)  # type: ignore[method-assign]
     return app
 
 
@@ -61,18 +82,3 @@ def _surround(app: FastAPI, service: Service, names: frozenset[str]) -> None:
     known = {*settings.allowed_host_names, *names, socket.gethostname().lower()}
     app.add_middleware(HostCheck, names=frozenset(known))
     app.add_middleware(RequestLog, on_answer=service.meters.note_answer)
-
-
-def _document(app: FastAPI) -> dict[str, Any]:
-    """The OpenAPI document, with the shape of problems that every route refers to."""
-    if app.openapi_schema is None:
-        made = get_openapi(
-            title=app.title, version=app.version, description=app.description, routes=app.routes
-        )
-        schemas = made.setdefault("components", {}).setdefault("schemas", {})
-        problem = Problem.model_json_schema(ref_template="#/components/schemas/{model}")
-        schemas |= problem.pop("$defs", {}) | {"Problem": problem}
-        for unused in ("HTTPValidationError", "ValidationError"):
-            schemas.pop(unused, None)
-        app.openapi_schema = made
-    return app.openapi_schema

@@ -34,18 +34,18 @@ class CursorInvalid(RequestInvalid):
     default_hint = "Begin again without a cursor, and pass on `nextCursor` as it is."
 
 
-class RunUnknown(RequestError):
-    """The database has no such run."""
-
-    code = "run_unknown"
-    default_hint = "GET /api/v1/runs lists what is there; old runs are removed in time."
-
-
 class ConversationUnknown(RequestError):
     """The database has no such conversation."""
 
     code = "conversation_unknown"
     default_hint = "GET /api/v1/conversations lists what is there, with our own ids."
+
+
+class ContactUnknown(RequestError):
+    """The database has no such contact."""
+
+    code = "contact_unknown"
+    default_hint = "GET /api/v1/contacts lists what is there."
 
 
 class CertificateUnknown(RequestError):
@@ -116,3 +116,14 @@ class QueueUnavailable(RequestError):
 
     code = "queue_unavailable"
     default_hint = "Start it with `inboxsync serve`."
+
+
+class AnswerTooLate(RequestError):
+    """What was asked could not be taken in time."""
+
+    code = "answer_too_late"
+    default_hint = "Ask again: what was taken already goes on."
+
+
+class NothingToFollow(Exception):
+    """A listener comes back though it has heard the last word: 204 tells an EventSource to stay away."""

@@ -9,6 +9,7 @@ from fastapi import APIRouter, Response
 from fastapi.responses import JSONResponse
 from pydantic import BaseModel, Field
 from sqlalchemy import text
+from starlette.concurrency import run_in_threadpool
 
 from inboxsync.api.door import opens
 from inboxsync.api.service import Service, ServiceDependency
@@ -62,7 +63,7 @@ async def is_ready(service: ServiceDependency) -> JSONResponse:
     """Needs no key. 503 where the database is away, its schema another's, or the process is ending."""
     try:
         async with asyncio.timeout(_READY_SECONDS):
-            ready = await asyncio.to_thread(_look, service)
+            ready = await run_in_threadpool(_look, service)
     except (InboxsyncError, TimeoutError):
         ready = Ready(status="unavailable", database="failed", migrations="unknown", source="unknown")
     if service.draining.is_set():
@@ -98,5 +99,5 @@ _METRICS: dict[str, Any] = {
 )
 async def tell_metrics(service: ServiceDependency) -> Response:
     """Every figure is explained in docs/operations.md."""
-    told = await asyncio.to_thread(service.meters.text)
+    told = await run_in_threadpool(service.meters.text)
     return Response(told, media_type="text/plain; version=0.0.4; charset=utf-8")

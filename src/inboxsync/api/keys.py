@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from ipaddress import ip_address, ip_network
 from typing import Final
 
+from starlette.concurrency import run_in_threadpool
+
 from inboxsync.clock import Clock
 from inboxsync.model import ApiKey, Scope
 from inboxsync.store import Store
@@ -78,7 +80,7 @@ class KeyRing:
         async with self._reading:
             if self._is_fresh():
                 return
-            keys = await asyncio.to_thread(self._list)
+            keys = await run_in_threadpool(self._list)
             self._by_prefix = {key.prefix: key for key in keys}
             self._read_at = self._clock.monotonic()
 

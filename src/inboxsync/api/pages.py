@@ -1,12 +1,13 @@
 """`/api/v1/pages`: add, list, show and remove Pages. A token comes in, and never goes out."""
 
-import asyncio
+import re
 from datetime import datetime
 from typing import Annotated, Literal
 
 from fastapi import APIRouter, Response
 from pydantic import Field, SecretStr, field_validator
 from sqlalchemy import Connection
+from starlette.concurrency import run_in_threadpool
 
 from inboxsync.api.cursors import decode_cursor, encode_cursor
 from inboxsync.api.door import opens
@@ -31,6 +32,8 @@ from inboxsync.store.progress import list_progress
 
 router = APIRouter(prefix="/api/v1/pages", tags=["pages"])
 
+# What can travel in a header.
+_TOKEN = re.compile(r"[!-~]+")
 _EXAMPLE = {
     "id": "01978b2e-4a10-7cc3-9f6d-3a2b1c0d9e8f",
     "facebookPageId": "104567890123456",
@@ -100,7 +103,12 @@ class NewPage(Asked):
     facebook_page_id: Annotated[str, Field(pattern=r"^[0-9]{1,32}$", description="Meta's id.")]
     token: Annotated[
         SecretStr,
-        Field(min_length=1, max_length=4096, description="The Page's access token. It is stored sealed."),
+        Field(
+            min_length=1,
+            max_length=4096,
+            description="The Page's access token. It is stored sealed.",
+            json_schema_extra={"pattern": "^[!-~]+$"},
+        ),
     ]
     platform: Annotated[Platform, Field(strict=False)] = Platform.MESSENGER
     name: Annotated[str | None, Field(max_length=200, description="Else the Page's own.")] = None
@@ -109,7 +117,7 @@ class NewPage(Asked):
     @classmethod
     def _can_travel(cls, value: SecretStr) -> SecretStr:
         text = value.get_secret_value()
-        if not text.isascii() or not text.isprintable() or " " in text:
+        if not _TOKEN.fullmatch(text):
             raise ValueError("this is not an access token: copy it whole, without quotes or line breaks")
         return value
 
@@ -159,7 +167,7 @@ def show_page(service: ServiceDependency, page_id: PageId) -> PageDetailShape:
 @router.delete("/{page_id}", status_code=204, summary="Forget a Page", **opens(Scope.ADMIN, 404, 422))
 async def delete_page(service: ServiceDependency, page_id: PageId) -> None:
     """Its token, its conversations, its messages, its runs. Nothing changes at Meta."""
-    await asyncio.to_thread(_remove, service, page_id)
+    await run_in_threadpool(_remove, service, page_id)
 
 
 def get_own_page(connection: Connection, page_id: str) -> Page:

@@ -8,7 +8,7 @@ from http import HTTPStatus
 from typing import Any, Final
 
 import structlog
-from fastapi import FastAPI, Request
+from fastapi import FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from pydantic import BaseModel, ConfigDict, Field
@@ -23,8 +23,9 @@ log = structlog.get_logger("inboxsync.api")
 MEDIA_TYPE: Final = "application/problem+json"
 # The first that fits: the particular before the general.
 _STATUSES: Final[tuple[tuple[type[errors.InboxsyncError], int], ...]] = (
-    (asked.RunUnknown, 404),
+    (errors.RunUnknown, 404),
     (asked.ConversationUnknown, 404),
+    (asked.ContactUnknown, 404),
     (asked.CertificateUnknown, 404),
     (asked.PageMismatch, 409),
     (asked.BodyTooLarge, 413),
@@ -35,8 +36,10 @@ _STATUSES: Final[tuple[tuple[type[errors.InboxsyncError], int], ...]] = (
     (asked.KeyGuessing, 429),
     (asked.ScopeTooSmall, 403),
     (asked.QueueUnavailable, 503),
+    (asked.AnswerTooLate, 503),
     (errors.RequestError, 422),
     (errors.SettingsInvalid, 422),
+    (errors.SearchInvalid, 422),
     (errors.PageUnknown, 404),
     (errors.PageBusy, 409),
     (errors.LeaseLost, 409),
@@ -92,6 +95,17 @@ class Problem(BaseModel):
 def status_of(error: errors.InboxsyncError) -> int:
     """The HTTP status for an error of ours."""
     return next((status for kind, status in _STATUSES if isinstance(error, kind)), 500)
+
+
+def status_of_code(code: str) -> int:
+    """The HTTP status for the error with this code, as a run keeps it."""
+    kinds = [errors.InboxsyncError]
+    while kinds:
+        kind = kinds.pop()
+        if kind.code == code:
+            return next((status for known, status in _STATUSES if issubclass(kind, known)), 500)
+        kinds += kind.__subclasses__()
+    return 502
 
 
 def problem(
@@ -150,13 +164,18 @@ def add_problem_handlers(app: FastAPI) -> None:
     app.add_exception_handler(errors.InboxsyncError, _on_ours)
     app.add_exception_handler(RequestValidationError, _on_invalid)
     app.add_exception_handler(HTTPException, _on_http)
+    app.add_exception_handler(asked.NothingToFollow, _on_nothing)
 
 
 async def _on_ours(_request: Request, error: Exception) -> JSONResponse:
     assert isinstance(error, errors.InboxsyncError)  # noqa: S101 - it was registered for nothing else
-    if not isinstance(error, errors.RequestError | errors.PageUnknown):
+    if status_of(error) >= HTTPStatus.INTERNAL_SERVER_ERROR:
         log.warning("request failed", code=error.code, problem=error.message)
     return problem_of(error)
+
+
+async def _on_nothing(_request: Request, _error: Exception) -> Response:
+    return Response(status_code=204)
 
 
 async def _on_invalid(_request: Request, error: Exception) -> JSONResponse:
@@ -173,8 +192,11 @@ async def _on_invalid(_request: Request, error: Exception) -> JSONResponse:
     )
 
 
-async def _on_http(_request: Request, error: Exception) -> JSONResponse:
+async def _on_http(request: Request, error: Exception) -> JSONResponse:
     assert isinstance(error, HTTPException)  # noqa: S101 - likewise
+    if error.status_code == HTTPStatus.METHOD_NOT_ALLOWED:
+        # Each of its routes knows its own alone.
+        error.headers = {"Allow": ", ".join(request.app.state.methods_at(request.url.path))}
     known = _OF_HTTP.get(error.status_code)
     code, detail, hint = known or (asked.RequestInvalid.code, "The request cannot be read.", "")
     return problem(error.status_code, code=code, detail=detail, hint=hint, headers=error.headers)

@@ -3,7 +3,7 @@
 from typing import Annotated, Any, Final, Generic, TypeVar
 
 from fastapi import Path, Query
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 from pydantic.alias_generators import to_camel
 
 from inboxsync.api.cursors import LONGEST
@@ -13,6 +13,15 @@ T = TypeVar("T")
 MOST: Final = 200
 # Ours (UUIDv7) or Meta's (digits): nothing else names anything.
 ID_PATTERN: Final = r"^[A-Za-z0-9_-]{1,64}$"
+
+
+def _whole(value: object) -> object:
+    # JSON knows one kind of number: 5.0 is 5 there.
+    return int(value) if isinstance(value, float) and value.is_integer() else value
+
+
+# For a number in a body, which is never taken from text; behind its bounds.
+WHOLE: Final = BeforeValidator(_whole)
 
 
 class Shape(BaseModel):

@@ -18,6 +18,8 @@ from inboxsync.store.api_keys import list_api_keys
 log = structlog.get_logger("inboxsync.serve")
 
 _BACKLOG = 2048
+# Batches under way have so long to be stored.
+_DRAIN_SECONDS = 8.0
 
 
 class ServeFailed(InboxsyncError):
@@ -52,21 +54,39 @@ async def _serve(engine: Engine, listener: socket.socket, *, host: str, has_work
     # Imported here: a sync needs no server.
     from inboxsync.api import create_app  # noqa: PLC0415
     from inboxsync.api.server import Server  # noqa: PLC0415
+    from inboxsync.workers import RunQueue, Worker  # noqa: PLC0415
 
-    app = create_app(engine, names=frozenset({host.lower()}))
+    queue = RunQueue(engine)
+    app = create_app(engine, queue=queue, names=frozenset({host.lower()}))
     server = Server(app, trusted_proxies=engine.settings.trusted_proxies)
-    loop = asyncio.get_running_loop()
-
-    def end(number: signal.Signals) -> None:
-        log.info("ending", signal=number.name)
-        server.end()
-        loop.remove_signal_handler(number)  # the second one ends the process as usual
-
-    for number in (signal.SIGINT, signal.SIGTERM):
-        loop.add_signal_handler(number, end, number)
+    worker = Worker(engine) if has_worker else None
+    asked = _asked_to_end()
+    if worker is not None:
+        await worker.start()
+    serving = asyncio.create_task(server.run_on(listener))
     log.info("serving", url=_url(listener), worker=has_worker)
-    await server.run_on(listener)
+    await asyncio.wait({asked, serving}, return_when=asyncio.FIRST_COMPLETED)
+    log.info("ending")
+    server.end()
+    # Side by side: streams end while batches under way are stored.
+    await asyncio.gather(serving, *([worker.drain(_DRAIN_SECONDS)] if worker is not None else []))
+    queue.close()
     log.info("ended")
+
+
+def _asked_to_end() -> asyncio.Future[None]:
+    """Done when a signal asks this process to end; the second one ends it as usual."""
+    loop = asyncio.get_running_loop()
+    asked: asyncio.Future[None] = loop.create_future()
+
+    def ask(number: signal.Signals) -> None:
+        loop.remove_signal_handler(number)
+        if not asked.done():
+            asked.set_result(None)
+
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        loop.add_signal_handler(number, ask, number)
+    return asked
 
 
 def _url(listener: socket.socket) -> str:

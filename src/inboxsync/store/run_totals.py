@@ -6,6 +6,7 @@ from typing import Any
 
 from sqlalchemy import Connection, Select, func, or_, select
 
+from inboxsync.store.tables import sync_items, sync_run_events
 from inboxsync.store.tables import sync_runs as table
 
 
@@ -22,6 +23,7 @@ class RunTotals:
     batches: int
     calls: int
     refused_calls: int
+    active_seconds: float | None
 
 
 def list_run_totals(connection: Connection, *, after: str, also: Collection[str]) -> list[RunTotals]:
@@ -41,6 +43,17 @@ def list_open_run_totals(connection: Connection, *, ended: Collection[str]) -> l
     return [RunTotals(**row._asdict()) for row in rows]
 
 
+def newest_event_seq(connection: Connection, run_id: str) -> int:
+    """The number of the last event that this run told; 0 where it has told none."""
+    newest = select(func.max(sync_run_events.c.seq)).where(sync_run_events.c.run_id == run_id)
+    return int(connection.execute(newest).scalar() or 0)
+
+
+def count_owed(connection: Connection) -> dict[str, int]:
+    """How many things are owed of all Pages, by what they are."""
+    phases = select(sync_items.c.phase, func.count().label("items")).group_by(sync_items.c.phase)
+    return {str(row.phase): int(row.items) for row in connection.execute(phases)}
+
+
 def _totals() -> Select[Any]:
-    names = ("id", "page_id", "status", "inserted", "updated", "events", "batches", "calls", "refused_calls")
-    return select(*(table.c[name] for name in names)).order_by(table.c.id)
+    return select(*(table.c[name] for name in RunTotals.__dataclass_fields__)).order_by(table.c.id)
