@@ -116,7 +116,9 @@ class Load:
         return events
 
 
-async def measure(url: str, pages: dict[str, str], metas: list[str]) -> dict[str, float]:
+async def measure(
+    url: str, pages: dict[str, str], metas: list[str], *, readers: int, listeners: int
+) -> dict[str, float]:
     """All three measurements."""
     limits = httpx2.Limits(max_connections=None, max_keepalive_connections=None)
     async with httpx2.AsyncClient(base_url=url, timeout=60, limits=limits) as client:
@@ -126,16 +128,16 @@ async def measure(url: str, pages: dict[str, str], metas: list[str]) -> dict[str
         idle = [(await load.read("/api/v1/conversations", page=full[1], limit=50))[1] for _ in range(300)]
         own_speed = await load.sync(others[:2])
         taken: list[float] = []
-        readers = [asyncio.create_task(load.reader(full[1], taken)) for _ in range(READERS)]
+        reading = [asyncio.create_task(load.reader(full[1], taken)) for _ in range(readers)]
         await asyncio.sleep(THINK_SECONDS)
         taken.clear()
         syncing = asyncio.create_task(load.sync(others[2:4]))
         await asyncio.sleep(0.5)
         runs, _ = await load.read("/api/v1/runs", limit=2)
         ids = [run["id"] for run in runs["items"]]
-        listening = [asyncio.create_task(load.listener(ids[number % 2])) for number in range(LISTENERS)]
+        listening = [asyncio.create_task(load.listener(ids[number % 2])) for number in range(listeners)]
         speed = await syncing
-        for reader in readers:
+        for reader in reading:
             reader.cancel()
         heard = await asyncio.gather(*listening)
         return {
@@ -156,17 +158,17 @@ def main() -> None:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--conversations", type=int, default=4_000)
+    parser.add_argument("--readers", type=int, default=READERS)
+    parser.add_argument("--listeners", type=int, default=LISTENERS)
     asked = parser.parse_args()
-    print(
-        f"### {READERS} readers, {LISTENERS} listeners, two syncs of {asked.conversations:,} conversations\n"
-    )
+    print(f"### {asked.readers} readers, {asked.listeners} listeners, two syncs of {asked.conversations:,}\n")
     with (
         tempfile.TemporaryDirectory() as folder,
         sandbox(asked.conversations, "--pages", str(1 + SYNC_PAGES)) as ready,
         service(ready, Path(folder)) as (url, pages),
     ):
         metas = [page["page_id"] for page in ready["pages"]]
-        found = asyncio.run(measure(url, pages, metas))
+        found = asyncio.run(measure(url, pages, metas, readers=asked.readers, listeners=asked.listeners))
     print("\n| | |\n| --- | ---: |")
     print(f"| reads, idle: median | {found['idle_p50'] * 1000:.1f} ms |")
     print(f"| reads under load: median | {found['p50'] * 1000:.1f} ms |")

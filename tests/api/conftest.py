@@ -9,11 +9,13 @@ from typing import Any
 
 import httpx2
 import pytest
+import structlog
 import uvicorn
 from fastapi import FastAPI
 
 from inboxsync.api import create_app
 from inboxsync.api.server import Server
+from inboxsync.cli.logs import configure_logs
 from inboxsync.engine import Engine
 from inboxsync.model import Page, Platform, Scope
 from inboxsync.sandbox import Sandbox, SandboxConfig
@@ -60,6 +62,14 @@ class Api:
 
     def post(self, path: str, **more: Any) -> httpx2.Response:
         return self.client.post(path, **more)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _logs() -> Iterator[None]:
+    """As `inboxsync serve` has them."""
+    configure_logs("json")
+    yield
+    structlog.reset_defaults()
 
 
 @pytest.fixture
