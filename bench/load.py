@@ -31,7 +31,7 @@ from served import sandbox
 READERS = 200
 LISTENERS = 50
 THINK_SECONDS = 2.0
-SYNC_PAGES = 4  # two with nobody there, two under load
+SYNC_PAGES = 5  # two with nobody there, two under load, one that is laid down
 INBOXSYNC = [sys.executable, "-m", "inboxsync"]
 
 
@@ -59,8 +59,10 @@ def service(ready: dict[str, Any], folder: Path) -> Iterator[tuple[str, dict[str
     try:
         yield url, {page["facebookPageId"]: page["id"] for page in pages}
     finally:
+        began = time.perf_counter()
         process.send_signal(signal.SIGTERM)
-        print(f"\n`serve` ended with {process.wait(30)} after SIGTERM.")
+        code = process.wait(60)
+        print(f"\nSIGTERM in mid-sync: `serve` ended with {code} after {time.perf_counter() - began:.1f} s.")
         drained.wait(10)
 
 
@@ -140,6 +142,11 @@ async def measure(
         for reader in reading:
             reader.cancel()
         heard = await asyncio.gather(*listening)
+        # What is under way when the service is told to end.
+        meta, ours = others[4]
+        again = {"pageId": ours, "facebookPageId": meta}
+        await client.post("/api/conversations/sync", json=again, headers={"Prefer": "respond-async"})
+        await asyncio.sleep(2 * THINK_SECONDS)
         return {
             "idle_p50": statistics.median(idle),
             "p50": statistics.median(taken),
