@@ -59,6 +59,7 @@ def test_a_verification_leaves_a_certificate(live: Any) -> None:
     assert live.api.get(f"{address}/certificate").json()["code"] == "certificate_unknown"
     for what in ("runs", "verify"):
         run = live.api.post(f"{address}/{what}").json()
+        assert run["kind"] == {"runs": "sync"}.get(what, what)
         list(lines(live.api, f"/api/v1/runs/{run['id']}/stream"))
     certificate = live.api.get(f"{address}/certificate").json()
     assert certificate["isComplete"] is True
@@ -102,6 +103,22 @@ def test_a_call_that_waits_too_long_says_so_and_the_run_goes_on(plain_engine: An
     assert [each["status"] for each in streamed] == ["timeout_warning"]
     assert (streamed[0]["complete"], streamed[0]["runId"]) == (False, told["runId"])
     assert api.get(f"/api/v1/runs/{told['runId']}").json()["status"] == "queued"
+
+
+def test_a_sync_under_way_is_no_verification_and_the_other_way_round(
+    plain_engine: Any, serve_api: Any
+) -> None:
+    api = serve_api(plain_engine(request_stop_seconds=0.3))
+    syncing, verifying = api.page("104"), api.page("105")
+    api.post(f"/api/v1/pages/{syncing.id}/runs")
+    api.post(f"/api/v1/pages/{verifying.id}/verify")
+    asked = {"pageId": verifying.id, "facebookPageId": "105"}
+    for busy in (
+        api.post(f"/api/v1/pages/{syncing.id}/verify"),
+        api.post(f"/api/v1/pages/{verifying.id}/runs"),
+        api.post("/api/conversations/sync", json=asked),
+    ):
+        assert (busy.status_code, busy.json()["code"]) == (409, "page_busy")
 
 
 def test_a_listener_comes_back_behind_any_event(api: Any) -> None:

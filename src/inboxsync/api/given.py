@@ -315,7 +315,7 @@ async def _answered(
     settings = service.engine.settings
     try:
         async with asyncio.timeout(settings.request_limit_seconds):
-            run = await queueing.submit(
+            run = await queueing.submit_when_free(
                 service, asked.page_id, request_of(asked), meta_id=asked.facebook_page_id
             )
             if wants_no_wait(prefer):

@@ -88,7 +88,7 @@ async def _begin(service: Service, asked: StreamAsked | StreamQuery, last_event_
     request = RunRequest(
         mode=Mode.FULL if asked.force_full else Mode.AUTO, max_conversations=asked.max_conversations
     )
-    run = await queueing.submit(service, asked.page_id, request, meta_id=asked.facebook_page_id)
+    run = await queueing.submit_when_free(service, asked.page_id, request, meta_id=asked.facebook_page_id)
     return Followed(run, 0)
 
 

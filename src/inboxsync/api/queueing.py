@@ -1,5 +1,6 @@
 """Hands runs over to the workers. Nothing here, or above, ever syncs anything itself."""
 
+import asyncio
 from collections.abc import Callable
 from typing import TypeVar
 
@@ -9,19 +10,22 @@ from starlette.concurrency import run_in_threadpool
 
 from inboxsync.api.errors import NothingToFollow, PageMismatch, QueueUnavailable
 from inboxsync.api.service import Service
-from inboxsync.errors import PageUnknown, RunUnknown
-from inboxsync.model import Run, RunRequest
+from inboxsync.errors import PageBusy, PageUnknown, RunUnknown
+from inboxsync.model import Run, RunKind, RunRequest
 from inboxsync.store.pages import get_page
 from inboxsync.store.run_totals import newest_event_seq
 from inboxsync.store.runs import get_run
 
 T = TypeVar("T")
 
+_AGAIN_SECONDS = 1.0
+
 
 async def submit(service: Service, page_id: str, request: RunRequest, *, meta_id: str | None = None) -> Run:
     """Hand over a run of the Page with our id `page_id`, whose id at Meta must be `meta_id` where given.
 
-    Raises PageUnknown, PageMismatch, QueueUnavailable, StoreError.
+    Raises PageUnknown, PageMismatch, QueueUnavailable, StoreError, and PageBusy where a run of the other
+    kind has not ended: a sync that is under way verifies nothing, nor the other way round.
     """
     if service.queue is None:
         raise QueueUnavailable("This service takes no runs.")
@@ -36,7 +40,26 @@ async def submit(service: Service, page_id: str, request: RunRequest, *, meta_id
             raise PageMismatch("pageId and facebookPageId name different Pages.")
         return queue.submit(page, request)
 
-    return _noted(await run_in_threadpool(hand_over))
+    run = _noted(await run_in_threadpool(hand_over))
+    if run.kind is not request.kind:
+        raise PageBusy(
+            f"A {'sync' if run.kind is RunKind.SYNC else 'verification'} of this Page has not ended.",
+            hint=f"Nothing was begun. Ask again once /api/v1/runs/{run.id} has ended, or cancel it.",
+        )
+    return run
+
+
+async def submit_when_free(service: Service, page_id: str, request: RunRequest, *, meta_id: str) -> Run:
+    """As `submit`, once what keeps the Page busy has ended. Raises PageBusy after as long as a call waits."""
+    loop = asyncio.get_running_loop()
+    ends_at = loop.time() + service.engine.settings.request_stop_seconds
+    while True:
+        try:
+            return await submit(service, page_id, request, meta_id=meta_id)
+        except PageBusy:
+            if loop.time() + _AGAIN_SECONDS > ends_at or service.draining.is_set():
+                raise
+            await asyncio.sleep(_AGAIN_SECONDS)
 
 
 async def cancel(service: Service, run_id: str) -> Run:

@@ -180,12 +180,12 @@ _ACCEPTED: dict[str, Any] = {
     "/pages/{page_id}/runs",
     summary="Start a sync",
     **_ACCEPTED,
-    **opens(Scope.SYNC, 404, 413, 422),
+    **opens(Scope.SYNC, 404, 409, 413, 422),
 )
 async def start_sync(
     service: ServiceDependency, page_id: PageId, response: Response, asked: SyncRequest | None = None
 ) -> RunShape:
-    """Answers at once. While a run of this Page has not ended, that one is returned, and none is added."""
+    """Answers at once. While a sync of this Page has not ended, that one is returned, and none is added."""
     wanted = asked or SyncRequest()
     request = RunRequest(
         mode=wanted.mode,
@@ -200,7 +200,7 @@ async def start_sync(
     "/pages/{page_id}/verify",
     summary="Compare a Page with the source",
     **_ACCEPTED,
-    **opens(Scope.SYNC, 404, 422),
+    **opens(Scope.SYNC, 404, 409, 422),
 )
 async def start_verify(service: ServiceDependency, page_id: PageId, response: Response) -> RunShape:
     """Answers at once; once the run has ended, the Page's certificate tells what was found."""
