@@ -1,6 +1,6 @@
 # Everything runs in .venv, installed from a hashed lock file. Needs Python >= 3.11 and make.
 .DEFAULT_GOAL := help
-.PHONY: help install demo test check format bench bench-pace docs lock clean
+.PHONY: help install demo test check format bench bench-pace bench-load docs lock clean
 
 PYTHON ?= $(shell for p in python3 python3.14 python3.13 python3.12 python3.11 python; do \
 	command -v $$p >/dev/null 2>&1 && $$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null \
@@ -29,12 +29,16 @@ format: .venv/installed-dev ## format the code and mend what ruff can
 	$(BIN)/ruff check --fix-only --quiet .
 	$(BIN)/ruff format --quiet .
 
-bench: .venv/installed-dev .venv-bench/installed ## time a sync beside a plain loop and dlt, and exports of 1,000,000 messages
+bench: .venv/installed-dev .venv-bench/installed ## time syncs beside a plain loop and dlt, exports, and the service under load
 	$(BIN)/python bench/speed.py
 	$(BIN)/python bench/export.py
+	$(BIN)/python bench/load.py
 
 bench-pace: .venv/installed-dev ## time a sync at Meta's own pace beside its predecessor (five minutes)
 	$(BIN)/python bench/pace.py
+
+bench-load: .venv/installed-dev ## time the HTTP service with 200 readers and 50 listeners while two Pages sync
+	$(BIN)/python bench/load.py
 
 docs: .venv/installed ## write docs/reference/ from the code
 	$(BIN)/python docs/render.py

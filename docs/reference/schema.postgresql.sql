@@ -1,3 +1,32 @@
+CREATE TABLE api_keys (
+	id TEXT COLLATE "C" NOT NULL,
+	name TEXT COLLATE "C" NOT NULL,
+	scope TEXT NOT NULL,
+	prefix TEXT COLLATE "C" NOT NULL,
+	digest TEXT NOT NULL,
+	created_at TIMESTAMP WITH TIME ZONE NOT NULL,
+	revoked_at TIMESTAMP WITH TIME ZONE,
+	CONSTRAINT pk_api_keys PRIMARY KEY (id),
+	CONSTRAINT uq_api_keys_name UNIQUE (name),
+	CONSTRAINT uq_api_keys_prefix UNIQUE (prefix)
+);
+
+COMMENT ON TABLE api_keys IS 'Keys to the HTTP service';
+
+COMMENT ON COLUMN api_keys.id IS 'our id of the key, UUIDv7';
+
+COMMENT ON COLUMN api_keys.name IS 'what its owner calls it';
+
+COMMENT ON COLUMN api_keys.scope IS 'what it opens: read, sync or admin';
+
+COMMENT ON COLUMN api_keys.prefix IS 'how the key begins: tells it from others, opens nothing';
+
+COMMENT ON COLUMN api_keys.digest IS 'SHA-256 of the whole key, in hex; never the key';
+
+COMMENT ON COLUMN api_keys.created_at IS 'when it was made';
+
+COMMENT ON COLUMN api_keys.revoked_at IS 'from then on it opens nothing; NULL: it does';
+
 CREATE TABLE derive_queue (
 	seq BIGSERIAL NOT NULL,
 	conversation_id TEXT COLLATE "C" NOT NULL,
@@ -94,6 +123,27 @@ COMMENT ON COLUMN rate_pools.blocked_until_at IS 'no call before; NULL: calls ar
 COMMENT ON COLUMN rate_pools.refusals IS 'waits in a row that did not help';
 
 COMMENT ON COLUMN rate_pools.updated_at IS 'when this row last changed';
+
+CREATE TABLE workers (
+	id TEXT COLLATE "C" NOT NULL,
+	version TEXT NOT NULL,
+	concurrency INTEGER NOT NULL,
+	started_at TIMESTAMP WITH TIME ZONE NOT NULL,
+	heartbeat_at TIMESTAMP WITH TIME ZONE NOT NULL,
+	CONSTRAINT pk_workers PRIMARY KEY (id)
+);
+
+COMMENT ON TABLE workers IS 'Processes that execute runs';
+
+COMMENT ON COLUMN workers.id IS 'host:pid:random, as in the leases it takes';
+
+COMMENT ON COLUMN workers.version IS 'which form of the workflow it runs';
+
+COMMENT ON COLUMN workers.concurrency IS 'how many Pages it works on side by side';
+
+COMMENT ON COLUMN workers.started_at IS 'since when';
+
+COMMENT ON COLUMN workers.heartbeat_at IS 'when it last said that it lives';
 
 CREATE TABLE certificates (
 	id TEXT COLLATE "C" NOT NULL,
@@ -393,6 +443,28 @@ COMMENT ON COLUMN page_leases.heartbeat_at IS 'when it last said that it lives';
 
 COMMENT ON COLUMN page_leases.expires_at IS 'from then on anybody may take it';
 
+CREATE TABLE page_schedules (
+	page_id TEXT COLLATE "C" NOT NULL,
+	every_seconds INTEGER,
+	is_paused BOOLEAN DEFAULT false NOT NULL,
+	next_sync_at TIMESTAMP WITH TIME ZONE,
+	next_verify_at TIMESTAMP WITH TIME ZONE,
+	CONSTRAINT pk_page_schedules PRIMARY KEY (page_id),
+	CONSTRAINT fk_page_schedules_page_id FOREIGN KEY(page_id) REFERENCES facebook_pages (id) ON DELETE CASCADE
+);
+
+COMMENT ON TABLE page_schedules IS 'When the workers start runs of a Page by themselves; no row: as by default, and due now';
+
+COMMENT ON COLUMN page_schedules.page_id IS 'the Page';
+
+COMMENT ON COLUMN page_schedules.every_seconds IS 'how often to catch up; NULL: every five minutes';
+
+COMMENT ON COLUMN page_schedules.is_paused IS 'nothing is started by itself';
+
+COMMENT ON COLUMN page_schedules.next_sync_at IS 'when it is due; NULL: now';
+
+COMMENT ON COLUMN page_schedules.next_verify_at IS 'when its nightly verification is due; NULL: not set yet';
+
 CREATE TABLE sync_items (
 	page_id TEXT COLLATE "C" NOT NULL,
 	phase TEXT NOT NULL,
@@ -490,6 +562,12 @@ CREATE TABLE sync_runs (
 	refused_calls INTEGER DEFAULT 0 NOT NULL,
 	problems JSONB,
 	next TEXT,
+	kind TEXT DEFAULT 'sync' NOT NULL,
+	request JSONB,
+	queued_at TIMESTAMP WITH TIME ZONE,
+	cancel_asked_at TIMESTAMP WITH TIME ZONE,
+	updated_at TIMESTAMP WITH TIME ZONE,
+	active_seconds FLOAT,
 	CONSTRAINT pk_sync_runs PRIMARY KEY (id),
 	CONSTRAINT fk_sync_runs_page_id FOREIGN KEY(page_id) REFERENCES facebook_pages (id) ON DELETE CASCADE
 );
@@ -529,6 +607,18 @@ COMMENT ON COLUMN sync_runs.refused_calls IS 'of them refused for their rate';
 COMMENT ON COLUMN sync_runs.problems IS 'what went wrong: [{code, message, hint}]';
 
 COMMENT ON COLUMN sync_runs.next IS 'the command that goes on; NULL when there is nothing to do';
+
+COMMENT ON COLUMN sync_runs.kind IS 'sync, or verify: a comparison with the source';
+
+COMMENT ON COLUMN sync_runs.request IS 'what a worker was asked for; NULL: a command of its own';
+
+COMMENT ON COLUMN sync_runs.queued_at IS 'when it was handed to the workers; NULL: it was not';
+
+COMMENT ON COLUMN sync_runs.cancel_asked_at IS 'when somebody asked that it end; NULL: nobody has';
+
+COMMENT ON COLUMN sync_runs.updated_at IS 'when this row last changed';
+
+COMMENT ON COLUMN sync_runs.active_seconds IS 'seconds at work, without waits between slices';
 
 CREATE TABLE messages (
 	conversation_id TEXT COLLATE "C" NOT NULL,
@@ -587,6 +677,63 @@ COMMENT ON COLUMN messages.extra IS 'fields served that have no column here';
 COMMENT ON COLUMN messages.created_at IS 'when it was first stored';
 
 COMMENT ON COLUMN messages.is_readable IS 'false where the source names it and tells no more than its time';
+
+CREATE TABLE run_slices (
+	run_id TEXT COLLATE "C" NOT NULL,
+	page_id TEXT COLLATE "C" NOT NULL,
+	lane TEXT NOT NULL,
+	slice INTEGER NOT NULL,
+	due_at TIMESTAMP WITH TIME ZONE NOT NULL,
+	handed_at TIMESTAMP WITH TIME ZONE,
+	worker_id TEXT,
+	failures INTEGER DEFAULT 0 NOT NULL,
+	CONSTRAINT pk_run_slices PRIMARY KEY (run_id),
+	CONSTRAINT uq_run_slices_page_id UNIQUE (page_id),
+	CONSTRAINT fk_run_slices_run_id FOREIGN KEY(run_id) REFERENCES sync_runs (id) ON DELETE CASCADE,
+	CONSTRAINT fk_run_slices_page_id FOREIGN KEY(page_id) REFERENCES facebook_pages (id) ON DELETE CASCADE
+);
+
+CREATE INDEX ix_run_slices_lane_due_at ON run_slices (lane, due_at);
+
+COMMENT ON TABLE run_slices IS 'The next slice, or the one under way, of every run that the workers have; no row: it has ended';
+
+COMMENT ON COLUMN run_slices.run_id IS 'the run';
+
+COMMENT ON COLUMN run_slices.page_id IS 'its Page; a Page has one run with the workers at a time';
+
+COMMENT ON COLUMN run_slices.lane IS 'what the slice is for: newest, walk, history or verify';
+
+COMMENT ON COLUMN run_slices.slice IS 'its number within the run: 1, 2, 3, ...';
+
+COMMENT ON COLUMN run_slices.due_at IS 'not to be begun before';
+
+COMMENT ON COLUMN run_slices.handed_at IS 'when it was put into the workers'' queue; NULL: not yet';
+
+COMMENT ON COLUMN run_slices.worker_id IS 'the worker that has begun it; NULL: none yet';
+
+COMMENT ON COLUMN run_slices.failures IS 'slices in a row that were cut short by something that passes';
+
+CREATE TABLE sync_run_events (
+	run_id TEXT COLLATE "C" NOT NULL,
+	seq INTEGER NOT NULL,
+	at TIMESTAMP WITH TIME ZONE NOT NULL,
+	status TEXT NOT NULL,
+	data JSONB NOT NULL,
+	CONSTRAINT pk_sync_run_events PRIMARY KEY (run_id, seq),
+	CONSTRAINT fk_sync_run_events_run_id FOREIGN KEY(run_id) REFERENCES sync_runs (id) ON DELETE CASCADE
+);
+
+COMMENT ON TABLE sync_run_events IS 'What a run told while it went, at most one or two rows a second; goes with its run';
+
+COMMENT ON COLUMN sync_run_events.run_id IS 'the run';
+
+COMMENT ON COLUMN sync_run_events.seq IS '1, 2, 3, ... within the run';
+
+COMMENT ON COLUMN sync_run_events.at IS 'when it was told';
+
+COMMENT ON COLUMN sync_run_events.status IS 'starting, fetching, processing, retrying, batch_failed, syncing, waiting, timeout_warning, complete, complete_with_errors or error';
+
+COMMENT ON COLUMN sync_run_events.data IS 'the run''s counters, and what else there is to tell';
 
 CREATE VIEW contact_interaction_events AS
 SELECT

@@ -1,3 +1,16 @@
+CREATE TABLE api_keys (
+	id TEXT NOT NULL /* our id of the key, UUIDv7 */,
+	name TEXT NOT NULL /* what its owner calls it */,
+	scope TEXT NOT NULL /* what it opens: read, sync or admin */,
+	prefix TEXT NOT NULL /* how the key begins: tells it from others, opens nothing */,
+	digest TEXT NOT NULL /* SHA-256 of the whole key, in hex; never the key */,
+	created_at TEXT NOT NULL /* when it was made */,
+	revoked_at TEXT /* from then on it opens nothing; NULL: it does */,
+	CONSTRAINT pk_api_keys PRIMARY KEY (id),
+	CONSTRAINT uq_api_keys_name UNIQUE (name),
+	CONSTRAINT uq_api_keys_prefix UNIQUE (prefix)
+);
+
 CREATE TABLE derive_queue (
 	seq INTEGER NOT NULL /* in the order of the changes */,
 	conversation_id TEXT NOT NULL /* our id of a conversation that has changed */,
@@ -35,6 +48,15 @@ CREATE TABLE rate_pools (
 	refusals INTEGER DEFAULT 0 NOT NULL /* waits in a row that did not help */,
 	updated_at TEXT NOT NULL /* when this row last changed */,
 	CONSTRAINT pk_rate_pools PRIMARY KEY (object_id, type)
+);
+
+CREATE TABLE workers (
+	id TEXT NOT NULL /* host:pid:random, as in the leases it takes */,
+	version TEXT NOT NULL /* which form of the workflow it runs */,
+	concurrency INTEGER NOT NULL /* how many Pages it works on side by side */,
+	started_at TEXT NOT NULL /* since when */,
+	heartbeat_at TEXT NOT NULL /* when it last said that it lives */,
+	CONSTRAINT pk_workers PRIMARY KEY (id)
 );
 
 CREATE TABLE certificates (
@@ -173,6 +195,16 @@ CREATE TABLE page_leases (
 	CONSTRAINT fk_page_leases_page_id FOREIGN KEY(page_id) REFERENCES facebook_pages (id) ON DELETE CASCADE
 );
 
+CREATE TABLE page_schedules (
+	page_id TEXT NOT NULL /* the Page */,
+	every_seconds INTEGER /* how often to catch up; NULL: every five minutes */,
+	is_paused BOOLEAN DEFAULT 0 NOT NULL /* nothing is started by itself */,
+	next_sync_at TEXT /* when it is due; NULL: now */,
+	next_verify_at TEXT /* when its nightly verification is due; NULL: not set yet */,
+	CONSTRAINT pk_page_schedules PRIMARY KEY (page_id),
+	CONSTRAINT fk_page_schedules_page_id FOREIGN KEY(page_id) REFERENCES facebook_pages (id) ON DELETE CASCADE
+);
+
 CREATE TABLE sync_items (
 	page_id TEXT NOT NULL /* the Page */,
 	phase TEXT NOT NULL /* what is owed: conversation, gap or history */,
@@ -222,6 +254,12 @@ CREATE TABLE sync_runs (
 	refused_calls INTEGER DEFAULT 0 NOT NULL /* of them refused for their rate */,
 	problems TEXT /* what went wrong: [{code, message, hint}] */,
 	next TEXT /* the command that goes on; NULL when there is nothing to do */,
+	kind TEXT DEFAULT 'sync' NOT NULL /* sync, or verify: a comparison with the source */,
+	request TEXT /* what a worker was asked for; NULL: a command of its own */,
+	queued_at TEXT /* when it was handed to the workers; NULL: it was not */,
+	cancel_asked_at TEXT /* when somebody asked that it end; NULL: nobody has */,
+	updated_at TEXT /* when this row last changed */,
+	active_seconds FLOAT /* seconds at work, without waits between slices */,
 	CONSTRAINT pk_sync_runs PRIMARY KEY (id),
 	CONSTRAINT fk_sync_runs_page_id FOREIGN KEY(page_id) REFERENCES facebook_pages (id) ON DELETE CASCADE
 );
@@ -248,6 +286,33 @@ CREATE TABLE messages (
 	is_readable BOOLEAN DEFAULT 1 NOT NULL /* false where the source names it and tells no more than its time */,
 	CONSTRAINT pk_messages PRIMARY KEY (conversation_id, message_id),
 	CONSTRAINT fk_messages_conversation_id FOREIGN KEY(conversation_id) REFERENCES messenger_conversations (id) ON DELETE CASCADE
+);
+
+CREATE TABLE run_slices (
+	run_id TEXT NOT NULL /* the run */,
+	page_id TEXT NOT NULL /* its Page; a Page has one run with the workers at a time */,
+	lane TEXT NOT NULL /* what the slice is for: newest, walk, history or verify */,
+	slice INTEGER NOT NULL /* its number within the run: 1, 2, 3, ... */,
+	due_at TEXT NOT NULL /* not to be begun before */,
+	handed_at TEXT /* when it was put into the workers' queue; NULL: not yet */,
+	worker_id TEXT /* the worker that has begun it; NULL: none yet */,
+	failures INTEGER DEFAULT 0 NOT NULL /* slices in a row that were cut short by something that passes */,
+	CONSTRAINT pk_run_slices PRIMARY KEY (run_id),
+	CONSTRAINT uq_run_slices_page_id UNIQUE (page_id),
+	CONSTRAINT fk_run_slices_run_id FOREIGN KEY(run_id) REFERENCES sync_runs (id) ON DELETE CASCADE,
+	CONSTRAINT fk_run_slices_page_id FOREIGN KEY(page_id) REFERENCES facebook_pages (id) ON DELETE CASCADE
+);
+
+CREATE INDEX ix_run_slices_lane_due_at ON run_slices (lane, due_at);
+
+CREATE TABLE sync_run_events (
+	run_id TEXT NOT NULL /* the run */,
+	seq INTEGER NOT NULL /* 1, 2, 3, ... within the run */,
+	at TEXT NOT NULL /* when it was told */,
+	status TEXT NOT NULL /* starting, fetching, processing, retrying, batch_failed, syncing, waiting, timeout_warning, complete, complete_with_errors or error */,
+	data TEXT NOT NULL /* the run's counters, and what else there is to tell */,
+	CONSTRAINT pk_sync_run_events PRIMARY KEY (run_id, seq),
+	CONSTRAINT fk_sync_run_events_run_id FOREIGN KEY(run_id) REFERENCES sync_runs (id) ON DELETE CASCADE
 );
 
 CREATE VIEW contact_interaction_events AS

@@ -7,6 +7,7 @@ from datetime import timedelta
 from functools import cached_property
 
 import httpx2
+from sqlalchemy import Engine as Database
 
 from inboxsync import __version__
 from inboxsync.clock import Clock, SystemClock
@@ -14,7 +15,7 @@ from inboxsync.errors import SettingsInvalid
 from inboxsync.graph import Access, Budget, GraphClient, RetryPolicy
 from inboxsync.model import History, Mode, Page, Platform, RatePool
 from inboxsync.settings import Settings
-from inboxsync.store import Store, TokenSealer
+from inboxsync.store import Store, TokenSealer, open_queue_database
 from inboxsync.store.pages import get_sealed_token
 from inboxsync.store.rate_pools import list_rate_pools, put_rate_pool
 from inboxsync.sync import (
@@ -23,6 +24,7 @@ from inboxsync.sync import (
     Listener,
     PageSync,
     PageVerify,
+    SliceOptions,
     Stop,
     SyncOptions,
     check_token,
@@ -121,7 +123,8 @@ class Engine:
         """
         async with self.source(remembers=False) as source:
             identity = await check_token(source, facebook_page_id, platform=platform, token=token)
-        return keep_page(
+        return await asyncio.to_thread(
+            keep_page,
             self.store,
             self.sealer(may_make_key=True),
             identity,
@@ -132,9 +135,16 @@ class Engine:
         )
 
     def page_sync(
-        self, source: GraphClient, page: Page, *, options: SyncOptions, stop: Stop, listener: Listener
+        self,
+        source: GraphClient,
+        page: Page,
+        *,
+        options: SyncOptions,
+        stop: Stop,
+        listener: Listener,
+        slice_options: SliceOptions | None = None,
     ) -> PageSync:
-        """A sync of one Page, ready to run."""
+        """A sync of one Page, ready to run; a part of one where a worker executes it."""
         return PageSync(
             store=self.store,
             source=source,
@@ -144,6 +154,7 @@ class Engine:
             options=options,
             stop=stop,
             listener=listener,
+            slice_options=slice_options,
         )
 
     def sync_options(
@@ -182,8 +193,9 @@ class Engine:
         stop: Stop,
         is_deep: bool,
         on_batch: Callable[[str, int], None],
+        owner: str | None = None,
     ) -> PageVerify:
-        """A comparison of one Page with the source, ready to run."""
+        """A comparison of one Page with the source, ready to run; as `owner` of the Page's lease."""
         return PageVerify(
             store=self.store,
             source=source,
@@ -194,11 +206,24 @@ class Engine:
             stall_calls=self.settings.stall_calls,
             is_deep=is_deep,
             on_batch=on_batch,
+            owner=owner,
         )
 
     def stop(self, *, max_duration_seconds: float | None = None) -> Stop:
         """What ends a run early."""
         return Stop(clock=self.clock, max_duration_seconds=max_duration_seconds)
+
+    async def refresh_pools(self, source: GraphClient) -> None:
+        """Learn what holds calls back that another process has met meanwhile."""
+        source.budget.restore(await asyncio.to_thread(self._stored_pools))
+
+    def queue_database(self) -> tuple[Database, str | None]:
+        """Where the workers' queue is kept, and in which schema of it.
+
+        On PostgreSQL beside the tables, in a schema of its own; on SQLite in a file of its own beside the
+        store's, because both are written all the time and SQLite has one writer a file.
+        """
+        return open_queue_database(self.settings.store_url, schema_name=self.settings.database_schema)
 
     def close(self) -> None:
         """Close the database, if it was opened."""
@@ -207,7 +232,7 @@ class Engine:
 
     def _stored_pools(self) -> list[RatePool]:
         with self.store.read() as connection:
-            return list_rate_pools(connection)
+            return list_rate_pools(connection, blocked_after=self.clock.now())
 
     async def _keep_pool(self, pool: RatePool) -> None:
         def write() -> None:

@@ -3,8 +3,12 @@
     InboxsyncError
       Unexpected             a mistake of ours
       SettingsInvalid        the environment or an argument is not usable
+      ApiKeyNameTaken        a key of this name was made before
+      ApiKeyUnknown          no key of this name was ever made
       SearchInvalid          nothing that could be searched for
       PageUnknown            the database has no such Page
+      RunUnknown             the database has no such run
+      WorkerRunning          this process has a worker already
       PageBusy               another process syncs or verifies this Page
       LeaseLost              another process has taken this Page over from us
       SourceError            Meta's Graph API
@@ -30,6 +34,7 @@
         StoreOutdated        it waits for `inboxsync db upgrade`
       OutputFailed           a file that was asked for cannot be written or read
       FileNotWhole           an exported file is not what was exported
+      RequestError           what somebody asked of the HTTP service: see `api.errors`
 
 Each has a stable `code` for scripts and a `hint`: the next thing to do. A message
 is one sentence, and holds neither a token nor a key.
@@ -66,6 +71,20 @@ class SettingsInvalid(InboxsyncError):
     default_hint = "Correct it and run the command again."
 
 
+class ApiKeyNameTaken(InboxsyncError):
+    """A key of this name was made before; a name is never used twice, so that logs stay clear."""
+
+    code = "api_key_name_taken"
+    default_hint = "Take another name; `inboxsync keys list` shows those that were used."
+
+
+class ApiKeyUnknown(InboxsyncError):
+    """No key of this name was ever made."""
+
+    code = "api_key_unknown"
+    default_hint = "`inboxsync keys list` shows what is there."
+
+
 class SearchInvalid(InboxsyncError):
     """What was typed is nothing that could be searched for."""
 
@@ -78,6 +97,20 @@ class PageUnknown(InboxsyncError):
 
     code = "page_unknown"
     default_hint = "Add it with `inboxsync pages add PAGE_ID`; `inboxsync pages list` shows what is there."
+
+
+class RunUnknown(InboxsyncError):
+    """The database has no such run."""
+
+    code = "run_unknown"
+    default_hint = "`inboxsync runs` shows the newest."
+
+
+class WorkerRunning(InboxsyncError):
+    """DBOS is one in a process, so a worker is too."""
+
+    code = "worker_running"
+    default_hint = "Start the second one in a process of its own."
 
 
 class PageBusy(InboxsyncError):
@@ -270,3 +303,9 @@ class FileNotWhole(InboxsyncError):
 
     code = "file_not_whole"
     default_hint = "Export it again."
+
+
+class RequestError(InboxsyncError):
+    """What somebody asked of the HTTP service."""
+
+    code = "request_error"

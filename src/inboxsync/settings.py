@@ -16,6 +16,7 @@ from inboxsync.errors import SettingsInvalid
 # The newest version whose reference was read for docs/graph-facts.md; served until 2028.
 GRAPH_VERSION = "v25.0"
 _ADDRESS = TypeAdapter(HttpUrl)
+_ORIGIN = re.compile(r"https?://[^/\s*]+")
 _VERSION = re.compile(r"v\d+\.\d+")
 _REGION = re.compile(r"[A-Za-z]{2}")
 _SHORTEST_SECRET = 16
@@ -42,6 +43,13 @@ class Settings(BaseSettings):
     stall_calls: int = Field(default=50, ge=2)
     folder_interval_seconds: float = Field(default=900.0, ge=0)
     time_zone: str | None = None
+    api_key: SecretStr | None = None
+    allowed_hosts: str = ""
+    cors_origins: str = ""
+    trusted_proxies: str = "127.0.0.1"
+    max_body_bytes: int = Field(default=1_000_000, ge=1024)
+    request_stop_seconds: float = Field(default=270.0, gt=0)
+    request_limit_seconds: float = Field(default=290.0, gt=0)
     default_region: str | None = None
 
     @field_validator("graph_url")
@@ -79,7 +87,7 @@ class Settings(BaseSettings):
             )
         return value
 
-    @field_validator("secret_key")
+    @field_validator("secret_key", "api_key")
     @classmethod
     def _is_long(cls, value: SecretStr | None) -> SecretStr | None:
         if value is not None and len(value.get_secret_value()) < _SHORTEST_SECRET:
@@ -103,6 +111,24 @@ class Settings(BaseSettings):
         """In which days and hours are told: as set, else the machine's own."""
         return (named_zone(self.time_zone) if self.time_zone is not None else None) or local_zone()
 
+    @field_validator("cors_origins")
+    @classmethod
+    def _are_origins(cls, value: str) -> str:
+        for origin in _listed(value):
+            if not _ORIGIN.fullmatch(origin):
+                raise ValueError("should be origins such as https://inbox.example.com, with commas between")
+        return value
+
+    @property
+    def allowed_host_names(self) -> tuple[str, ...]:
+        """Names that the HTTP service answers to, beside this machine's own."""
+        return tuple(name.lower() for name in _listed(self.allowed_hosts))
+
+    @property
+    def cors_origin_list(self) -> tuple[str, ...]:
+        """Sites whose pages may ask the HTTP service from a browser."""
+        return _listed(self.cors_origins)
+
     @property
     def store_url(self) -> str:
         """The database: as set, or a file in the data directory."""
@@ -123,6 +149,10 @@ def load_settings() -> Settings:
             f"INBOXSYNC_{str(each['loc'][0]).upper()}: {_said(each['msg'])}" for each in invalid.errors()
         ]
         raise SettingsInvalid("\n".join(f"{problem}." for problem in problems)) from None
+
+
+def _listed(text: str) -> tuple[str, ...]:
+    return tuple(part.strip() for part in text.split(",") if part.strip())
 
 
 def _is_this_machine(host: str) -> bool:

@@ -110,7 +110,7 @@ def test_calls_under_way_with_a_field_that_goes_all_go_on_without_it(open_client
         asked_for_it.append(request)
         # On the wire: else the next would wait for its turn.
         await request.extensions["trace"]("http11.send_request_headers.complete", {})
-        while len(asked_for_it) < 3:  # noqa: ASYNC110 - until all three are under way
+        while len(asked_for_it) < 3:  # until all three are under way
             await asyncio.sleep(0)
         return answer(gone, status=400)
 

@@ -23,10 +23,12 @@ from inboxsync.model import (
     RatePool,
     Run,
     RunStatus,
+    Scope,
     Span,
     Walking,
 )
 from inboxsync.store import Store, copying
+from inboxsync.store.api_keys import create_api_key
 from inboxsync.store.certificates import put_certificate
 from inboxsync.store.conversation_rows import new_id
 from inboxsync.store.copying import CopyProgress, copy_store
@@ -77,6 +79,7 @@ def filled(store: Store, page: Page, other_page: Page) -> Store:
             put_item(connection, each, Item(conversation_id="T_1", phase=Phase.GAP, folder="inbox"), now=NOW)
             put_item(connection, each, owed(), now=NOW)
         start_run(connection, run)
+        create_api_key(connection, name="Ä script", scope=Scope.SYNC, now=NOW)
         acquire_lease(connection, page.id, "somebody", now=NOW, seconds=1)
         put_rate_pool(connection, RatePool(object_id="104", type="messenger", used_percent=3), now=NOW)
         put_certificate(

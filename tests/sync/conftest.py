@@ -10,10 +10,10 @@ from inboxsync.model import Certificate, Page, Platform, Run
 from inboxsync.sandbox.folders import TOP
 from inboxsync.sandbox.nodes import View
 from inboxsync.store.pages import list_pages
-from inboxsync.sync import BatchStored, Findings, Outcome, Stop, SyncOptions
+from inboxsync.sync import BatchStored, Findings, Outcome, Silent, Stop, SyncOptions
 
 
-class Watching:
+class Watching(Silent):
     """Hears what a run tells; may ask it to stop after so many batches."""
 
     def __init__(self, stop_after: int | None = None, on_batch: Callable[[int], None] | None = None) -> None:
@@ -22,21 +22,12 @@ class Watching:
         self.stop: Stop | None = None
         self._stop_after = stop_after
 
-    def on_start(self, run: Run) -> None:
-        pass
-
     def on_batch(self, event: BatchStored) -> None:
         self.batches.append(event)
         if self._tell is not None:
             self._tell(len(self.batches))
         if self._stop_after == len(self.batches) and self.stop is not None:
             self.stop.ask("the test asked")
-
-    def on_wait(self, waiting: Any) -> None:
-        pass
-
-    def on_end(self, run: Run, *, reason: str | None) -> None:
-        pass
 
 
 @pytest.fixture

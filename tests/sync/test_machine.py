@@ -29,7 +29,7 @@ from inboxsync.sandbox.folders import TOP
 from inboxsync.sandbox.nodes import View
 from inboxsync.settings import Settings
 from inboxsync.store.pages import list_pages
-from inboxsync.sync import Outcome, SyncOptions
+from inboxsync.sync import Outcome, Silent, SyncOptions
 
 MESSAGES = (
     "SELECT c.conversation_id, m.message_id, m.text FROM messages m "
@@ -61,18 +61,12 @@ def served(sandbox: Sandbox) -> Iterator[str]:
     thread.join()
 
 
-class Watching:
+class Watching(Silent):
     """Hears nothing; asks the run to stop after so many batches."""
 
     def __init__(self, stop: Any, after: int | None) -> None:
         self._stop = stop
         self._left = after
-
-    def on_start(self, run: Run) -> None: ...
-
-    def on_wait(self, waiting: object) -> None: ...
-
-    def on_end(self, run: Run, *, reason: str | None) -> None: ...
 
     def on_batch(self, _event: object) -> None:
         if self._left is not None:

@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from inboxsync import __version__
-from inboxsync.cli import db, demo, export, pages, report, runs, sync, verify
+from inboxsync.cli import db, demo, export, keys, pages, report, runs, serve, sync, verify, worker
 from inboxsync.cli.exits import FAILED, exit_code
 from inboxsync.cli.output import print_error, print_problem
 from inboxsync.cli.sandbox import sandbox
@@ -23,10 +23,13 @@ app = typer.Typer(
 app.command()(sync.sync)
 app.command()(verify.verify)
 app.add_typer(pages.app, name="pages")
-app.command()(runs.runs)
 app.command()(search)
 app.add_typer(export.app, name="export")
 app.add_typer(report.app, name="report")
+app.command()(serve.serve)
+app.add_typer(keys.app, name="keys")
+app.add_typer(runs.app, name="runs")
+app.command()(worker.worker)
 app.command()(demo.demo)
 app.command()(sandbox)
 app.add_typer(db.app, name="db")

@@ -3,10 +3,13 @@
 from collections.abc import Iterable
 
 from inboxsync.errors import (
+    ApiKeyNameTaken,
+    ApiKeyUnknown,
     InboxsyncError,
     NeedsPerson,
     PageBusy,
     PageUnknown,
+    RunUnknown,
     SearchInvalid,
     SettingsInvalid,
 )
@@ -18,6 +21,7 @@ USAGE = 2
 PARTIAL = 3
 NEEDS_PERSON = 4
 
+_USAGE_ERRORS = (SettingsInvalid, PageUnknown, RunUnknown, SearchInvalid, ApiKeyNameTaken, ApiKeyUnknown)
 _NEEDS_PERSON_CODES = frozenset({kind.code for kind in NeedsPerson.__subclasses__()})
 
 
@@ -25,7 +29,7 @@ def exit_code(error: InboxsyncError) -> int:
     """The code for an error that ended a command."""
     if isinstance(error, NeedsPerson):
         return NEEDS_PERSON
-    return USAGE if isinstance(error, SettingsInvalid | PageUnknown | SearchInvalid) else FAILED
+    return USAGE if isinstance(error, _USAGE_ERRORS) else FAILED
 
 
 def exit_code_of_runs(runs: Iterable[Run]) -> int:
@@ -39,4 +43,7 @@ def _exit_code_of_run(run: Run) -> int:
         return NEEDS_PERSON
     if any(problem.code == PageBusy.code for problem in run.problems):
         return COMPLETE  # another process is at it: nothing for the caller to do
-    return {RunStatus.COMPLETE: COMPLETE, RunStatus.PARTIAL: PARTIAL}.get(run.status, FAILED)
+    if run.status is RunStatus.COMPLETE:
+        return COMPLETE
+    is_failed = run.status in (RunStatus.FAILED, RunStatus.INTERRUPTED)
+    return FAILED if is_failed else PARTIAL

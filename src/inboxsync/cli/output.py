@@ -20,11 +20,13 @@ from inboxsync.sync import Outcome, in_words
 
 _WIDTH_OF_A_PIPE = 200
 _TITLES = {
+    RunStatus.QUEUED: ("Queued", "bold"),
     RunStatus.RUNNING: ("Not ended", "bold"),
     RunStatus.INTERRUPTED: ("Interrupted", "bold yellow"),
     RunStatus.COMPLETE: ("Complete", "bold green"),
     RunStatus.PARTIAL: ("Partial", "bold yellow"),
     RunStatus.FAILED: ("Failed", "bold red"),
+    RunStatus.CANCELLED: ("Cancelled", "bold yellow"),
 }
 
 
@@ -94,6 +96,7 @@ def run_as_json(run: Run) -> dict[str, Any]:
         "run_id": run.id or None,
         "page_id": run.facebook_page_id,
         "platform": run.platform,
+        "kind": run.kind.value,
         "status": run.status.value,
         "mode": run.mode.value,
         "fetched": run.counts.fetched,
@@ -131,16 +134,21 @@ def outcome_as_json(outcome: Outcome) -> dict[str, Any]:
     }
 
 
-def print_outcome(outcome: Outcome) -> None:
-    """The summary of a run that has just ended, or did not begin."""
-    run, counts = outcome.run, outcome.run.counts
+def print_run(run: Run) -> None:
+    """A run as it stands."""
     console = stdout()
-    if not run.id:
-        _print_not_run(console, outcome)
-        return
+    _print_counts(console, run, run.facebook_page_id)
+    for problem in run.problems:
+        print_problem(problem.message, problem.hint)
+    if run.next:
+        print_command(console, f"Next: {run.next}")
+
+
+def _print_counts(console: Console, run: Run, name: str) -> None:
+    counts = run.counts
     console.print(
         Text(*_TITLES[run.status]),
-        f": {page_name(outcome.page)}: {some(counts.fetched, 'conversation')} fetched ({counts.inserted:,} "
+        f": {name}: {some(counts.fetched, 'conversation')} fetched ({counts.inserted:,} "
         f"new, {counts.updated:,} changed, {counts.unchanged:,} as before) and "
         f"{some(counts.events, 'new message')}.",
         sep="",
@@ -150,6 +158,16 @@ def print_outcome(outcome: Outcome) -> None:
         f"  {run.duration_seconds:,.1f} s, {run.conversations_per_second:,.0f} conversations/s, "
         f"{some(run.calls, 'call')}, {refused}."
     )
+
+
+def print_outcome(outcome: Outcome) -> None:
+    """The summary of a run that has just ended, or did not begin."""
+    run = outcome.run
+    console = stdout()
+    if not run.id:
+        _print_not_run(console, outcome)
+        return
+    _print_counts(console, run, page_name(outcome.page))
     if outcome.reason:
         console.print(f"  Stopped: {outcome.reason}. Everything fetched is stored.")
     for problem in run.problems:

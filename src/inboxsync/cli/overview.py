@@ -8,10 +8,10 @@ from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeEl
 
 from inboxsync.graph import Waiting
 from inboxsync.model import Run
-from inboxsync.sync import BatchStored, in_words
+from inboxsync.sync import BatchStored, Silent, in_words
 
 
-class Overview:
+class Overview(Silent):
     """How many of the Pages are done, what is stored of all of them, and how fast."""
 
     def __init__(self, *, console: Console, pages: int) -> None:

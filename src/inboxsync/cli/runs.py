@@ -1,21 +1,37 @@
 """`inboxsync runs`."""
 
+import time
 from typing import Annotated
 
 import typer
 
+from inboxsync.cli.exits import exit_code_of_runs
 from inboxsync.cli.opening import open_engine
-from inboxsync.cli.output import local, print_json, run_as_json, stdout, table
-from inboxsync.model import Run
-from inboxsync.store.runs import list_runs
+from inboxsync.cli.output import local, print_json, print_run, run_as_json, stdout, table
+from inboxsync.engine import Engine
+from inboxsync.errors import RunUnknown
+from inboxsync.model import Run, RunEvent
+from inboxsync.store.run_events import list_run_events
+from inboxsync.store.runs import get_run, list_runs
+from inboxsync.sync import LAST
+from inboxsync.workers import RunQueue
+
+_LOOK_SECONDS = 0.5
+_EVENTS = 500
+
+app = typer.Typer(help="Past runs, and those under way.", invoke_without_command=True)
 
 
+@app.callback()
 def runs(
+    context: typer.Context,
     *,
     as_json: Annotated[bool, typer.Option("--json", help="Print a JSON array.")] = False,
     limit: Annotated[int, typer.Option(min=1, max=1_000_000, help="How many, the newest first.")] = 20,
 ) -> None:
     """Show past runs: what each did and how it ended."""
+    if context.invoked_subcommand is not None:
+        return
     with open_engine() as engine, engine.store.read() as connection:
         found = list_runs(connection, limit=limit)
     if as_json:
@@ -30,12 +46,86 @@ def runs(
     stdout().print(rows)
 
 
+@app.command()
+def show(
+    run_id: Annotated[str, typer.Argument(metavar="RUN_ID", help="The run's id, as `--json` tells it.")],
+    *,
+    follow: Annotated[bool, typer.Option("--follow", help="Show what it tells until it has ended.")] = False,
+    as_json: Annotated[
+        bool,
+        typer.Option("--json", help="Print one JSON object; with --follow one a line for each event first."),
+    ] = False,
+) -> None:
+    """Show one run, on whichever worker it is; its progress live with --follow.
+
+    Exit codes are those of `inboxsync sync`; of a run that has not ended, 3.
+    """
+    with open_engine() as engine:
+        run = _get(engine, run_id)
+        if follow:
+            run = _follow(engine, run, as_json=as_json)
+    if as_json:
+        print_json(run_as_json(run))
+    else:
+        print_run(run)
+    raise typer.Exit(exit_code_of_runs([run]))
+
+
+@app.command()
+def cancel(
+    run_id: Annotated[str, typer.Argument(metavar="RUN_ID", help="The run's id, as `--json` tells it.")],
+) -> None:
+    """End a run at its next batch, on whichever worker it is. What was fetched stays stored."""
+    with open_engine() as engine:
+        run = RunQueue(engine).cancel(run_id)
+    if run.status.is_open:
+        stdout().print(f"Asked: the run of Page {run.facebook_page_id} ends at its next batch.")
+    else:
+        stdout().print(f"The run of Page {run.facebook_page_id} has ended: {run.status.value}.")
+
+
+def _follow(engine: Engine, run: Run, *, as_json: bool) -> Run:
+    seq = 0
+    while True:
+        with engine.store.read() as connection:
+            events = list_run_events(connection, run.id, after=seq, limit=_EVENTS)
+        for event in events:
+            seq = event.seq
+            _print_event(event, as_json=as_json)
+        if events and events[-1].status in LAST:
+            return _get(engine, run.id)
+        run = _get(engine, run.id)
+        if not run.status.is_open and not events:
+            return run
+        time.sleep(_LOOK_SECONDS)
+
+
+def _print_event(event: RunEvent, *, as_json: bool) -> None:
+    if as_json:
+        print_json({"seq": event.seq, "at": event.at, "status": event.status, **event.data})
+        return
+    data = event.data
+    parts = [f"{event.at.astimezone():%H:%M:%S}", f"{event.status:<13}"]
+    parts.append(f"{data.get('fetched', 0):,} conversations, {data.get('eventsCreated', 0):,} messages")
+    parts += [str(data[name]) for name in ("folder", "stage", "message") if data.get(name)]
+    stdout().print("  ".join(parts), soft_wrap=True)
+
+
+def _get(engine: Engine, run_id: str) -> Run:
+    with engine.store.read() as connection:
+        run = get_run(connection, run_id)
+    if run is None:
+        raise RunUnknown(f"There is no run {run_id}.")
+    return run
+
+
 def _cells(run: Run) -> list[str]:
     counts = run.counts
     numbers = (counts.fetched, counts.inserted, counts.events, run.calls)
+    what = run.mode if run.kind == "sync" else run.kind
     return [
         f"{run.facebook_page_id}\n{run.platform}",
-        f"{local(run.started_at)}\n{run.mode}",
+        f"{local(run.started_at)}\n{what}",
         run.status.value + (f"\nin {run.duration_seconds:,.0f} s" if run.finished_at else ""),
         *(f"{number:,}" for number in numbers),
     ]

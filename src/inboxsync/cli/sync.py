@@ -1,6 +1,7 @@
 """`inboxsync sync`."""
 
 import math
+from collections.abc import Sequence
 from typing import Annotated
 
 import typer
@@ -8,11 +9,21 @@ import typer
 from inboxsync.cli.deriving import derive_after_sync
 from inboxsync.cli.exits import exit_code_of_runs
 from inboxsync.cli.opening import open_engine
-from inboxsync.cli.output import outcome_as_json, print_json, print_outcome
+from inboxsync.cli.output import (
+    outcome_as_json,
+    page_name,
+    print_command,
+    print_json,
+    print_outcome,
+    run_as_json,
+    stdout,
+)
 from inboxsync.cli.syncing import sync_pages
+from inboxsync.engine import Engine
 from inboxsync.errors import PageUnknown, SettingsInvalid
-from inboxsync.model import History, Mode
+from inboxsync.model import History, Mode, Page, RunRequest, RunStatus
 from inboxsync.store.pages import find_pages, list_pages
+from inboxsync.workers import RunQueue
 
 LONGEST_SECONDS = 366 * 86_400
 
@@ -54,6 +65,12 @@ def sync(
     parallel: Annotated[
         int, typer.Option(min=1, max=1000, help="How many Pages to sync side by side, each at its own pace.")
     ] = 8,
+    enqueue: Annotated[
+        bool,
+        typer.Option(
+            "--enqueue", help="Hand the runs to the workers instead; they go on by themselves until complete."
+        ),
+    ] = False,
     wait: Annotated[
         bool,
         typer.Option("--wait", help="Where another process is at the Page already, wait for that to end."),
@@ -77,6 +94,16 @@ def sync(
             raise PageUnknown(
                 "No Page has been added yet.", hint="Add one with `inboxsync pages add PAGE_ID`."
             )
+        if enqueue:
+            request = RunRequest(
+                mode=mode,
+                messages=messages,
+                max_conversations=max_conversations,
+                max_duration_seconds=max_duration,
+                history=history,
+            )
+            _enqueue(engine, pages, request, as_json=as_json)
+            return
         options = engine.sync_options(
             mode=mode, messages=messages, max_conversations=max_conversations, history=history, wait=wait
         )
@@ -90,3 +117,15 @@ def sync(
                 print_outcome(outcome)
         derive_after_sync(engine)
     raise typer.Exit(exit_code_of_runs(outcome.run for outcome in ended))
+
+
+def _enqueue(engine: Engine, pages: Sequence[Page], request: RunRequest, *, as_json: bool) -> None:
+    queue = RunQueue(engine)
+    for page in pages:
+        run = queue.submit(page, request)
+        if as_json:
+            print_json(run_as_json(run))
+            continue
+        done = "Queued" if run.status is RunStatus.QUEUED else "Under way already"
+        stdout().print(f"{done}: {page_name(page)} ({page.platform}).")
+        print_command(stdout(), f"Next: inboxsync runs show {run.id} --follow")

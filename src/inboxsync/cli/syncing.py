@@ -10,12 +10,12 @@ from typing import TypeVar
 
 from inboxsync.cli.output import stderr
 from inboxsync.cli.overview import Overview
-from inboxsync.cli.progress import Bar, LogLines
+from inboxsync.cli.progress import Bar
 from inboxsync.engine import Engine
 from inboxsync.errors import InboxsyncError, PageBusy, PageUnknown
 from inboxsync.graph import GraphClient
 from inboxsync.model import Mode, Page, Problem, Run, RunStatus
-from inboxsync.sync import Debts, Listener, Outcome, Stop, Stopped, SyncOptions
+from inboxsync.sync import Debts, Listener, LogLines, Outcome, Stop, Stopped, SyncOptions
 
 T = TypeVar("T")
 

@@ -2,7 +2,7 @@
 
 from inboxsync.graph.access import Access
 from inboxsync.graph.budget import Budget, Waiting
-from inboxsync.graph.calls import CallCounts
+from inboxsync.graph.calls import CallCounts, Retrying
 from inboxsync.graph.client import GraphClient, Pace, PageIdentity
 from inboxsync.graph.policy import RetryPolicy
 
@@ -14,5 +14,6 @@ __all__ = [
     "Pace",
     "PageIdentity",
     "RetryPolicy",
+    "Retrying",
     "Waiting",
 ]

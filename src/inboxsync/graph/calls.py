@@ -4,8 +4,9 @@ The token travels in the Authorization header and nowhere else, so no URL that a
 logs or keeps can hold it.
 """
 
-from collections.abc import Callable
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
 from typing import Any, TypeVar
@@ -48,6 +49,15 @@ class CallCounts:
 
     made: int = 0
     refused: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Retrying:
+    """A call failed and is made again: the reason, which attempt failed, how long until the next."""
+
+    why: str
+    attempt: int
+    pause_seconds: float
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -94,6 +104,7 @@ class Calls:
         self._fields = fields
         self._counts: dict[str, CallCounts] = {}
         self._latencies: dict[str, dict[Endpoint, float]] = {}
+        self._watchers: dict[str, Callable[[Retrying], None]] = {}
 
     def counts(self, access: Access) -> CallCounts:
         """The calls made for this inbox so far."""
@@ -102,6 +113,15 @@ class Calls:
     def latency_seconds(self, access: Access) -> float | None:
         """How long a list answer takes, of the slowest kind in use; None before one has come."""
         return max(self._latencies.get(access.pool, {}).values(), default=None)
+
+    @contextmanager
+    def watched(self, access: Access, tell: Callable[[Retrying], None]) -> Iterator[None]:
+        """Within, `tell` hears of every call about this inbox that is made again."""
+        self._watchers[access.pool] = tell
+        try:
+            yield
+        finally:
+            self._watchers.pop(access.pool, None)
 
     async def get(self, call: Call, read: Callable[[Answer], T]) -> T:
         """What `read` makes of the answer, after as many attempts as the failures allow.
@@ -121,7 +141,7 @@ class Calls:
                 failed += 1
                 if rule.treatment is not Treatment.AGAIN or failed >= most:
                     raise rule.as_error(fault, attempts=failed) from None
-                await self._pause(fault, failed)
+                await self._pause(call, fault, failed)
             else:
                 self._budget.accepted(call.access, call.endpoint)
                 return result
@@ -143,10 +163,12 @@ class Calls:
         await self._budget.refused(call.access, call.endpoint, code=fault.code)
         return True
 
-    async def _pause(self, fault: Fault, failed: int) -> None:
+    async def _pause(self, call: Call, fault: Fault, failed: int) -> None:
         pause = self._policy.pause_seconds(failed)
-        told = {"why": str(fault), "attempt": failed, "pause_seconds": round(pause, 3)}
-        log.warning("call failed, trying again", **told)
+        told = Retrying(why=str(fault), attempt=failed, pause_seconds=round(pause, 3))
+        log.warning("call failed, trying again", **asdict(told))
+        if (tell := self._watchers.get(call.access.pool)) is not None:
+            tell(told)
         await self._clock.sleep(pause)
 
     async def _once(self, call: Call, params: Params) -> Answer:

@@ -4,6 +4,7 @@ Knows the wire and nothing of the store; `calls` makes the calls.
 """
 
 from collections.abc import Callable
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from datetime import datetime
 from urllib.parse import quote
@@ -16,7 +17,7 @@ from inboxsync.errors import PageNotVisible
 from inboxsync.graph.access import Access
 from inboxsync.graph.body import FaultError
 from inboxsync.graph.budget import Budget
-from inboxsync.graph.calls import Answer, Call, CallCounts, Calls, Params
+from inboxsync.graph.calls import Answer, Call, CallCounts, Calls, Params, Retrying
 from inboxsync.graph.decode import (
     decode_conversation,
     decode_conversations,
@@ -75,6 +76,10 @@ class GraphClient:
     def counts(self, access: Access) -> CallCounts:
         """The calls made for this inbox so far."""
         return self._calls.counts(access)
+
+    def watched(self, access: Access, tell: Callable[[Retrying], None]) -> AbstractContextManager[None]:
+        """Within, `tell` hears of every call about this inbox that failed and is made again."""
+        return self._calls.watched(access, tell)
 
     def pace(self, access: Access) -> Pace:
         """How fast this inbox can be read right now."""

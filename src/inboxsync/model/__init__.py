@@ -1,5 +1,6 @@
 """What the project speaks of: frozen records, no I/O, no framework."""
 
+from inboxsync.model.api_key import ApiKey, Scope
 from inboxsync.model.batch import Batch, Dropped, MessageBatch, Unread, Window, reached_at
 from inboxsync.model.certificate import Certificate
 from inboxsync.model.exchange import REPLY_WINDOW, Exchange, Response, exchange_of, iter_responses, merged
@@ -9,10 +10,12 @@ from inboxsync.model.page import History, Page, Platform, TokenReason, TokenStat
 from inboxsync.model.progress import Following, NotStarted, Progress, Span, Unserved, Walking
 from inboxsync.model.rate import RatePool
 from inboxsync.model.records import Conversation, Message, Participant
-from inboxsync.model.run import Counts, Mode, Problem, Run, RunStatus
+from inboxsync.model.run import Counts, Mode, Problem, Run, RunEvent, RunKind, RunRequest, RunStatus
+from inboxsync.model.work import Lane, Schedule, Slice, WorkerInfo
 
 __all__ = [
     "REPLY_WINDOW",
+    "ApiKey",
     "Batch",
     "Certificate",
     "Conversation",
@@ -22,6 +25,7 @@ __all__ = [
     "Following",
     "History",
     "Item",
+    "Lane",
     "Lease",
     "Message",
     "MessageBatch",
@@ -36,7 +40,13 @@ __all__ = [
     "RatePool",
     "Response",
     "Run",
+    "RunEvent",
+    "RunKind",
+    "RunRequest",
     "RunStatus",
+    "Schedule",
+    "Scope",
+    "Slice",
     "Span",
     "TokenReason",
     "TokenState",
@@ -44,6 +54,7 @@ __all__ = [
     "Unserved",
     "Walking",
     "Window",
+    "WorkerInfo",
     "exchange_of",
     "iter_responses",
     "merged",

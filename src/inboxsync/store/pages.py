@@ -28,6 +28,12 @@ def list_pages(connection: Connection) -> list[Page]:
     return [_page(row) for row in connection.execute(select(table).order_by(table.c.id))]
 
 
+def list_pages_after(connection: Connection, page_id: str, *, limit: int) -> list[Page]:
+    """So many Pages behind this one, by our ids, in the order in which they were added."""
+    query = select(table).where(table.c.id > page_id).order_by(table.c.id).limit(limit)
+    return [_page(row) for row in connection.execute(query)]
+
+
 def find_pages(connection: Connection, names: Iterable[str]) -> list[Page]:
     """The Pages with these ids, ours or Meta's; one of Meta's may stand for two platforms.
 

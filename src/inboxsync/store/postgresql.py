@@ -65,6 +65,23 @@ def make_engine(url: URL, *, schema_name: str | None) -> Engine:
     return engine
 
 
+def make_plain_engine(url: URL) -> Engine:
+    """Connections as another library expects them: no schema set, no read-only transactions, no own types."""
+    url = url.difference_update_query(_FOR_OTHERS)
+    given = {name: value for name, value in _DEFAULTS.items() if name not in url.query}
+    return create_engine(
+        url.set(drivername="postgresql+psycopg"),
+        connect_args={**given, "application_name": "inboxsync-queue", "prepare_threshold": None},
+        hide_parameters=True,
+        pool_size=_CONNECTIONS,
+        max_overflow=_CONNECTIONS,
+        pool_timeout=_POOL_SECONDS,
+        pool_recycle=_RECYCLE_SECONDS,
+        pool_pre_ping=True,
+        use_native_hstore=False,
+    )
+
+
 def name_of(url: URL) -> str:
     """The database as people call it; without the password."""
     host = url.host or _one(url.query.get("host")) or "this machine"

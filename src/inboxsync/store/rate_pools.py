@@ -22,8 +22,11 @@ def put_rate_pool(connection: Connection, pool: RatePool, *, now: datetime) -> N
     put_row(connection, table, row)
 
 
-def list_rate_pools(connection: Connection) -> list[RatePool]:
-    """Every allowance that is known."""
+def list_rate_pools(connection: Connection, *, blocked_after: datetime | None = None) -> list[RatePool]:
+    """Every allowance that is known, or those that hold calls back beyond that time."""
+    query = select(table).order_by(table.c.object_id, table.c.type)
+    if blocked_after is not None:
+        query = query.where(table.c.blocked_until_at > blocked_after)
     return [
         RatePool(
             object_id=row.object_id,
@@ -32,5 +35,5 @@ def list_rate_pools(connection: Connection) -> list[RatePool]:
             blocked_until=row.blocked_until_at,
             refusals=row.refusals,
         )
-        for row in connection.execute(select(table).order_by(table.c.object_id, table.c.type))
+        for row in connection.execute(query)
     ]

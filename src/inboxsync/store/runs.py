@@ -1,31 +1,63 @@
 """Rows of `sync_runs`."""
 
+from collections.abc import Collection
+from dataclasses import replace
+from datetime import datetime
 from typing import Any
 
 import msgspec
-from sqlalchemy import Connection, Row, Select, insert, select, update
+from sqlalchemy import Connection, Row, Select, delete, insert, select, update
 
-from inboxsync.model import Counts, Mode, Problem, Run, RunStatus
+from inboxsync.model import Counts, Mode, Problem, Run, RunKind, RunRequest, RunStatus
 from inboxsync.store.tables import facebook_pages
 from inboxsync.store.tables import sync_runs as table
 
 _decode_problems = msgspec.json.Decoder(tuple[Problem, ...]).decode
+_decode_request = msgspec.json.Decoder(RunRequest).decode
 
 
 def start_run(connection: Connection, run: Run) -> None:
-    """Note that a run has begun."""
-    connection.execute(
-        insert(table),
-        {"id": run.id, "page_id": run.page_id, "mode": run.mode.value, "started_at": run.started_at}
-        | _changing(run),
-    )
+    """Note that a run has begun, or that it waits for a worker."""
+    row = {
+        "id": run.id,
+        "page_id": run.page_id,
+        "mode": run.mode.value,
+        "kind": run.kind.value,
+        "started_at": run.started_at,
+        "queued_at": run.queued_at,
+        "request": msgspec.json.encode(run.request).decode() if run.request else None,
+    }
+    connection.execute(insert(table), row | _changing(run))
+
+
+def resume_run(connection: Connection, run_id: str, *, mode: Mode, now: datetime) -> Run | None:
+    """Go on with a run that the workers have; None where it has ended or is not there.
+
+    It begins now if it has not yet.
+    """
+    run = get_run(connection, run_id)
+    if run is None or not run.status.is_open:
+        return None
+    values: dict[str, Any] = {"status": RunStatus.RUNNING.value, "updated_at": now}
+    if run.status is RunStatus.QUEUED:
+        run = replace(run, mode=mode, started_at=now)
+        values |= {"mode": mode.value, "started_at": now}
+    connection.execute(update(table).where(table.c.id == run_id).values(**values))
+    return replace(run, status=RunStatus.RUNNING, updated_at=now)
 
 
 def close_unended_runs(connection: Connection, page_id: str) -> None:
-    """Note that runs of this Page without an end were killed. One that lives says so at its next batch."""
+    """Note that runs of this Page without an end were killed. One that lives says so at its next batch.
+
+    Those that the workers have are not: they go on.
+    """
     connection.execute(
         update(table)
-        .where(table.c.page_id == page_id, table.c.status == RunStatus.RUNNING.value)
+        .where(
+            table.c.page_id == page_id,
+            table.c.status == RunStatus.RUNNING.value,
+            table.c.queued_at.is_(None),
+        )
         .values(status=RunStatus.INTERRUPTED.value)
     )
 
@@ -35,16 +67,52 @@ def update_run(connection: Connection, run: Run) -> None:
     connection.execute(update(table).where(table.c.id == run.id).values(**_changing(run)))
 
 
-def list_runs(connection: Connection, *, limit: int) -> list[Run]:
-    """The newest runs, newest first."""
-    rows = connection.execute(_runs().order_by(table.c.id.desc()).limit(limit))
-    return [_run(row) for row in rows]
+def ask_to_cancel(connection: Connection, run_id: str, *, now: datetime) -> None:
+    """Note that somebody wants this run to end; the first who asks is who asked."""
+    connection.execute(
+        update(table)
+        .where(table.c.id == run_id, table.c.cancel_asked_at.is_(None))
+        .values(cancel_asked_at=now, updated_at=now)
+    )
+
+
+def is_cancel_asked(connection: Connection, run_id: str) -> bool:
+    """Whether somebody wants this run to end."""
+    asked = select(table.c.cancel_asked_at).where(table.c.id == run_id)
+    return connection.execute(asked).scalar_one_or_none() is not None
+
+
+def list_runs(
+    connection: Connection, *, limit: int, page_id: str | None = None, before: str | None = None
+) -> list[Run]:
+    """The newest runs, newest first; of one Page (our id), and older than the run `before`, where given."""
+    query = _runs().order_by(table.c.id.desc()).limit(limit)
+    if page_id is not None:
+        query = query.where(table.c.page_id == page_id)
+    if before is not None:
+        query = query.where(table.c.id < before)
+    return [_run(row) for row in connection.execute(query)]
 
 
 def get_run(connection: Connection, run_id: str) -> Run | None:
     """A run as it is noted; None where it is not."""
     rows = connection.execute(_runs().where(table.c.id == run_id))
     return next((_run(row) for row in rows), None)
+
+
+def find_running(connection: Connection, page_id: str) -> Run | None:
+    """The newest run of this Page that has begun and not ended, as far as is noted; else None."""
+    of_page = _runs().where(table.c.page_id == page_id, table.c.status == RunStatus.RUNNING.value)
+    row = connection.execute(of_page.order_by(table.c.id.desc()).limit(1)).one_or_none()
+    return _run(row) if row is not None else None
+
+
+def delete_runs(connection: Connection, *, before: datetime, keep: Collection[RunStatus] = ()) -> int:
+    """Forget runs that ended before then, with their events; returns how many."""
+    old = delete(table).where(table.c.finished_at < before)
+    if keep:
+        old = old.where(table.c.status.not_in([status.value for status in keep]))
+    return connection.execute(old).rowcount
 
 
 def _runs() -> Select[Any]:
@@ -65,11 +133,12 @@ def _changing(run: Run) -> dict[str, Any]:
         "refused_calls": run.refused_calls,
         "problems": msgspec.json.encode(run.problems).decode() if run.problems else None,
         "next": run.next,
+        "updated_at": run.updated_at,
+        "active_seconds": run.duration_seconds,
     }
 
 
 def _run(row: Row[Any]) -> Run:
-    ended = row.finished_at
     return Run(
         id=row.id,
         page_id=row.page_id,
@@ -78,8 +147,8 @@ def _run(row: Row[Any]) -> Run:
         mode=Mode(row.mode),
         status=RunStatus(row.status),
         started_at=row.started_at,
-        finished_at=ended,
-        duration_seconds=(ended - row.started_at).total_seconds() if ended else 0.0,
+        finished_at=row.finished_at,
+        duration_seconds=_duration(row),
         counts=Counts(
             fetched=row.fetched,
             inserted=row.inserted,
@@ -92,4 +161,16 @@ def _run(row: Row[Any]) -> Run:
         refused_calls=row.refused_calls,
         problems=_decode_problems(row.problems) if row.problems else (),
         next=row.next,
+        kind=RunKind(row.kind),
+        request=_decode_request(row.request) if row.request else None,
+        queued_at=row.queued_at,
+        cancel_asked_at=row.cancel_asked_at,
+        updated_at=row.updated_at,
     )
+
+
+def _duration(row: Row[Any]) -> float:
+    """The time at work; runs of earlier versions were at work from their beginning to their end."""
+    if row.active_seconds is not None:
+        return float(row.active_seconds)
+    return (row.finished_at - row.started_at).total_seconds() if row.finished_at else 0.0

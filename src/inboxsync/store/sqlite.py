@@ -34,7 +34,7 @@ def make_engine(url: URL) -> Engine:
         )
     if not is_uri:
         _make_folder(Path(path).parent)
-        _make_private(Path(path))
+        make_private(Path(path))
     engine = create_engine(url, connect_args={"timeout": _BUSY_SECONDS}, hide_parameters=True)
     event.listen(engine, "connect", _configure)
     event.listen(engine, "begin", _begin)
@@ -53,7 +53,7 @@ def _make_folder(folder: Path) -> None:
         raise StoreUnavailable(f"The folder {folder} cannot be made: {error.strerror}.") from error
 
 
-def _make_private(path: Path) -> None:
+def make_private(path: Path) -> None:
     """A new database is its owner's alone: it holds what customers wrote. An old one keeps its mode."""
     with suppress(OSError):  # SQLite will say what is wrong
         os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600))
@@ -62,12 +62,12 @@ def _make_private(path: Path) -> None:
 def _configure(connection: Any, _record: object) -> None:  # noqa: ANN401 - sqlite3's, as SQLAlchemy hands it
     # Transactions are ours (see _begin): the driver's own begin one only at the first write.
     connection.isolation_level = None
-    _switch_to_wal(connection)
+    switch_to_wal(connection)
     for pragma in ("synchronous=FULL", "foreign_keys=ON"):
         connection.execute(f"PRAGMA {pragma}")
 
 
-def _switch_to_wal(connection: Any) -> None:  # noqa: ANN401 - likewise
+def switch_to_wal(connection: Any) -> None:  # noqa: ANN401 - likewise
     """Of two that open a new database at once SQLite refuses one here without waiting: so wait for it."""
     ends_at = time.monotonic() + _BUSY_SECONDS
     while True:

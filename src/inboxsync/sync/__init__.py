@@ -7,28 +7,43 @@ docs/architecture.md has the argument.
 """
 
 from inboxsync.sync.add_page import check_token, keep_page
-from inboxsync.sync.conclude import Debts, Outcome
+from inboxsync.sync.begin import SliceOptions, SyncOptions
+from inboxsync.sync.conclude import Debts, Outcome, Rest, passes
 from inboxsync.sync.derive import Derive, Derived
-from inboxsync.sync.listener import BatchStored, Listener, Stage, in_words
-from inboxsync.sync.runs import PageSync, SyncOptions
+from inboxsync.sync.lease import is_gone, new_owner
+from inboxsync.sync.listener import BatchStored, Listener, Silent, Stage, in_words
+from inboxsync.sync.log_lines import LogLines
+from inboxsync.sync.runs import PageSync
 from inboxsync.sync.stop import Stop, Stopped
+from inboxsync.sync.telling import LAST, Telling, told_at_end, told_at_start
 from inboxsync.sync.verify import Findings, PageVerify
 
 __all__ = [
+    "LAST",
     "BatchStored",
     "Debts",
     "Derive",
     "Derived",
     "Findings",
     "Listener",
+    "LogLines",
     "Outcome",
     "PageSync",
     "PageVerify",
+    "Rest",
+    "Silent",
+    "SliceOptions",
     "Stage",
     "Stop",
     "Stopped",
     "SyncOptions",
+    "Telling",
     "check_token",
     "in_words",
+    "is_gone",
     "keep_page",
+    "new_owner",
+    "passes",
+    "told_at_end",
+    "told_at_start",
 ]

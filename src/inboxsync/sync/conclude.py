@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from datetime import datetime
 
 from inboxsync.errors import (
     InboxsyncError,
@@ -40,11 +41,25 @@ class Debts:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Rest:
+    """A run that was laid down and goes on by itself.
+
+    Not `until` then. `has_failed`: something that passes cut it short. `wants_history`: nothing but older
+    messages is left to read.
+    """
+
+    reason: str
+    until: datetime | None = None
+    has_failed: bool = False
+    wants_history: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Outcome:
     """A run that has ended.
 
     `reason` completes "stopped: ..." where it was stopped early. `waiting` is set where Meta held it
-    back to the end.
+    back to the end, `rest` where it has not ended: a worker goes on with it.
     """
 
     page: Page
@@ -52,14 +67,23 @@ class Outcome:
     debts: Debts
     reason: str | None = None
     waiting: Waiting | None = None
+    rest: Rest | None = None
 
 
-def conclude(run: Run, page: Page, *, error: InboxsyncError | None, stopped: bool, debts: Debts) -> Run:
+def conclude(
+    run: Run,
+    page: Page,
+    *,
+    error: InboxsyncError | None,
+    stopped: bool,
+    debts: Debts,
+    cancelled: bool = False,
+) -> Run:
     """`run` with its status, what went wrong, and the command that goes on.
 
     Partial where it was stopped, where something is owed, or where the source or the database could not
     be reached, or its disk was full, after something had been stored: the next run goes on from there.
-    Failed where it would fail again.
+    Failed where it would fail again. Cancelled where somebody asked for its end, whatever else came.
     """
     problems = list(run.problems)
     if error is not None:
@@ -70,11 +94,18 @@ def conclude(run: Run, page: Page, *, error: InboxsyncError | None, stopped: boo
     if debts.is_empty and not stopped:
         problems.append(_nothing_listed(page))
     is_whole = error is None and not stopped and not debts.count
-    may_go_on = error is None or (isinstance(error, _PASSING) and run.batches > 0)
+    may_go_on = error is None or (passes(error) and run.batches > 0)
     status = RunStatus.COMPLETE if is_whole else RunStatus.PARTIAL if may_go_on else RunStatus.FAILED
+    if cancelled:
+        status = RunStatus.CANCELLED
     return replace(
         run, status=status, problems=tuple(problems), next=None if is_whole else _next_command(page, error)
     )
+
+
+def passes(error: InboxsyncError) -> bool:
+    """Whether the same would succeed later, without anybody doing anything about it here."""
+    return isinstance(error, _PASSING)
 
 
 def spelled_out(hint: str, page: Page) -> str:

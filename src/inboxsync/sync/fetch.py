@@ -5,7 +5,7 @@ place again where a cursor has died. What is stored, and where the list then sta
 decided here.
 """
 
-from collections.abc import MutableMapping
+from collections.abc import Callable, MutableMapping
 from dataclasses import dataclass, field, replace
 from typing import Protocol
 
@@ -42,7 +42,8 @@ class Ask(Protocol):
 class Fetcher:
     """Reads one list of one Page. `folder` None is the list that Meta serves unasked.
 
-    `known_bad` are conversations that failed every answer that would hold them, and grows.
+    `known_bad` are conversations that failed every answer that would hold them, and grows. `on_failure` hears
+    of every batch that has to be put together from parts.
     """
 
     context: Reading
@@ -50,6 +51,7 @@ class Fetcher:
     size: BatchSize
     ask: Ask
     known_bad: MutableMapping[str, Problem] = field(default_factory=dict)
+    on_failure: Callable[[InboxsyncError], None] | None = None
 
     async def fetch(self, span: Span, *, window: Window | None, most: int) -> Batch:
         """The answer that comes next in this span, of at most `most` conversations.
@@ -112,6 +114,8 @@ class Fetcher:
         A light answer first: it tells what is here, and proves that the source is. Where that
         fails too, nothing is wrong with one conversation: raises what failed before.
         """
+        if self.on_failure is not None:
+            self.on_failure(failure)
         try:
             outline = await self._light(span, window, limit)
         except (SourceError, WindowsIgnored):

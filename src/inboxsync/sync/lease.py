@@ -91,7 +91,7 @@ def _acquire(store: Store, clock: Clock, page: Page, owner: str) -> Lease | None
     with store.write() as connection:
         get_page(connection, page.id)  # removed since it was looked up: say so
         holder = acquire_lease(connection, page.id, owner, now=clock.now(), seconds=LEASE_SECONDS)
-        if holder is not None and _is_dead(holder):
+        if holder is not None and is_gone(holder.owner):
             break_lease(connection, page.id, holder.owner)
             holder = acquire_lease(connection, page.id, owner, now=clock.now(), seconds=LEASE_SECONDS)
     return holder
@@ -114,9 +114,9 @@ def _release(store: Store, page: Page, owner: str) -> None:
         release_lease(connection, page.id, owner)
 
 
-def _is_dead(lease: Lease) -> bool:
-    """Whether the holder was a process of this machine and is no more. Never true of one elsewhere."""
-    host, _, rest = lease.owner.rpartition(":")[0].rpartition(":")
+def is_gone(owner: str) -> bool:
+    """Whether the owner was a process of this machine and is no more. Never true of one elsewhere."""
+    host, _, rest = owner.rpartition(":")[0].rpartition(":")
     if host != socket.gethostname() or not rest.isdecimal():
         return False
     try:

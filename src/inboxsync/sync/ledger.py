@@ -159,6 +159,7 @@ class Ledger:
 
     async def _keep(self, item: Item, failure: InboxsyncError) -> None:
         self._failed.add((item.phase, item.conversation_id))
+        self.context.tally.batch_failed(failure, folder=item.folder)
         log.warning(
             "still owed", what=item.phase.value, conversation_id=item.conversation_id, why=failure.message
         )

@@ -5,7 +5,8 @@ from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 from typing import Protocol
 
-from inboxsync.graph import Waiting
+from inboxsync.errors import InboxsyncError
+from inboxsync.graph import Retrying, Waiting
 from inboxsync.model import Counts, Run
 
 
@@ -17,6 +18,7 @@ class Stage(StrEnum):
     CONVERSATION = "conversation"  # conversations that were owed
     GAP = "gap"  # messages between those stored
     HISTORY = "history"  # messages older than those stored
+    COMPARE = "compare"  # what is listed, with what is stored
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -54,8 +56,95 @@ class Listener(Protocol):
     def on_wait(self, waiting: Waiting | None) -> None:
         """Meta holds the run back until then; None: it no longer does."""
 
+    def on_retry(self, retry: Retrying) -> None:
+        """A call failed and is made again."""
+
+    def on_batch_failed(self, failure: InboxsyncError, *, folder: str) -> None:
+        """A batch failed for good: it is asked for in parts, or what failed is owed."""
+
+    def on_time_limit(self, run: Run, *, reason: str) -> None:
+        """The time is up: the run stops at its next batch."""
+
+    def on_rest(self, run: Run, *, reason: str, until: datetime | None) -> None:
+        """The run is laid down where it stands, and goes on by itself, not before `until`."""
+
     def on_end(self, run: Run, *, reason: str | None) -> None:
         """The run is over; `reason` says why it stopped early."""
+
+
+class Listeners:
+    """Several, told one after the other."""
+
+    def __init__(self, *listeners: Listener) -> None:
+        self._listeners = listeners
+
+    def on_start(self, run: Run) -> None:
+        """The run begins."""
+        for each in self._listeners:
+            each.on_start(run)
+
+    def on_batch(self, event: BatchStored) -> None:
+        """A batch has been stored."""
+        for each in self._listeners:
+            each.on_batch(event)
+
+    def on_wait(self, waiting: Waiting | None) -> None:
+        """Meta holds the run back, or no longer does."""
+        for each in self._listeners:
+            each.on_wait(waiting)
+
+    def on_retry(self, retry: Retrying) -> None:
+        """A call failed and is made again."""
+        for each in self._listeners:
+            each.on_retry(retry)
+
+    def on_batch_failed(self, failure: InboxsyncError, *, folder: str) -> None:
+        """A batch failed for good."""
+        for each in self._listeners:
+            each.on_batch_failed(failure, folder=folder)
+
+    def on_time_limit(self, run: Run, *, reason: str) -> None:
+        """The time is up."""
+        for each in self._listeners:
+            each.on_time_limit(run, reason=reason)
+
+    def on_rest(self, run: Run, *, reason: str, until: datetime | None) -> None:
+        """The run is laid down."""
+        for each in self._listeners:
+            each.on_rest(run, reason=reason, until=until)
+
+    def on_end(self, run: Run, *, reason: str | None) -> None:
+        """The run is over."""
+        for each in self._listeners:
+            each.on_end(run, reason=reason)
+
+
+class Silent:
+    """Hears everything and says nothing; a watcher overrides what it wants to hear."""
+
+    def on_start(self, run: Run) -> None:
+        """The run begins."""
+
+    def on_batch(self, event: BatchStored) -> None:
+        """A batch has been stored."""
+
+    def on_wait(self, waiting: Waiting | None) -> None:
+        """Meta holds the run back, or no longer does."""
+
+    def on_retry(self, retry: Retrying) -> None:
+        """A call failed and is made again."""
+
+    def on_batch_failed(self, failure: InboxsyncError, *, folder: str) -> None:
+        """A batch failed for good."""
+
+    def on_time_limit(self, run: Run, *, reason: str) -> None:
+        """The time is up."""
+
+    def on_rest(self, run: Run, *, reason: str, until: datetime | None) -> None:
+        """The run is laid down."""
+
+    def on_end(self, run: Run, *, reason: str | None) -> None:
+        """The run is over."""
 
 
 def in_words(waiting: Waiting) -> str:

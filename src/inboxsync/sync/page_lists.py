@@ -88,7 +88,12 @@ class PageLists:
             )
 
         fetcher = Fetcher(
-            context=self.context, folder=name, size=self.size, ask=ask, known_bad=self._known_bad
+            context=self.context,
+            folder=name,
+            size=self.size,
+            ask=ask,
+            known_bad=self._known_bad,
+            on_failure=partial(self.context.tally.batch_failed, folder=folder),
         )
 
         async def store(fetched: Fetched) -> None:

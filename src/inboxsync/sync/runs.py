@@ -2,8 +2,8 @@
 
 import asyncio
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
-from datetime import timedelta
+from contextlib import suppress
+from dataclasses import replace
 from typing import TypeVar
 
 import structlog
@@ -12,6 +12,7 @@ from sqlalchemy import Connection
 from inboxsync.clock import Clock
 from inboxsync.errors import (
     InboxsyncError,
+    LeaseLost,
     NeedsPerson,
     StoreError,
     StoreUnreachable,
@@ -20,64 +21,40 @@ from inboxsync.errors import (
     Unexpected,
 )
 from inboxsync.graph import Access, GraphClient, Waiting
-from inboxsync.model import History, Mode, Page, Run, RunStatus, TokenReason, TokenState, Walking
+from inboxsync.model import History, Page, Run, TokenReason, TokenState, Walking
 from inboxsync.store import Store
-from inboxsync.store.conversation_rows import new_id
-from inboxsync.store.items import count_items, count_older, list_failed_items
+from inboxsync.store.items import count_items, count_older, list_failed_items, list_history
 from inboxsync.store.leases import renew_lease
-from inboxsync.store.pages import (
-    get_page,
-    has_conversations,
-    set_history,
-    set_last_synced_at,
-    set_token_state,
-)
-from inboxsync.store.progress import forget_progress, list_progress, put_progress
-from inboxsync.store.runs import close_unended_runs, start_run, update_run
+from inboxsync.store.pages import has_conversations, set_last_synced_at, set_token_state
+from inboxsync.store.progress import forget_progress
+from inboxsync.store.run_events import append_run_events
+from inboxsync.store.runs import update_run
 from inboxsync.sync.batch_size import BatchSize
-from inboxsync.sync.conclude import Debts, Outcome, conclude, spelled_out
+from inboxsync.sync.begin import Beginning, SliceOptions, SyncOptions, begin_run
+from inboxsync.sync.conclude import Debts, Outcome, Rest, conclude, passes, spelled_out
 from inboxsync.sync.context import RunContext
 from inboxsync.sync.ingest import Ingest
 from inboxsync.sync.lease import LEASE_SECONDS, held_lease, keep_lease, new_owner
 from inboxsync.sync.ledger import Ledger
 from inboxsync.sync.limits import Quota, StallGuard
-from inboxsync.sync.listener import Listener, in_words
+from inboxsync.sync.listener import Listener, Listeners
 from inboxsync.sync.page_lists import PageLists
 from inboxsync.sync.patience import patiently
-from inboxsync.sync.plan import INBOX, is_full, plan_lists, starts_over
-from inboxsync.sync.stop import Stop, Stopped
+from inboxsync.sync.stop import EnoughFetched, Stop, Stopped
 from inboxsync.sync.tally import Tally
+from inboxsync.sync.telling import Telling, told_at_end
 from inboxsync.sync.walk import TimeWindows
+from inboxsync.sync.watch import Watch
 
 T = TypeVar("T")
 log = structlog.get_logger(__name__)
 
-_WATCH_SECONDS = 0.5
 # With all history wanted, a list answer that brings more of each conversation saves a call for each.
 _HISTORY_MESSAGES = 50
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class SyncOptions:
-    """What a caller may choose.
-
-    `messages` is how many of each conversation's newest come with it; `history` None leaves the
-    Page's own setting; `wait` for another sync of the Page instead of giving up. A run whose lists
-    take `stall_calls` without a gain fails; one that only its ledger holds up is partial. Folders
-    beside the inbox are looked at every `folder_interval`.
-    """
-
-    mode: Mode = Mode.AUTO
-    messages: int = 10
-    max_conversations: int | None = None
-    history: History | None = None
-    wait: bool = False
-    stall_calls: int = 50
-    folder_interval: timedelta = timedelta(minutes=15)
-
-
 class PageSync:
-    """Syncs one Page, once."""
+    """Syncs one Page, once: a whole run, or with `slice_options` the part of one that a worker executes."""
 
     def __init__(
         self,
@@ -90,6 +67,7 @@ class PageSync:
         options: SyncOptions,
         stop: Stop,
         listener: Listener,
+        slice_options: SliceOptions | None = None,
     ) -> None:
         self._store = store
         self._source = source
@@ -99,9 +77,10 @@ class PageSync:
         self._options = options
         self._stop = stop
         self._listener = listener
-        self._owner = new_owner()
+        self._slice = slice_options
+        self._owner = slice_options.owner if slice_options else new_owner()
         self._tally: Tally
-        self._stop_reason: str | None = None
+        self._stopped: Stopped | None = None
 
     async def run(self) -> Outcome:
         """Sync until complete, stopped or failed. What goes wrong on the way is in the result.
@@ -121,58 +100,55 @@ class PageSync:
             return await self._run_alone()
 
     async def _run_alone(self) -> Outcome:
-        run, lists = await self._patiently(self._start)
-        self._tally = self._begin_tally(run, None)
-        self._listener.on_start(run)
+        began = await self._patiently(self._start)
+        self._page = began.page
+        telling = Telling(self._store, self._clock, began.run)
+        watcher, self._listener = self._listener, Listeners(telling, self._listener)
+        self._tally = self._begin_tally(began.run, None)
+        self._listener.on_start(began.run)
+        try:
+            error, waiting = await self._work(began)
+            rest = await self._rest(error, waiting)
+            self._tell_stop(rest)
+        finally:
+            await telling.close()
+        if rest is not None:
+            return await self._lay_down(rest, waiting)
+        outcome = await self._end(error, waiting)
+        watcher.on_end(outcome.run, reason=outcome.reason)
+        return outcome
+
+    def _start(self) -> Beginning:
+        """Read how far the lists have come and note that a run begins."""
+        now = self._clock.now()
+        with self._store.write() as connection:
+            keep_lease(connection, self._page, self._owner, now=now)
+            return begin_run(connection, self._page, self._options, now=now, slice_options=self._slice)
+
+    async def _work(self, began: Beginning) -> tuple[InboxsyncError | None, Waiting | None]:
+        """Sync; returns what went wrong, and what held it back in the end."""
         error: InboxsyncError | None = None
         waiting: Waiting | None = None
         try:
             access = await self._patiently(lambda: self._open_access(self._page))
-            self._tally = self._begin_tally(run, access)
-            watching = asyncio.create_task(self._watch(access))
+            self._tally = self._begin_tally(began.run, access)
+            watching = asyncio.create_task(self._watch().keep(access, began.run.id))
             try:
-                error = await self._sync(access, lists)
+                with self._source.watched(access, self._listener.on_retry):
+                    error = await self._sync(access, began.lists)
             finally:
                 waiting = self._source.budget.waiting(access)
                 watching.cancel()
         except Stopped as stopped:
-            self._stop_reason = stopped.reason
+            self._stopped = stopped
         except InboxsyncError as failure:
             error = failure
         except Exception as bug:
             log.exception("unexpected error")
             error = Unexpected(f"Something unexpected went wrong: {type(bug).__name__}.")
-        outcome = await self._end(error, waiting)
-        self._listener.on_end(outcome.run, reason=outcome.reason)
-        return outcome
-
-    def _start(self) -> tuple[Run, Mapping[str, Walking]]:
-        """Read how far the lists have come and note that a run begins."""
-        with self._store.write() as connection:
-            keep_lease(connection, self._page, self._owner, now=self._clock.now())
-            if self._options.history is not None:
-                set_history(connection, self._page, self._options.history, now=self._clock.now())
-            self._page = page = get_page(connection, self._page.id)
-            progress = list_progress(connection, page)
-            mode, asked, now = self._options.mode, page.last_synced_at is None, self._clock.now()
-            interval = self._options.folder_interval
-            lists = plan_lists(progress, mode=mode, resync_asked=asked, now=now, interval=interval)
-            if starts_over(progress, mode=mode, resync_asked=asked):
-                # Written down at once: cut off, the next run must know which lists are still to be walked.
-                for folder, walking in lists.items():
-                    put_progress(connection, page, folder, walking, now=now)
-            run = Run(
-                id=new_id(),
-                page_id=page.id,
-                facebook_page_id=page.facebook_page_id,
-                platform=page.platform.value,
-                mode=Mode.FULL if is_full(lists[INBOX]) else Mode.INCREMENTAL,
-                status=RunStatus.RUNNING,
-                started_at=now,
-            )
-            close_unended_runs(connection, page.id)
-            start_run(connection, run)
-        return run, lists
+        if isinstance(error, LeaseLost) and self._slice is not None:
+            raise error  # the run is another worker's to go on with, and to write about
+        return error, waiting
 
     def _begin_tally(self, run: Run, access: Access | None) -> Tally:
         return Tally(
@@ -183,6 +159,16 @@ class PageSync:
             clock=self._clock,
             stop=self._stop,
             listener=self._listener,
+        )
+
+    def _watch(self) -> Watch:
+        return Watch(
+            store=self._store,
+            source=self._source,
+            clock=self._clock,
+            stop=self._stop,
+            listener=self._listener,
+            rests=self._slice is not None,
         )
 
     async def _patiently(self, work: Callable[[], T]) -> T:
@@ -204,31 +190,73 @@ class PageSync:
         deep = _HISTORY_MESSAGES if page.history is History.ALL else 0
         page_lists = PageLists(
             context,
-            quota=Quota(options.max_conversations),
+            quota=Quota(self._most_conversations()),
             size=BatchSize(page.batch_size),
             windows=TimeWindows(page.time_windows),
             messages=options.messages,
             full_messages=max(options.messages, deep),
         )
         failures = await page_lists.walk(lists)
-        await Ledger(context, messages=options.messages).settle(page.history)
+        reads_history = self._slice is None or self._slice.reads_history
+        history = page.history if reads_history else History.NEWEST
+        await Ledger(context, messages=options.messages).settle(history)
         if failures:
             return failures[0]
         if page_lists.too_busy is not None:
             raise page_lists.too_busy
         return None
 
-    async def _watch(self, access: Access) -> None:
-        """Tell the listener when Meta holds the run back, and end a run that could only wait."""
-        told: Waiting | None = None
-        while True:
-            await asyncio.sleep(_WATCH_SECONDS)
-            waiting = self._source.budget.waiting(access)
-            if waiting != told:
-                self._listener.on_wait(waiting)
-                told = waiting
-            if waiting is not None and self._stop.comes_before(waiting.until):
-                self._stop.ask(f"{in_words(waiting)}, which is beyond the time limit")
+    def _most_conversations(self) -> int | None:
+        """How many this run, or this slice of it, may still fetch."""
+        of_run, of_slice = self._options.max_conversations, None
+        if self._slice is not None:
+            of_slice = self._slice.most_conversations
+            of_run = None if of_run is None else max(0, of_run - self._tally.run.counts.fetched)
+        return min((most for most in (of_run, of_slice) if most is not None), default=None)
+
+    async def _rest(self, error: InboxsyncError | None, waiting: Waiting | None) -> Rest | None:
+        """Whether the run has not ended: a worker goes on with it by itself."""
+        if self._slice is None or self._stop.is_cancelled:
+            return None
+        if error is not None:
+            may_rest = self._slice.rests_on_failure and passes(error)
+            return Rest(reason=error.message, has_failed=True) if may_rest else None
+        if isinstance(self._stopped, EnoughFetched):
+            most, fetched = self._options.max_conversations, self._tally.run.counts.fetched
+            return None if most is not None and fetched >= most else Rest(reason="the newest are stored")
+        if self._stopped is not None:
+            until = waiting.until if waiting else None
+            return Rest(reason=self._stopped.reason, until=until) if self._stop.is_pause else None
+        if self._slice.reads_history or self._page.history is not History.ALL:
+            return None
+        has_history = await self._patiently(self._has_history)
+        return Rest(reason="older messages are still to be read", wants_history=True) if has_history else None
+
+    def _has_history(self) -> bool:
+        with self._store.read() as connection:
+            return bool(list_history(connection, self._page, now=self._clock.now(), limit=1))
+
+    def _tell_stop(self, rest: Rest | None) -> None:
+        run = self._tally.so_far()
+        if self._stop.is_time_up:
+            self._listener.on_time_limit(run, reason=self._stop.reason or "the time is up")
+        if rest is not None:
+            self._listener.on_rest(run, reason=rest.reason, until=rest.until)
+
+    async def _lay_down(self, rest: Rest, waiting: Waiting | None) -> Outcome:
+        """Note how far the run has come: the next slice counts on from there."""
+        run = self._tally.so_far()
+
+        def write() -> None:
+            with self._store.write() as connection:
+                keep_lease(connection, self._page, self._owner, now=self._clock.now())
+                update_run(connection, run)
+
+        with suppress(StoreError, Stopped):  # the last batch has written nearly the same
+            await self._patiently(write)
+        return Outcome(
+            page=self._page, run=run, reason=rest.reason, debts=Debts(), waiting=waiting, rest=rest
+        )
 
     async def _end(self, error: InboxsyncError | None, waiting: Waiting | None) -> Outcome:
         """The run as it ended, written down."""
@@ -252,28 +280,44 @@ class PageSync:
             waiting=waiting,
         )
 
+    @property
+    def _stop_reason(self) -> str | None:
+        if self._stop.is_cancelled:
+            return self._stop.reason
+        return self._stopped.reason if self._stopped is not None else None
+
     def _renew(self, connection: Connection) -> bool:
         """Whether the lease is still this run's: else the Page is another's to write about."""
         now = self._clock.now()
         return renew_lease(connection, self._page.id, self._owner, now=now, seconds=LEASE_SECONDS)
 
     def _write_end(self, run: Run, error: InboxsyncError | None) -> Debts:
+        now = self._clock.now()
         with self._store.write() as connection:
             debts = self._read_debts(connection)
             is_ours = self._renew(connection)
+            if not is_ours and self._slice is not None:
+                raise LeaseLost(f"Another process has taken over Page {self._page.facebook_page_id}.")
             if is_ours and debts.is_empty and error is None and self._stop_reason is None:
                 # An app that may see more tomorrow begins anew.
                 forget_progress(connection, self._page)
-                set_last_synced_at(connection, self._page, None, now=self._clock.now())
+                set_last_synced_at(connection, self._page, None, now=now)
             ended = self._conclude(run, error, debts)
             update_run(connection, ended)
+            append_run_events(connection, run.id, [(now, *told_at_end(ended, reason=self._stop_reason))])
             if is_ours:
                 self._note_token(connection, error, ended)
         return debts
 
     def _conclude(self, run: Run, error: InboxsyncError | None, debts: Debts) -> Run:
-        is_cut_short = error is not None or self._stop_reason is not None
-        return conclude(run, self._page, error=error, stopped=is_cut_short, debts=debts)
+        return conclude(
+            run,
+            self._page,
+            error=error,
+            stopped=error is not None or self._stop_reason is not None,
+            debts=debts,
+            cancelled=self._stop.is_cancelled,
+        )
 
     def _read_debts(self, connection: Connection) -> Debts:
         page = self._page

@@ -19,11 +19,17 @@ class Stopped(Exception):
         self.reason = reason
 
 
+class EnoughFetched(Stopped):
+    """The run, or this slice of it, has fetched as many conversations as it may."""
+
+
 class Stop:
     """Asks a run to end: by a signal, or when its time is up.
 
     Time counts from entering the context, waits included. Nothing is interrupted while a
     batch is being stored; an answer that has not been stored is given up, which costs one call.
+    `is_cancelled` says that somebody wants the run to end, `is_pause` that it is only laid down: where a
+    worker executes it, it goes on by itself.
     """
 
     def __init__(self, *, clock: Clock, max_duration_seconds: float | None = None) -> None:
@@ -33,6 +39,9 @@ class Stop:
         self._timer: asyncio.Task[None] | None = None
         self._ends_at: datetime | None = None
         self.reason: str | None = None
+        self.is_cancelled = False
+        self.is_pause = False
+        self.is_time_up = False
 
     async def __aenter__(self) -> Self:
         if self._seconds is not None:
@@ -49,6 +58,17 @@ class Stop:
     def ask(self, reason: str) -> None:
         """End at the next batch boundary. The first reason stands."""
         self.reason = self.reason or reason
+        self._asked.set()
+
+    def pause(self, reason: str) -> None:
+        """Lay the run down at the next batch boundary."""
+        if self.reason is None:
+            self.is_pause = True
+        self.ask(reason)
+
+    def cancel(self) -> None:
+        """Somebody wants the run to end, whatever else it stops for."""
+        self.is_cancelled, self.reason = True, "it was cancelled"
         self._asked.set()
 
     def comes_before(self, at: datetime) -> bool:
@@ -71,4 +91,5 @@ class Stop:
 
     async def _expire(self, seconds: float) -> None:
         await self._clock.sleep(seconds)
-        self.ask(f"the time limit of {seconds:g} s is reached")
+        self.is_time_up = True
+        self.pause(f"the time limit of {seconds:g} s is reached")

@@ -6,6 +6,7 @@ from dataclasses import replace
 from datetime import datetime
 
 from inboxsync.clock import Clock
+from inboxsync.errors import InboxsyncError
 from inboxsync.graph import Access, GraphClient
 from inboxsync.model import Counts, Problem, Run
 from inboxsync.store import Store
@@ -16,7 +17,7 @@ from inboxsync.sync.stop import Stop
 
 
 class Tally:
-    """The run as it stands. Calls made before it began are not its own."""
+    """The run as it stands: with its earlier slices, and without calls made before it began."""
 
     def __init__(
         self,
@@ -39,14 +40,23 @@ class Tally:
         self._began = clock.monotonic()
         self._writing = asyncio.Lock()
         self._calls_before = replace(source.counts(access)) if access else None
+        self._before = run
 
     def so_far(self) -> Run:
         """The run with its duration and calls until now."""
-        run = replace(self.run, duration_seconds=self._clock.monotonic() - self._began)
+        run = replace(
+            self.run,
+            duration_seconds=self._before.duration_seconds + self._clock.monotonic() - self._began,
+            updated_at=self._clock.now(),
+        )
         if self._access is None or self._calls_before is None:
             return run
         calls, before = self._source.counts(self._access), self._calls_before
-        return replace(run, calls=calls.made - before.made, refused_calls=calls.refused - before.refused)
+        return replace(
+            run,
+            calls=self._before.calls + calls.made - before.made,
+            refused_calls=self._before.refused_calls + calls.refused - before.refused,
+        )
 
     def calls_made(self) -> int:
         """Calls of this run that were sent and not refused for their rate."""
@@ -57,6 +67,10 @@ class Tally:
         """Something to report at the end; the first of a kind stands for all."""
         if all(known.code != problem.code for known in self.run.problems):
             self.run = replace(self.run, problems=(*self.run.problems, problem))
+
+    def batch_failed(self, failure: InboxsyncError, *, folder: str) -> None:
+        """A batch failed, and what it held is asked for in parts or owed."""
+        self._listener.on_batch_failed(failure, folder=folder)
 
     async def store(
         self,

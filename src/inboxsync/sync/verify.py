@@ -118,6 +118,7 @@ class PageVerify:
         stall_calls: int,
         is_deep: bool,
         on_batch: Callable[[str, int], None],
+        owner: str | None = None,
     ) -> None:
         self._store = store
         self._source = source
@@ -129,7 +130,7 @@ class PageVerify:
         self._is_deep = is_deep
         self._on_batch = on_batch
         self._comparison = Comparison(store=store, page=page, is_deep=is_deep)
-        self._owner = new_owner()
+        self._owner = owner or new_owner()
         self._reading: Reading
 
     async def run(self, *, wait: bool) -> tuple[Certificate, Findings]:

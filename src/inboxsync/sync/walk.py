@@ -20,7 +20,7 @@ from inboxsync.sync.lanes import Lane, age_of, seconds_of, window_of
 from inboxsync.sync.limits import Quota
 from inboxsync.sync.plan import one_chain, plan_cut, plan_next, plan_span
 from inboxsync.sync.scout import SCOUTED, Block, ScoutLost
-from inboxsync.sync.stop import Stopped
+from inboxsync.sync.stop import EnoughFetched, Stopped
 
 # On a Page where every sweep takes several answers, so many in one run; then it is said.
 _MOST_SWEEPS = 20
@@ -111,7 +111,7 @@ class ListWalk:
                     if (lane := self._busy.pop(task, None)) is not None:
                         await self._take(lane, task)
             if self._waiting:
-                raise Stopped(f"the limit of {self._quota.most} conversations is reached")
+                raise EnoughFetched(f"the limit of {self._quota.most} conversations is reached")
             return self._progress
         finally:
             await self._drop_lanes()
@@ -136,7 +136,7 @@ class ListWalk:
             lane.is_probe, self._windows.are_honoured = False, True
         self._give_back(lane, used=len(batch.conversations))
         if lane.is_peek and rest is not None:
-            raise Stopped(f"the limit of {self._quota.most} conversations is reached")
+            raise EnoughFetched(f"the limit of {self._quota.most} conversations is reached")
         batch = lane.note(batch)
         if rest is None or rest.frontier != lane.span.frontier:
             self._context.stall.moved(batch.reached_at)

@@ -7,6 +7,7 @@ insert in order; Meta's ids are text, compared case-sensitively. Every column sa
 its comment what it holds; on SQLite the comment is kept in the table's own SQL.
 """
 
+from inboxsync.store.tables.access import api_keys
 from inboxsync.store.tables.base import metadata
 from inboxsync.store.tables.derived import (
     contact_details,
@@ -30,13 +31,16 @@ from inboxsync.store.tables.sync import (
     rate_pools,
     sync_items,
     sync_progress,
+    sync_run_events,
     sync_runs,
 )
+from inboxsync.store.tables.work import page_schedules, run_slices, workers
 
 __all__ = [
     "BESIDE_INBOX",
     "HAS_OLDER",
     "UNREAD",
+    "api_keys",
     "certificates",
     "contact_details",
     "contacts",
@@ -49,8 +53,12 @@ __all__ = [
     "metadata",
     "page_activity",
     "page_leases",
+    "page_schedules",
     "rate_pools",
+    "run_slices",
     "sync_items",
     "sync_progress",
+    "sync_run_events",
     "sync_runs",
+    "workers",
 ]

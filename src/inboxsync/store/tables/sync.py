@@ -1,6 +1,17 @@
 """What the sync knows of its own work: how far it is, what it owes, who is at it, what it has proved."""
 
-from sqlalchemy import Boolean, Column, ForeignKey, Index, Integer, PrimaryKeyConstraint, Table, Text, text
+from sqlalchemy import (
+    Boolean,
+    Column,
+    Float,
+    ForeignKey,
+    Index,
+    Integer,
+    PrimaryKeyConstraint,
+    Table,
+    Text,
+    text,
+)
 
 from inboxsync.store.tables.base import metadata
 from inboxsync.store.types import ID, JsonText, UtcDateTime
@@ -72,8 +83,45 @@ sync_runs = Table(
     ),
     Column("problems", JsonText, comment="what went wrong: [{code, message, hint}]"),
     Column("next", Text, comment="the command that goes on; NULL when there is nothing to do"),
+    # Columns that came later stand at the end, as they do in every database.
+    Column(
+        "kind",
+        Text,
+        nullable=False,
+        server_default=text("'sync'"),
+        comment="sync, or verify: a comparison with the source",
+    ),
+    Column("request", JsonText, comment="what a worker was asked for; NULL: a command of its own"),
+    Column("queued_at", UtcDateTime, comment="when it was handed to the workers; NULL: it was not"),
+    Column("cancel_asked_at", UtcDateTime, comment="when somebody asked that it end; NULL: nobody has"),
+    Column("updated_at", UtcDateTime, comment="when this row last changed"),
+    Column("active_seconds", Float, comment="seconds at work, without waits between slices"),
     Index(None, "page_id", "started_at"),
     comment="Executions of a sync, and how they ended",
+)
+
+sync_run_events = Table(
+    "sync_run_events",
+    metadata,
+    Column(
+        "run_id",
+        ID,
+        ForeignKey("sync_runs.id", ondelete="CASCADE"),
+        nullable=False,
+        comment="the run",
+    ),
+    Column("seq", Integer, nullable=False, comment="1, 2, 3, ... within the run"),
+    Column("at", UtcDateTime, nullable=False, comment="when it was told"),
+    Column(
+        "status",
+        Text,
+        nullable=False,
+        comment="starting, fetching, processing, retrying, batch_failed, syncing, waiting, timeout_warning, "
+        "complete, complete_with_errors or error",
+    ),
+    Column("data", JsonText, nullable=False, comment="the run's counters, and what else there is to tell"),
+    PrimaryKeyConstraint("run_id", "seq"),
+    comment="What a run told while it went, at most one or two rows a second; goes with its run",
 )
 
 sync_items = Table(

@@ -12,7 +12,7 @@ from alembic import op
 from inboxsync.store.types import ID, UtcDateTime
 
 revision = "0004"
-down_revision = "0002"
+down_revision = "0003"
 
 _NUMBER = sa.BigInteger().with_variant(sa.Integer(), "sqlite")
 

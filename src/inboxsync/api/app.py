@@ -1,0 +1,84 @@
+"""Builds the FastAPI app over an engine."""
+
+import socket
+
+from fastapi import FastAPI
+from fastapi.middleware.cors import CORSMiddleware
+
+from inboxsync import __version__
+from inboxsync.api import (
+    contacts,
+    conversations,
+    docs_page,
+    given,
+    given_stream,
+    health,
+    messages,
+    pages,
+    runs,
+)
+from inboxsync.api.document import methods_at, openapi_document
+from inboxsync.api.envelope import BodyLimit, HostCheck, RequestLog
+from inboxsync.api.problems import add_problem_handlers
+from inboxsync.api.service import Queue, Service
+from inboxsync.engine import Engine
+
+_ROUTERS = (
+    given.router,
+    given_stream.router,
+    pages.router,
+    runs.router,
+    conversations.router,
+    contacts.router,
+    messages.router,
+    health.router,
+    docs_page.router,
+)
+_ABOUT = (
+    "Every conversation of your Pages, in your own database. Errors are `application/problem+json` with a "
+    "stable `code` and a `hint`. Lists go on behind `nextCursor`. A route's `x-scope` is the scope that "
+    "a key needs."
+)
+
+
+def create_app(engine: Engine, *, queue: Queue | None = None, names: frozenset[str] = frozenset()) -> FastAPI:
+    """The HTTP service over this engine, whose database is opened here.
+
+    `queue` is what runs are handed to; without one none can be started. `names` are hosts to answer to,
+    beside the settings' and this machine's own. Raises what opening the database raises.
+    """
+    app = FastAPI(
+        title="inboxsync",
+        version=__version__,
+        description=_ABOUT,
+        docs_url=None,
+        redoc_url=None,
+        openapi_url="/openapi.json",
+        redirect_slashes=False,
+    )
+    service = Service(engine, queue)
+    app.state.service = service
+    app.state.methods_at = lambda path: methods_at(app, path)
+    add_problem_handlers(app)
+    for router in _ROUTERS:
+        app.include_router(router)
+    _surround(app, service, names)
+    app.openapi = lambda: openapi_document(app)  # type: ignore[method-assign]
+    return app
+
+
+def _surround(app: FastAPI, service: Service, names: frozenset[str]) -> None:
+    """What is added last is met first."""
+    settings = service.engine.settings
+    app.add_middleware(BodyLimit, most=settings.max_body_bytes)
+    if settings.cors_origin_list:
+        app.add_middleware(
+            CORSMiddleware,
+            allow_origins=settings.cors_origin_list,
+            allow_methods=["GET", "POST", "DELETE"],
+            allow_headers=["Authorization", "X-API-Key", "Content-Type", "Last-Event-ID", "Prefer"],
+            expose_headers=["X-Request-ID", "Location", "Retry-After"],
+        )
+    known = {*settings.allowed_host_names, *names, socket.gethostname().lower()}
+    app.add_middleware(HostCheck, names=frozenset(known))
+    app.add_middleware(RequestLog, on_answer=service.meters.note_answer)

@@ -1,0 +1,159 @@
+"""`/api/v1/contacts`: the people of the conversations."""
+
+from datetime import datetime
+from typing import Annotated
+
+from fastapi import APIRouter, Path, Query
+from pydantic import Field
+from sqlalchemy import Connection
+
+from inboxsync.api.conversations import OfPage, Since
+from inboxsync.api.cursors import decode_key, encode_key
+from inboxsync.api.door import opens
+from inboxsync.api.errors import ContactUnknown
+from inboxsync.api.service import ServiceDependency
+from inboxsync.api.shapes import ID_PATTERN, CursorText, Limit, Listed, Shape, example
+from inboxsync.model import Scope
+from inboxsync.store.reads import (
+    ContactFilter,
+    ContactRecord,
+    get_contact,
+    list_contact_details,
+    list_contacts,
+)
+
+router = APIRouter(prefix="/api/v1/contacts", tags=["contacts"])
+
+_CONTACT = {
+    "pageId": "01978b2e-4a10-7cc3-9f6d-3a2b1c0d9e8f",
+    "senderId": "7654321098765432",
+    "name": "Ann Example",
+    "conversations": 1,
+    "messagesFromContact": 9,
+    "messagesFromPage": 5,
+    "firstMessageAt": "2026-05-12T08:14:55Z",
+    "lastMessageAt": "2026-06-01T11:58:03Z",
+    "unansweredSince": "2026-06-01T11:58:03Z",
+    "replyWindowClosesAt": "2026-06-02T11:58:03Z",
+    "hasPhone": True,
+    "hasEmail": False,
+}
+_DETAIL = {
+    "kind": "phone",
+    "value": "+4930123456",
+    "messageId": "m_aBcDeF",
+    "conversationId": "01978b2e-7d43-7ff6-ac9a-6d5e4f3a2b1c",
+    "sentAt": "2026-05-12T08:14:55Z",
+}
+
+
+class ContactShape(Shape):
+    """One contact of one Page."""
+
+    model_config = example(**_CONTACT)
+
+    page_id: str
+    sender_id: str = Field(description="Scoped to the Page.")
+    name: str | None
+    conversations: int
+    messages_from_contact: int
+    messages_from_page: int
+    first_message_at: datetime | None
+    last_message_at: datetime | None
+    unanswered_since: datetime | None
+    reply_window_closes_at: datetime | None = Field(description="Until when the Page may reply freely.")
+    has_phone: bool
+    has_email: bool
+
+
+class DetailShape(Shape):
+    """What a contact wrote of itself, and where."""
+
+    model_config = example(**_DETAIL)
+
+    kind: str = Field(description="phone (E.164) or email.")
+    value: str
+    message_id: str = Field(description="The newest message that says so.")
+    conversation_id: str
+    sent_at: datetime | None
+
+
+class ContactDetailShape(ContactShape):
+    """One contact with what it wrote of itself."""
+
+    model_config = example(**_CONTACT, details=[_DETAIL])
+
+    details: list[DetailShape]
+
+
+@router.get("", summary="List contacts", **opens(Scope.READ, 422))
+def show_contacts(
+    *,
+    service: ServiceDependency,
+    page: OfPage = None,
+    updated_since: Annotated[Since, Query(alias="updatedSince")] = None,
+    unanswered: Annotated[bool | None, Query(description="Only those who wait, or not.")] = None,
+    has_phone: Annotated[bool | None, Query(alias="hasPhone")] = None,
+    has_email: Annotated[bool | None, Query(alias="hasEmail")] = None,
+    cursor: CursorText = None,
+    limit: Limit = 50,
+) -> Listed[ContactShape]:
+    """By the time of their newest conversation, newest first."""
+    after = decode_key("contacts", cursor) if cursor else None
+    wanted = ContactFilter(
+        page_id=page,
+        updated_since=updated_since,
+        is_unanswered=unanswered,
+        has_phone=has_phone,
+        has_email=has_email,
+    )
+    with service.engine.store.read() as connection:
+        found = list_contacts(connection, wanted, after=after, limit=limit)
+    return Listed(
+        items=[_shape(each) for each in found.records], next_cursor=encode_key("contacts", found.next)
+    )
+
+
+@router.get("/{page_id}/{sender_id}", summary="A contact", **opens(Scope.READ, 404, 422))
+def show_contact(
+    service: ServiceDependency,
+    page_id: Annotated[str, Path(pattern=ID_PATTERN, description="Our id of the Page.")],
+    sender_id: Annotated[str, Path(pattern=ID_PATTERN, description="The contact's id.")],
+) -> ContactDetailShape:
+    """With the phone numbers and e-mail addresses that it wrote."""
+    with service.engine.store.read() as connection:
+        return _detail(connection, page_id, sender_id)
+
+
+def _detail(connection: Connection, page_id: str, sender_id: str) -> ContactDetailShape:
+    found = get_contact(connection, page_id, sender_id)
+    if found is None:
+        raise ContactUnknown("There is no such contact in the database.")
+    details = [
+        DetailShape(
+            kind=each.kind,
+            value=each.value,
+            message_id=each.message_id,
+            conversation_id=each.conversation_id,
+            sent_at=each.sent_at,
+        )
+        for each in list_contact_details(connection, page_id, sender_id)
+    ]
+    return ContactDetailShape(**dict(_shape(found)), details=details)
+
+
+def _shape(record: ContactRecord) -> ContactShape:
+    return ContactShape(
+        page_id=record.page_id,
+        sender_id=record.sender_id,
+        name=record.name,
+        conversations=record.conversations,
+        messages_from_contact=record.messages_from_contact,
+        messages_from_page=record.messages_from_page,
+        first_message_at=record.first_message_at,
+        last_message_at=record.last_message_at,
+        unanswered_since=record.unanswered_since_at,
+        reply_window_closes_at=record.reply_window_closes_at,
+        has_phone=record.has_phone,
+        has_email=record.has_email,
+    )

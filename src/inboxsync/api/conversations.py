@@ -1,0 +1,244 @@
+"""`/api/v1/conversations`: the inbox as it is stored."""
+
+import re
+from dataclasses import asdict
+from datetime import datetime
+from typing import Annotated, Any
+
+import msgspec
+from fastapi import APIRouter, Path, Query
+from pydantic import AfterValidator, AwareDatetime, BeforeValidator, Field
+
+from inboxsync.api.cursors import decode_key, encode_key, in_utc
+from inboxsync.api.door import opens
+from inboxsync.api.errors import ConversationUnknown
+from inboxsync.api.service import ServiceDependency
+from inboxsync.api.shapes import ID_PATTERN, CursorText, Limit, Listed, Shape, example
+from inboxsync.model import Platform, Scope
+from inboxsync.store.reads import (
+    ConversationFilter,
+    ConversationRecord,
+    MessageRecord,
+    get_conversation,
+    list_conversations,
+    list_messages,
+)
+
+router = APIRouter(prefix="/api/v1/conversations", tags=["conversations"])
+
+_CONVERSATION = {
+    "id": "01978b2e-7d43-7ff6-ac9a-6d5e4f3a2b1c",
+    "pageId": "01978b2e-4a10-7cc3-9f6d-3a2b1c0d9e8f",
+    "conversationId": "t_1234567890123456",
+    "platform": "messenger",
+    "folder": "inbox",
+    "senderId": "7654321098765432",
+    "senderName": "Ann Example",
+    "lastMessage": "Are you open on Sunday?",
+    "lastMessageTime": "2026-06-01T11:58:03Z",
+    "messageCount": 14,
+    "unreadCount": 1,
+    "conversationStatus": "active",
+    "link": "/104567890123456/inbox/1234567890/",
+    "hasOlderMessages": True,
+    "unansweredSince": "2026-06-01T11:58:03Z",
+    "hasPhone": False,
+    "hasEmail": False,
+    "updatedAt": "2026-06-01T12:00:31Z",
+}
+_MESSAGE = {
+    "messageId": "m_aBcDeF",
+    "conversationId": "01978b2e-7d43-7ff6-ac9a-6d5e4f3a2b1c",
+    "sentAt": "2026-06-01T11:58:03Z",
+    "isFromPage": False,
+    "senderId": "7654321098765432",
+    "senderName": "Ann Example",
+    "text": "Are you open on Sunday?",
+    "attachments": None,
+    "shares": None,
+    "sticker": None,
+    "reactions": None,
+    "story": None,
+    "replyToMessageId": None,
+    "source": "initial_sync",
+    "isReadable": True,
+}
+ConversationId = Annotated[
+    str,
+    Path(
+        pattern=ID_PATTERN,
+        description="Our id of the conversation (`messenger_conversations.id`).",
+        examples=["01978b2e-7d43-7ff6-ac9a-6d5e4f3a2b1c"],
+    ),
+]
+
+
+def _written(value: object) -> object:
+    # Not a number of seconds, as which `2026` would be taken.
+    if isinstance(value, str) and re.match(r"\d{4}-\d\d-\d\d[Tt ]", value) is None:
+        raise ValueError("should be a time such as 2026-06-01T00:00:00Z")
+    return value
+
+
+OfPage = Annotated[str | None, Query(pattern=ID_PATTERN, description="Of this Page alone (our id).")]
+Since = Annotated[
+    Annotated[AwareDatetime, BeforeValidator(_written), AfterValidator(in_utc)] | None,
+    Query(
+        description="With a message at or after this time, which names its zone.",
+        examples=["2026-06-01T00:00:00Z"],
+    ),
+]
+
+
+class ConversationShape(Shape):
+    """One conversation. `messageCount` and `unreadCount` are Meta's estimates."""
+
+    model_config = example(**_CONVERSATION)
+
+    id: str = Field(description="Ours.")
+    page_id: str
+    conversation_id: str = Field(description="Graph's.")
+    platform: Platform
+    folder: str
+    sender_id: str | None = Field(description="The contact.")
+    sender_name: str | None
+    last_message: str | None
+    last_message_time: datetime | None
+    message_count: int | None
+    unread_count: int | None
+    conversation_status: str = Field(description="active, or gone: the source no longer has it.")
+    link: str | None
+    has_older_messages: bool = Field(description="The source has older messages than are stored.")
+    unanswered_since: datetime | None = Field(description="Since when the contact waits for an answer.")
+    has_phone: bool
+    has_email: bool
+    updated_at: datetime
+
+
+class MessageShape(Shape):
+    """One message. Attachments and the like are as Meta served them."""
+
+    model_config = example(**_MESSAGE)
+
+    message_id: str
+    conversation_id: str
+    sent_at: datetime | None
+    is_from_page: bool
+    sender_id: str | None
+    sender_name: str | None
+    text: str | None
+    attachments: Any = None
+    shares: Any = None
+    sticker: str | None
+    reactions: Any = None
+    story: Any = None
+    reply_to_message_id: str | None
+    source: str = Field(description="How it first arrived.")
+    is_readable: bool = Field(description="False where the platform tells no more than its time.")
+
+
+class ThreadShape(ConversationShape):
+    """One conversation with its newest messages."""
+
+    model_config = example(**_CONVERSATION, messages={"items": [_MESSAGE], "nextCursor": None})
+
+    messages: Listed[MessageShape] = Field(description="Newest first; `/messages` has those that follow.")
+
+
+@router.get("", summary="List conversations", **opens(Scope.READ, 422))
+def show_conversations(
+    *,
+    service: ServiceDependency,
+    page: OfPage = None,
+    folder: Annotated[str | None, Query(max_length=64, description="inbox, other, page_done, spam.")] = None,
+    updated_since: Annotated[Since, Query(alias="updatedSince")] = None,
+    unread: Annotated[bool | None, Query(description="Only those with unread messages, or without.")] = None,
+    unanswered: Annotated[bool | None, Query(description="Only those whose contact waits, or not.")] = None,
+    cursor: CursorText = None,
+    limit: Limit = 50,
+) -> Listed[ConversationShape]:
+    """By the time of the newest message, newest first."""
+    after = decode_key("conversations", cursor) if cursor else None
+    wanted = ConversationFilter(
+        page_id=page, folder=folder, updated_since=updated_since, is_unread=unread, is_unanswered=unanswered
+    )
+    with service.engine.store.read() as connection:
+        found = list_conversations(connection, wanted, after=after, limit=limit)
+    return Listed(
+        items=[conversation_shape(each) for each in found.records],
+        next_cursor=encode_key("conversations", found.next),
+    )
+
+
+@router.get("/{conversation_id}", summary="A conversation with its messages", **opens(Scope.READ, 404, 422))
+def show_conversation(
+    service: ServiceDependency, conversation_id: ConversationId, limit: Limit = 50
+) -> ThreadShape:
+    """The newest messages first."""
+    with service.engine.store.read() as connection:
+        found = get_conversation(connection, conversation_id)
+        if found is None:
+            raise _unknown()
+        messages = list_messages(connection, conversation_id, limit=limit)
+    return ThreadShape(
+        **dict(conversation_shape(found)),
+        messages=Listed(
+            items=[message_shape(each) for each in messages.records],
+            next_cursor=encode_key(f"messages {conversation_id}", messages.next),
+        ),
+    )
+
+
+@router.get(
+    "/{conversation_id}/messages", summary="The messages of a conversation", **opens(Scope.READ, 404, 422)
+)
+def show_messages(
+    service: ServiceDependency, conversation_id: ConversationId, cursor: CursorText = None, limit: Limit = 50
+) -> Listed[MessageShape]:
+    """Newest first."""
+    # The cursor names its conversation: one of another is refused.
+    before = decode_key(f"messages {conversation_id}", cursor) if cursor else None
+    with service.engine.store.read() as connection:
+        if get_conversation(connection, conversation_id) is None:
+            raise _unknown()
+        found = list_messages(connection, conversation_id, before=before, limit=limit)
+    return Listed(
+        items=[message_shape(each) for each in found.records],
+        next_cursor=encode_key(f"messages {conversation_id}", found.next),
+    )
+
+
+def conversation_shape(record: ConversationRecord) -> ConversationShape:
+    """A conversation as it is told."""
+    return ConversationShape(
+        id=record.id,
+        page_id=record.page_id,
+        conversation_id=record.conversation_id,
+        platform=Platform(record.platform),
+        folder=record.folder,
+        sender_id=record.sender_id,
+        sender_name=record.sender_name,
+        last_message=record.last_message,
+        last_message_time=record.last_message_time,
+        message_count=record.message_count,
+        unread_count=record.unread_count,
+        conversation_status=record.conversation_status,
+        link=record.link,
+        has_older_messages=record.has_older_messages,
+        unanswered_since=record.unanswered_since_at,
+        has_phone=record.has_phone,
+        has_email=record.has_email,
+        updated_at=record.updated_at,
+    )
+
+
+def message_shape(record: MessageRecord) -> MessageShape:
+    """A message as it is told."""
+    values = asdict(record)
+    for name in ("attachments", "shares", "reactions", "story"):
+        values[name] = msgspec.json.decode(values[name]) if values[name] is not None else None
+    return MessageShape(**values)
+
+
+def _unknown() -> ConversationUnknown:
+    return ConversationUnknown("There is no such conversation in the database.")

@@ -1,0 +1,115 @@
+"""`/api/v1/messages/search`: messages by their words."""
+
+from datetime import datetime
+from typing import Annotated
+
+from fastapi import APIRouter, Query
+from pydantic import Field
+
+from inboxsync.api.conversations import OfPage, Since
+from inboxsync.api.cursors import decode_cursor, encode_cursor
+from inboxsync.api.door import opens
+from inboxsync.api.errors import CursorInvalid
+from inboxsync.api.service import ServiceDependency
+from inboxsync.api.shapes import CursorText, Limit, Listed, Shape, example
+from inboxsync.model import Scope
+from inboxsync.store.search import FoundMessage, Order, SearchKey, parse_query, search_messages
+from inboxsync.store.search.query import LONGEST_QUERY
+
+router = APIRouter(prefix="/api/v1/messages", tags=["messages"])
+
+# What a database holds in a number.
+_LARGEST = 2**62
+_PARTS = {Order.NEWEST: 1, Order.RANK: 3}
+_FOUND = {
+    "messageId": "m_aBcDeF",
+    "conversationId": "01978b2e-7d43-7ff6-ac9a-6d5e4f3a2b1c",
+    "pageId": "01978b2e-4a10-7cc3-9f6d-3a2b1c0d9e8f",
+    "folder": "inbox",
+    "contactId": "7654321098765432",
+    "contactName": "Ann Example",
+    "sentAt": "2026-06-01T11:58:03Z",
+    "isFromPage": False,
+    "text": "Are you open on Sunday?",
+    "highlights": [[16, 22]],
+}
+
+
+class FoundShape(Shape):
+    """A message that has what was looked for."""
+
+    model_config = example(**_FOUND)
+
+    message_id: str
+    conversation_id: str = Field(description="Ours.")
+    page_id: str
+    folder: str
+    contact_id: str | None
+    contact_name: str | None
+    sent_at: datetime | None
+    is_from_page: bool
+    text: str
+    highlights: list[tuple[int, int]] = Field(
+        description="Where in the text it is: from this character to that, which is not in it."
+    )
+
+
+@router.get("/search", summary="Search messages", **opens(Scope.READ, 422))
+def search(
+    *,
+    service: ServiceDependency,
+    q: Annotated[
+        str,
+        Query(
+            min_length=1,
+            max_length=LONGEST_QUERY,
+            description='Words, a "phrase", or the beginning of a word and an asterisk; all must be there.',
+            examples=['open "on sunday" deliver*'],
+            json_schema_extra={"format": "search"},
+        ),
+    ],
+    page: OfPage = None,
+    since: Since = None,
+    order: Annotated[Order, Query(description="newest first, or by rank.")] = Order.NEWEST,
+    cursor: CursorText = None,
+    limit: Limit = 50,
+) -> Listed[FoundShape]:
+    """In the text of messages; case, accents and the like make no difference."""
+    query = parse_query(q)
+    after = _key(order, cursor) if cursor else None
+    with service.engine.store.read() as connection:
+        found = search_messages(
+            connection, query, page_id=page, since=since, order=order, after=after, limit=limit
+        )
+    more = encode_cursor(_kind(order), *map(str, found.next)) if found.next else None
+    return Listed(items=[_shape(each) for each in found.messages], next_cursor=more)
+
+
+def _kind(order: Order) -> str:
+    return f"search {order.value}"
+
+
+def _key(order: Order, cursor: str) -> SearchKey:
+    parts = decode_cursor(_kind(order), cursor, parts=_PARTS[order])
+    try:
+        key = tuple(int(part) for part in parts)
+    except ValueError:
+        raise CursorInvalid("This cursor is none of ours.") from None
+    if any(abs(number) > _LARGEST for number in key):
+        raise CursorInvalid("This cursor is none of ours.")
+    return key
+
+
+def _shape(found: FoundMessage) -> FoundShape:
+    return FoundShape(
+        message_id=found.message_id,
+        conversation_id=found.conversation_id,
+        page_id=found.page_id,
+        folder=found.folder,
+        contact_id=found.contact_id,
+        contact_name=found.contact_name,
+        sent_at=found.sent_at,
+        is_from_page=found.is_from_page,
+        text=found.text,
+        highlights=list(found.highlights),
+    )

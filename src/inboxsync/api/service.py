@@ -1,0 +1,56 @@
+"""What the routes share: one configured service."""
+
+import asyncio
+from typing import Annotated, Protocol
+
+from fastapi import Depends, Request
+
+from inboxsync.api.door import Door
+from inboxsync.api.feeds import Feeds
+from inboxsync.api.keys import Guesses, KeyRing
+from inboxsync.api.meters import Meters
+from inboxsync.engine import Engine
+from inboxsync.model import Page, Run, RunRequest
+
+
+class Queue(Protocol):
+    """What takes runs: `inboxsync.workers.RunQueue`. Its calls block."""
+
+    def submit(self, page: Page, request: RunRequest) -> Run:
+        """Hand a run over; while one of this Page has not ended, that one is returned instead."""
+
+    def cancel(self, run_id: str) -> Run:
+        """Have a run end at its next batch."""
+
+    def close(self) -> None:
+        """Give back what it holds."""
+
+
+class Service:
+    """One service over one engine. Its parts are reached as `request.app.state.service`."""
+
+    def __init__(self, engine: Engine, queue: Queue | None) -> None:
+        settings = engine.settings
+        fixed = settings.api_key.get_secret_value() if settings.api_key else None
+        self.engine = engine
+        self.queue = queue
+        self.keys = KeyRing(engine.store, fixed=fixed, clock=engine.clock)
+        self.door = Door(self.keys, Guesses(engine.clock), origins=settings.cors_origin_list)
+        self.meters = Meters(engine.store, clock=engine.clock)
+        self.feeds = Feeds(engine.store, engine.clock)
+        self.meters.listeners.set_function(lambda: self.feeds.listeners)
+        # Set when the process is told to end: whoever waits answers with what there is.
+        self.draining = asyncio.Event()
+
+    def drain(self) -> None:
+        """Have streams and waiting calls end now, without a loss: their runs are not theirs."""
+        self.draining.set()
+        self.feeds.drain()
+
+
+def _service(request: Request) -> Service:
+    service: Service = request.app.state.service
+    return service
+
+
+ServiceDependency = Annotated[Service, Depends(_service)]

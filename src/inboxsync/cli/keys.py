@@ -1,0 +1,72 @@
+"""`inboxsync keys`."""
+
+from typing import Annotated
+
+import typer
+
+from inboxsync.cli.opening import open_engine
+from inboxsync.cli.output import local, print_json, stdout, table
+from inboxsync.errors import SettingsInvalid
+from inboxsync.model import Scope
+from inboxsync.store.api_keys import create_api_key, list_api_keys, revoke_api_key
+
+_LONGEST_NAME = 64
+
+app = typer.Typer(help="Keys to the HTTP service.", no_args_is_help=True)
+
+
+@app.command()
+def create(
+    name: Annotated[str, typer.Argument(metavar="NAME", help="What it is for; never used twice.")],
+    *,
+    scope: Annotated[
+        Scope,
+        typer.Option(help="read: look; sync: and start and cancel runs; admin: and add and remove Pages."),
+    ] = Scope.READ,
+) -> None:
+    """Make a key and print it. It is stored as a digest: nothing can show it again."""
+    if not name.isprintable() or not name.strip() or len(name) > _LONGEST_NAME:
+        raise SettingsInvalid(f"A key's name has 1 to {_LONGEST_NAME} printable characters.")
+    with open_engine() as engine, engine.store.write() as connection:
+        key, text = create_api_key(connection, name=name, scope=scope, now=engine.clock.now())
+    # The key alone on stdout, so that a script can take it.
+    typer.echo(text)
+    typer.echo(f"Keep it: it is not shown again. It opens {key.scope}, and begins {key.prefix}.", err=True)
+
+
+@app.command("list")
+def list_(*, as_json: Annotated[bool, typer.Option("--json", help="Print a JSON array.")] = False) -> None:
+    """Show every key that was made: never the key itself, but how it begins."""
+    with open_engine() as engine, engine.store.read() as connection:
+        keys = list_api_keys(connection)
+    if as_json:
+        print_json(
+            [
+                {
+                    "name": key.name,
+                    "scope": key.scope.value,
+                    "prefix": key.prefix,
+                    "created_at": key.created_at,
+                    "revoked_at": key.revoked_at,
+                }
+                for key in keys
+            ]
+        )
+        return
+    if not keys:
+        stdout().print("No key yet: the HTTP service answers this machine alone.")
+        stdout().print("Make one with `inboxsync keys create NAME`.")
+        return
+    rows = table("Name", "scope", "begins", "made", "revoked")
+    for key in keys:
+        revoked = local(key.revoked_at) if key.revoked_at else ""
+        rows.add_row(key.name, key.scope.value, key.prefix, local(key.created_at), revoked)
+    stdout().print(rows)
+
+
+@app.command()
+def revoke(name: Annotated[str, typer.Argument(metavar="NAME", help="As `keys list` shows it.")]) -> None:
+    """Make a key open nothing; a running service knows within a second."""
+    with open_engine() as engine, engine.store.write() as connection:
+        key = revoke_api_key(connection, name, now=engine.clock.now())
+    stdout().print(f"Revoked: {key.name} ({key.prefix}) opens nothing since {local(key.revoked_at)}.")

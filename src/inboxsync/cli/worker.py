@@ -1,0 +1,49 @@
+"""`inboxsync worker`."""
+
+import asyncio
+import signal
+from typing import Annotated
+
+import typer
+
+from inboxsync.cli.opening import open_engine
+from inboxsync.engine import Engine
+from inboxsync.workers import Worker
+
+
+def worker(
+    *,
+    concurrency: Annotated[
+        int, typer.Option(min=1, max=1000, help="How many Pages to work on side by side.")
+    ] = 8,
+    schedules: Annotated[
+        bool, typer.Option(help="Start runs by itself when a Page is due, as `inboxsync pages set` says.")
+    ] = True,
+    drain_seconds: Annotated[
+        float,
+        typer.Option(min=0, max=3600, help="How long to wait for batches under way when it is stopped."),
+    ] = 30.0,
+) -> None:
+    """Execute runs that were handed over: by `inboxsync sync --enqueue`, the HTTP service, or a schedule.
+
+    Start as many as you like, on as many machines as share the database. One that dies is followed by the
+    others within seconds. SIGTERM or Ctrl-C lays its runs down at their next batch; others go on with them.
+    """
+    with open_engine() as engine:
+        asyncio.run(_work(engine, concurrency=concurrency, schedules=schedules, drain_seconds=drain_seconds))
+
+
+async def _work(engine: Engine, *, concurrency: int, schedules: bool, drain_seconds: float) -> None:
+    one = Worker(engine, concurrency=concurrency, schedules=schedules)
+    asked = asyncio.Event()
+    loop = asyncio.get_running_loop()
+
+    def ask(number: signal.Signals) -> None:
+        asked.set()
+        loop.remove_signal_handler(number)  # the second one ends the process as usual
+
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        loop.add_signal_handler(number, ask, number)
+    await one.start()
+    await asked.wait()
+    await one.drain(drain_seconds)

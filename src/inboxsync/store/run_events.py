@@ -1,0 +1,50 @@
+"""Rows of `sync_run_events`: what runs told while they went."""
+
+from collections.abc import Sequence
+from datetime import datetime
+
+import msgspec
+from sqlalchemy import Connection, func, insert, select
+
+from inboxsync.model import RunEvent
+from inboxsync.store.tables import sync_run_events as table
+
+
+def append_run_events(
+    connection: Connection, run_id: str, events: Sequence[tuple[datetime, str, dict[str, object]]]
+) -> None:
+    """Add (when, status, data) behind what the run has told before."""
+    if not events:
+        return
+    newest = select(func.max(table.c.seq)).where(table.c.run_id == run_id)
+    told = connection.execute(newest).scalar() or 0
+    rows = [
+        {
+            "run_id": run_id,
+            "seq": seq,
+            "at": at,
+            "status": status,
+            "data": msgspec.json.encode(data).decode(),
+        }
+        for seq, (at, status, data) in enumerate(events, told + 1)
+    ]
+    connection.execute(insert(table), rows)
+
+
+def list_run_events(
+    connection: Connection, run_id: str, *, after: int = 0, limit: int = 200
+) -> list[RunEvent]:
+    """What a run has told, in its order, after the event with that number."""
+    query = (
+        select(table).where(table.c.run_id == run_id, table.c.seq > after).order_by(table.c.seq).limit(limit)
+    )
+    return [
+        RunEvent(
+            run_id=row.run_id,
+            seq=row.seq,
+            at=row.at,
+            status=row.status,
+            data=msgspec.json.decode(row.data),
+        )
+        for row in connection.execute(query)
+    ]

@@ -1,0 +1,137 @@
+"""DBOS, as far as workers need it: each slice is executed by one worker, and a dead one's are taken over.
+
+Imported only when a worker starts. DBOS is one in a process, so a worker is too. What it stores is ids and a
+truth value: no token, no text of an error, nobody's name.
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Collection, Coroutine, Iterable
+from threading import Lock
+from typing import Final
+
+from dbos import DBOS, DBOSPortableJSONSerializer, EnqueueOptions, WorkflowSerializationFormat
+from sqlalchemy import Engine as Database
+
+from inboxsync.errors import WorkerRunning
+from inboxsync.model import Lane, Slice
+from inboxsync.workers.lanes import queue_name, slots
+
+# Which form of the workflow this is: to be raised where one begun by the form before cannot be gone on with.
+WORKFLOW_VERSION: Final = "1"
+_WORKFLOW = "execute_slice"
+_POLL_SECONDS = 0.5
+_THREADS = 8
+_OPEN = ("ENQUEUED", "PENDING", "DELAYED")
+_LANES = {queue_name(lane): lane for lane in Lane}
+
+# One step: executes a slice for some seconds; whether it is over.
+Step = Callable[[str, int], Coroutine[None, None, bool]]
+
+_one = Lock()
+
+
+class Durable:
+    """DBOS in this process, from `launch` to `destroy`. Every method blocks: call it from a thread."""
+
+    def __init__(
+        self,
+        database: Database,
+        *,
+        schema: str | None,
+        worker_id: str,
+        step: Step,
+        loop: asyncio.AbstractEventLoop,
+    ) -> None:
+        self._database = database
+        self._schema = schema
+        self._worker_id = worker_id
+        self._step = step
+        self._loop = loop
+
+    def launch(self, *, concurrency: int) -> None:
+        """Make the tables where they are missing, and begin to take slices. Raises WorkerRunning."""
+        if not _one.acquire(blocking=False):
+            raise WorkerRunning("A worker runs in this process already, and DBOS allows one.")
+        DBOS(
+            config={
+                "name": "inboxsync",
+                "system_database_engine": self._database,
+                "dbos_system_schema": self._schema,
+                "executor_id": self._worker_id,
+                "application_version": WORKFLOW_VERSION,
+                "serializer": DBOSPortableJSONSerializer(),
+                # A pooler in transaction mode has no LISTEN, and nothing here waits for a notification.
+                "use_listen_notify": False,
+                "max_executor_threads": _THREADS,
+                "log_level": "ERROR",
+            }
+        )
+        DBOS.workflow(name=_WORKFLOW, serialization_type=WorkflowSerializationFormat.PORTABLE)(
+            _workflow(self._step, self._loop)
+        )
+        DBOS.launch()
+        for name, lane in _LANES.items():
+            DBOS.register_queue(
+                name,
+                worker_concurrency=slots(lane, concurrency),
+                partition_concurrency=1,
+                polling_interval_sec=_POLL_SECONDS,
+                on_conflict="always_update",
+            )
+
+    def destroy(self, *, seconds: int) -> None:
+        """Take no more slices, and end once those under way have, or after so long."""
+        DBOS.destroy(destroy_registry=True, workflow_completion_timeout_sec=seconds)
+        self._database.dispose()
+        _one.release()
+
+    def enqueue(self, slices: Iterable[Slice]) -> None:
+        """Put these into their lanes' queues; one that is there already stays as it is."""
+        for each in slices:
+            options: EnqueueOptions = {
+                "workflow_name": _WORKFLOW,
+                "queue_name": queue_name(each.lane),
+                "workflow_id": workflow_id(each),
+                "queue_partition_key": each.page_id,
+                "serialization_type": WorkflowSerializationFormat.PORTABLE,
+            }
+            DBOS.enqueue_workflow_with_options(options, each.run_id, each.number)
+
+    def find_over(self, slices: Collection[Slice]) -> list[Slice]:
+        """Those of these whose workflow has ended, or never was."""
+        ids = [workflow_id(each) for each in slices]
+        found = DBOS.list_workflows(workflow_ids=ids, load_input=False, load_output=False) if ids else []
+        open_ids = {each.workflow_id for each in found if each.status in _OPEN}
+        return [each for each in slices if workflow_id(each) not in open_ids]
+
+    def take_over(self, living: Collection[str]) -> int:
+        """Put the slices of workers that are not among the living back into their queues; how many."""
+        begun = DBOS.list_workflows(status="PENDING", name=_WORKFLOW, load_input=False, load_output=False)
+        left = [each for each in begun if each.executor_id not in living]
+        for name in _LANES:
+            ids = [each.workflow_id for each in left if each.queue_name == name]
+            if ids:
+                DBOS.resume_workflows(ids, queue_name=name)
+        return len(left)
+
+
+def workflow_id(of: Slice) -> str:
+    """The same for the same slice, so that it is executed once however often it is put into the queue."""
+    return f"{of.run_id}.{of.number}"
+
+
+def _workflow(execute: Step, loop: asyncio.AbstractEventLoop) -> Callable[[str, int], Awaitable[None]]:
+    """The workflow: steps of some seconds each, until the slice is over.
+
+    Where a slice stands is in the user's database, not here: a step that is repeated goes on from there.
+    """
+
+    async def execute_slice(run_id: str, number: int) -> None:
+        async def step() -> bool:
+            # The slice lives on the worker's own loop, and goes on there between the steps.
+            return await asyncio.wrap_future(asyncio.run_coroutine_threadsafe(execute(run_id, number), loop))
+
+        while not await DBOS.run_step_async({"name": "advance"}, step):
+            pass
+
+    return execute_slice

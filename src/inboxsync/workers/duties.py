@@ -1,0 +1,119 @@
+"""What one worker does for all of them: feed the queue, find the dead, look after what is stuck.
+
+The worker that is there longest does it. Should two think so for a moment, nothing is done twice: every step
+is a conditional statement, and a slice has one name.
+"""
+
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import timedelta
+
+import structlog
+
+from inboxsync.engine import Engine
+from inboxsync.model import Lane, Slice, WorkerInfo
+from inboxsync.store.slices import count_unbegun, list_due, list_handed, mark_handed, next_slice
+from inboxsync.store.workers import delete_worker, list_workers
+from inboxsync.sync import is_gone
+from inboxsync.workers.durable import Durable
+from inboxsync.workers.lanes import slots
+
+log = structlog.get_logger(__name__)
+
+# A worker that has not said for so long that it lives is dead, or frozen: its leases are fenced.
+DEAD_SECONDS = 6.0
+# So many slices a slot are in the queue at once: DBOS takes them in any order, and gets them in theirs.
+_SLICES_A_SLOT = 3
+_STUCK_AFTER = timedelta(seconds=15)
+
+
+@dataclass(slots=True)
+class Roster:
+    """Which workers live, seen from one of them.
+
+    By its own clock: what counts is when a heartbeat was seen to change, not what another clock says.
+    """
+
+    worker_id: str
+    _seen: dict[str, tuple[object, float]] = field(default_factory=dict)
+
+    def look(self, workers: list[WorkerInfo]) -> tuple[list[WorkerInfo], list[WorkerInfo]]:
+        """The living and the dead among these."""
+        now = time.monotonic()
+        known = {each.id for each in workers}
+        self._seen = {worker_id: seen for worker_id, seen in self._seen.items() if worker_id in known}
+        living: list[WorkerInfo] = []
+        dead: list[WorkerInfo] = []
+        for each in workers:
+            beat, since = self._seen.get(each.id, (None, now))
+            if beat != each.heartbeat_at:
+                beat, since = each.heartbeat_at, now
+            self._seen[each.id] = beat, since
+            is_dead = each.id != self.worker_id and (is_gone(each.id) or now - since > DEAD_SECONDS)
+            (dead if is_dead else living).append(each)
+        return living, dead
+
+
+class Duties:
+    """The common duties, done by whoever is first among the living. Every method blocks."""
+
+    def __init__(self, engine: Engine, durable: Durable, *, worker_id: str) -> None:
+        self._engine = engine
+        self._store = engine.store
+        self._durable = durable
+        self._worker_id = worker_id
+        self._roster = Roster(worker_id)
+        self._living: list[WorkerInfo] = []
+        self._is_first_time = True
+
+    def find_dead(self) -> bool:
+        """Look who lives, and give back what the dead had; whether the common duties are this worker's."""
+        with self._store.read() as connection:
+            self._living, dead = self._roster.look(list_workers(connection))
+        if not self._living or self._living[0].id != self._worker_id:
+            self._is_first_time = True
+            return False
+        for each in dead:
+            log.warning("a worker is dead: others go on with its Pages", worker=each.id)
+            with self._store.write() as connection:
+                delete_worker(connection, each.id)
+        if dead or self._is_first_time:
+            self.take_over()
+        self._is_first_time = False
+        return True
+
+    def take_over(self) -> None:
+        """Put what nobody alive executes back into the queue."""
+        taken = self._durable.take_over({each.id for each in self._living})
+        if taken:
+            log.info("slices of dead workers are taken over", slices=taken)
+
+    def feed(self) -> int:
+        """Put slices that are due into the queue, those that wait longest first; returns how many."""
+        now = self._engine.clock.now()
+        with self._store.read() as connection:
+            unbegun = count_unbegun(connection)
+            due: list[Slice] = []
+            for lane in Lane:
+                room = self._room(lane, unbegun)
+                due += list_due(connection, lane, now=now, limit=room) if room > 0 else []
+        if due:
+            self._durable.enqueue(due)
+            with self._store.write() as connection:
+                mark_handed(connection, due, now=now)
+        return len(due)
+
+    def free_stuck(self) -> None:
+        """Hand over anew what was executed to its end and is still there: the database was away just then."""
+        now = self._engine.clock.now()
+        with self._store.read() as connection:
+            handed = list_handed(connection, before=now - _STUCK_AFTER)
+        for each in self._durable.find_over(handed):
+            with self._store.write() as connection:
+                if next_slice(connection, each, lane=each.lane, due_at=now, failures=each.failures + 1):
+                    log.warning("a slice was left half-way: it is handed over anew", run_id=each.run_id)
+
+    def _room(self, lane: Lane, unbegun: Mapping[Lane, int]) -> int:
+        places = sum(slots(lane, each.concurrency) for each in self._living)
+        return places * _SLICES_A_SLOT - unbegun.get(lane, 0)

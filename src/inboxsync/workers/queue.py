@@ -1,0 +1,127 @@
+"""Hands runs to the workers, and takes them back: one transaction on the user's own database each.
+
+No worker needs to be there: a run waits in `run_slices` until one is.
+"""
+
+from dataclasses import replace
+from datetime import datetime
+
+from sqlalchemy import Connection
+
+from inboxsync.engine import Engine
+from inboxsync.errors import RunUnknown
+from inboxsync.model import Lane, Mode, Page, Run, RunKind, RunRequest, RunStatus, Slice
+from inboxsync.store.conversation_rows import new_id
+from inboxsync.store.leases import get_lease
+from inboxsync.store.pages import get_page
+from inboxsync.store.run_events import append_run_events
+from inboxsync.store.runs import ask_to_cancel, find_running, get_run, start_run, update_run
+from inboxsync.store.slices import (
+    add_slice,
+    end_slices,
+    get_slice,
+    get_slice_of_page,
+    lock_page,
+    next_slice,
+)
+from inboxsync.sync import told_at_end
+
+
+class RunQueue:
+    """Hands runs over. Every call blocks for one transaction; any thread may make it."""
+
+    def __init__(self, engine: Engine) -> None:
+        self._store = engine.store
+        self._clock = engine.clock
+
+    def submit(self, page: Page, request: RunRequest | None = None) -> Run:
+        """Have a run of this Page executed. While one is queued or running, that one is returned instead.
+
+        Raises PageUnknown where the Page was removed.
+        """
+        with self._store.write() as connection:
+            return submit_run(connection, page, request or RunRequest(), now=self._clock.now())
+
+    def cancel(self, run_id: str) -> Run:
+        """Have a run ended at its next batch, at once where nobody is at it. One that has ended stays so.
+
+        Raises RunUnknown.
+        """
+        with self._store.write() as connection:
+            return cancel_run(connection, run_id, now=self._clock.now())
+
+    def close(self) -> None:
+        """Nothing is held open: the database is the engine's."""
+
+
+def submit_run(connection: Connection, page: Page, request: RunRequest, *, now: datetime) -> Run:
+    """Hand a run over, in the caller's transaction; see `RunQueue.submit`."""
+    lock_page(connection, page.id)
+    page = get_page(connection, page.id)
+    known = get_slice_of_page(connection, page.id)
+    if known is not None and (run := get_run(connection, known.run_id)) is not None:
+        if known.lane is Lane.HISTORY and known.worker_id is None:
+            # It reads older messages in the background: what is new comes first.
+            next_slice(connection, known, lane=Lane.NEWEST, due_at=now)
+        return run
+    running = find_running(connection, page.id)
+    lease = get_lease(connection, page.id)
+    if running is not None and lease is not None and lease.expires_at > now:
+        return running  # a command is at it
+    run = Run(
+        id=new_id(),
+        page_id=page.id,
+        facebook_page_id=page.facebook_page_id,
+        platform=page.platform.value,
+        mode=_expected_mode(page, request),
+        status=RunStatus.QUEUED,
+        started_at=now,
+        kind=request.kind,
+        request=request,
+        queued_at=now,
+        updated_at=now,
+    )
+    start_run(connection, run)
+    lane = Lane.VERIFY if request.kind is RunKind.VERIFY else Lane.NEWEST
+    add_slice(connection, Slice(run_id=run.id, page_id=page.id, lane=lane, number=1, due_at=now))
+    return get_run(connection, run.id) or run
+
+
+def cancel_run(connection: Connection, run_id: str, *, now: datetime) -> Run:
+    """End a run, or ask whoever is at it to; see `RunQueue.cancel`."""
+    run = get_run(connection, run_id)
+    if run is None:
+        raise RunUnknown(f"There is no run {run_id}.")
+    if not run.status.is_open:
+        return run
+    ask_to_cancel(connection, run_id, now=now)
+    at_work = get_slice(connection, run_id)
+    if at_work is not None and at_work.worker_id is None:
+        return end_cancelled(connection, run, now=now)
+    lease = get_lease(connection, run.page_id)
+    if at_work is None and (lease is None or lease.expires_at <= now):
+        return end_cancelled(connection, run, now=now)  # a command that was killed
+    return replace(run, cancel_asked_at=run.cancel_asked_at or now)
+
+
+def end_cancelled(connection: Connection, run: Run, *, now: datetime) -> Run:
+    """Write down that a run that nobody is at ends here."""
+    ended = replace(
+        run,
+        status=RunStatus.CANCELLED,
+        finished_at=now,
+        cancel_asked_at=run.cancel_asked_at or now,
+        updated_at=now,
+        next=f"inboxsync sync {run.facebook_page_id}",
+    )
+    update_run(connection, ended)
+    append_run_events(connection, run.id, [(now, *told_at_end(ended, reason="it was cancelled"))])
+    end_slices(connection, run.id)
+    return get_run(connection, run.id) or ended
+
+
+def _expected_mode(page: Page, request: RunRequest) -> Mode:
+    """What it will most likely do: it is decided when it begins."""
+    if request.kind is RunKind.VERIFY or request.mode is Mode.FULL or page.last_synced_at is None:
+        return Mode.FULL
+    return Mode.INCREMENTAL

@@ -1,0 +1,162 @@
+"""A verification as a run: noted, told and ended as a sync is. Cut short, it begins anew."""
+
+import asyncio
+import time
+from dataclasses import replace
+
+from inboxsync.engine import Engine
+from inboxsync.errors import InboxsyncError, LeaseLost, PageBusy, PageUnknown, StoreError
+from inboxsync.graph import GraphClient
+from inboxsync.model import Certificate, Counts, Mode, Page, Problem, Run, RunStatus
+from inboxsync.store.run_events import append_run_events
+from inboxsync.store.runs import is_cancel_asked, resume_run, update_run
+from inboxsync.sync import (
+    BatchStored,
+    Debts,
+    Findings,
+    Outcome,
+    Rest,
+    Stage,
+    Stop,
+    Stopped,
+    Telling,
+    passes,
+    told_at_end,
+    told_at_start,
+)
+
+_LOOK_SECONDS = 1.5
+
+
+class RunVerify:
+    """Verifies one Page for a worker, as `owner` of its lease."""
+
+    def __init__(
+        self, engine: Engine, source: GraphClient, run: Run, page: Page, *, owner: str, stop: Stop
+    ) -> None:
+        self._engine = engine
+        self._store = engine.store
+        self._source = source
+        self._run = run
+        self._page = page
+        self._owner = owner
+        self._stop = stop
+        self._listed: dict[str, int] = {}
+        self._telling: Telling
+
+    async def run(self) -> Outcome:
+        """Verify; what goes wrong is in the result. Raises PageBusy, LeaseLost, PageUnknown, StoreError."""
+        self._run = await asyncio.to_thread(self._begin)
+        self._telling = Telling(self._store, self._engine.clock, self._run)
+        began = time.monotonic()
+        watching = asyncio.create_task(self._watch())
+        try:
+            result = await self._verify()
+        finally:
+            watching.cancel()
+            await self._telling.close()
+        run = replace(
+            self._run,
+            duration_seconds=time.monotonic() - began,
+            counts=Counts(fetched=sum(self._listed.values()), unchanged=sum(self._listed.values())),
+        )
+        if isinstance(result, Stopped) and self._stop.is_pause and not self._stop.is_cancelled:
+            return self._resting(Rest(reason=result.reason))
+        if isinstance(result, InboxsyncError) and passes(result):
+            return self._resting(Rest(reason=result.message, has_failed=True))
+        return await asyncio.to_thread(self._end, run, result)
+
+    async def _verify(self) -> tuple[Certificate, Findings] | Stopped | InboxsyncError:
+        one = self._engine.page_verify(
+            self._source,
+            self._page,
+            stop=self._stop,
+            is_deep=False,
+            on_batch=self._on_batch,
+            owner=self._owner,
+        )
+        try:
+            return await one.run(wait=False)
+        except (PageBusy, LeaseLost, PageUnknown, StoreError):
+            raise
+        except (Stopped, InboxsyncError) as failure:
+            return failure
+
+    def _begin(self) -> Run:
+        now = self._engine.clock.now()
+        with self._store.write() as connection:
+            run = resume_run(connection, self._run.id, mode=Mode.FULL, now=now)
+            if run is None:
+                raise LeaseLost("The run has been ended elsewhere.")
+            told = told_at_start(run, is_new=self._run.status is RunStatus.QUEUED)
+            append_run_events(connection, run.id, [(now, *each) for each in told])
+        return run
+
+    def _on_batch(self, folder: str, listed: int) -> None:
+        self._listed[folder] = listed
+        counts = Counts(fetched=sum(self._listed.values()))
+        self._telling.on_batch(
+            BatchStored(
+                run=replace(self._run, counts=counts),
+                batch=Counts(),
+                seconds=0.0,
+                stage=Stage.COMPARE,
+                folder=folder,
+                frontier=None,
+                allowance_used_percent=None,
+            )
+        )
+
+    async def _watch(self) -> None:
+        while True:
+            await asyncio.sleep(_LOOK_SECONDS)
+            if await asyncio.to_thread(self._is_cancelled):
+                self._stop.cancel()
+
+    def _is_cancelled(self) -> bool:
+        try:
+            with self._store.read() as connection:
+                return is_cancel_asked(connection, self._run.id)
+        except StoreError:
+            return False
+
+    def _resting(self, rest: Rest) -> Outcome:
+        return Outcome(page=self._page, run=self._run, debts=Debts(), reason=rest.reason, rest=rest)
+
+    def _end(self, run: Run, result: tuple[Certificate, Findings] | Stopped | InboxsyncError) -> Outcome:
+        now = self._engine.clock.now()
+        status, problems, reason = _concluded(result)
+        if self._stop.is_cancelled:
+            status, reason = RunStatus.CANCELLED, self._stop.reason
+        is_whole = status is RunStatus.COMPLETE
+        ended = replace(
+            run,
+            status=status,
+            finished_at=now,
+            updated_at=now,
+            problems=problems,
+            next=None if is_whole else f"inboxsync sync {run.facebook_page_id}",
+        )
+        with self._store.write() as connection:
+            update_run(connection, ended)
+            append_run_events(connection, run.id, [(now, *told_at_end(ended, reason=reason))])
+        return Outcome(page=self._page, run=ended, debts=Debts(), reason=reason)
+
+
+def _concluded(
+    result: tuple[Certificate, Findings] | Stopped | InboxsyncError,
+) -> tuple[RunStatus, tuple[Problem, ...], str | None]:
+    if isinstance(result, Stopped):
+        return RunStatus.PARTIAL, (), result.reason
+    if isinstance(result, InboxsyncError):
+        problem = Problem(code=result.code, message=result.message, hint=result.hint)
+        return RunStatus.FAILED, (problem,), None
+    certificate, findings = result
+    if certificate.is_complete:
+        return RunStatus.COMPLETE, (), None
+    said = Problem(
+        code="not_complete",
+        message=f"Of {findings.listed:,} conversations {findings.missing:,} are not stored as they are now.",
+        hint="The next sync brings what is owed.",
+    )
+    return RunStatus.PARTIAL, (said,), None

@@ -1,0 +1,176 @@
+"""A worker: executes slices of runs, several side by side, and tells that it lives."""
+
+import asyncio
+import math
+import time
+from collections.abc import Awaitable, Callable
+from contextlib import AsyncExitStack
+from dataclasses import replace
+from itertools import count
+from typing import TYPE_CHECKING
+
+import structlog
+
+from inboxsync.engine import Engine
+from inboxsync.errors import InboxsyncError
+from inboxsync.model import WorkerInfo
+from inboxsync.store.workers import delete_worker, put_worker
+from inboxsync.sync import new_owner
+from inboxsync.workers.slices import SliceRun
+
+if TYPE_CHECKING:
+    from inboxsync.graph import GraphClient
+    from inboxsync.workers.durable import Durable
+    from inboxsync.workers.duties import Duties
+
+log = structlog.get_logger(__name__)
+
+# One step of a slice.
+STEP_SECONDS = 10.0
+_HEARTBEAT_SECONDS = 1.0
+_FEED_SECONDS = 0.5
+_LOOK_SECONDS = 1.0
+_STUCK_SECONDS = 10.0
+
+
+class Worker:
+    """Executes runs in this process, on the loop that it is started on, until it is drained.
+
+    `concurrency` is how many Pages are worked on side by side. The queue keeps one number for all workers:
+    that of the worker that was started last. One worker a process: DBOS allows no second.
+    """
+
+    def __init__(self, engine: Engine, *, concurrency: int = 8, schedules: bool = True) -> None:
+        self._engine = engine
+        self._concurrency = concurrency
+        self._schedules = schedules
+        self.id = new_owner()
+        self._slices: dict[tuple[str, int], tuple[SliceRun, asyncio.Task[None]]] = {}
+        self._numbers = count(1)
+        self._open = AsyncExitStack()
+        self._loops: list[asyncio.Task[None]] = []
+        self._durable: Durable | None = None
+        self._source: GraphClient
+        self._is_draining = False
+
+    async def start(self) -> None:
+        """Begin to take slices. Raises WorkerRunning, and what opening the database raises."""
+        # DBOS takes a quarter of a second to import: nobody else waits for that.
+        from inboxsync.workers.durable import WORKFLOW_VERSION, Durable  # noqa: PLC0415
+        from inboxsync.workers.duties import Duties  # noqa: PLC0415
+
+        now = self._engine.clock.now()
+        self._info = WorkerInfo(
+            id=self.id,
+            version=WORKFLOW_VERSION,
+            concurrency=self._concurrency,
+            started_at=now,
+            heartbeat_at=now,
+        )
+        database, schema = self._engine.queue_database()
+        durable = Durable(
+            database,
+            schema=schema,
+            worker_id=self.id,
+            step=self._step,
+            loop=asyncio.get_running_loop(),
+        )
+        self._source = await self._open.enter_async_context(self._engine.source())
+        await asyncio.to_thread(self._beat)  # before the first slice can be this worker's
+        await asyncio.to_thread(durable.launch, concurrency=self._concurrency)
+        self._durable = durable
+        duties = Duties(self._engine, durable, worker_id=self.id)
+        self._loops = [
+            asyncio.create_task(_every(_HEARTBEAT_SECONDS, lambda: asyncio.to_thread(self._beat))),
+            asyncio.create_task(self._attend(duties)),
+        ]
+        log.info("worker started", worker=self.id, concurrency=self._concurrency)
+
+    async def drain(self, seconds: float = 30.0) -> None:
+        """Take no more slices, lay down those under way at their next batch, and end.
+
+        After `seconds` it ends all the same: what is under way then goes on elsewhere from its last batch.
+        """
+        if self._durable is None:
+            return
+        log.info("worker drains", worker=self.id, slices=len(self._slices))
+        self._is_draining = True
+        for slice_run, _ in self._slices.values():
+            slice_run.pause("its worker stops")
+        for loop in self._loops[1:]:
+            loop.cancel()
+        await asyncio.to_thread(self._durable.destroy, seconds=max(1, math.ceil(seconds)))
+        for _, task in self._slices.values():
+            task.cancel()
+        for loop in self._loops:
+            loop.cancel()
+        await asyncio.gather(
+            *self._loops, *(task for _, task in self._slices.values()), return_exceptions=True
+        )
+        self._durable = None
+        await self._open.aclose()
+        await asyncio.to_thread(self._say_good_bye)
+        log.info("worker ended", worker=self.id)
+
+    async def _step(self, run_id: str, number: int) -> bool:
+        """Execute a slice for some seconds; whether it is over."""
+        key = run_id, number
+        if key not in self._slices:
+            slice_run = SliceRun(
+                self._engine,
+                self._source,
+                run_id=run_id,
+                number=number,
+                worker_id=self.id,
+                owner=f"{self.id}.{next(self._numbers)}",
+            )
+            if self._is_draining:
+                slice_run.pause("its worker stops")
+            self._slices[key] = slice_run, asyncio.create_task(slice_run.run())
+        slice_run, task = self._slices[key]
+        done, _ = await asyncio.wait({task}, timeout=STEP_SECONDS)
+        if not done:
+            await slice_run.give_way()
+            return False
+        self._slices.pop(key, None)
+        if not task.cancelled() and (failure := task.exception()) is not None:
+            # What was stored is stored; the common duties hand the slice over anew.
+            known = isinstance(failure, InboxsyncError)
+            log.error("a slice failed", run_id=run_id, why=str(failure), exc_info=None if known else failure)
+        return True
+
+    async def _attend(self, duties: "Duties") -> None:
+        """Do the common duties while they are this worker's."""
+        looked = stuck = -math.inf
+        is_first = False
+        while True:
+            now = time.monotonic()
+            try:
+                if now - looked >= _LOOK_SECONDS:
+                    looked, is_first = now, await asyncio.to_thread(duties.find_dead)
+                if is_first:
+                    await asyncio.to_thread(duties.feed)
+                    if now - stuck >= _STUCK_SECONDS:
+                        stuck = now
+                        await asyncio.to_thread(duties.free_stuck)
+            except Exception as failure:  # noqa: BLE001 - a database that is away comes back, and the loop goes on
+                log.warning("the common duties wait", why=str(failure))
+            await asyncio.sleep(_FEED_SECONDS)
+
+    def _beat(self) -> None:
+        now = self._engine.clock.now()
+        with self._engine.store.write() as connection:
+            put_worker(connection, replace(self._info, heartbeat_at=now))
+
+    def _say_good_bye(self) -> None:
+        with self._engine.store.write() as connection:
+            delete_worker(connection, self.id)
+
+
+async def _every(seconds: float, work: Callable[[], Awaitable[None]]) -> None:
+    while True:
+        try:
+            await work()
+        except InboxsyncError as failure:
+            log.warning("not told that it lives", why=failure.message)
+        await asyncio.sleep(seconds)

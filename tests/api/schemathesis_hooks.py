@@ -1,0 +1,50 @@
+"""What `schemathesis` is told of this service; it reads this file in a process of its own."""
+
+import base64
+import itertools
+import json
+from typing import Any
+
+import schemathesis
+from hypothesis import strategies as st
+
+PAGE_ID = "01978b2e-4a10-7cc3-9f6d-3a2b1c0d9e8f"
+REMOVED_PAGE_ID = "01978b2e-4a10-7cc3-9f6d-3a2b1c0d9e90"
+_numbers = itertools.count()
+_NOON = "2026-06-01T12:00:00+00:00"
+
+
+def _cursor(parts: list[str]) -> str:
+    return base64.urlsafe_b64encode(json.dumps(parts).encode()).decode().rstrip("=")
+
+
+# A cursor is a text that the service handed out: any other is refused, as it should be.
+_LISTS = {
+    "/api/v1/pages": ["pages", "0190"],
+    "/api/v1/runs": ["runs", "0190"],
+    "/api/v1/runs/{run_id}/events": ["events", "3"],
+    "/api/v1/conversations": ["conversations", _NOON, "0190"],
+    "/api/v1/contacts": ["contacts", "", "0190"],
+    "/api/v1/messages/search": ["search newest", "7"],
+}
+schemathesis.openapi.format("cursor", st.just("CURSOR"))
+# A query without a word is refused.
+schemathesis.openapi.format("search", st.sampled_from(["hello", '"on sunday"', "deliver*", "ünï 7"]))
+
+
+@schemathesis.hook
+def before_call(_context: Any, case: Any, _kwargs: Any) -> None:
+    """Give each its list's cursor, and an address of its own, since keys are guessed on purpose.
+
+    The Page of the examples stays; another of its kind is there to be removed.
+    """
+    if case.operation.method.upper() == "DELETE" and case.path_parameters.get("page_id") == PAGE_ID:
+        case.path_parameters["page_id"] = REMOVED_PAGE_ID
+    if (case.query or {}).get("cursor") == "CURSOR":
+        parts = _LISTS.get(case.operation.path)
+        conversation = (case.path_parameters or {}).get("conversation_id", "")
+        if case.query.get("order") == "rank":
+            parts = ["search rank", "1", "7", "7"]
+        case.query["cursor"] = _cursor(parts or [f"messages {conversation}", _NOON, "m_1"])
+    case.headers = dict(case.headers or {})
+    case.headers["X-Forwarded-For"] = f"203.0.{next(_numbers) % 250}.9"

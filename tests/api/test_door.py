@@ -1,0 +1,177 @@
+"""Who is let in, and what is told to those who are not."""
+
+import socket
+from typing import Any
+
+import pytest
+
+from inboxsync.api import Caller
+from inboxsync.model import Scope
+from inboxsync.store.api_keys import revoke_api_key
+
+
+def test_without_any_key_this_machine_alone_is_let_in(api: Any) -> None:
+    assert api.get("/api/v1/pages").status_code == 200
+    behind_a_proxy = api.get("/api/v1/pages", headers={"X-Forwarded-For": "203.0.113.9"})
+    assert (behind_a_proxy.status_code, behind_a_proxy.json()["code"]) == (401, "key_missing")
+    assert behind_a_proxy.headers["WWW-Authenticate"].startswith("Bearer")
+
+
+def test_once_a_key_was_made_everybody_needs_one_even_after_it_is_revoked(api: Any) -> None:
+    header = api.key(Scope.READ)
+    assert api.get("/api/v1/pages").json()["code"] == "key_missing"
+    assert api.get("/api/v1/pages", headers=header).status_code == 200
+    with api.engine.store.write() as connection:
+        revoke_api_key(connection, "read", now=api.engine.clock.now())
+    api.app.state.service.keys._read_at = None
+    assert api.get("/api/v1/pages", headers=header).json()["code"] == "key_invalid"
+    assert api.get("/api/v1/pages").json()["code"] == "key_missing"
+
+
+def test_either_header_shows_the_key(api: Any) -> None:
+    key = api.key(Scope.READ)["Authorization"].removeprefix("Bearer ")
+    assert api.get("/api/v1/pages", headers={"X-API-Key": key}).status_code == 200
+    assert api.get("/api/v1/pages", headers={"Authorization": f"bearer {key}"}).status_code == 200
+
+
+def test_the_fixed_key_opens_everything(plain_engine: Any, serve_api: Any) -> None:
+    api = serve_api(plain_engine(api_key="a fixed key of mine"))
+    assert api.get("/api/v1/pages").status_code == 401
+    assert api.get("/api/v1/pages", headers={"X-API-Key": "a fixed key of mine"}).status_code == 200
+    assert api.get("/api/v1/pages", headers={"X-API-Key": "a fixed key of mino"}).status_code == 401
+
+
+def test_a_key_that_is_nearly_right_opens_nothing(api: Any) -> None:
+    key = api.key(Scope.ADMIN)["Authorization"].removeprefix("Bearer ")
+    for wrong in (key[:-1], key + "x", key[:-1] + ("a" if key[-1] != "a" else "b"), key.swapcase()):
+        assert api.get("/api/v1/pages", headers={"X-API-Key": wrong}).json()["code"] == "key_invalid"
+
+
+def test_keys_that_open_nothing_are_not_looked_at_for_ever(api: Any) -> None:
+    header = api.key(Scope.READ)
+    codes = [api.get("/api/v1/pages", headers={"X-API-Key": f"guess {i}"}).status_code for i in range(11)]
+    assert codes == [401] * 10 + [429]
+    refused = api.get("/api/v1/pages", headers=header)
+    assert refused.json()["code"] == "key_guessing"
+    assert 0 < int(refused.headers["Retry-After"]) <= 60
+
+
+@pytest.mark.parametrize("scope", list(Scope))
+def test_a_key_opens_its_scope_and_those_below(api: Any, scope: Scope) -> None:
+    header = api.key(scope)
+    reads = api.get("/api/v1/pages", headers=header)
+    adds = api.post("/api/v1/pages", headers=header, json={})
+    assert reads.status_code == 200
+    assert adds.status_code == (422 if scope is Scope.ADMIN else 403)
+
+
+def test_a_page_of_another_site_is_refused_without_a_key(api: Any) -> None:
+    for headers in ({"Sec-Fetch-Site": "cross-site"}, {"Origin": "https://evil.example"}):
+        assert api.get("/api/v1/pages", headers=headers).json()["code"] == "origin_refused"
+    own = {"Sec-Fetch-Site": "same-origin", "Origin": api.url}
+    assert api.get("/api/v1/pages", headers=own).status_code == 200
+
+
+def test_a_foreign_name_in_the_host_header_is_told_nothing(api: Any) -> None:
+    for host in ("evil.example", "127.0.0.1.evil.example", "localhost.evil.example:80", ""):
+        refused = api.get("/api/v1/pages", headers={"Host": host})
+        assert (refused.status_code, refused.json()["code"]) == (400, "host_unknown"), host
+    for host in ("localhost", "LOCALHOST:8000", "[::1]:8000", "127.0.0.1"):
+        assert api.get("/api/v1/pages", headers={"Host": host}).status_code == 200, host
+
+
+def test_a_name_of_the_settings_is_answered_to(plain_engine: Any, serve_api: Any) -> None:
+    api = serve_api(plain_engine(allowed_hosts="inbox.example.com, other.example.com"))
+    assert api.get("/healthz", headers={"Host": "inbox.example.com:443"}).status_code == 200
+
+
+def test_other_sites_may_ask_only_where_the_settings_say_so(
+    api: Any, plain_engine: Any, serve_api: Any
+) -> None:
+    origin = "https://app.example.com"
+    asked = {"Origin": origin, "Access-Control-Request-Method": "GET"}
+    assert "access-control-allow-origin" not in api.get("/healthz", headers={"Origin": origin}).headers
+    open_api = serve_api(plain_engine(cors_origins=origin))
+    allowed = open_api.client.options("/api/v1/pages", headers=asked)
+    assert allowed.headers["access-control-allow-origin"] == origin
+    other = open_api.get("/healthz", headers={"Origin": "https://evil.example"})
+    assert "access-control-allow-origin" not in other.headers
+
+
+def test_a_large_body_is_not_read(plain_engine: Any, serve_api: Any) -> None:
+    api = serve_api(plain_engine(max_body_bytes=2048))
+    told = api.post("/api/v1/pages", content=b"x" * 4096, headers={"Content-Type": "application/json"})
+    pieces = (b"x" * 512 for _ in range(8))
+    untold = api.post("/api/v1/pages", content=pieces, headers={"Content-Type": "application/json"})
+    for answer in (told, untold):
+        assert (answer.status_code, answer.json()["code"]) == (413, "body_too_large")
+
+
+def test_every_answer_has_an_id_and_safe_headers(api: Any) -> None:
+    for path in ("/healthz", "/docs", "/nowhere", "/api/v1/pages"):
+        headers = api.get(path, headers={"X-Request-ID": "mine-1"}).headers
+        assert headers["X-Request-ID"] == "mine-1"
+        assert headers["X-Content-Type-Options"] == "nosniff"
+        assert "default-src 'none'" in headers["Content-Security-Policy"]
+    unsafe = api.get("/healthz", headers={"X-Request-ID": "a" * 65}).headers["X-Request-ID"]
+    assert unsafe != "a" * 65
+
+
+def test_a_body_that_never_ends_is_given_up(api: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("inboxsync.api.envelope._BODY_SECONDS", 0.2)
+    host, port = api.url.removeprefix("http://").split(":")
+    with socket.create_connection((host, int(port)), timeout=10) as connection:
+        connection.sendall(
+            b"POST /api/v1/pages HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
+            b"Content-Length: 100\r\n\r\n{"
+        )
+        assert connection.recv(100).startswith(b"HTTP/1.1 408")
+
+
+def test_what_is_unexpected_is_told_without_where_it_happened(
+    api: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_: object, **__: object) -> None:
+        raise ZeroDivisionError("a secret of the inside")
+
+    monkeypatch.setattr("inboxsync.api.pages.list_pages_after", fail)
+    answer = api.get("/api/v1/pages")
+    assert (answer.status_code, answer.json()["code"]) == (500, "unexpected")
+    assert "secret" not in answer.text
+    assert "Traceback" not in answer.text
+
+
+def test_a_database_that_is_away_is_no_mistake_of_the_callers(
+    api: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from inboxsync.errors import StoreUnreachable  # noqa: PLC0415
+
+    def away(*_: object, **__: object) -> None:
+        raise StoreUnreachable("The database is away.")
+
+    assert api.get("/readyz").status_code == 200
+    monkeypatch.setattr("inboxsync.api.pages.list_pages_after", away)
+    monkeypatch.setattr("inboxsync.api.health.was_source_reached", away)
+    answer = api.get("/api/v1/pages")
+    assert (answer.status_code, answer.json()["code"]) == (503, "store_unreachable")
+    assert api.get("/readyz").status_code == 503
+    assert api.get("/healthz").status_code == 200
+
+
+def test_a_session_opens_what_its_key_does_and_a_wrong_key_is_not_saved_by_it(api: Any) -> None:
+    api.key(Scope.ADMIN)
+    seen: list[str] = []
+
+    async def resolve(request: Any) -> Caller | None:
+        seen.append(request.url.path)
+        return Caller(name="ann", scope=Scope.READ) if request.cookies.get("session") == "hers" else None
+
+    api.app.state.service.door.resolve_session = resolve
+    hers = {"Cookie": "session=hers"}
+    assert api.get("/api/v1/pages", headers=hers).status_code == 200
+    assert api.post("/api/v1/pages", headers=hers, json={}).json()["code"] == "scope_too_small"
+    assert api.get("/api/v1/pages", headers={"Cookie": "session=his"}).json()["code"] == "key_missing"
+    assert api.get("/api/v1/pages", headers=hers | {"X-API-Key": "wrong"}).json()["code"] == "key_invalid"
+    elsewhere = hers | {"Origin": "https://evil.example"}
+    assert api.get("/api/v1/pages", headers=elsewhere).json()["code"] == "origin_refused"
+    assert len(seen) == 3

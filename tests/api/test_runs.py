@@ -1,0 +1,222 @@
+"""`/api/v1/runs`: what runs do, told to whoever asks or listens."""
+
+import asyncio
+import json
+import time
+from typing import Any
+
+import httpx2
+import pytest
+
+from inboxsync.model import RunRequest
+from inboxsync.store.run_events import append_run_events
+from inboxsync.store.runs import get_run
+from inboxsync.workers import RunQueue
+from inboxsync.workers.queue import end_cancelled
+
+SANDBOX = {"pages": 3, "conversations": 60}
+
+
+def queued(api: Any) -> Any:
+    """A run that no worker takes."""
+    return RunQueue(api.engine).submit(api.page(), RunRequest())
+
+
+def tell(api: Any, run: Any, count: int) -> None:
+    now = api.engine.clock.now()
+    with api.engine.store.write() as connection:
+        append_run_events(connection, run.id, [(now, "processing", {"total": n}) for n in range(count)])
+
+
+def cancel(api: Any, run: Any) -> None:
+    with api.engine.store.write() as connection:
+        found = get_run(connection, run.id)
+        assert found is not None
+        end_cancelled(connection, found, now=api.engine.clock.now())
+
+
+def test_a_run_is_started_listed_shown_and_followed(live: Any) -> None:
+    page = live.page()
+    started = live.api.post(f"/api/v1/pages/{page.id}/runs", json={"mode": "full", "messages": 5})
+    assert started.status_code == 202
+    address = started.headers["Location"]
+    told = [json.loads(line[6:]) for line in lines(live.api, f"{address}/stream") if line[:6] == "data: "]
+    assert (told[0]["status"], told[-1]["status"], told[-1]["complete"]) == ("starting", "complete", True)
+    shown = live.api.get(address).json()
+    assert (shown["status"], shown["complete"], shown["inserted"], shown["next"]) == (
+        *("complete", True, 60),
+        None,
+    )
+    events = live.api.get(f"{address}/events", params={"limit": 200}).json()["items"]
+    assert [each["status"] for each in events] == [each["status"] for each in told]
+    listed = live.api.get("/api/v1/runs", params={"page": page.id}).json()["items"]
+    assert [each["id"] for each in listed] == [shown["id"]]
+
+
+def test_a_verification_leaves_a_certificate(live: Any) -> None:
+    page = live.page()
+    address = f"/api/v1/pages/{page.id}"
+    assert live.api.get(f"{address}/certificate").json()["code"] == "certificate_unknown"
+    for what in ("runs", "verify"):
+        run = live.api.post(f"{address}/{what}").json()
+        assert run["kind"] == {"runs": "sync"}.get(what, what)
+        list(lines(live.api, f"/api/v1/runs/{run['id']}/stream"))
+    certificate = live.api.get(f"{address}/certificate").json()
+    assert certificate["isComplete"] is True
+    assert certificate["summary"]
+
+
+def test_metrics_tell_what_runs_did(live: Any) -> None:
+    live.api.get("/metrics")
+    page = live.page()
+    live.api.post(
+        "/api/conversations/sync", json={"pageId": page.id, "facebookPageId": page.facebook_page_id}
+    )
+    told = live.api.get("/metrics").text
+    assert 'inboxsync_rows_written_total{kind="conversation_inserted"} 60.0' in told
+    assert 'inboxsync_runs_total{outcome="complete"} 1.0' in told
+    assert f'inboxsync_page_lag_seconds{{page_id="{page.facebook_page_id}",platform="messenger"}}' in told
+    assert 'route="/api/conversations/sync",status="200"' in told
+    assert live.api.get("/readyz").json()["source"] == "ok"
+
+
+def test_a_queued_run_is_cancelled_at_once_and_stays_so(api: Any) -> None:
+    run = queued(api)
+    cancelled = api.post(f"/api/v1/runs/{run.id}/cancel").json()
+    assert (cancelled["status"], cancelled["complete"]) == ("cancelled", False)
+    again = api.post(f"/api/v1/runs/{run.id}/cancel").json()
+    assert again["finishedAt"] == cancelled["finishedAt"]
+    assert api.post("/api/v1/runs/0190/cancel").json()["code"] == "run_unknown"
+
+
+def test_a_call_that_waits_too_long_says_so_and_the_run_goes_on(plain_engine: Any, serve_api: Any) -> None:
+    api = serve_api(plain_engine(request_stop_seconds=0.3))
+    page = api.page()
+    asked = {"pageId": page.id, "facebookPageId": page.facebook_page_id}
+    first = api.post("/api/conversations/sync", json=asked)
+    told = first.json()
+    assert (first.status_code, told["success"], told["complete"]) == (200, False, False)
+    assert "not complete" in told["message"]
+    assert told["runId"] in told["next"]
+    assert api.post("/api/conversations/sync-optimized", json=asked).json()["runId"] == told["runId"]
+    streamed = [json.loads(line[6:]) for line in lines(api, "/api/conversations/sync-stream", **asked)]
+    assert [each["status"] for each in streamed] == ["timeout_warning"]
+    assert (streamed[0]["complete"], streamed[0]["runId"]) == (False, told["runId"])
+    assert api.get(f"/api/v1/runs/{told['runId']}").json()["status"] == "queued"
+
+
+def test_a_sync_under_way_is_no_verification_and_the_other_way_round(
+    plain_engine: Any, serve_api: Any
+) -> None:
+    api = serve_api(plain_engine(request_stop_seconds=0.3))
+    syncing, verifying = api.page("104"), api.page("105")
+    api.post(f"/api/v1/pages/{syncing.id}/runs")
+    api.post(f"/api/v1/pages/{verifying.id}/verify")
+    asked = {"pageId": verifying.id, "facebookPageId": "105"}
+    for busy in (
+        api.post(f"/api/v1/pages/{syncing.id}/verify"),
+        api.post(f"/api/v1/pages/{verifying.id}/runs"),
+        api.post("/api/conversations/sync", json=asked),
+    ):
+        assert (busy.status_code, busy.json()["code"]) == (409, "page_busy")
+
+
+def test_a_listener_comes_back_behind_any_event(api: Any) -> None:
+    run = queued(api)
+    tell(api, run, 1200)  # more than are held, and more than one look takes
+    cancel(api, run)
+    for after in (0, 1, 700, 1199):
+        header = {"Last-Event-ID": f"{run.id}.{after}"}
+        ids = [line[4:] for line in lines(api, f"/api/v1/runs/{run.id}/stream", header) if line[:4] == "id: "]
+        assert ids == [f"{run.id}.{seq}" for seq in range(after + 1, 1202)], after
+    over = api.get(f"/api/v1/runs/{run.id}/stream", headers={"Last-Event-ID": f"{run.id}.1201"})
+    assert over.status_code == 204
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    ["", "x", "1", ".1", "0190.", "0190.-1", "0190.1e3", "0190.99999999999", "a.b.c", "é.1", "0190.1;"],
+)
+def test_a_last_event_id_that_is_none_is_refused(api: Any, wrong: str) -> None:
+    run = queued(api)
+    answer = api.get(f"/api/v1/runs/{run.id}/stream", headers={"Last-Event-ID": wrong.encode()})
+    assert answer.status_code in (204, 422)
+    cancel(api, run)
+
+
+def test_a_number_that_was_never_told_hides_nothing_from_others(api: Any) -> None:
+    run = queued(api)
+    tell(api, run, 2)
+
+    async def go() -> tuple[list[str], list[str]]:
+        async with httpx2.AsyncClient(base_url=api.url, timeout=20) as client:
+
+            async def listen(after: str) -> list[str]:
+                header = {"Last-Event-ID": f"{run.id}.{after}"}
+                async with client.stream("GET", f"/api/v1/runs/{run.id}/stream", headers=header) as answer:
+                    sent = [line async for line in answer.aiter_lines()]
+                return [line.rpartition(".")[2] for line in sent if line.startswith("id: ")]
+
+            liar = asyncio.create_task(listen("999999999"))
+            await asyncio.sleep(0.2)
+            honest = asyncio.create_task(listen("0"))
+            await asyncio.sleep(0.2)
+            await asyncio.to_thread(tell, api, run, 2)
+            await asyncio.to_thread(cancel, api, run)
+            return await liar, await honest
+
+    liar, honest = asyncio.run(go())
+    assert honest == ["1", "2", "3", "4", "5"]
+    assert liar == ["3", "4", "5"]
+
+
+def test_many_listeners_on_one_run_cost_one(api: Any) -> None:
+    run = queued(api)
+    feeds = api.app.state.service.feeds
+
+    async def go() -> tuple[list[int], int]:
+        limits = httpx2.Limits(max_connections=None)
+        async with httpx2.AsyncClient(base_url=api.url, timeout=20, limits=limits) as client:
+
+            async def listen() -> int:
+                answer = await client.get(f"/api/v1/runs/{run.id}/stream")
+                return answer.text.count("id: ")
+
+            listening = [asyncio.create_task(listen()) for _ in range(30)]
+            while feeds.listeners < len(listening):
+                await asyncio.sleep(0.02)
+            before, began = feeds.looks, time.monotonic()
+            await asyncio.sleep(1.2)
+            looks = (feeds.looks - before) / (time.monotonic() - began)
+            await asyncio.to_thread(tell, api, run, 3)
+            await asyncio.to_thread(cancel, api, run)
+            return await asyncio.gather(*listening), round(looks)
+
+    counts, looks_a_second = asyncio.run(go())
+    assert counts == [4] * 30
+    assert looks_a_second <= 3
+    assert feeds.listeners == 0
+
+
+def test_an_idle_stream_has_a_heartbeat(api: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("fastapi.routing._PING_INTERVAL", 0.1)
+    run = queued(api)
+    with api.client.stream("GET", f"/api/v1/runs/{run.id}/stream") as answer:
+        assert answer.headers["Cache-Control"] == "no-cache"
+        assert next(answer.iter_lines()) == ": ping"
+    cancel(api, run)
+
+
+def test_a_stream_ends_when_the_service_does_and_its_run_does_not(api: Any) -> None:
+    run = queued(api)
+    with api.client.stream("GET", f"/api/v1/runs/{run.id}/stream") as answer:
+        api.app.state.service.drain()  # as SIGTERM has it
+        assert list(answer.iter_lines()) == []
+    assert api.get(f"/api/v1/runs/{run.id}").json()["status"] == "queued"
+    assert api.get("/readyz").status_code == 503
+
+
+def lines(api: Any, path: str, headers: dict[str, str] | None = None, **asked: str) -> list[str]:
+    """What a stream sent, line by line, without what is empty."""
+    with api.client.stream("GET", path, headers=headers, params=asked) as answer:
+        return [line for line in answer.iter_lines() if line]

@@ -1,0 +1,93 @@
+"""A token and a key are looked for in everything that a service writes and answers, whatever goes wrong."""
+
+import base64
+import json
+import urllib.parse
+import urllib.request
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from inboxsync.model import Scope
+
+SANDBOX = {"pages": 8, "conversations": 30}
+SETTINGS = {"request_stop_seconds": 3.0, "timeout_seconds": 1.0, "stall_calls": 6}
+# Every kind of fault, those together that can be.
+FAULTS: list[dict[str, Any]] = [
+    dict.fromkeys(("reset", "html", "empty", "null", "cut", "code_1", "code_2", "transient"), 0.08),
+    {"stall": 0.3, "stall_seconds": 2.0, "short_batch": 0.3, "empty_batch": 0.2, "repeat_cursor": 0.1},
+    {"refuse_cursors": True, "endless": True, "deepest_cursor": 10, "forget_cursors": 1},
+    {"weight_limit": 50, "poison": 2, "poison_slots": [0, 5]},
+    {"refuse_code": 368, "refuse_subcode": 1},
+    {"token_dies_after": 2, "token_subcode": 460},
+]
+HEALTHY = {
+    **dict.fromkeys(("reset", "html", "empty", "null", "cut", "code_1", "code_2", "transient"), 0.0),
+    **dict.fromkeys(("stall", "short_batch", "empty_batch", "repeat_cursor"), 0.0),
+    **dict.fromkeys(("refuse_cursors", "endless"), False),
+    **dict.fromkeys(("deepest_cursor", "weight_limit", "refuse_code", "refuse_subcode", "token_dies_after")),
+}
+
+
+def spellings(secret: str) -> list[bytes]:
+    """As it could be written: itself, in a URL, in base64, in part."""
+    raw = secret.encode()
+    return [raw, urllib.parse.quote(secret, safe="").encode(), base64.b64encode(raw), raw[8:-8]]
+
+
+def test_every_kind_of_fault_is_tried() -> None:
+    from inboxsync.sandbox.config import Faults  # noqa: PLC0415
+
+    assert {name for faults in FAULTS for name in faults} == set(Faults.__dataclass_fields__)
+
+
+def test_no_token_and_no_key_is_anywhere(live: Any, capfd: pytest.CaptureFixture[str]) -> None:
+    api = live.api
+    key = api.key(Scope.ADMIN)
+    told: list[str] = []
+
+    def ask(method: str, path: str, **more: Any) -> Any:
+        answer = api.client.request(method, path, headers=key, **more)
+        told.append(f"{answer.headers}{answer.text}")
+        return answer
+
+    tokens = [each.token for each in live.served.world.pages]
+    for page, faults in zip(list(live.pages), FAULTS, strict=False):
+        change(live, HEALTHY | faults)
+        ask("POST", "/api/conversations/sync", json=live.asked(page))
+        ask("GET", "/api/conversations/sync-stream", params=live.asked(page))
+        ask("GET", f"/api/v1/pages/{page.id}")
+        wrong = {"facebookPageId": page.facebook_page_id, "token": tokens[0] + "x", "name": 7}
+        ask("POST", "/api/v1/pages", json=wrong)
+        ask("POST", "/api/v1/pages", json=wrong | {"name": None})
+        ask("POST", "/api/v1/pages", content=b'{"token": "' + tokens[0].encode() + b'", ')
+    runs = ask("GET", "/api/v1/runs").json()["items"]
+    for run in runs:
+        ask("GET", f"/api/v1/runs/{run['id']}/events", params={"limit": 200})
+    for path in ("/metrics", "/openapi.json", "/api/v1/pages", "/api/v1/conversations"):
+        ask("GET", path)
+    assert len(runs) >= len(FAULTS)
+    logged = capfd.readouterr()
+    files = {
+        path: path.read_bytes() for path in Path(api.engine.settings.data_dir).rglob("*") if path.is_file()
+    }
+    assert any(path.name.startswith("inboxsync.db") for path in files)
+    everything = {
+        "log": (logged.out + logged.err).encode(),
+        "answers": "".join(told).encode(),
+        **{path.name: content for path, content in files.items()},
+    }
+    assert b"sync started" in everything["log"]
+    for secret in (*tokens, key["Authorization"].removeprefix("Bearer ")):
+        for spelling in spellings(secret):
+            for where, content in everything.items():
+                assert spelling not in content, where
+
+
+def change(live: Any, faults: dict[str, Any]) -> None:
+    asked = urllib.request.Request(  # noqa: S310 - our own
+        f"{live.api.engine.settings.graph_url}/sandbox/faults", json.dumps(faults).encode()
+    )
+    with urllib.request.urlopen(asked, timeout=20) as answer:  # noqa: S310
+        assert answer.status == 200

@@ -1,0 +1,177 @@
+"""`inboxsync serve` and `inboxsync keys` as their users run them: real processes, real signals."""
+
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import pytest
+
+pytestmark = pytest.mark.system
+
+_CALL = (
+    "import sys, urllib.request as u; print(u.urlopen(u.Request(sys.argv[1], sys.argv[2].encode(), "
+    "{'Content-Type': 'application/json'})).read().decode())"
+)
+
+_LISTEN = (
+    "import sys, urllib.request as u; answer = u.urlopen(sys.argv[1]); "
+    "print('listening', flush=True); answer.read()"
+)
+
+
+@dataclass
+class Service:
+    """A running `inboxsync serve`; its lines so far are read from `log`."""
+
+    process: subprocess.Popen[str]
+    url: str
+    log: list[str]
+
+    def ask(self, path: str, body: Any = None, **headers: str) -> tuple[int, Any]:
+        data = json.dumps(body).encode() if body is not None else None
+        asked = urllib.request.Request(  # noqa: S310 - our own
+            self.url + path, data, {"Content-Type": "application/json"} | headers
+        )
+        try:
+            with urllib.request.urlopen(asked, timeout=60) as answer:  # noqa: S310
+                return answer.status, json.loads(answer.read() or b"null")
+        except urllib.error.HTTPError as refused:
+            return refused.code, json.loads(refused.read())
+
+    def end(self, number: int = signal.SIGTERM) -> int:
+        """Its exit code, after that signal and no other."""
+        self.process.send_signal(number)
+        _, rest = self.process.communicate(timeout=60)
+        self.log += rest.splitlines()
+        return self.process.returncode
+
+
+@pytest.fixture
+def service(start: Callable[..., subprocess.Popen[str]]) -> Iterator[Callable[..., Service]]:
+    def serve(*switches: str, **environment: str) -> Service:
+        process = start("serve", "--port", "0", *switches, INBOXSYNC_LOG_FORMAT="json", **environment)
+        assert process.stderr is not None
+        log = []
+        for line in process.stderr:
+            log.append(line)
+            if '"serving"' in line:
+                return Service(process, json.loads(line)["url"], log)
+        raise AssertionError("".join(log))
+
+    return serve
+
+
+def test_without_a_key_it_refuses_to_listen_elsewhere(run: Any) -> None:
+    refused = run("serve", "--host", "0.0.0.0", "--port", "0")  # noqa: S104 - which is the point
+    assert refused.returncode == 2
+    assert refused.stderr.startswith("inboxsync: Without an API key anybody who reaches 0.0.0.0 could read")
+    assert refused.stderr.count("\n") == 2
+    assert "Traceback" not in refused.stderr
+
+
+def test_a_key_is_shown_once_and_opens_until_it_is_revoked(
+    run: Any, service: Any, environment: dict[str, str]
+) -> None:
+    made = run("keys", "create", "script", "--scope", "sync")
+    key = made.stdout.strip()
+    assert made.returncode == 0
+    assert key.startswith("ibs_")
+    assert key not in run("keys", "list").stdout + run("keys", "list", "--json").stdout + made.stderr
+    again = run("keys", "create", "script")
+    assert (again.returncode, again.stdout) == (2, "")
+    running = service("--no-worker")
+    header = {"Authorization": f"Bearer {key}"}
+    assert running.ask("/api/v1/pages", **header)[0] == 200
+    assert running.ask("/api/v1/pages")[0] == 401
+    assert run("keys", "revoke", "script").returncode == 0
+    time.sleep(1.1)  # a running service looks once a second
+    assert running.ask("/api/v1/pages", **header)[0] == 401
+    assert running.end() == 0
+    written = "".join(running.log)
+    assert key not in written
+    database = os.path.join(environment["INBOXSYNC_DATA_DIR"], "inboxsync.db")  # noqa: PTH118
+    with open(database, "rb") as file:  # noqa: PTH123
+        assert key.encode() not in file.read()
+
+
+def test_a_taken_port_is_one_sentence(run: Any, service: Any) -> None:
+    running = service("--no-worker")
+    port = running.url.rpartition(":")[2]
+    refused = run("serve", "--port", port, "--no-worker")
+    assert refused.returncode == 1
+    assert re.match(rf"inboxsync: 127.0.0.1 port {port} cannot be listened on: ", refused.stderr)
+
+
+def test_sigterm_drains_and_the_interrupted_run_goes_on_after_the_restart(inbox: Any, service: Any) -> None:
+    box = inbox("--conversations", "3000", "--messages", "1:2", "--latency", "0.2", batch_size=50)
+    ((page_id, meta_id),) = box.query("SELECT id, facebook_page_id FROM facebook_pages")
+    first = service()
+    status, told = first.ask(
+        "/api/conversations/sync", {"pageId": page_id, "facebookPageId": meta_id}, Prefer="respond-async"
+    )
+    assert (status, told["complete"]) == (202, False)
+    while not box.query("SELECT COUNT(*) FROM messenger_conversations")[0][0]:
+        time.sleep(0.05)
+    command = [sys.executable, "-c", _LISTEN, f"{first.url}{told['location']}/stream"]
+    listener = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+    assert listener.stdout is not None
+    assert listener.stdout.readline() == "listening\n"
+    code = first.end()
+    assert (code, listener.wait(20)) == (0, 0)
+    listener.stdout.close()
+    stored = box.query("SELECT COUNT(*) FROM messenger_conversations")[0][0]
+    assert 0 < stored < 3000
+    second = service()
+    deadline = time.monotonic() + 90
+    while (run := second.ask(told["location"])[1])["status"] in ("queued", "running"):
+        assert time.monotonic() < deadline, run
+        time.sleep(0.2)
+    assert (run["status"], run["complete"]) == ("complete", True)
+    assert box.query("SELECT COUNT(*) FROM messenger_conversations")[0][0] == 3000
+    assert second.end(signal.SIGINT) == 0
+
+
+def test_a_waiting_caller_is_answered_when_the_service_ends(inbox: Any, service: Any) -> None:
+    box = inbox("--conversations", "500", "--latency", "1")
+    ((page_id, meta_id),) = box.query("SELECT id, facebook_page_id FROM facebook_pages")
+    running = service()
+    asked = json.dumps({"pageId": page_id, "facebookPageId": meta_id})
+    caller = subprocess.Popen(
+        [
+            *(sys.executable, "-c"),
+            _CALL,
+            f"{running.url}/api/conversations/sync",
+            asked,
+        ],
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    while not box.query("SELECT COUNT(*) FROM sync_runs WHERE status = 'running'")[0][0]:
+        time.sleep(0.05)
+    assert running.end() == 0
+    told = json.loads(caller.communicate(timeout=20)[0])
+    assert (told["success"], told["complete"]) == (False, False)
+    assert told["next"]
+
+
+@pytest.mark.parametrize("command", [["sync", "--help"], ["pages", "list"]])
+def test_other_commands_import_no_server(command: list[str], environment: dict[str, str]) -> None:
+    code = (
+        "import sys\nsys.argv[1:] = " + repr(command) + "\nfrom inboxsync.cli import main\n"
+        "try: main()\nexcept SystemExit: pass\n"
+        "heavy = {'fastapi', 'uvicorn', 'dbos', 'starlette', 'prometheus_client'} & set(sys.modules)\n"
+        "assert not heavy, heavy"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr

@@ -1,0 +1,127 @@
+"""One worker, in this process, on both databases."""
+
+import asyncio
+from typing import Any
+
+import pytest
+from sqlalchemy import text
+
+from inboxsync.errors import WorkerRunning
+from inboxsync.model import History, RunKind, RunRequest, RunStatus
+from inboxsync.workers import RunQueue, Worker
+
+
+def count(engine: Any, table: str) -> int:
+    with engine.store.read() as connection:
+        return int(connection.execute(text(f"SELECT COUNT(*) FROM {table}")).scalar_one())
+
+
+def test_a_run_goes_through_the_lanes_in_one_row_and_is_told(
+    ready: Any, work: Any, run_of: Any, told: Any
+) -> None:
+    _, engine, (page,) = ready(conversations=130, messages=(5, 60))
+    run = RunQueue(engine).submit(page, RunRequest(history=History.ALL))
+    work(engine, run.id)
+    done = run_of(engine, run.id)
+    assert (done.status, done.counts.inserted, done.problems) == (RunStatus.COMPLETE, 130, ())
+    assert done.calls >= 5
+    assert done.updated_at is not None
+    assert count(engine, "sync_runs") == 1
+    assert count(engine, "run_slices") == count(engine, "page_leases") == count(engine, "workers") == 0
+    words = told(engine, run.id)
+    assert words[:2] == ["starting", "fetching"]
+    assert words.count("fetching") == 3  # a slice of the newest, of the walk, of history
+    assert words[-1] == "complete"
+    assert words.count("complete") == 1
+    assert count(engine, "messages") == done.counts.events
+
+
+def test_a_verification_is_a_run_too(ready: Any, work: Any, run_of: Any, told: Any) -> None:
+    _, engine, (page,) = ready(conversations=30)
+    queue = RunQueue(engine)
+    sync = queue.submit(page, RunRequest())
+    work(engine, sync.id)
+    verify = queue.submit(page, RunRequest(kind=RunKind.VERIFY))
+    work(engine, verify.id)
+    done = run_of(engine, verify.id)
+    assert (done.status, done.kind, done.counts.fetched) == (RunStatus.COMPLETE, RunKind.VERIFY, 30)
+    assert told(engine, verify.id)[-1] == "complete"
+    assert count(engine, "certificates") == 1
+
+
+def test_a_run_that_hits_its_time_limit_goes_on_by_itself(
+    ready: Any, work: Any, run_of: Any, told: Any
+) -> None:
+    _, engine, (page,) = ready(conversations=600, latency_seconds=0.3)
+    run = RunQueue(engine).submit(page, RunRequest(max_duration_seconds=1.0))
+    work(engine, run.id)
+    done = run_of(engine, run.id)
+    assert (done.status, done.counts.inserted) == (RunStatus.COMPLETE, 600)
+    assert "timeout_warning" in told(engine, run.id)
+
+
+def test_a_run_ends_at_its_limit_of_conversations_over_all_its_slices(
+    ready: Any, work: Any, run_of: Any
+) -> None:
+    _, engine, (page,) = ready(conversations=400)
+    run = RunQueue(engine).submit(page, RunRequest(max_conversations=170))
+    work(engine, run.id)
+    done = run_of(engine, run.id)
+    assert (done.status, done.counts.fetched) == (RunStatus.PARTIAL, 170)
+    assert done.next == f"inboxsync sync {page.facebook_page_id}"
+
+
+def test_a_run_is_cancelled_at_its_next_batch_and_keeps_what_it_has(
+    ready: Any, work: Any, run_of: Any, told: Any
+) -> None:
+    _, engine, (page,) = ready(conversations=5000, latency_seconds=0.2)
+    run = RunQueue(engine).submit(page, RunRequest())
+
+    async def cancel() -> None:
+        while run_of(engine, run.id).batches < 3:
+            await asyncio.sleep(0.1)
+        await asyncio.to_thread(RunQueue(engine).cancel, run.id)
+        while run_of(engine, run.id).status.is_open:
+            await asyncio.sleep(0.1)
+
+    work(engine, until=cancel)
+    done = run_of(engine, run.id)
+    assert done.status is RunStatus.CANCELLED
+    assert 150 <= done.counts.fetched < 5000
+    assert count(engine, "messenger_conversations") == done.counts.inserted
+    assert told(engine, run.id)[-1] == "complete_with_errors"
+
+
+def test_what_a_drained_worker_was_at_another_goes_on_with(ready: Any, work: Any, run_of: Any) -> None:
+    served, engine, (page,) = ready(conversations=1500, latency_seconds=0.15)
+    run = RunQueue(engine).submit(page, RunRequest())
+
+    async def begun() -> None:
+        while run_of(engine, run.id).batches < 4:
+            await asyncio.sleep(0.05)
+
+    work(engine, until=begun)
+    half = run_of(engine, run.id)
+    assert half.status is RunStatus.RUNNING
+    assert half.counts.fetched < 1500
+    assert count(engine, "page_leases") == 0
+    work(engine, run.id)
+    done = run_of(engine, run.id)
+    assert (done.status, done.counts.inserted) == (RunStatus.COMPLETE, 1500)
+    assert done.started_at == half.started_at
+    assert served.list_calls() < 30  # nothing above the frontier was fetched again
+
+
+def test_a_second_worker_in_one_process_is_refused_in_one_sentence(ready: Any) -> None:
+    _, engine, _ = ready(conversations=1)
+
+    async def go() -> None:
+        first = Worker(engine, schedules=False)
+        await first.start()
+        second = Worker(engine, schedules=False)
+        with pytest.raises(WorkerRunning, match="runs in this process already"):
+            await second.start()
+        await second.drain(1)
+        await first.drain(1)
+
+    asyncio.run(go())
