@@ -55,6 +55,13 @@ class Durable:
         """Make the tables where they are missing, and begin to take slices. Raises WorkerRunning."""
         if not _one.acquire(blocking=False):
             raise WorkerRunning("A worker runs in this process already, and DBOS allows one.")
+        try:
+            self._launch(concurrency)
+        except BaseException:
+            self.destroy(seconds=0)
+            raise
+
+    def _launch(self, concurrency: int) -> None:
         DBOS(
             config={
                 "name": "inboxsync",
@@ -100,11 +107,20 @@ class Durable:
             }
             DBOS.enqueue_workflow_with_options(options, each.run_id, each.number)
 
-    def find_over(self, slices: Collection[Slice]) -> list[Slice]:
-        """Those of these whose workflow has ended, or never was."""
+    def find_over(self, slices: Collection[Slice], *, versions: Collection[str]) -> list[Slice]:
+        """Those of these whose workflow has ended, or never was, or has a form that no worker executes.
+
+        `versions` are the forms that are executed. A workflow of another is cancelled.
+        """
         ids = [workflow_id(each) for each in slices]
         found = DBOS.list_workflows(workflow_ids=ids, load_input=False, load_output=False) if ids else []
-        open_ids = {each.workflow_id for each in found if each.status in _OPEN}
+        unfinished = [each for each in found if each.status in _OPEN]
+        foreign = {
+            each.workflow_id for each in unfinished if each.app_version and each.app_version not in versions
+        }
+        if foreign:
+            DBOS.cancel_workflows(sorted(foreign))
+        open_ids = {each.workflow_id for each in unfinished} - foreign
         return [each for each in slices if workflow_id(each) not in open_ids]
 
     def purge(self, *, before: datetime) -> int:

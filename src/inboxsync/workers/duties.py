@@ -25,7 +25,7 @@ from inboxsync.workers.schedules import start_due
 log = structlog.get_logger(__name__)
 
 # A worker that has not said for so long that it lives is dead, or frozen: its leases are fenced.
-DEAD_SECONDS = 6.0
+DEAD_SECONDS = 8.0
 # So many slices a slot are in the queue at once: DBOS takes them in any order, and gets them in theirs.
 _SLICES_A_SLOT = 3
 _STUCK_AFTER = timedelta(seconds=15)
@@ -116,7 +116,8 @@ class Duties:
         now = self._engine.clock.now()
         with self._store.read() as connection:
             handed = list_handed(connection, before=now - _STUCK_AFTER)
-        for each in self._durable.find_over(handed):
+        versions = {each.version for each in self._living}
+        for each in self._durable.find_over(handed, versions=versions):
             with self._store.write() as connection:
                 if next_slice(connection, each, lane=each.lane, due_at=now, failures=each.failures + 1):
                     log.warning("a slice was left half-way: it is handed over anew", run_id=each.run_id)

@@ -4,6 +4,7 @@ import asyncio
 import math
 import time
 from collections.abc import Awaitable, Callable
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, replace
 from itertools import count
@@ -51,6 +52,7 @@ class Worker:
         self._numbers = count(1)
         self._open = AsyncExitStack()
         self._loops: list[asyncio.Task[None]] = []
+        self._threads = ThreadPoolExecutor(2, thread_name_prefix="inboxsync-worker")
         self._durable: Durable | None = None
         self._source: GraphClient
         self._is_draining = False
@@ -77,13 +79,17 @@ class Worker:
             step=self._step,
             loop=asyncio.get_running_loop(),
         )
-        self._source = await self._open.enter_async_context(self._engine.source())
-        await asyncio.to_thread(self._beat)  # before the first slice can be this worker's
-        await asyncio.to_thread(durable.launch, concurrency=self._concurrency)
+        try:
+            self._source = await self._open.enter_async_context(self._engine.source())
+            await self._aside(self._beat)  # before the first slice can be this worker's
+            await asyncio.to_thread(durable.launch, concurrency=self._concurrency)
+        except BaseException:
+            await self._open.aclose()
+            raise
         self._durable = durable
         duties = Duties(self._engine, durable, worker_id=self.id)
         self._loops = [
-            asyncio.create_task(_every(_HEARTBEAT_SECONDS, lambda: asyncio.to_thread(self._beat))),
+            asyncio.create_task(_every(_HEARTBEAT_SECONDS, lambda: self._aside(self._beat))),
             asyncio.create_task(self._attend(duties)),
         ]
         log.info("worker started", worker=self.id, concurrency=self._concurrency)
@@ -111,7 +117,8 @@ class Worker:
         )
         self._durable = None
         await self._open.aclose()
-        await asyncio.to_thread(self._say_good_bye)
+        await self._aside(self._say_good_bye)
+        self._threads.shutdown(wait=False)
         log.info("worker ended", worker=self.id)
 
     async def _step(self, run_id: str, number: int) -> bool:
@@ -153,15 +160,19 @@ class Worker:
         while True:
             try:
                 if look.is_due():
-                    is_first = await asyncio.to_thread(duties.find_dead)
+                    is_first = bool(await self._aside(duties.find_dead))
                 if is_first:
                     for chore in chores:
                         if chore.is_due():
-                            await asyncio.to_thread(chore.work)
-                    await asyncio.to_thread(duties.feed)
+                            await self._aside(chore.work)
+                    await self._aside(duties.feed)
             except Exception as failure:  # noqa: BLE001 - a database that is away comes back, and the loop goes on
                 log.warning("the common duties wait", why=str(failure))
             await asyncio.sleep(_FEED_SECONDS)
+
+    async def _aside(self, work: Callable[[], object]) -> object:
+        """Run it in a thread that no batch waits for or keeps busy: a late heartbeat is taken for a death."""
+        return await asyncio.get_running_loop().run_in_executor(self._threads, work)
 
     def _beat(self) -> None:
         now = self._engine.clock.now()
@@ -189,7 +200,7 @@ class _Chore:
         return True
 
 
-async def _every(seconds: float, work: Callable[[], Awaitable[None]]) -> None:
+async def _every(seconds: float, work: Callable[[], Awaitable[object]]) -> None:
     while True:
         try:
             await work()
