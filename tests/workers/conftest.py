@@ -93,9 +93,9 @@ def work() -> Callable[..., None]:
             worker = Worker(engine, concurrency=concurrency, schedules=schedules)
             await worker.start()
             try:
-                await asyncio.wait_for((until or ended)(), 60)
+                await asyncio.wait_for((until or ended)(), 240)
             finally:
-                await worker.drain(10)
+                await worker.drain(30)
 
         asyncio.run(go())
 
