@@ -53,6 +53,7 @@ def test_many_tiny_pages_are_all_served_in_the_order_in_which_they_wait(ready: A
         "JOIN messenger_conversations c ON c.page_id = r.page_id GROUP BY r.id ORDER BY 2",
     )
     assert len(waits) == len(pages)
-    # Three slices a slot are in the queue at once, in no order: nobody is further from their place than that.
+    # Three slices a slot are put into the queue at once, and taken in no order: nobody is overtaken by more
+    # than came with the next time, and by those at work.
     places = [place for place, _ in sorted(enumerate(waits), key=lambda each: each[1][0])]
-    assert max(abs(place - wanted) for wanted, place in enumerate(places)) <= 4 * 3 * 2
+    assert max(abs(place - wanted) for wanted, place in enumerate(places)) <= 4 * 3 * 2 + 4 * 2

@@ -5,9 +5,8 @@ is a conditional statement, and a slice has one name.
 """
 
 import time
-from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 import structlog
 
@@ -16,6 +15,7 @@ from inboxsync.model import Lane, Slice, WorkerInfo
 from inboxsync.store.runs import delete_runs
 from inboxsync.store.schedules import delete_idle_runs
 from inboxsync.store.slices import count_unbegun, list_due, list_handed, mark_handed, next_slice
+from inboxsync.store.types import to_milliseconds
 from inboxsync.store.workers import delete_worker, list_workers
 from inboxsync.sync import is_gone
 from inboxsync.workers.durable import Durable
@@ -28,6 +28,7 @@ log = structlog.get_logger(__name__)
 DEAD_SECONDS = 8.0
 # So many slices a slot are in the queue at once: DBOS takes them in any order, and gets them in theirs.
 _SLICES_A_SLOT = 3
+_LONGEST_OVERTAKEN = timedelta(seconds=30)
 _STUCK_AFTER = timedelta(seconds=15)
 # Thousands of Pages that are looked at every few minutes would leave millions of rows a day.
 _KEEP_IDLE = timedelta(hours=6)
@@ -73,6 +74,7 @@ class Duties:
         self._roster = Roster(worker_id)
         self._living: list[WorkerInfo] = []
         self._is_first_time = True
+        self._fed_at: dict[Lane, datetime] = {}
 
     def find_dead(self) -> bool:
         """Look who lives, and give back what the dead had; whether the common duties are this worker's."""
@@ -103,12 +105,13 @@ class Duties:
             unbegun = count_unbegun(connection)
             due: list[Slice] = []
             for lane in Lane:
-                room = self._room(lane, unbegun)
+                room = self._room(lane, *unbegun.get(lane, (0, now)), now=now)
                 due += list_due(connection, lane, now=now, limit=room) if room > 0 else []
         if due:
             self._durable.enqueue(due)
             with self._store.write() as connection:
                 mark_handed(connection, due, now=now)
+            self._fed_at |= dict.fromkeys((each.lane for each in due), to_milliseconds(now))
         return len(due)
 
     def free_stuck(self) -> None:
@@ -135,6 +138,11 @@ class Duties:
         purged = self._durable.purge(before=now - _KEEP_WORKFLOWS)
         log.info("finished workflows are forgotten", workflows=purged)
 
-    def _room(self, lane: Lane, unbegun: Mapping[Lane, int]) -> int:
+    def _room(self, lane: Lane, unbegun: int, since: datetime, *, now: datetime) -> int:
+        """How many more to put into the queue: none while one of the last time but one waits there.
+
+        Else the one that DBOS, which takes them at random, takes last could be overtaken for ever.
+        """
+        is_overtaken = since < self._fed_at.get(lane, since) and now - since < _LONGEST_OVERTAKEN
         places = sum(slots(lane, each.concurrency) for each in self._living)
-        return places * _SLICES_A_SLOT - unbegun.get(lane, 0)
+        return 0 if is_overtaken else places * _SLICES_A_SLOT - unbegun
