@@ -7,10 +7,10 @@ from pathlib import Path
 from typing import Any
 
 from inboxsync.engine import Engine
-from inboxsync.model import Mode, Platform, Run
+from inboxsync.model import Mode, Platform
 from inboxsync.settings import Settings
 from inboxsync.store.pages import count_page
-from inboxsync.sync import BatchStored, Listener, Outcome
+from inboxsync.sync import Listener, Outcome, Silent
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -23,20 +23,8 @@ class Timed:
     messages: int
 
 
-class Quiet:
+class Quiet(Silent):
     """Watches a run and says nothing."""
-
-    def on_start(self, run: Run) -> None:
-        """The run begins."""
-
-    def on_batch(self, event: BatchStored) -> None:
-        """A batch has been stored."""
-
-    def on_wait(self, waiting: object) -> None:
-        """Meta holds the run back."""
-
-    def on_end(self, run: Run, *, reason: str | None) -> None:
-        """The run is over."""
 
 
 def sync(

@@ -83,18 +83,19 @@ def work() -> Callable[..., None]:
         *run_ids: str,
         until: Callable[[], Awaitable[None]] | None = None,
         schedules: bool = False,
+        concurrency: int = 4,
     ) -> None:
         async def ended() -> None:
             while any(find_run(engine, run_id).status.is_open for run_id in run_ids):
                 await asyncio.sleep(0.1)
 
         async def go() -> None:
-            worker = Worker(engine, concurrency=4, schedules=schedules)
+            worker = Worker(engine, concurrency=concurrency, schedules=schedules)
             await worker.start()
             try:
-                await asyncio.wait_for((until or ended)(), 60)
+                await asyncio.wait_for((until or ended)(), 240)
             finally:
-                await worker.drain(10)
+                await worker.drain(30)
 
         asyncio.run(go())
 

@@ -14,6 +14,7 @@ from inboxsync.model import Lane, Slice
 from inboxsync.store.put import is_postgresql
 from inboxsync.store.tables import facebook_pages
 from inboxsync.store.tables import run_slices as table
+from inboxsync.store.types import UtcDateTime
 
 
 def lock_page(connection: Connection, page_id: str) -> None:
@@ -64,14 +65,14 @@ def list_handed(connection: Connection, *, before: datetime) -> list[Slice]:
     return [_slice(row) for row in connection.execute(handed)]
 
 
-def count_unbegun(connection: Connection) -> dict[Lane, int]:
-    """How many of each lane are in the queue, and no worker has begun them."""
+def count_unbegun(connection: Connection) -> dict[Lane, tuple[int, datetime]]:
+    """How many of each lane wait in the queue for a worker to begin them, and since when the first does."""
     rows = connection.execute(
-        select(table.c.lane, func.count())
+        select(table.c.lane, func.count(), func.min(table.c.handed_at, type_=UtcDateTime))
         .where(table.c.handed_at.is_not(None), table.c.worker_id.is_(None))
         .group_by(table.c.lane)
     )
-    return {Lane(lane): count for lane, count in rows}
+    return {Lane(lane): (count, since) for lane, count, since in rows}
 
 
 def is_anybody_waiting(connection: Connection, lane: Lane, *, now: datetime) -> bool:
@@ -110,6 +111,17 @@ def next_slice(
         )
     )
     return followed.rowcount == 1
+
+
+def hasten_slice(
+    connection: Connection, waiting: Slice, *, due_at: datetime, unless_due_after: datetime
+) -> None:
+    """Let a slice that only waits for its turn come before others; one that must not begin yet does not."""
+    connection.execute(
+        update(table)
+        .where(*_is(waiting), table.c.handed_at.is_(None), table.c.due_at <= unless_due_after)
+        .values(due_at=due_at)
+    )
 
 
 def end_slices(connection: Connection, run_id: str) -> None:

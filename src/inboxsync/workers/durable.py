@@ -6,6 +6,7 @@ truth value: no token, no text of an error, nobody's name.
 
 import asyncio
 from collections.abc import Awaitable, Callable, Collection, Coroutine, Iterable
+from datetime import datetime
 from threading import Lock
 from typing import Final
 
@@ -22,6 +23,8 @@ _WORKFLOW = "execute_slice"
 _POLL_SECONDS = 0.5
 _THREADS = 8
 _OPEN = ("ENQUEUED", "PENDING", "DELAYED")
+_ENDED = ("SUCCESS", "ERROR", "CANCELLED", "MAX_RECOVERY_ATTEMPTS_EXCEEDED")
+_PURGED_AT_ONCE = 500
 _LANES = {queue_name(lane): lane for lane in Lane}
 
 # One step: executes a slice for some seconds; whether it is over.
@@ -52,6 +55,13 @@ class Durable:
         """Make the tables where they are missing, and begin to take slices. Raises WorkerRunning."""
         if not _one.acquire(blocking=False):
             raise WorkerRunning("A worker runs in this process already, and DBOS allows one.")
+        try:
+            self._launch(concurrency)
+        except BaseException:
+            self.destroy(seconds=0)
+            raise
+
+    def _launch(self, concurrency: int) -> None:
         DBOS(
             config={
                 "name": "inboxsync",
@@ -97,12 +107,38 @@ class Durable:
             }
             DBOS.enqueue_workflow_with_options(options, each.run_id, each.number)
 
-    def find_over(self, slices: Collection[Slice]) -> list[Slice]:
-        """Those of these whose workflow has ended, or never was."""
+    def find_over(self, slices: Collection[Slice], *, versions: Collection[str]) -> list[Slice]:
+        """Those of these whose workflow has ended, or never was, or has a form that no worker executes.
+
+        `versions` are the forms that are executed. A workflow of another is cancelled.
+        """
         ids = [workflow_id(each) for each in slices]
         found = DBOS.list_workflows(workflow_ids=ids, load_input=False, load_output=False) if ids else []
-        open_ids = {each.workflow_id for each in found if each.status in _OPEN}
+        unfinished = [each for each in found if each.status in _OPEN]
+        foreign = {
+            each.workflow_id for each in unfinished if each.app_version and each.app_version not in versions
+        }
+        if foreign:
+            DBOS.cancel_workflows(sorted(foreign))
+        open_ids = {each.workflow_id for each in unfinished} - foreign
         return [each for each in slices if workflow_id(each) not in open_ids]
+
+    def purge(self, *, before: datetime) -> int:
+        """Forget workflows that ended before then; returns how many."""
+        purged = 0
+        while True:
+            ended = DBOS.list_workflows(
+                status=list(_ENDED),
+                completed_before=before.isoformat(),
+                name=_WORKFLOW,
+                limit=_PURGED_AT_ONCE,
+                load_input=False,
+                load_output=False,
+            )
+            if not ended:
+                return purged
+            DBOS.delete_workflows([each.workflow_id for each in ended])
+            purged += len(ended)
 
     def take_over(self, living: Collection[str]) -> int:
         """Put the slices of workers that are not among the living back into their queues; how many."""

@@ -4,8 +4,9 @@ import asyncio
 import math
 import time
 from collections.abc import Awaitable, Callable
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import AsyncExitStack
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from itertools import count
 from typing import TYPE_CHECKING
 
@@ -31,6 +32,8 @@ _HEARTBEAT_SECONDS = 1.0
 _FEED_SECONDS = 0.5
 _LOOK_SECONDS = 1.0
 _STUCK_SECONDS = 10.0
+_SCHEDULE_SECONDS = 1.0
+_PURGE_SECONDS = 3600.0
 
 
 class Worker:
@@ -49,6 +52,7 @@ class Worker:
         self._numbers = count(1)
         self._open = AsyncExitStack()
         self._loops: list[asyncio.Task[None]] = []
+        self._threads = ThreadPoolExecutor(2, thread_name_prefix="inboxsync-worker")
         self._durable: Durable | None = None
         self._source: GraphClient
         self._is_draining = False
@@ -75,13 +79,17 @@ class Worker:
             step=self._step,
             loop=asyncio.get_running_loop(),
         )
-        self._source = await self._open.enter_async_context(self._engine.source())
-        await asyncio.to_thread(self._beat)  # before the first slice can be this worker's
-        await asyncio.to_thread(durable.launch, concurrency=self._concurrency)
+        try:
+            self._source = await self._open.enter_async_context(self._engine.source())
+            await self._aside(self._beat)  # before the first slice can be this worker's
+            await asyncio.to_thread(durable.launch, concurrency=self._concurrency)
+        except BaseException:
+            await self._open.aclose()
+            raise
         self._durable = durable
         duties = Duties(self._engine, durable, worker_id=self.id)
         self._loops = [
-            asyncio.create_task(_every(_HEARTBEAT_SECONDS, lambda: asyncio.to_thread(self._beat))),
+            asyncio.create_task(_every(_HEARTBEAT_SECONDS, lambda: self._aside(self._beat))),
             asyncio.create_task(self._attend(duties)),
         ]
         log.info("worker started", worker=self.id, concurrency=self._concurrency)
@@ -109,7 +117,8 @@ class Worker:
         )
         self._durable = None
         await self._open.aclose()
-        await asyncio.to_thread(self._say_good_bye)
+        await self._aside(self._say_good_bye)
+        self._threads.shutdown(wait=False)
         log.info("worker ended", worker=self.id)
 
     async def _step(self, run_id: str, number: int) -> bool:
@@ -141,21 +150,29 @@ class Worker:
 
     async def _attend(self, duties: "Duties") -> None:
         """Do the common duties while they are this worker's."""
-        looked = stuck = -math.inf
+        chores = [
+            _Chore(_SCHEDULE_SECONDS if self._schedules else math.inf, duties.start_due),
+            _Chore(_STUCK_SECONDS, duties.free_stuck),
+            _Chore(_PURGE_SECONDS, duties.purge),
+        ]
+        look = _Chore(_LOOK_SECONDS, duties.find_dead)
         is_first = False
         while True:
-            now = time.monotonic()
             try:
-                if now - looked >= _LOOK_SECONDS:
-                    looked, is_first = now, await asyncio.to_thread(duties.find_dead)
+                if look.is_due():
+                    is_first = bool(await self._aside(duties.find_dead))
                 if is_first:
-                    await asyncio.to_thread(duties.feed)
-                    if now - stuck >= _STUCK_SECONDS:
-                        stuck = now
-                        await asyncio.to_thread(duties.free_stuck)
+                    for chore in chores:
+                        if chore.is_due():
+                            await self._aside(chore.work)
+                    await self._aside(duties.feed)
             except Exception as failure:  # noqa: BLE001 - a database that is away comes back, and the loop goes on
                 log.warning("the common duties wait", why=str(failure))
             await asyncio.sleep(_FEED_SECONDS)
+
+    async def _aside(self, work: Callable[[], object]) -> object:
+        """Run it in a thread that no batch waits for or keeps busy: a late heartbeat is taken for a death."""
+        return await asyncio.get_running_loop().run_in_executor(self._threads, work)
 
     def _beat(self) -> None:
         now = self._engine.clock.now()
@@ -167,7 +184,23 @@ class Worker:
             delete_worker(connection, self.id)
 
 
-async def _every(seconds: float, work: Callable[[], Awaitable[None]]) -> None:
+@dataclass(slots=True)
+class _Chore:
+    """Something to be done every so many seconds; never where that is infinity."""
+
+    seconds: float
+    work: Callable[[], object]
+    _done: float = -math.inf
+
+    def is_due(self) -> bool:
+        now = time.monotonic()
+        if now - self._done < self.seconds or self.seconds == math.inf:
+            return False
+        self._done = now
+        return True
+
+
+async def _every(seconds: float, work: Callable[[], Awaitable[object]]) -> None:
     while True:
         try:
             await work()

@@ -1,0 +1,133 @@
+"""Pages are synced by themselves when they are due, and left alone when they are not."""
+
+import asyncio
+from datetime import timedelta
+from typing import Any
+
+import pytest
+
+from inboxsync.model import RunKind, RunStatus, Schedule, TokenState
+from inboxsync.store.pages import set_last_synced_at, set_token_state, upsert_page
+from inboxsync.store.runs import list_runs
+from inboxsync.store.schedules import get_schedule, list_due_for_sync, list_due_for_verify, put_schedule
+from inboxsync.workers import set_schedule
+from inboxsync.workers.schedules import next_night, start_due
+
+
+@pytest.fixture
+def three(ready: Any) -> tuple[Any, Any]:
+    _, engine, pages = ready(conversations=2, pages=3)
+    return engine, pages
+
+
+def due(engine: Any, *, after: timedelta = timedelta(0)) -> list[str]:
+    with engine.store.read() as connection:
+        found = list_due_for_sync(connection, now=engine.clock.now() + after, limit=9)
+    return [page.id for page in found]
+
+
+def plan(engine: Any, page: Any, **schedule: Any) -> None:
+    with engine.store.write() as connection:
+        put_schedule(connection, Schedule(page_id=page.id, **schedule))
+
+
+def test_new_pages_are_due_and_then_those_that_wait_longest(three: Any) -> None:
+    engine, (first, second, third) = three
+    now = engine.clock.now()
+    plan(engine, first, next_sync_at=now - timedelta(seconds=1))
+    plan(engine, second, next_sync_at=now - timedelta(hours=1))
+    assert due(engine) == [third.id, second.id, first.id]
+
+
+def test_what_was_started_is_due_again_after_its_interval_more_or_less(three: Any) -> None:
+    engine, pages = three
+    plan(engine, pages[0], every_seconds=60)
+    assert start_due(engine) == 3
+    assert start_due(engine) == 0
+    assert due(engine, after=timedelta(seconds=50)) == []
+    assert due(engine, after=timedelta(seconds=70)) == [pages[0].id]
+    assert len(due(engine, after=timedelta(seconds=335))) == 3
+    with engine.store.read() as connection:
+        times = {get_schedule(connection, page.id).next_sync_at for page in pages}
+    assert len(times) == 3  # no two together
+
+
+def test_a_paused_page_and_one_with_a_dead_token_are_left_alone(three: Any) -> None:
+    engine, (paused, dead, third) = three
+    now = engine.clock.now()
+    with engine.store.write() as connection:
+        set_schedule(connection, paused, every_seconds=None, is_paused=True, now=now)
+        set_token_state(connection, dead, TokenState.INVALID, problem="It expired.", now=now)
+    assert due(engine) == [third.id]
+    with engine.store.write() as connection:
+        set_schedule(connection, paused, every_seconds=None, is_paused=False, now=now)
+        upsert_page(  # as `pages add` does with a new token
+            connection,
+            facebook_page_id=dead.facebook_page_id,
+            platform=dead.platform,
+            account_id=dead.account_id,
+            name=None,
+            access_token_sealed="y",
+            now=now,
+        )
+    assert sorted(due(engine)) == sorted([paused.id, dead.id, third.id])
+
+
+def test_a_shorter_interval_counts_from_now(three: Any) -> None:
+    engine, (page, *_) = three
+    now = engine.clock.now()
+    plan(engine, page, next_sync_at=now + timedelta(hours=1))
+    with engine.store.write() as connection:
+        told = set_schedule(connection, page, every_seconds=60, is_paused=None, now=now)
+    assert told.next_sync_at == now + timedelta(seconds=60)
+
+
+def test_a_synced_page_is_verified_at_night_when_nothing_else_is_at_it(three: Any) -> None:
+    engine, (page, other, third) = three
+    now = engine.clock.now()
+    for each in (page, other, third):
+        plan(engine, each, next_sync_at=now + timedelta(hours=1), next_verify_at=now - timedelta(seconds=1))
+    with engine.store.write() as connection:
+        for each in (page, other):
+            set_last_synced_at(connection, each, now, now=now)
+    with engine.store.read() as connection:
+        found = list_due_for_verify(connection, now=now, limit=9)
+    assert {each.id for each in found} == {page.id, other.id}
+    assert start_due(engine) == 2
+    with engine.store.read() as connection:
+        runs = list_runs(connection, limit=9)
+        assert get_schedule(connection, page.id).next_verify_at > now
+        assert list_due_for_verify(connection, now=now, limit=9) == []
+    assert {(run.kind, run.status) for run in runs} == {(RunKind.VERIFY, RunStatus.QUEUED)}
+
+
+def test_the_next_night_is_ahead_and_between_one_and_five(three: Any) -> None:
+    engine, _ = three
+    for hour in range(24):
+        now = engine.clock.now().replace(hour=hour)
+        night = next_night(now)
+        assert now < night < now + timedelta(hours=29)
+        assert 1 <= night.hour < 5
+
+
+def test_a_dead_token_pauses_its_page_alone(ready: Any, work: Any) -> None:
+    served, engine, pages = ready(conversations=12, pages=3)
+    served.sandbox.tokens.kill(served.sandbox.world.pages[1].token, 463)
+
+    async def all_ended() -> None:
+        while True:
+            with engine.store.read() as connection:
+                runs = list_runs(connection, limit=9)
+            if len(runs) == 3 and not any(run.status.is_open for run in runs):
+                return
+            await asyncio.sleep(0.1)
+
+    work(engine, until=all_ended, schedules=True)
+    with engine.store.read() as connection:
+        states = {run.page_id: run.status for run in list_runs(connection, limit=9)}
+    assert [states[page.id] for page in pages] == [
+        RunStatus.COMPLETE,
+        RunStatus.FAILED,
+        RunStatus.COMPLETE,
+    ]
+    assert sorted(due(engine, after=timedelta(minutes=10))) == sorted([pages[0].id, pages[2].id])
