@@ -14,6 +14,7 @@ from inboxsync.model import (
     Conversation,
     Following,
     Item,
+    Lane,
     Message,
     Mode,
     Page,
@@ -23,9 +24,12 @@ from inboxsync.model import (
     RatePool,
     Run,
     RunStatus,
+    Schedule,
     Scope,
+    Slice,
     Span,
     Walking,
+    WorkerInfo,
 )
 from inboxsync.store import Store, copying
 from inboxsync.store.api_keys import create_api_key
@@ -36,7 +40,11 @@ from inboxsync.store.items import get_item, put_item
 from inboxsync.store.leases import acquire_lease
 from inboxsync.store.progress import list_progress, put_progress
 from inboxsync.store.rate_pools import list_rate_pools, put_rate_pool
+from inboxsync.store.run_events import append_run_events
 from inboxsync.store.runs import start_run
+from inboxsync.store.schedules import put_schedule
+from inboxsync.store.slices import add_slice
+from inboxsync.store.workers import put_worker
 from inboxsync.store.writes import upsert_batch
 
 NOW = datetime(2026, 6, 1, 12, 0, 0, 123_000, tzinfo=UTC)
@@ -80,6 +88,17 @@ def filled(store: Store, page: Page, other_page: Page) -> Store:
             put_item(connection, each, owed(), now=NOW)
         start_run(connection, run)
         create_api_key(connection, name="Ä script", scope=Scope.SYNC, now=NOW)
+        append_run_events(
+            connection, run.id, [(NOW, "starting", {"b": 1.0, "a": "\u1ec7"}), (NOW, "error", {})]
+        )
+        add_slice(connection, Slice(run_id=run.id, page_id=page.id, lane=Lane.WALK, number=2, due_at=NOW))
+        put_schedule(
+            connection, Schedule(page_id=page.id, every_seconds=60, is_paused=True, next_sync_at=NOW)
+        )
+        put_worker(
+            connection,
+            WorkerInfo(id="h:1:a", version="1", concurrency=8, started_at=NOW, heartbeat_at=NOW),
+        )
         acquire_lease(connection, page.id, "somebody", now=NOW, seconds=1)
         put_rate_pool(connection, RatePool(object_id="104", type="messenger", used_percent=3), now=NOW)
         put_certificate(

@@ -17,6 +17,7 @@ from rich.text import Text
 from inboxsync.errors import InboxsyncError
 from inboxsync.model import Page, Run, RunStatus
 from inboxsync.sync import Outcome, in_words
+from inboxsync.workers import EVERY_SECONDS
 
 _WIDTH_OF_A_PIPE = 200
 _TITLES = {
@@ -62,6 +63,15 @@ def table(*columns: str) -> Table:
 def local(at: datetime | None) -> str:
     """A time for people, in their own zone; `never` for none."""
     return f"{at.astimezone():%Y-%m-%d %H:%M}" if at is not None else "never"
+
+
+def duration(seconds: int | None) -> str:
+    """`90 s`, `5 min`, `2 h`, `1 d`; the default interval for none."""
+    seconds = seconds or EVERY_SECONDS
+    for name, length in (("d", 86_400), ("h", 3600), ("min", 60)):
+        if seconds % length == 0:
+            return f"{seconds // length} {name}"
+    return f"{seconds} s"
 
 
 def own_command() -> str:

@@ -10,7 +10,7 @@ from rich.table import Table
 from rich.text import Text
 from sqlalchemy import Connection
 
-from inboxsync.cli.output import local, page_name
+from inboxsync.cli.output import duration, local, page_name
 from inboxsync.model import (
     Certificate,
     Following,
@@ -19,6 +19,7 @@ from inboxsync.model import (
     Page,
     Phase,
     Progress,
+    Schedule,
     TokenState,
     Unserved,
     Walking,
@@ -28,6 +29,8 @@ from inboxsync.store.items import Older, count_items, count_older
 from inboxsync.store.leases import get_lease
 from inboxsync.store.pages import PageCounts, count_page
 from inboxsync.store.progress import list_progress
+from inboxsync.store.schedules import get_schedule
+from inboxsync.workers import EVERY_SECONDS
 
 _MESSAGES = 10
 _OWED = {
@@ -49,6 +52,7 @@ class PageDetail:
     older: Older
     lease: Lease | None
     certificate: Certificate | None
+    schedule: Schedule
 
     def as_json(self) -> dict[str, Any]:
         """For scripts; a superset of what `pages list --json` tells."""
@@ -65,6 +69,12 @@ class PageDetail:
             "older_not_fetched": {
                 "conversations": self.older.conversations,
                 "messages": self.older.messages,
+            },
+            "schedule": {
+                "every_seconds": self.schedule.every_seconds or EVERY_SECONDS,
+                "is_paused": self.schedule.is_paused,
+                "next_sync_at": self.schedule.next_sync_at,
+                "next_verify_at": self.schedule.next_verify_at,
             },
             "syncing": {"owner": lease.owner, "since": lease.acquired_at} if lease else None,
             "certificate": {"checked_at": certificate.checked_at, "is_complete": certificate.is_complete}
@@ -90,6 +100,7 @@ class PageDetail:
             "batch size": f"{page.batch_size or 100} conversations a call",
             "time windows": _WINDOWS[page.time_windows],
             "verified": self._verified(),
+            "workers": self._scheduled(),
         }
         if page.token_state is not TokenState.VALID:
             told["token"] += f" ({page.token_reason}): {page.token_problem}"
@@ -107,6 +118,14 @@ class PageDetail:
             f"the newest messages of each conversation; about {self.older.messages:,} older ones of "
             f"{self.older.conversations:,} conversations are not fetched"
         )
+
+    def _scheduled(self) -> str:
+        if self.schedule.is_paused:
+            return f"leave it alone: inboxsync pages set {self.page.facebook_page_id} --resume"
+        every = f"catch up every {duration(self.schedule.every_seconds)}"
+        if self.schedule.next_sync_at is None:
+            return f"{every}, none has yet"
+        return f"{every}, next at {local(self.schedule.next_sync_at)}"
 
     def _verified(self) -> str:
         if self.certificate is None:
@@ -126,6 +145,7 @@ def page_detail(connection: Connection, page: Page) -> PageDetail:
         older=count_older(connection, page, messages=_MESSAGES),
         lease=lease if lease and lease.expires_at > datetime.now(UTC) else None,
         certificate=newest_certificate(connection, page),
+        schedule=get_schedule(connection, page.id),
     )
 
 

@@ -1,19 +1,24 @@
 """`inboxsync pages`."""
 
 import asyncio
+import re
 import sys
 from typing import Annotated
 
 import typer
 
 from inboxsync.cli.opening import open_engine
-from inboxsync.cli.output import local, print_json, stdout, table
+from inboxsync.cli.output import duration, local, print_json, stdout, table
 from inboxsync.cli.page_detail import page_as_json, page_detail
 from inboxsync.errors import SettingsInvalid
-from inboxsync.model import Platform
-from inboxsync.store.pages import count_page, find_pages, list_pages, remove_page
+from inboxsync.model import History, Platform
+from inboxsync.store.pages import count_page, find_pages, list_pages, remove_page, set_history
+from inboxsync.workers import set_schedule
 
 _LONGEST_ID = 32
+_UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86_400}
+_SHORTEST_SECONDS = 30
+_LONGEST_SECONDS = 30 * 86_400
 
 app = typer.Typer(help="The Pages whose inboxes are copied.", no_args_is_help=True)
 
@@ -88,6 +93,39 @@ def show(
         detail.print(stdout())
 
 
+@app.command("set")
+def set_(
+    page_id: Annotated[str, typer.Argument(metavar="PAGE_ID", help="Meta's id of the Page, or ours.")],
+    *,
+    every: Annotated[
+        str | None, typer.Option(metavar="TIME", help="How often workers catch up: 90s, 5m, 2h or 1d.")
+    ] = None,
+    history: Annotated[
+        History | None, typer.Option(help="all keeps every message; newest the newest and all that come.")
+    ] = None,
+    pause: Annotated[
+        bool | None, typer.Option("--pause/--resume", help="Whether workers leave the Page alone.")
+    ] = None,
+) -> None:
+    """Set how workers treat a Page: how often they catch up with it, how much history, whether at all.
+
+    They verify each Page once a night. A Page whose token has died waits by itself for a new one.
+    """
+    if every is None and history is None and pause is None:
+        raise SettingsInvalid(
+            "There is nothing to set.", hint="Give --every, --history, --pause or --resume."
+        )
+    seconds = _seconds(every) if every is not None else None
+    with open_engine() as engine, engine.store.write() as connection:
+        for page in find_pages(connection, [page_id]):
+            now = engine.clock.now()
+            if history is not None:
+                set_history(connection, page, history, now=now)
+            schedule = set_schedule(connection, page, every_seconds=seconds, is_paused=pause, now=now)
+            told = "paused" if schedule.is_paused else f"every {duration(schedule.every_seconds)}"
+            stdout().print(f"Set: {page.name or page.facebook_page_id} ({page.platform}): {told}.")
+
+
 @app.command()
 def remove(
     page_id: Annotated[str, typer.Argument(metavar="PAGE_ID", help="Meta's id of the Page, or ours.")],
@@ -111,6 +149,16 @@ def remove(
             for page in pages:
                 remove_page(connection, page)
     stdout().print(f"Removed: Page {page_id} and its {stored:,} stored conversations.")
+
+
+def _seconds(text: str) -> int:
+    match = re.fullmatch(r"(\d{1,6})([smhd])", text.strip().lower())
+    seconds = int(match[1]) * _UNITS[match[2]] if match else 0
+    if not _SHORTEST_SECONDS <= seconds <= _LONGEST_SECONDS:
+        raise SettingsInvalid(
+            f"{text!r} is no interval between 30 seconds and 30 days.", hint="Write it as 90s, 5m, 2h or 1d."
+        )
+    return seconds
 
 
 def _read_token(*, from_stdin: bool) -> str:

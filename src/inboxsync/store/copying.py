@@ -257,6 +257,8 @@ def _key_columns(connection: Connection, table: Table) -> list[ColumnElement[Any
 
 
 def _is_by_character(column: ColumnElement[Any]) -> bool:
+    if not isinstance(column.type, Text):
+        return True  # a number
     variant = getattr(column.type, "_variant_mapping", {}).get("postgresql")
     return isinstance(variant, Text) and variant.collation == "C"
 

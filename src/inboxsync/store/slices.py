@@ -112,6 +112,17 @@ def next_slice(
     return followed.rowcount == 1
 
 
+def hasten_slice(
+    connection: Connection, waiting: Slice, *, due_at: datetime, unless_due_after: datetime
+) -> None:
+    """Let a slice that only waits for its turn come before others; one that must not begin yet does not."""
+    connection.execute(
+        update(table)
+        .where(*_is(waiting), table.c.handed_at.is_(None), table.c.due_at <= unless_due_after)
+        .values(due_at=due_at)
+    )
+
+
 def end_slices(connection: Connection, run_id: str) -> None:
     """The run has ended: no slice follows."""
     connection.execute(delete(table).where(table.c.run_id == run_id))

@@ -7,6 +7,7 @@ worker does for all), `worker`. docs/decisions/0020-runs-in-slices.md has the sh
 
 from inboxsync.model import RunRequest
 from inboxsync.workers.queue import RunQueue
+from inboxsync.workers.schedules import EVERY_SECONDS, set_schedule
 from inboxsync.workers.worker import Worker
 
-__all__ = ["RunQueue", "RunRequest", "Worker"]
+__all__ = ["EVERY_SECONDS", "RunQueue", "RunRequest", "Worker", "set_schedule"]

@@ -6,6 +6,7 @@ truth value: no token, no text of an error, nobody's name.
 
 import asyncio
 from collections.abc import Awaitable, Callable, Collection, Coroutine, Iterable
+from datetime import datetime
 from threading import Lock
 from typing import Final
 
@@ -22,6 +23,8 @@ _WORKFLOW = "execute_slice"
 _POLL_SECONDS = 0.5
 _THREADS = 8
 _OPEN = ("ENQUEUED", "PENDING", "DELAYED")
+_ENDED = ("SUCCESS", "ERROR", "CANCELLED", "MAX_RECOVERY_ATTEMPTS_EXCEEDED")
+_PURGED_AT_ONCE = 500
 _LANES = {queue_name(lane): lane for lane in Lane}
 
 # One step: executes a slice for some seconds; whether it is over.
@@ -103,6 +106,23 @@ class Durable:
         found = DBOS.list_workflows(workflow_ids=ids, load_input=False, load_output=False) if ids else []
         open_ids = {each.workflow_id for each in found if each.status in _OPEN}
         return [each for each in slices if workflow_id(each) not in open_ids]
+
+    def purge(self, *, before: datetime) -> int:
+        """Forget workflows that ended before then; returns how many."""
+        purged = 0
+        while True:
+            ended = DBOS.list_workflows(
+                status=list(_ENDED),
+                completed_before=before.isoformat(),
+                name=_WORKFLOW,
+                limit=_PURGED_AT_ONCE,
+                load_input=False,
+                load_output=False,
+            )
+            if not ended:
+                return purged
+            DBOS.delete_workflows([each.workflow_id for each in ended])
+            purged += len(ended)
 
     def take_over(self, living: Collection[str]) -> int:
         """Put the slices of workers that are not among the living back into their queues; how many."""

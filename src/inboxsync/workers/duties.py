@@ -1,4 +1,4 @@
-"""What one worker does for all of them: feed the queue, find the dead, look after what is stuck.
+"""What one worker does for all of them: feed the queue, start what is due, find the dead, free what is stuck.
 
 The worker that is there longest does it. Should two think so for a moment, nothing is done twice: every step
 is a conditional statement, and a slice has one name.
@@ -13,11 +13,14 @@ import structlog
 
 from inboxsync.engine import Engine
 from inboxsync.model import Lane, Slice, WorkerInfo
+from inboxsync.store.runs import delete_runs
+from inboxsync.store.schedules import delete_idle_runs
 from inboxsync.store.slices import count_unbegun, list_due, list_handed, mark_handed, next_slice
 from inboxsync.store.workers import delete_worker, list_workers
 from inboxsync.sync import is_gone
 from inboxsync.workers.durable import Durable
 from inboxsync.workers.lanes import slots
+from inboxsync.workers.schedules import start_due
 
 log = structlog.get_logger(__name__)
 
@@ -26,6 +29,10 @@ DEAD_SECONDS = 6.0
 # So many slices a slot are in the queue at once: DBOS takes them in any order, and gets them in theirs.
 _SLICES_A_SLOT = 3
 _STUCK_AFTER = timedelta(seconds=15)
+# Thousands of Pages that are looked at every few minutes would leave millions of rows a day.
+_KEEP_IDLE = timedelta(hours=6)
+_KEEP_RUNS = timedelta(days=90)
+_KEEP_WORKFLOWS = timedelta(hours=1)
 
 
 @dataclass(slots=True)
@@ -113,6 +120,19 @@ class Duties:
             with self._store.write() as connection:
                 if next_slice(connection, each, lane=each.lane, due_at=now, failures=each.failures + 1):
                     log.warning("a slice was left half-way: it is handed over anew", run_id=each.run_id)
+
+    def start_due(self) -> int:
+        """Hand over runs of Pages that are due; returns how many."""
+        return start_due(self._engine)
+
+    def purge(self) -> None:
+        """Forget what nobody will ask for: old runs, and workflows that have ended."""
+        now = self._engine.clock.now()
+        with self._store.write() as connection:
+            delete_idle_runs(connection, before=now - _KEEP_IDLE)
+            delete_runs(connection, before=now - _KEEP_RUNS)
+        purged = self._durable.purge(before=now - _KEEP_WORKFLOWS)
+        log.info("finished workflows are forgotten", workflows=purged)
 
     def _room(self, lane: Lane, unbegun: Mapping[Lane, int]) -> int:
         places = sum(slots(lane, each.concurrency) for each in self._living)

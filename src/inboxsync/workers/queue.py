@@ -4,7 +4,7 @@ No worker needs to be there: a run waits in `run_slices` until one is.
 """
 
 from dataclasses import replace
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from sqlalchemy import Connection
 
@@ -21,14 +21,21 @@ from inboxsync.store.slices import (
     end_slices,
     get_slice,
     get_slice_of_page,
+    hasten_slice,
     lock_page,
     next_slice,
 )
 from inboxsync.sync import told_at_end
 
+# Slices are begun in the order in which they are due.
+_AHEAD = timedelta(hours=1)
+
 
 class RunQueue:
-    """Hands runs over. Every call blocks for one transaction; any thread may make it."""
+    """Hands runs over. Every call blocks for one transaction; any thread may make it.
+
+    What is handed over here comes before what schedules have handed over: somebody waits for it.
+    """
 
     def __init__(self, engine: Engine) -> None:
         self._store = engine.store
@@ -40,7 +47,9 @@ class RunQueue:
         Raises PageUnknown where the Page was removed.
         """
         with self._store.write() as connection:
-            return submit_run(connection, page, request or RunRequest(), now=self._clock.now())
+            return submit_run(
+                connection, page, request or RunRequest(), now=self._clock.now(), comes_first=True
+            )
 
     def cancel(self, run_id: str) -> Run:
         """Have a run ended at its next batch, at once where nobody is at it. One that has ended stays so.
@@ -54,15 +63,20 @@ class RunQueue:
         """Nothing is held open: the database is the engine's."""
 
 
-def submit_run(connection: Connection, page: Page, request: RunRequest, *, now: datetime) -> Run:
+def submit_run(
+    connection: Connection, page: Page, request: RunRequest, *, now: datetime, comes_first: bool = False
+) -> Run:
     """Hand a run over, in the caller's transaction; see `RunQueue.submit`."""
+    due_at = now - _AHEAD if comes_first else now
     lock_page(connection, page.id)
     page = get_page(connection, page.id)
     known = get_slice_of_page(connection, page.id)
     if known is not None and (run := get_run(connection, known.run_id)) is not None:
         if known.lane is Lane.HISTORY and known.worker_id is None:
             # It reads older messages in the background: what is new comes first.
-            next_slice(connection, known, lane=Lane.NEWEST, due_at=now)
+            next_slice(connection, known, lane=Lane.NEWEST, due_at=due_at)
+        elif comes_first:
+            hasten_slice(connection, known, due_at=due_at, unless_due_after=now)
         return run
     running = find_running(connection, page.id)
     lease = get_lease(connection, page.id)
@@ -83,7 +97,7 @@ def submit_run(connection: Connection, page: Page, request: RunRequest, *, now: 
     )
     start_run(connection, run)
     lane = Lane.VERIFY if request.kind is RunKind.VERIFY else Lane.NEWEST
-    add_slice(connection, Slice(run_id=run.id, page_id=page.id, lane=lane, number=1, due_at=now))
+    add_slice(connection, Slice(run_id=run.id, page_id=page.id, lane=lane, number=1, due_at=due_at))
     return get_run(connection, run.id) or run
 
 

@@ -5,7 +5,7 @@ import math
 import time
 from collections.abc import Awaitable, Callable
 from contextlib import AsyncExitStack
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from itertools import count
 from typing import TYPE_CHECKING
 
@@ -31,6 +31,8 @@ _HEARTBEAT_SECONDS = 1.0
 _FEED_SECONDS = 0.5
 _LOOK_SECONDS = 1.0
 _STUCK_SECONDS = 10.0
+_SCHEDULE_SECONDS = 1.0
+_PURGE_SECONDS = 3600.0
 
 
 class Worker:
@@ -141,18 +143,22 @@ class Worker:
 
     async def _attend(self, duties: "Duties") -> None:
         """Do the common duties while they are this worker's."""
-        looked = stuck = -math.inf
+        chores = [
+            _Chore(_SCHEDULE_SECONDS if self._schedules else math.inf, duties.start_due),
+            _Chore(_STUCK_SECONDS, duties.free_stuck),
+            _Chore(_PURGE_SECONDS, duties.purge),
+        ]
+        look = _Chore(_LOOK_SECONDS, duties.find_dead)
         is_first = False
         while True:
-            now = time.monotonic()
             try:
-                if now - looked >= _LOOK_SECONDS:
-                    looked, is_first = now, await asyncio.to_thread(duties.find_dead)
+                if look.is_due():
+                    is_first = await asyncio.to_thread(duties.find_dead)
                 if is_first:
+                    for chore in chores:
+                        if chore.is_due():
+                            await asyncio.to_thread(chore.work)
                     await asyncio.to_thread(duties.feed)
-                    if now - stuck >= _STUCK_SECONDS:
-                        stuck = now
-                        await asyncio.to_thread(duties.free_stuck)
             except Exception as failure:  # noqa: BLE001 - a database that is away comes back, and the loop goes on
                 log.warning("the common duties wait", why=str(failure))
             await asyncio.sleep(_FEED_SECONDS)
@@ -165,6 +171,22 @@ class Worker:
     def _say_good_bye(self) -> None:
         with self._engine.store.write() as connection:
             delete_worker(connection, self.id)
+
+
+@dataclass(slots=True)
+class _Chore:
+    """Something to be done every so many seconds; never where that is infinity."""
+
+    seconds: float
+    work: Callable[[], object]
+    _done: float = -math.inf
+
+    def is_due(self) -> bool:
+        now = time.monotonic()
+        if now - self._done < self.seconds or self.seconds == math.inf:
+            return False
+        self._done = now
+        return True
 
 
 async def _every(seconds: float, work: Callable[[], Awaitable[None]]) -> None:
