@@ -7,7 +7,7 @@ from inboxsync.model.lease import Lease
 from inboxsync.model.page import History, Page, Platform, TokenReason, TokenState
 from inboxsync.model.progress import Following, NotStarted, Progress, Span, Unserved, Walking
 from inboxsync.model.rate import RatePool
-from inboxsync.model.records import Conversation, Message, Participant
+from inboxsync.model.records import Conversation, Message, Participant, Served
 from inboxsync.model.run import Counts, Mode, Problem, Run, RunStatus
 
 __all__ = [
@@ -33,6 +33,7 @@ __all__ = [
     "RatePool",
     "Run",
     "RunStatus",
+    "Served",
     "Span",
     "TokenReason",
     "TokenState",
