@@ -1,6 +1,6 @@
 # Everything runs in .venv, installed from a hashed lock file. Needs Python >= 3.11 and make.
 .DEFAULT_GOAL := help
-.PHONY: help install demo test check format bench bench-pace bench-load docs lock clean
+.PHONY: help install demo test check format bench bench-scale bench-pace bench-load docs lock clean
 
 PYTHON ?= $(shell for p in python3 python3.14 python3.13 python3.12 python3.11 python; do \
 	command -v $$p >/dev/null 2>&1 && $$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null \
@@ -31,8 +31,15 @@ format: .venv/installed-dev ## format the code and mend what ruff can
 
 bench: .venv/installed-dev .venv-bench/installed ## time syncs beside a plain loop and dlt, exports, and the service under load
 	$(BIN)/python bench/speed.py
+	$(BIN)/python bench/scale.py 50000
 	$(BIN)/python bench/export.py
 	$(BIN)/python bench/load.py
+
+bench-scale: .venv/installed-dev .venv-bench/installed ## a million conversations into each database, and the curve (half an hour, 12 GB)
+	mkdir -p .bench
+	$(BIN)/python bench/scale.py 1000000 --notes .bench
+	.venv-bench/bin/python -m pip --disable-pip-version-check -qq install matplotlib
+	.venv-bench/bin/python bench/curve.py docs/scale.png .bench/scale-*-1000000.txt
 
 bench-pace: .venv/installed-dev ## time a sync at Meta's own pace beside its predecessor (five minutes)
 	$(BIN)/python bench/pace.py
@@ -50,7 +57,7 @@ lock: .venv/installed ## resolve the dependencies anew into the lock files (need
 		pyproject.toml --group build --group dev -o requirements-dev.lock
 
 clean: ## remove .venv and what the tools left
-	rm -rf .venv .venv-bench .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf .venv .venv-bench .bench .pytest_cache .mypy_cache .ruff_cache .hypothesis
 
 .venv/python:
 	@test -n "$(PYTHON)" || { echo "inboxsync needs Python 3.11 or newer: install it, or say 'make PYTHON=/path/to/python'." >&2; exit 1; }

@@ -13,7 +13,9 @@ def rates(conversations: int, seconds: Mapping[str, Sequence[float]], *, against
     for side, took in seconds.items():
         if not took:
             continue
-        pairs = zip(seconds[against], took, strict=False)
+        # A side may run several times a round.
+        others = seconds[against]
+        pairs = [(others[place * len(others) // len(took)], own) for place, own in enumerate(took)]
         ratio = statistics.median(other / own for other, own in pairs)
         speeds = sorted(conversations / each for each in took)
         shown = " | ".join(f"{each:,.0f}" for each in (statistics.median(speeds), speeds[0], speeds[-1]))

@@ -347,6 +347,8 @@ CREATE TABLE messenger_conversations (
 	extra JSONB,
 	created_at TIMESTAMP WITH TIME ZONE NOT NULL,
 	updated_at TIMESTAMP WITH TIME ZONE NOT NULL,
+	served_digest TEXT,
+	served_messages INTEGER,
 	CONSTRAINT pk_messenger_conversations PRIMARY KEY (id),
 	CONSTRAINT uq_messenger_conversations_page_id UNIQUE (page_id, conversation_id),
 	CONSTRAINT fk_messenger_conversations_page_id FOREIGN KEY(page_id) REFERENCES facebook_pages (id) ON DELETE CASCADE
@@ -401,6 +403,10 @@ COMMENT ON COLUMN messenger_conversations.extra IS 'fields served that have no c
 COMMENT ON COLUMN messenger_conversations.created_at IS 'when it was first stored';
 
 COMMENT ON COLUMN messenger_conversations.updated_at IS 'when this row last changed';
+
+COMMENT ON COLUMN messenger_conversations.served_digest IS 'of what was last served: what is served so again is passed over; NULL: to be looked at';
+
+COMMENT ON COLUMN messenger_conversations.served_messages IS 'how many messages were stored when it was served so';
 
 CREATE TABLE page_activity (
 	page_id TEXT COLLATE "C" NOT NULL,

@@ -161,6 +161,8 @@ CREATE TABLE messenger_conversations (
 	extra TEXT /* fields served that have no column here */,
 	created_at TEXT NOT NULL /* when it was first stored */,
 	updated_at TEXT NOT NULL /* when this row last changed */,
+	served_digest TEXT /* of what was last served: what is served so again is passed over; NULL: to be looked at */,
+	served_messages INTEGER /* how many messages were stored when it was served so */,
 	CONSTRAINT pk_messenger_conversations PRIMARY KEY (id),
 	CONSTRAINT uq_messenger_conversations_page_id UNIQUE (page_id, conversation_id),
 	CONSTRAINT fk_messenger_conversations_page_id FOREIGN KEY(page_id) REFERENCES facebook_pages (id) ON DELETE CASCADE

@@ -183,7 +183,7 @@ def test_a_walk_in_spans_ends_with_the_last_of_them() -> None:
 
 def test_lanes_fill_the_pace_and_no_more() -> None:
     assert plan_lanes(latency_seconds=0.1, calls_per_second=2.0) == 1
-    assert plan_lanes(latency_seconds=1.1, calls_per_second=2.0) == 4
+    assert plan_lanes(latency_seconds=1.1, calls_per_second=2.0) == 3
     assert plan_lanes(latency_seconds=60.0, calls_per_second=2.0) == 6
     assert plan_lanes(latency_seconds=9.0, calls_per_second=None) == 1
     assert plan_lanes(latency_seconds=None, calls_per_second=2.0) == 1
@@ -211,9 +211,29 @@ def test_a_cut_span_is_covered_by_its_parts(
 
 def test_a_span_that_is_about_to_end_is_not_cut() -> None:
     span = Span(frontier=NOW, floor=EARLIER)
-    assert plan_cut(span, per_second=250 / 86_400, batch_size=100) is None
-    assert plan_cut(span, per_second=350 / 86_400, batch_size=100) is not None
+    assert plan_cut(span, per_second=150 / 86_400, batch_size=100) is None
+    assert plan_cut(span, per_second=260 / 86_400, batch_size=100) is not None
     assert plan_cut(Span(), per_second=1.0, batch_size=100) is None
+
+
+def test_where_the_bottom_is_not_known_a_cut_goes_as_far_down_as_the_walk_has_come() -> None:
+    span, per_second = Span(frontier=NOW), 1000 / 86_400
+    batch_seconds = 99 / per_second
+    for come, expected in ((timedelta(0), 20 * batch_seconds), (timedelta(days=9), 9 * 86_400)):
+        cut = plan_cut(span, per_second=per_second, batch_size=100, top=NOW + come)
+        assert cut is not None
+        assert cut[0].floor is not None
+        assert abs((NOW - cut[0].floor).total_seconds() - expected) <= 1
+        assert cut[1].floor is None
+
+
+def test_where_it_is_known_the_newer_half_ends_with_a_full_batch() -> None:
+    for conversations, batches in ((260, 2), (350, 2), (2_000, 10)):
+        cut = plan_cut(Span(frontier=NOW, floor=EARLIER), per_second=conversations / 86_400, batch_size=100)
+        assert cut is not None
+        assert cut[0].floor is not None
+        held = (NOW - cut[0].floor).total_seconds() * conversations / 86_400
+        assert batches * 97 - 11 <= held < batches * 99
 
 
 def test_without_time_windows_a_cut_walk_goes_on_from_its_newest_gap() -> None:

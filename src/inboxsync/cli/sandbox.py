@@ -76,6 +76,9 @@ def sandbox(
     cursors_die_with_token: Annotated[
         bool, typer.Option("--cursors-die-with-token", help="A token's death takes the cursors with it.")
     ] = False,
+    no_gzip: Annotated[
+        bool, typer.Option("--no-gzip", help="Pack no answer: a bench is not to time the packing.")
+    ] = False,
     time_windows: Annotated[bool, typer.Option("--time-windows", help="Honour updated_before_ms.")] = False,
     write_every: Annotated[int, typer.Option(min=0, help="Somebody writes on every so many list calls.")] = 0,
     write_people: Annotated[int, typer.Option(min=1, help="So many of them, in as many conversations.")] = 1,
@@ -137,6 +140,7 @@ def sandbox(
         latency_seconds=latency,
         cursors=cursors,
         cursors_die_with_token=cursors_die_with_token,
+        gzip=not no_gzip,
         time_windows=time_windows,
         standard_access=standard_access,
         high_volume=high_volume,

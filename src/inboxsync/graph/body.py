@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Any
 
 import msgspec
@@ -10,6 +11,9 @@ from inboxsync.graph.faults import Fault
 
 _SHOWN_CHARACTERS = 80
 _READ_BYTES = 4_000
+# HTTP's own line between answers and refusals.
+_FIRST_REFUSAL = 400
+_UNREADABLE = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
 
 
 class FaultError(Exception):
@@ -20,20 +24,29 @@ class FaultError(Exception):
         self.fault = fault
 
 
-def decode_body(body: bytes, *, status: int, redact: Callable[[str], str]) -> dict[str, Any]:
+def decode_body(
+    body: bytes,
+    *,
+    status: int,
+    redact: Callable[[str], str],
+    read_usual: Callable[[bytes], dict[str, Any]] | None = None,
+) -> dict[str, Any]:
     """The JSON object of an answer.
 
-    `redact` takes the token out of what is shown of an unreadable one. Raises FaultError for
-    an error envelope, and for all that is no object: an HTML page, an empty body, `null`, a
-    cut one (graph-facts 3).
+    `read_usual` reads an answer of the usual shape faster, or raises DecodeError. `redact` takes
+    the token out of what is shown of an unreadable one. Raises FaultError for an error envelope,
+    and for all that is no object: an HTML page, an empty body, `null`, a cut one (graph-facts 3).
     """
+    if read_usual is not None and status < _FIRST_REFUSAL:
+        with suppress(*_UNREADABLE):
+            return read_usual(body)
     answer = _decode_json(body, status, redact)
     if not isinstance(answer, dict):
         raise FaultError(Fault(message=f"The answer (HTTP {status}) holds no data.", status=status))
     error = answer.get("error")
     if isinstance(error, dict):
         raise FaultError(Fault.from_envelope(error, status=status))
-    if status >= 400:  # noqa: PLR2004 - HTTP's own line between answers and refusals
+    if status >= _FIRST_REFUSAL:
         raise FaultError(Fault(message=f"HTTP {status} without a Graph error.", status=status))
     return answer
 
@@ -43,7 +56,7 @@ def _decode_json(body: bytes, status: int, redact: Callable[[str], str]) -> obje
         raise FaultError(Fault(message=f"The answer (HTTP {status}) is empty.", status=status))
     try:
         return msgspec.json.decode(body)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+    except _UNREADABLE:
         pass
     # A text cut inside an emoji is half a surrogate pair: msgspec refuses it, json does not.
     try:

@@ -64,7 +64,7 @@ class Retrying:
 class Call:
     """What to ask. `params` is asked anew for each attempt: a field may have been refused meanwhile.
 
-    `attempts` None: as many as the settings say.
+    `attempts` None: as many as the settings say. `read_usual` as in `decode_body`.
     """
 
     access: Access
@@ -73,6 +73,7 @@ class Call:
     params: Callable[[], Params]
     about: Subject = Subject.PAGE
     attempts: int | None = None
+    read_usual: Callable[[bytes], dict[str, Any]] | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -183,7 +184,12 @@ class Calls:
         await self._budget.note(access, call.endpoint, response.headers)
         self._compare_version(response.headers.get("facebook-api-version"))
         try:
-            body = decode_body(response.content, status=response.status_code, redact=access.redact)
+            body = decode_body(
+                response.content,
+                status=response.status_code,
+                redact=access.redact,
+                read_usual=call.read_usual,
+            )
         except FaultError as failure:
             message = access.redact(failure.fault.message)
             raise FaultError(replace(failure.fault, message=message)) from None

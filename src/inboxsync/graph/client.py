@@ -3,7 +3,7 @@
 Knows the wire and nothing of the store; `calls` makes the calls.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from datetime import datetime
@@ -20,7 +20,6 @@ from inboxsync.graph.budget import Budget
 from inboxsync.graph.calls import Answer, Call, CallCounts, Calls, Params, Retrying
 from inboxsync.graph.decode import (
     decode_conversation,
-    decode_conversations,
     decode_messages,
     identifier,
 )
@@ -30,7 +29,8 @@ from inboxsync.graph.paging import list_params, read_list, read_paging, window_p
 from inboxsync.graph.policy import RetryPolicy
 from inboxsync.graph.pools import Endpoint
 from inboxsync.graph.retry import Subject
-from inboxsync.model import Batch, Conversation, Dropped, MessageBatch, TokenReason, Window
+from inboxsync.graph.served import decode_listed, read_usual
+from inboxsync.model import Batch, Conversation, Dropped, MessageBatch, Served, TokenReason, Window
 
 log = structlog.get_logger(__name__)
 
@@ -264,7 +264,7 @@ class GraphClient:
             return asked | list_params(fields=fields(), limit=limit, after=after) | window_params(window)
 
         def read(answer: Answer) -> Batch:
-            conversations, dropped = decode_conversations(
+            conversations, dropped = decode_listed(
                 read_list(answer.body),
                 own_ids=access.own_ids,
                 # Only what was asked for with its details can tell that there are none.
@@ -281,10 +281,17 @@ class GraphClient:
             )
 
         path = f"{access.page_id}/conversations"
-        call = Call(access=access, endpoint=endpoint, path=path, params=params, attempts=attempts)
+        call = Call(
+            access=access,
+            endpoint=endpoint,
+            path=path,
+            params=params,
+            attempts=attempts,
+            read_usual=read_usual,
+        )
         return await self._calls.get(call, read)
 
-    def _time_by(self, conversations: tuple[Conversation, ...]) -> datetime:
+    def _time_by(self, conversations: Sequence[Served]) -> datetime:
         """When an answer without a `Date` was written: by its newest conversation, not by our clock."""
         times = [each.source_updated_at for each in conversations if each.source_updated_at is not None]
         return min(self._clock.now(), max(times, default=self._clock.now()))

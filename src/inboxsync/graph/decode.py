@@ -7,7 +7,7 @@ lost.
 """
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
@@ -19,7 +19,7 @@ from inboxsync.model import Conversation, Dropped, Message, Participant
 Json = dict[str, Any]
 
 # What both databases hold in an integer column.
-_LARGEST_INTEGER = 2**31 - 1
+LARGEST_INTEGER = 2**31 - 1
 _LONGEST_NUMBER = 20
 # Of an Instagram conversation's messages only so many have details (graph-facts 1.6-2).
 _READABLE_ON_INSTAGRAM = 20
@@ -43,7 +43,7 @@ _CONVERSATION_FIELDS = frozenset(
     },
 )
 _NAMED = frozenset({"id", "created_time"})
-_EMPTY: tuple[object, ...] = (None, "", [], {})
+EMPTY: tuple[object, ...] = (None, "", [], {})
 _PLAIN_MESSAGE = frozenset({"id", "created_time", "from", "message"})
 _MESSAGE_FIELDS = frozenset(
     {
@@ -71,7 +71,7 @@ def decode_conversations(
     """
     dropped: list[Dropped] = []
     found = []
-    for entry in _entries(data, "conversation list", dropped):
+    for entry in entries_of(data, "conversation list", dropped):
         conversation = decode_conversation(entry, own_ids=own_ids, dropped=dropped, is_instagram=is_instagram)
         if conversation is not None:
             found.append(conversation)
@@ -96,18 +96,25 @@ def decode_conversation(
     return Conversation(
         conversation_id=conversation_id,
         source_updated_at=timestamp(entry.get("updated_time")),
-        contact=_contact(participants, messages, own_ids),
+        contact=contact_of(participants, messages, own_ids),
         participants=participants,
         snippet=_text(entry.get("snippet")),
         message_count=_integer(entry.get("message_count")),
         unread_count=_integer(entry.get("unread_count")),
         link=_text(entry.get("link")),
         messages=messages,
-        # What Instagram does with those beyond its 20 is not confirmed: it may leave them out unsaid.
         has_older_messages=(isinstance(paging, dict) and bool(paging.get("next")))
-        or (is_instagram and len(messages) == _READABLE_ON_INSTAGRAM),
+        or may_lack_older(messages, is_instagram=is_instagram),
         extra=_extra(entry, _CONVERSATION_FIELDS),
     )
+
+
+def may_lack_older(messages: Sequence[Message], *, is_instagram: bool) -> bool:
+    """Whether there may be older ones though nothing says so.
+
+    What Instagram does with those beyond its 20 is not confirmed: it may leave them out unsaid.
+    """
+    return is_instagram and len(messages) == _READABLE_ON_INSTAGRAM
 
 
 def decode_messages(
@@ -115,7 +122,7 @@ def decode_messages(
 ) -> tuple[Message, ...]:
     """The `data` of a messages edge, in the order served; `is_instagram` as in `decode_conversations`."""
     found = []
-    for entry in _entries(data, "message list", dropped):
+    for entry in entries_of(data, "message list", dropped):
         message_id = identifier(entry.get("id"))
         if message_id is None:
             dropped.append(Dropped(what="message", why="it has no id"))
@@ -143,18 +150,18 @@ def _decode_message(entry: Json, message_id: str, own_ids: frozenset[str], *, is
 
 def _tells_nothing(entry: Json) -> bool:
     """Whether a message has been named and no more: id and time alone (graph-facts 1.6)."""
-    return all(key in _NAMED or value in _EMPTY for key, value in entry.items())
+    return all(key in _NAMED or value in EMPTY for key, value in entry.items())
 
 
 def _decode_rest(entry: Json) -> dict[str, str | None]:
     """All of a message but its text, time and sender."""
     reply_to = entry.get("reply_to")
     return {
-        "attachments": _json_list(entry.get("attachments")),
-        "shares": _json_list(entry.get("shares")),
+        "attachments": json_list(entry.get("attachments")),
+        "shares": json_list(entry.get("shares")),
         "sticker": _text(entry.get("sticker")),
-        "reactions": _json_list(entry.get("reactions")),
-        "story": _json_text(entry.get("story")),
+        "reactions": json_list(entry.get("reactions")),
+        "story": json_text(entry.get("story")),
         "reply_to_message_id": identifier(reply_to.get("mid")) if isinstance(reply_to, dict) else None,
         "extra": _extra(entry, _MESSAGE_FIELDS),
     }
@@ -187,7 +194,7 @@ def _decode_participant(entry: object) -> Participant | None:
     )
 
 
-def _contact(
+def contact_of(
     participants: Iterable[Participant], messages: Iterable[Message], own_ids: frozenset[str]
 ) -> Participant | None:
     """Whoever is not the Page: the participants' order means nothing, and a gone account is not there."""
@@ -200,14 +207,15 @@ def _contact(
     return None
 
 
-def _entries(data: object, what: str, dropped: list[Dropped]) -> Iterable[Json]:
+def entries_of(data: object, what: str, dropped: list[Dropped], *, also: type | None = None) -> Iterable[Any]:
+    """The objects of a list, and what is of the type `also`; a word in `dropped` for anything else."""
     if data is None:
         return
     if not isinstance(data, list):
         dropped.append(Dropped(what=what, why=f"it is {type(data).__name__}, not a list"))
         return
     for entry in data:
-        if isinstance(entry, dict):
+        if isinstance(entry, dict) or (also is not None and isinstance(entry, also)):
             yield entry
         else:
             dropped.append(
@@ -250,20 +258,21 @@ def _text(value: object) -> str | None:
 def _integer(value: object) -> int | None:
     if isinstance(value, str) and value.isascii() and value.isdecimal() and len(value) < _LONGEST_NUMBER:
         value = int(value)
-    if isinstance(value, int) and not isinstance(value, bool) and abs(value) <= _LARGEST_INTEGER:
+    if isinstance(value, int) and not isinstance(value, bool) and abs(value) <= LARGEST_INTEGER:
         return value
     return None
 
 
-def _json_list(edge: object) -> str | None:
+def json_list(edge: object) -> str | None:
     """A nested edge's entries as JSON, without its paging: an attachment list's `next` leads nowhere new."""
     if edge is None:
         return None
-    return _json_text(edge.get("data", edge) if isinstance(edge, dict) else edge)
+    return json_text(edge.get("data", edge) if isinstance(edge, dict) else edge)
 
 
-def _json_text(value: object) -> str | None:
-    if value in _EMPTY:
+def json_text(value: object) -> str | None:
+    """JSON to be kept; None for what is empty."""
+    if value in EMPTY:
         return None
     storable = _storable(value)
     try:
@@ -294,4 +303,4 @@ def _storable(value: Any, depth: int = 0) -> Any:  # noqa: ANN401 - any JSON
 def _extra(entry: Json, known: frozenset[str]) -> str | None:
     if known.issuperset(entry):
         return None
-    return _json_text({key: value for key, value in entry.items() if key not in known and value is not None})
+    return json_text({key: value for key, value in entry.items() if key not in known and value is not None})

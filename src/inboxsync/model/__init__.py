@@ -9,7 +9,7 @@ from inboxsync.model.lease import Lease
 from inboxsync.model.page import History, Page, Platform, TokenReason, TokenState
 from inboxsync.model.progress import Following, NotStarted, Progress, Span, Unserved, Walking
 from inboxsync.model.rate import RatePool
-from inboxsync.model.records import Conversation, Message, Participant
+from inboxsync.model.records import Conversation, Message, Participant, Served
 from inboxsync.model.run import Counts, Mode, Problem, Run, RunEvent, RunKind, RunRequest, RunStatus
 from inboxsync.model.work import Lane, Schedule, Slice, WorkerInfo
 
@@ -46,6 +46,7 @@ __all__ = [
     "RunStatus",
     "Schedule",
     "Scope",
+    "Served",
     "Slice",
     "Span",
     "TokenReason",

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from inboxsync.model.records import Conversation, Message
+from inboxsync.model.records import Message, Served
 from inboxsync.model.run import Problem
 
 _LAST_FEW = 3
@@ -49,7 +49,7 @@ class Batch:
     then it is as good as that one answer.
     """
 
-    conversations: tuple[Conversation, ...]
+    conversations: tuple[Served, ...]
     answered_at: datetime
     after: str | None
     has_next: bool

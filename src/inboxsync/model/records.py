@@ -5,8 +5,33 @@ nothing here reads or writes JSON. JSON that is kept as served is text.
 """
 
 from datetime import datetime
+from typing import Protocol
 
 import msgspec
+
+
+class Served(Protocol):
+    """A conversation as a list served it, decoded or not.
+
+    What takes long to know of it is asked for, once it is wanted.
+    """
+
+    @property
+    def conversation_id(self) -> str:
+        """Graph's id."""
+
+    @property
+    def source_updated_at(self) -> datetime | None:
+        """Graph's `updated_time`: when the last message was added."""
+
+    def digest(self) -> str | None:
+        """Stands for everything in it that would be stored: two that are alike are stored alike.
+
+        None where that is not known.
+        """
+
+    def whole(self) -> "Conversation":
+        """All of it, decoded."""
 
 
 class Participant(msgspec.Struct, frozen=True, kw_only=True, gc=False):
@@ -66,3 +91,10 @@ class Conversation(msgspec.Struct, frozen=True, kw_only=True):
     messages: tuple[Message, ...] = ()
     has_older_messages: bool = False
     extra: str | None = None
+
+    def digest(self) -> None:
+        """None: whether it is as it was stored takes a look at all of it."""
+
+    def whole(self) -> "Conversation":
+        """Itself."""
+        return self

@@ -63,6 +63,7 @@ class SandboxConfig:
     largest_limit: int = 200  # `limit` above this is silently served as this
     cursors: str = "opaque"  # opaque, or index as Meta's attachment lists have them
     cursors_die_with_token: bool = False  # a token's death takes every opaque cursor with it
+    gzip: bool = True  # pack answers for whoever takes them packed
     time_windows: bool = False  # honour updated_before_ms and updated_after_ms
     standard_access: bool = False  # nobody in the lists has a role on the app
     high_volume: bool = False  # listing fails, single conversations answer

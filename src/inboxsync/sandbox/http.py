@@ -90,7 +90,8 @@ class GraphHttp:
         headers |= _SUCCESS_HEADERS | {"ETag": f'"{secrets.token_hex(20)}"'} | self._graph.headers(call)
         text = text.replace(SIGNATURE, secrets.token_hex(16))
         body = (text[: len(text) // 2] if fault == "cut" else text).encode()
-        if "gzip" in request.headers.get("accept-encoding", "") and len(body) >= _WORTH_PACKING:
+        takes_gzip = self._config.gzip and "gzip" in request.headers.get("accept-encoding", "")
+        if takes_gzip and len(body) >= _WORTH_PACKING:
             headers["Content-Encoding"] = "gzip"
             body = gzip.compress(body, compresslevel=1)
         return Response(body, 200, headers)

@@ -20,7 +20,8 @@ from inboxsync.sandbox.threads import Message, Thread, make_thread
 ANCHOR = int(datetime(2026, 6, 30, 12, tzinfo=UTC).timestamp())
 INBOX = "inbox"
 _SPAN_SECONDS = 3 * 365 * 86_400
-_KEPT_THREADS = 2_000
+# As many as `render` keeps: what is rendered once is not made again to be served.
+_KEPT_THREADS = 6_000
 _LONGEST_ID = 20
 # The slots of other folders lie far above the inbox's, those of new conversations above all.
 _FOLDER_SLOTS = 10**8

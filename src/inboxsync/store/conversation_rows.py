@@ -8,10 +8,12 @@ from typing import Any
 
 import msgspec
 import uuid_utils
-from sqlalchemy import Connection, Update, bindparam, func, insert, or_, select, update
+from sqlalchemy import Connection, Update, bindparam, func, or_, select, update
 
 from inboxsync.model import Conversation, Page, Participant
+from inboxsync.store.put import is_among
 from inboxsync.store.tables import messenger_conversations as table
+from inboxsync.store.types import format_utc
 
 _encode = msgspec.json.Encoder().encode
 # What an answer may change. Absent values are left as they are.
@@ -30,17 +32,29 @@ CHANGING = (
     "source_updated_at",
     "extra",
 )
+_INSERTED = (
+    *("id", "page_id", "conversation_id", "platform", "created_at", "updated_at"),
+    *("served_digest", "served_messages", *CHANGING),
+)
+_INSERT = (
+    f"INSERT INTO messenger_conversations ({', '.join(_INSERTED)}) "  # noqa: S608 - names of our own
+    f"VALUES ({', '.join('?' * len(_INSERTED))})"
+)
 # Far below what a statement takes: 32,766 parameters on SQLite.
 _IDS_A_STATEMENT = 1000
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True)
 class StoredConversation:
     """What the store has of a conversation that a batch brings."""
 
     id: str
     source_updated_at: datetime | None
     has_older_messages: bool
+    folder: str
+    is_gone: bool
+    served_digest: str | None
+    served_messages: int | None
 
 
 def new_id() -> str:
@@ -54,13 +68,17 @@ def stored_conversations(
     """Those of these conversations that are stored, by Graph's id."""
     rows = connection.execute(
         select(
-            table.c.conversation_id, table.c.id, table.c.source_updated_at, table.c.has_older_messages
-        ).where(table.c.page_id == page.id, table.c.conversation_id.in_(list(graph_ids)))
+            table.c.conversation_id,
+            table.c.id,
+            table.c.source_updated_at,
+            table.c.has_older_messages,
+            table.c.folder,
+            (table.c.conversation_status == "gone").label("is_gone"),
+            table.c.served_digest,
+            table.c.served_messages,
+        ).where(table.c.page_id == page.id, is_among(connection, table.c.conversation_id, graph_ids))
     )
-    return {
-        graph_id: StoredConversation(id=row_id, source_updated_at=updated_at, has_older_messages=has_older)
-        for graph_id, row_id, updated_at, has_older in rows
-    }
+    return {graph_id: StoredConversation(*values) for graph_id, *values in rows}
 
 
 def values_of(conversation: Conversation, *, has_older: bool | None, folder: str) -> dict[str, Any]:
@@ -85,29 +103,35 @@ def values_of(conversation: Conversation, *, has_older: bool | None, folder: str
     }
 
 
+def count_served(conversation: Conversation) -> int:
+    """How many messages a conversation that is new will have stored."""
+    return len({message.message_id for message in conversation.messages})
+
+
 def insert_conversations(
     connection: Connection,
     page: Page,
-    conversations: Sequence[tuple[str, Conversation]],
+    conversations: Sequence[tuple[str, Conversation, str | None]],
     *,
     folder: str,
     now: datetime,
 ) -> None:
-    """Insert conversations that are not stored, each with the id it shall have."""
-    rows = [
-        values_of(conversation, has_older=conversation.has_older_messages, folder=folder)
-        | {
-            "id": row_id,
-            "page_id": page.id,
-            "conversation_id": conversation.conversation_id,
-            "platform": page.platform.value,
-            "created_at": now,
-            "updated_at": now,
-        }
-        for row_id, conversation in conversations
-    ]
+    """Insert conversations that are not stored into SQLite, each with the id it shall have and its digest.
+
+    In its own words: SQLAlchemy's take longer than the database.
+    """
+    stamp = format_utc(now)
+    rows = []
+    for row_id, conversation, digest in conversations:
+        values = values_of(conversation, has_older=conversation.has_older_messages, folder=folder)
+        own = (row_id, page.id, conversation.conversation_id, page.platform.value, stamp, stamp)
+        rows.append((*own, digest, count_served(conversation), *map(_as_sqlite_holds, values.values())))
     if rows:
-        connection.execute(insert(table), rows)
+        connection.exec_driver_sql(_INSERT, rows)
+
+
+def _as_sqlite_holds(value: Any) -> Any:  # noqa: ANN401 - whatever a column holds
+    return format_utc(value) if isinstance(value, datetime) else value
 
 
 def update_conversations(

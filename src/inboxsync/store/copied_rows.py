@@ -15,7 +15,7 @@ from sqlalchemy import Connection
 
 from inboxsync.errors import StoreUnreachable
 from inboxsync.model import Conversation, Message, Page
-from inboxsync.store.conversation_rows import CHANGING, values_of
+from inboxsync.store.conversation_rows import CHANGING, count_served, values_of
 from inboxsync.store.message_rows import FILLED, SERVED, Served
 from inboxsync.store.nul import NOTE, conversations_without_nul, messages_without_nul
 from inboxsync.store.postgresql import copy_into
@@ -23,7 +23,9 @@ from inboxsync.store.rows import Changed, New
 from inboxsync.store.schema import HEAD
 from inboxsync.store.types import to_milliseconds
 
-_CONVERSATION = ("id", "conversation_id", *CHANGING)
+# What is written of a row that is new alone; `digests` keeps it later.
+_SERVED = ("served_digest", "served_messages")
+_CONVERSATION = ("id", "conversation_id", *CHANGING, *_SERVED)
 _DETAILS = ("sent_at", *SERVED)
 _MESSAGE = ("conversation_id", "message_id", *_DETAILS)
 # Of what is filled in: an empty text counts as an absent one.
@@ -64,9 +66,11 @@ class CopiedRows:
 
         What follows from that is for the whole transaction to find out again.
         """
-        rows = [(i, each, each.has_older_messages) for i, each in new]
+        rows: list[tuple[str, Conversation, bool, tuple[object, ...]]] = [
+            (i, each, each.has_older_messages, (digest, count_served(each))) for i, each, digest in new
+        ]
         rows += [
-            (have.id, each, have.has_older_messages if has_older is None else has_older)
+            (have.id, each, have.has_older_messages if has_older is None else has_older, (None, None))
             for have, (each, has_older) in changed
         ]
         if not rows:
@@ -75,8 +79,13 @@ class CopiedRows:
             "messenger_conversations",
             _CONVERSATION,
             (
-                (i, each.conversation_id, *values_of(each, has_older=has_older, folder=folder).values())
-                for i, each, has_older in rows
+                (
+                    i,
+                    each.conversation_id,
+                    *values_of(each, has_older=has_older, folder=folder).values(),
+                    *noted,
+                )
+                for i, each, has_older, noted in rows
             ),
         )
         values = {"page_id": page.id, "platform": page.platform.value, "now": to_milliseconds(now)}
@@ -143,8 +152,8 @@ def _upsert_conversations() -> str:
     return f"""
 WITH written AS (
   INSERT INTO messenger_conversations AS h
-    (id, conversation_id, {", ".join(CHANGING)}, page_id, platform, created_at, updated_at)
-  SELECT b.id, b.conversation_id, {", ".join(f"b.{name}" for name in CHANGING)},
+    ({", ".join(_CONVERSATION)}, page_id, platform, created_at, updated_at)
+  SELECT {", ".join(f"b.{name}" for name in _CONVERSATION)},
     %(page_id)s, %(platform)s, %(now)s, %(now)s
   FROM {_twin("messenger_conversations")} AS b
   LEFT JOIN LATERAL (

@@ -24,7 +24,7 @@ from sqlalchemy import (
 )
 
 from inboxsync.model import Item, Page, Phase, Problem
-from inboxsync.store.put import put_row
+from inboxsync.store.put import is_among, put_row
 from inboxsync.store.tables import HAS_OLDER, messenger_conversations
 from inboxsync.store.tables import sync_items as table
 
@@ -108,7 +108,7 @@ def owed_conversations(connection: Connection, page: Page, graph_ids: Collection
     """Those of these conversations that anything is owed of."""
     rows = connection.execute(
         select(table.c.conversation_id)
-        .where(table.c.page_id == page.id, table.c.conversation_id.in_(list(graph_ids)))
+        .where(table.c.page_id == page.id, is_among(connection, table.c.conversation_id, graph_ids))
         .distinct()
     )
     return frozenset(rows.scalars())

@@ -37,11 +37,17 @@ _TOLD = ("source", "is_readable")
 _SOURCE, _IS_READABLE = -2, -1
 # Single messages as they happen: what lies between two of them was not looked at.
 _WEBHOOK = "webhook"
-_COLUMNS = ("conversation_id", "message_id", "sent_at", *SERVED, "source", "created_at")
+# Nearly all messages are words and nothing else: binding a NULL costs as much as binding them.
+_WORDS = ("is_from_page", "sender_id", "sender_name", "text")
+_REST = tuple(name for name in SERVED if name not in (*_WORDS, "is_readable"))
+_PLAIN_COLUMNS = ("conversation_id", "message_id", "sent_at", *_WORDS)
+_ALL_COLUMNS = (*_PLAIN_COLUMNS, "is_readable", *_REST)
 # Rows of one INSERT: the interpreter's lock is given away once a statement, not once a row, so that the next
 # batch can be decoded meanwhile. 200 x 18 values stay far below SQLite's 32,766.
 _ROWS_A_STATEMENT = 200
-_served_values = attrgetter(*SERVED)
+_words = attrgetter("sender_id", "sender_name", "text")
+_rest = attrgetter(*_REST)
+_NO_REST = (None,) * len(_REST)
 _comparable_values = attrgetter(*_CHANGING, *FILLED)
 
 # What is stored of each message of a conversation, by Graph's id; that of many, by our conversation id.
@@ -100,26 +106,46 @@ def upsert_messages(
     connection: Connection, conversations: Served, known: Known, *, source: str, now: datetime
 ) -> int:
     """Insert messages that are new and bring the known ones up to date; returns how many were new."""
-    stamp = format_utc(now)
-    new, changed, revealed = [], [], []
+    new: list[tuple[Any, ...]] = []
+    plain: list[tuple[Any, ...]] = []
+    changed, revealed = [], []
     for row_id, served in conversations:
         have = known.get(row_id, {})
         for message in {message.message_id: message for message in served}.values():
             stored = have.get(message.message_id)
             if stored is None:
-                sent_at = format_utc(message.sent_at) if message.sent_at else None
-                new.append((row_id, message.message_id, sent_at, *_served_values(message), source, stamp))
+                _add_row(message, row_id, plain, new)
             elif message.is_readable and not stored[_IS_READABLE]:
                 revealed.append({"row_id": row_id, "graph_id": message.message_id, **_details(message)})
             elif values := _changes(message, stored):
                 changed.append({"row_id": row_id, "graph_id": message.message_id, **values})
-    for rows in _batched(new, _ROWS_A_STATEMENT):
-        connection.exec_driver_sql(_insert(len(rows)), tuple(chain.from_iterable(rows)))
+    for rows, columns in ((plain, _PLAIN_COLUMNS), (new, _ALL_COLUMNS)):
+        _insert_rows(connection, rows, columns, (source, format_utc(now)))
     if changed:
         connection.execute(_update(), changed)
     if revealed:
         connection.execute(_reveal(), revealed)
-    return len(new)
+    return len(new) + len(plain)
+
+
+def _add_row(message: Message, row_id: str, plain: list[tuple[Any, ...]], new: list[tuple[Any, ...]]) -> None:
+    """Add a message as values of `_PLAIN_COLUMNS`, or, where it has more than words, of all."""
+    sent_at = format_utc(message.sent_at) if message.sent_at else None
+    # The driver looks for an adapter for every True and None.
+    row = (row_id, message.message_id, sent_at, int(message.is_from_page), *_words(message))
+    rest = _rest(message)
+    if message.is_readable and rest == _NO_REST:
+        plain.append(row)
+    else:
+        new.append((*row, int(message.is_readable), *rest))
+
+
+def _insert_rows(
+    connection: Connection, rows: Sequence[tuple[Any, ...]], columns: tuple[str, ...], same: tuple[str, str]
+) -> None:
+    for some in _batched(rows, _ROWS_A_STATEMENT):
+        values = (*same, *chain.from_iterable(some))
+        connection.exec_driver_sql(_insert(columns, len(some)), values)
 
 
 def _changes(message: Message, stored: Sequence[Any]) -> dict[str, Any] | None:
@@ -153,9 +179,11 @@ def _as_stored(value: Any) -> Any:  # noqa: ANN401 - text, or the one time among
 
 
 @cache
-def _insert(rows: int) -> str:
-    row = f"({', '.join('?' * len(_COLUMNS))})"
-    return f"INSERT INTO messages ({', '.join(_COLUMNS)}) VALUES {', '.join([row] * rows)}"  # noqa: S608
+def _insert(columns: tuple[str, ...], rows: int) -> str:
+    """An INSERT of so many rows; their source and the time are bound once for all of them."""
+    marks = ", ".join("?" * len(columns))
+    values = ", ".join([f"(?1, ?2, {marks})"] * rows)
+    return f"INSERT INTO messages (source, created_at, {', '.join(columns)}) VALUES {values}"  # noqa: S608
 
 
 def _batched(rows: Sequence[tuple[Any, ...]], size: int) -> Iterator[Sequence[tuple[Any, ...]]]:

@@ -6,7 +6,7 @@ from datetime import datetime
 
 from sqlalchemy import Connection, func, select
 
-from inboxsync.model import Conversation, Page
+from inboxsync.model import Page, Served
 from inboxsync.store.tables import messages
 from inboxsync.store.tables import messenger_conversations as table
 
@@ -94,7 +94,7 @@ def count_unreadable(connection: Connection, page: Page) -> int:
 
 
 def count_listed_elsewhere(
-    connection: Connection, page: Page, conversations: Collection[Conversation], *, folder: str
+    connection: Connection, page: Page, conversations: Collection[Served], *, folder: str
 ) -> int:
     """How many of these are stored in another folder, with the very time they have now."""
     served = {each.conversation_id: each.source_updated_at for each in conversations}

@@ -3,9 +3,10 @@
 from datetime import datetime
 
 import msgspec
-from sqlalchemy import Connection, Row, delete, insert, select
+from sqlalchemy import Connection, Row, delete, select
 
 from inboxsync.model import Following, NotStarted, Page, Progress, Span, Unserved, Walking
+from inboxsync.store.put import put_row
 from inboxsync.store.tables import sync_progress as table
 
 _encode = msgspec.json.Encoder().encode
@@ -22,10 +23,14 @@ def put_progress(
     connection: Connection, page: Page, folder: str, progress: Progress, *, now: datetime
 ) -> None:
     """Replace it, in the caller's transaction."""
-    connection.execute(delete(table).where(table.c.page_id == page.id, table.c.folder == folder))
-    values = {"page_id": page.id, "folder": folder, "updated_at": now}
+    values = dict.fromkeys(("pin_at", "floor_at", "spans", "watermark_at")) | {
+        "page_id": page.id,
+        "folder": folder,
+        "updated_at": now,
+    }
     match progress:
         case NotStarted():
+            connection.execute(delete(table).where(table.c.page_id == page.id, table.c.folder == folder))
             return
         case Unserved():
             values |= {"phase": "unserved"}
@@ -39,7 +44,7 @@ def put_progress(
                 "spans": _encode(progress.spans).decode(),
                 "watermark_at": progress.watermark,
             }
-    connection.execute(insert(table), values)
+    put_row(connection, table, values)
 
 
 def forget_progress(connection: Connection, page: Page) -> None:

@@ -10,8 +10,8 @@ from inboxsync.model import Conversation, Message, Page
 from inboxsync.store.conversation_rows import StoredConversation, insert_conversations, update_conversations
 from inboxsync.store.message_rows import Known, Served, known_messages, meets_stored, upsert_messages
 
-# A conversation to be inserted, with the id it shall have.
-New = tuple[str, Conversation]
+# A conversation to be inserted, with the id it shall have and the digest of what was served.
+New = tuple[str, Conversation, str | None]
 # A stored one, what was served, and whether there are older messages than will be stored (None: as it was).
 Changed = tuple[StoredConversation, tuple[Conversation, bool | None]]
 

@@ -3,6 +3,7 @@
 from datetime import UTC, datetime
 from typing import Any, Final
 
+from msgspec import to_builtins
 from sqlalchemy import TIMESTAMP, Dialect, Text, TypeDecorator
 from sqlalchemy.types import TypeEngine, UserDefinedType
 
@@ -18,8 +19,8 @@ def format_utc(at: datetime) -> str:
 
     `2026-01-02T03:04:05.000Z`.
     """
-    text = (at if at.tzinfo is UTC else at.astimezone(UTC)).isoformat()
-    # Written out because a sync formats a time for every message, and `timespec` doubles what that costs.
+    # A sync formats a time for every message: `isoformat` takes four times as long.
+    text: str = to_builtins(at if at.tzinfo is UTC else at.astimezone(UTC))
     return f"{text[:19]}.000Z" if at.microsecond == 0 else f"{text[:23]}Z"
 
 

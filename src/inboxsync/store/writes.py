@@ -16,8 +16,9 @@ from datetime import datetime
 
 from sqlalchemy import Connection
 
-from inboxsync.model import Conversation, Counts, Message, Page, reached_at
+from inboxsync.model import Conversation, Counts, Message, Page, Served, reached_at
 from inboxsync.store.conversation_rows import StoredConversation, new_id, stored_conversations
+from inboxsync.store.digests import find_as_stored, forget_digest, note_digests
 from inboxsync.store.message_rows import newest_message_ids
 from inboxsync.store.put import is_postgresql
 from inboxsync.store.rows import ComparedRows, Rows
@@ -60,22 +61,34 @@ class Written:
 def upsert_batch(
     connection: Connection,
     page: Page,
-    conversations: Sequence[Conversation],
+    conversations: Sequence[Served],
     *,
     folder: str,
     source: str,
     now: datetime,
+    owed: Container[str] = (),
 ) -> Written:
     """Store conversations of one Page and folder in the caller's transaction.
 
-    `source` is written on messages that are new (`initial_sync`, `incremental_sync`).
+    `source` is written on messages that are new (`initial_sync`, `incremental_sync`). Of `owed`
+    (Graph's ids) something is known to be missing: they are looked at even if they are served as
+    they were before. The others of these are passed over.
     """
     rows = _rows_for(connection)
     # A list that moves while it is walked may serve one conversation twice, the newer first.
+    listed: dict[str, Served] = {}
+    for each in conversations:
+        listed.setdefault(each.conversation_id, each)
+    digests = {i: each.digest() for i, each in listed.items()}
+    stored = stored_conversations(connection, page, listed)
+    may_pass = {i: digest for i, digest in digests.items() if i not in owed}
+    passed = find_as_stored(connection, may_pass, stored, folder=folder)
+    fresh = [each for i, each in listed.items() if i not in passed]
     served: dict[str, Conversation] = {}
-    for conversation in rows.conversations(conversations):
-        served.setdefault(conversation.conversation_id, conversation)
-    stored = stored_conversations(connection, page, served)
+    for each, whole in zip(fresh, rows.conversations(each.whole() for each in fresh), strict=True):
+        served.setdefault(whole.conversation_id, whole)
+        digests.setdefault(whole.conversation_id, digests[each.conversation_id])
+    stored = {i: have for i, have in stored.items() if i in served}
     rows.look_up([(have.id, served[i].messages) for i, have in stored.items()])
     gaps = _find_gaps(connection, served, stored, rows)
 
@@ -86,16 +99,18 @@ def upsert_batch(
         for i, have in current.items()
     ]
     updated = rows.put_conversations(
-        page, [(new[i], served[i]) for i in new], changed, folder=folder, now=now
+        page, [(new[i], served[i], digests[i]) for i in new], changed, folder=folder, now=now
     )
     ids = new | {graph_id: have.id for graph_id, have in stored.items()}
     events = rows.put_messages([(ids[i], served[i].messages) for i in served], source=source, now=now)
+    # What an older answer brings is not what the source would serve again.
+    note_digests(connection, {have.id: digests[i] if i in current else None for i, have in stored.items()})
     return Written(
         counts=Counts(
-            fetched=len(served),
+            fetched=len(served) + len(passed),
             inserted=len(new),
             updated=updated,
-            unchanged=len(served) - len(new) - updated,
+            unchanged=len(served) + len(passed) - len(new) - updated,
             events=events,
         ),
         holes=_holes(served, new, current, gaps),
@@ -122,6 +137,7 @@ def upsert_message_batch(
     rows = _rows_for(connection)
     served = [(have.id, rows.messages(messages))]
     rows.look_up(served)
+    forget_digest(connection, have.id)
     return rows.put_messages(served, source=source, now=now)
 
 

@@ -68,7 +68,7 @@ class Comparison:
             is_first = known not in self._listed
             findings.listed += is_first
             self._listed.add(known)
-            self._compare(findings, each, stored.get(each.conversation_id), is_first=is_first)
+            self._compare(findings, each.whole(), stored.get(each.conversation_id), is_first=is_first)
         findings.unread.update(each.conversation_id for each in batch.unread)
         self._listed.update(_key(each.conversation_id) for each in batch.unread)
 

@@ -37,7 +37,7 @@ from inboxsync.store.pages import (
 )
 from inboxsync.store.progress import put_progress
 from inboxsync.store.runs import update_run
-from inboxsync.store.writes import Hole, Written, upsert_batch, upsert_message_batch
+from inboxsync.store.writes import Hole, upsert_batch, upsert_message_batch
 from inboxsync.sync.lease import keep_lease
 from inboxsync.sync.plan import is_full, owed_since
 
@@ -84,11 +84,22 @@ class Ingest:
         """
         with self.store.write() as connection:
             keep_lease(connection, self.page, self.owner, now=now)
-            source = INITIAL if is_full(walking) else INCREMENTAL
+            since = owed_since(walking, batch.answered_at)
+            self._owe_unread(connection, batch, folder=folder, since=since, now=now)
+            served = [each.conversation_id for each in batch.conversations]
+            owed = owed_conversations(connection, self.page, served)
             written = upsert_batch(
-                connection, self.page, batch.conversations, folder=folder, source=source, now=now
+                connection,
+                self.page,
+                batch.conversations,
+                folder=folder,
+                source=INITIAL if is_full(walking) else INCREMENTAL,
+                now=now,
+                owed=owed,
             )
-            self._note_owed(connection, batch, written, folder=folder, walking=walking, now=now)
+            self._open_gaps(connection, written.holes, folder=folder, since=since, now=now)
+            self._close(connection, owed, (Phase.CONVERSATION,))
+            self._close(connection, owed.intersection(written.whole), (Phase.GAP, Phase.HISTORY))
             put_progress(connection, self.page, folder, progress, now=now)
             if learned is not None:
                 set_batch_size(connection, self.page, learned.batch_size, now=now)
@@ -176,29 +187,16 @@ class Ingest:
             elsewhere = count_listed_elsewhere(connection, self.page, batch.conversations, folder=folder)
         return elsewhere * 2 > len(batch.conversations)
 
-    def _note_owed(
-        self,
-        connection: Connection,
-        batch: Batch,
-        written: Written,
-        *,
-        folder: str,
-        walking: Walking,
-        now: datetime,
+    def _owe_unread(
+        self, connection: Connection, batch: Batch, *, folder: str, since: datetime, now: datetime
     ) -> None:
-        """Open and close ledger rows as this batch demands."""
-        since = owed_since(walking, batch.answered_at)
+        """Owe what was listed and could not be read."""
         for each in batch.unread:
             known = get_item(connection, self.page, Phase.CONVERSATION, each.conversation_id)
             item = known or Item(
                 conversation_id=each.conversation_id, phase=Phase.CONVERSATION, folder=folder, until_at=since
             )
             put_item(connection, self.page, replace(item, problem=each.problem), now=now)
-        served = [each.conversation_id for each in batch.conversations]
-        owed = owed_conversations(connection, self.page, served)
-        self._open_gaps(connection, written.holes, folder=folder, since=since, now=now)
-        self._close(connection, owed, (Phase.CONVERSATION,))
-        self._close(connection, owed.intersection(written.whole), (Phase.GAP, Phase.HISTORY))
 
     def _open_gaps(
         self,

@@ -82,8 +82,8 @@ def keep_lease(connection: Connection, page: Page, owner: str, *, now: datetime)
     A frozen process that wakes up must not write over what another has done meanwhile. Raises
     LeaseLost, or PageUnknown where the Page was removed.
     """
-    get_page(connection, page.id)
     if not renew_lease(connection, page.id, owner, now=now, seconds=LEASE_SECONDS):
+        get_page(connection, page.id)  # the lease went with it
         raise LeaseLost(f"Another process has taken over Page {page.facebook_page_id}.")
 
 

@@ -1,9 +1,16 @@
-"""Walks the lists of a Page that a run reads: the inbox first, then its other folders."""
+"""Walks the lists of a Page that a run reads: the inbox first, then its other folders.
 
-from collections.abc import Mapping
+The others follow once the inbox is read to its bottom, never before: whatever its owner files away
+meanwhile is then in the one or in the other. The first is read beside the sweep of the inbox's head, and
+stored after it.
+"""
+
+import asyncio
+from collections.abc import Coroutine, Mapping
 from dataclasses import KW_ONLY, dataclass, field
 from datetime import datetime
 from functools import partial
+from typing import Any
 
 import structlog
 
@@ -32,7 +39,7 @@ log = structlog.get_logger(__name__)
 
 @dataclass(slots=True)
 class PageLists:
-    """The lists of one run, walked one after the other.
+    """The lists of one run.
 
     `messages` newest ones come with each conversation, `full_messages` in a walk to the bottom.
     `too_busy` is set where one could not be caught up with; that stops neither the next nor the ledger.
@@ -48,9 +55,14 @@ class PageLists:
     too_busy: TooBusy | None = None
     _failures: list[SourceError] = field(default_factory=list)
     _learned: Learned | None = None
-    _left: int = 0
-    _is_first_look: bool = True
+    _open: set[str] = field(default_factory=set)
+    _stored: set[str] = field(default_factory=set)
+    _looked_at: set[str] = field(default_factory=set)
+    _was_news: bool = True
     _inbox_at: datetime | None = None
+    _inbox_is_walked: asyncio.Event = field(default_factory=asyncio.Event)
+    _inbox_is_done: asyncio.Event = field(default_factory=asyncio.Event)
+    _writing: asyncio.Lock = field(default_factory=asyncio.Lock)
     _known_bad: dict[str, Problem] = field(default_factory=dict)
 
     async def walk(self, lists: Mapping[str, Walking]) -> list[SourceError]:
@@ -58,19 +70,39 @@ class PageLists:
 
         A list that fails does not stop the next. Raises Stopped, and what no list would survive.
         """
-        self._left = len(lists)
+        self._open = set(lists)
         list_unreadable = partial(self.context.ingest.list_unreadable, now=self.context.clock.now())
         self._known_bad |= await self.context.patiently(list_unreadable)
-        for folder, walking in lists.items():
-            self._left -= 1
-            self._is_first_look = True
-            try:
-                await self._walk_one(folder, walking)
-            except (SourceRefused, AnswerFailed, AnswerTooLarge, CursorRefused) as failure:
-                self._failures.append(failure)
-            except TooBusy as moving:
-                self.too_busy = moving
+        if INBOX not in lists or is_sweep(lists[INBOX]):
+            self._inbox_is_walked.set()
+        if INBOX not in lists:
+            self._inbox_is_done.set()
+        inbox = {folder: walking for folder, walking in lists.items() if folder == INBOX}
+        others = {folder: walking for folder, walking in lists.items() if folder != INBOX}
+        if self.quota.most is not None:
+            await self._walk_in_turn(inbox | others)
+        else:
+            await _side_by_side(self._walk_in_turn(inbox), self._walk_in_turn(others))
         return self._failures
+
+    async def _walk_in_turn(self, lists: Mapping[str, Walking]) -> None:
+        for folder, walking in lists.items():
+            await self._walk_list(folder, walking)
+
+    async def _walk_list(self, folder: str, walking: Walking) -> None:
+        """Walk a list when its time has come; what keeps it from its end is noted, if others may go on."""
+        if folder != INBOX:
+            await self._inbox_is_walked.wait()
+        try:
+            await self._walk_one(folder, walking)
+        except (SourceRefused, AnswerFailed, AnswerTooLarge, CursorRefused) as failure:
+            self._failures.append(failure)
+        except TooBusy as moving:
+            self.too_busy = moving
+        finally:
+            if folder == INBOX:
+                self._inbox_is_walked.set()
+                self._inbox_is_done.set()
 
     async def _walk_one(self, folder: str, walking: Walking) -> None:
         name = None if folder == INBOX else folder
@@ -100,26 +132,51 @@ class PageLists:
             await self._store(folder, fetched)
 
         walk = ListWalk(
-            context=self.context, fetcher=fetcher, windows=self.windows, quota=self.quota, store=store
+            context=self.context,
+            fetcher=fetcher,
+            windows=self.windows,
+            quota=self.quota,
+            store=store,
+            prepare=self._prepare,
         )
         self.context.stall.moved(f"the top of the folder {folder}")
         is_untried = folder != INBOX and is_full(walking) and walking.at_top
-        batches = self.context.tally.run.batches
         try:
             await walk.advance(walking)
         except FolderIgnored:
             await self._leave(folder, "it serves the inbox in its place")
         except (SourceRefused, PermissionMissing, PageNotVisible) as failure:
-            if not is_untried or self.context.tally.run.batches > batches:
+            if not is_untried or folder in self._stored:
                 raise
             # Raises where it is not for this folder that the source refuses.
             await self.context.source.fetch_conversation_times(self.context.access, after=None, limit=1)
             await self._leave(folder, failure.message)
 
+    async def _prepare(self, batch: Batch) -> None:
+        """Do what needs no database, so that the writer does not wait for it.
+
+        Where what came last was stored already, so will this be: then it is not decoded at all.
+        """
+        await asyncio.to_thread(_look_at, batch, is_news=self._was_news)
+
     async def _store(self, folder: str, fetched: Fetched) -> None:
         batch, walking, progress = fetched.batch, fetched.walking, fetched.progress
+        if folder != INBOX:
+            await self._inbox_is_done.wait()  # who is listed in both belongs to the folder
         if folder != INBOX and walking.at_top and is_full(walking) and batch.conversations:
             await self._compare_with_inbox(folder, batch)
+        async with self._writing:
+            await self._write(folder, fetched)
+        self._stored.add(folder)
+        if folder == INBOX and (isinstance(progress, Following) or is_sweep(progress)):
+            self._inbox_is_walked.set()
+        if batch.dropped:
+            self.context.tally.note_problem(_dropped(batch))
+        if isinstance(progress, Walking) and progress.at_top:
+            self._looked_at.add(folder)  # what a later sweep finds unchanged, this run has counted already
+
+    async def _write(self, folder: str, fetched: Fetched) -> None:
+        batch, walking, progress = fetched.batch, fetched.walking, fetched.progress
         completes_page = self._completes(folder, progress)
         learned = Learned(batch_size=self.size.current, time_windows=self.windows.are_honoured)
         is_news, self._learned = learned != self._learned, learned
@@ -131,7 +188,7 @@ class PageLists:
                 walking=walking,
                 progress=progress,
                 completes_page=completes_page,
-                counts_unchanged=self._is_first_look,
+                counts_unchanged=folder not in self._looked_at,
                 learned=learned if is_news else None,
                 run=run,
                 now=self.context.clock.now(),
@@ -140,12 +197,11 @@ class PageLists:
         stage = Stage.SWEEP if is_sweep(walking) else Stage.WALK
         before = self.context.tally.run.counts
         await self.context.tally.store(write, stage=stage, folder=folder, frontier=batch.reached_at)
-        if _are_news(before, self.context.tally.run.counts):
+        self._was_news = _are_news(before, self.context.tally.run.counts)
+        if self._was_news:
             self.context.stall.moved(batch.reached_at)
-        if batch.dropped:
-            self.context.tally.note_problem(_dropped(batch))
-        if isinstance(progress, Walking) and progress.at_top:
-            self._is_first_look = False  # what a later sweep finds unchanged, this run has counted already
+        if isinstance(progress, Following):
+            self._open.discard(folder)
 
     def _completes(self, folder: str, progress: Walking | Following) -> datetime | None:
         """What `last_synced_at` becomes with this batch; None while a list is still to be read."""
@@ -153,23 +209,26 @@ class PageLists:
             return None
         if folder == INBOX:
             self._inbox_at = progress.watermark
-        return self._page_completed_at()
+        return self._page_completed_at(folder)
 
-    def _page_completed_at(self) -> datetime | None:
-        is_all = self._left == 0 and not self._failures and self.too_busy is None
+    def _page_completed_at(self, folder: str) -> datetime | None:
+        """What `last_synced_at` becomes where this list is the last one to come to its end."""
+        is_all = self._open <= {folder} and not self._failures and self.too_busy is None
         return self._inbox_at if is_all else None
 
     async def _leave(self, folder: str, why: str) -> None:
         """Note that the source has no such folder, and go on without it."""
         log.info("the source does not tell this folder apart", folder=folder, why=why)
-        end = partial(
-            self.context.ingest.end_list,
-            folder,
-            Unserved(),
-            completes_page=self._page_completed_at(),
-            now=self.context.clock.now(),
-        )
-        await self.context.patiently(end)
+        async with self._writing:
+            end = partial(
+                self.context.ingest.end_list,
+                folder,
+                Unserved(),
+                completes_page=self._page_completed_at(folder),
+                now=self.context.clock.now(),
+            )
+            await self.context.patiently(end)
+            self._open.discard(folder)
 
     async def _compare_with_inbox(self, folder: str, batch: Batch) -> None:
         """Raise FolderIgnored where what came is the inbox: a source ignores parameters it does not know.
@@ -182,6 +241,26 @@ class PageLists:
         ):
             return
         await refuse_inbox(self.context, batch)
+
+
+async def _side_by_side(*works: Coroutine[Any, Any, None]) -> None:
+    """All of them at once; the first that fails ends the others, and what it raised is raised."""
+    tasks = [asyncio.ensure_future(work) for work in works]
+    try:
+        done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_EXCEPTION)
+        for task in done:
+            task.result()
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+
+def _look_at(batch: Batch, *, is_news: bool) -> None:
+    for each in batch.conversations:
+        each.digest()
+        if is_news:
+            each.whole()
 
 
 def _are_news(before: Counts, after: Counts) -> bool:

@@ -10,7 +10,7 @@ from dataclasses import replace
 from itertools import takewhile
 
 from inboxsync.errors import InboxsyncError
-from inboxsync.model import Batch, Conversation, Problem, Unread
+from inboxsync.model import Batch, Problem, Served, Unread
 
 # So many bad ones in a row, and the list is not asked again for the rest of the batch: the ledger brings
 # them one by one, as it does where the list fails whatever it would hold.
@@ -29,14 +29,14 @@ class Parts:
     """`wanted` of the `outline`, a light answer, as it comes. `known_bad` grows with those found here."""
 
     def __init__(
-        self, outline: Batch, wanted: tuple[Conversation, ...], *, known_bad: MutableMapping[str, Problem]
+        self, outline: Batch, wanted: tuple[Served, ...], *, known_bad: MutableMapping[str, Problem]
     ) -> None:
         self._outline = outline
         self._wanted = frozenset(each.conversation_id for each in wanted)
         self._missing = [each.conversation_id for each in wanted]
         self._known_bad = known_bad
         self._had_known_bad = any(each.conversation_id in known_bad for each in outline.conversations)
-        self._conversations: list[Conversation] = []
+        self._conversations: list[Served] = []
         self._last: Batch | None = None
         self._most = len(wanted)
         # Among the next so many is one that fails; 0: nothing is known.

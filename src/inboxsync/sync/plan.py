@@ -14,7 +14,6 @@ from datetime import UTC, datetime, timedelta
 
 from inboxsync.model import (
     Batch,
-    Conversation,
     Following,
     Item,
     MessageBatch,
@@ -22,6 +21,7 @@ from inboxsync.model import (
     NotStarted,
     Phase,
     Progress,
+    Served,
     Span,
     Unserved,
     Walking,
@@ -41,7 +41,13 @@ OVERLAP = timedelta(seconds=20)
 _EARLIEST = datetime(2004, 2, 4, tzinfo=UTC)
 _MOST_LANES = 6
 # A span that is about to end is not worth another call to cut it.
-_BATCHES_WORTH_A_CUT = 3
+_BATCHES_WORTH_A_CUT = 2.5
+# A part that holds so much less than a number of batches ends with one that is nearly full, and not with one
+# that brings the few that were too many.
+_SPARE_BATCHES = 0.1
+_SPARE_OF_EACH = 0.02
+# Where the bottom is not known, the first lane below goes so far down; each further one twice as far.
+_BATCHES_AHEAD = 20
 _SHORTEST_SECONDS = 10
 _SECOND = timedelta(seconds=1)
 
@@ -109,7 +115,7 @@ def has_arrived(span: Span, batch: Batch) -> bool:
     return span.floor is not None and reached is not None and reached < span.floor
 
 
-def wanted_of(span: Span, outline: Batch) -> tuple[Conversation, ...]:
+def wanted_of(span: Span, outline: Batch) -> tuple[Served, ...]:
     """Those of a light answer that the span wants in full: all down to the last one above its floor."""
     floor = span.floor
     above = [
@@ -146,23 +152,39 @@ def plan_lanes(*, latency_seconds: float | None, calls_per_second: float | None)
     if not latency_seconds or not calls_per_second:
         return 1
     under_way = latency_seconds * calls_per_second
-    return min(_MOST_LANES, math.ceil(under_way) + 1) if under_way > 0.9 else 1  # noqa: PLR2004 - near enough to 1
+    if under_way <= 0.9:  # noqa: PLR2004 - near enough to 1
+        return 1
+    # A tenth to spare, for no lane is always busy; each more is a cut more, and a cut wastes half a call.
+    return min(_MOST_LANES, math.ceil(under_way * 1.1))
 
 
-def plan_cut(span: Span, *, per_second: float, batch_size: int) -> tuple[Span, Span] | None:
-    """`span` in two at half its time, the newer first; None where it is not worth it.
+def plan_cut(
+    span: Span, *, per_second: float, batch_size: int, top: datetime | None = None
+) -> tuple[Span, Span] | None:
+    """`span` in two, the newer first; None where it is not worth it.
 
-    `per_second`: conversations a second of `updated_time`, as the last answer had them. The cut
-    lies between two whole seconds, and the parts overlap by one, so that it does not matter on
-    which side of a bound the source counts an equal time.
+    `per_second`: conversations a second of `updated_time`, as the lane's answers had them. A span whose
+    bottom is known is cut in half, so that the newer part ends with a full batch. Else nobody knows
+    where half is: the cut goes as far below as the walk has come from its `top`, and at least some
+    batches. It lies between two whole seconds, and the parts overlap by one, so that it does not matter
+    on which side of a bound the source counts an equal time.
     """
     if span.frontier is None:
         return None
     bottom = span.floor or _EARLIEST
     seconds = (span.frontier - bottom).total_seconds()
-    if seconds < _SHORTEST_SECONDS or seconds * per_second < _BATCHES_WORTH_A_CUT * batch_size:
+    batches = seconds * per_second / batch_size
+    if seconds < _SHORTEST_SECONDS or batches < _BATCHES_WORTH_A_CUT:
         return None
-    cut = (span.frontier - timedelta(seconds=seconds / 2)).replace(microsecond=500_000)
+    # Asked for by time, each batch begins with the last one of the batch before.
+    batch_seconds = max(1, batch_size - 1) / per_second
+    # The first is under way, and asked for without this cut: what it brings of the older part comes twice.
+    whole = max(2, round(batches / 2))
+    newer_seconds = (whole * (1 - _SPARE_OF_EACH) - _SPARE_BATCHES) * batch_seconds
+    if span.floor is None:
+        come = (top - span.frontier).total_seconds() if top is not None else 0.0
+        newer_seconds = min(newer_seconds, max(come, _BATCHES_AHEAD * batch_seconds))
+    cut = (span.frontier - timedelta(seconds=newer_seconds)).replace(microsecond=500_000)
     return replace(span, floor=cut, cursor=None), Span(frontier=cut + _SECOND, floor=span.floor)
 
 

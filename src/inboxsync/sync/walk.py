@@ -11,6 +11,7 @@ import asyncio
 from collections import deque
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
 
 from inboxsync.errors import AnswerFailed, AnswerTooLarge, CursorRefused, SourceRefused
 from inboxsync.model import Batch, Following, Span, Walking
@@ -21,6 +22,9 @@ from inboxsync.sync.limits import Quota
 from inboxsync.sync.plan import one_chain, plan_cut, plan_next, plan_span
 from inboxsync.sync.scout import SCOUTED, Block, ScoutLost
 from inboxsync.sync.stop import EnoughFetched, Stopped
+
+if TYPE_CHECKING:
+    from datetime import datetime
 
 # On a Page where every sweep takes several answers, so many in one run; then it is said.
 _MOST_SWEEPS = 20
@@ -50,7 +54,8 @@ class TimeWindows:
 class ListWalk:
     """One list on its way from `Walking` to `Following`.
 
-    `store` is given every batch, one at a time, each with the progress that follows from it.
+    `store` is given every batch, one at a time, each with the progress that follows from it, and
+    before that `prepare`, which may run beside the storing of another.
     `may_scout` is for answers that are heavy: a light list gains nothing from lighter calls.
     """
 
@@ -62,6 +67,7 @@ class ListWalk:
         windows: TimeWindows,
         quota: Quota,
         store: Callable[[Fetched], Awaitable[None]],
+        prepare: Callable[[Batch], Awaitable[None]] | None = None,
         may_scout: bool = True,
     ) -> None:
         self._context = context
@@ -69,6 +75,7 @@ class ListWalk:
         self._windows = windows
         self._quota = quota
         self._store = store
+        self._prepare = prepare
         self._may_scout = may_scout
         # Where heavy answers ended, and the cursors that lead on from there.
         self._block_ends: dict[object, str | None] = {}
@@ -77,6 +84,8 @@ class ListWalk:
         self._progress: Walking | Following
         self._waiting: deque[Lane] = deque()
         self._busy: dict[asyncio.Task[Batch], Lane] = {}
+        self._storing: asyncio.Future[None] | None = None
+        self._top: datetime | None = None  # the newest that came
 
     async def advance(self, walking: Walking) -> Following:
         """Go on until everything is stored. Raises Stopped, or what the source or the store raises.
@@ -112,12 +121,17 @@ class ListWalk:
                         await self._take(lane, task)
             if self._waiting:
                 raise EnoughFetched(f"the limit of {self._quota.most} conversations is reached")
+            await self._stored()
             return self._progress
         finally:
             await self._drop_lanes()
+            await self._stored()  # what is being written is written to its end, whatever ends the walk
 
     async def _take(self, lane: Lane, task: asyncio.Task[Batch]) -> None:
-        """Plan on from an answer, send the next call out, then store the answer."""
+        """Plan on from an answer, send the next call out, then have the answer stored.
+
+        It is decoded while the one before it is still being written.
+        """
         try:
             batch = task.result()
             rest = lane.block.rest(lane.span, batch) if lane.block else plan_span(lane.span, batch)
@@ -138,6 +152,7 @@ class ListWalk:
         if lane.is_peek and rest is not None:
             raise EnoughFetched(f"the limit of {self._quota.most} conversations is reached")
         batch = lane.note(batch)
+        self._top = max(filter(None, (self._top, batch.newest_at)), default=None)
         if rest is None or rest.frontier != lane.span.frontier:
             self._context.stall.moved(batch.reached_at)
         if rest is not None:
@@ -148,8 +163,21 @@ class ListWalk:
         if spans and isinstance(fetched.progress, Walking):
             self._walking = fetched.progress
         self._open_lanes()
-        await self._store(fetched)
+        await self._hand_over(fetched)
+
+    async def _hand_over(self, fetched: Fetched) -> None:
+        """Have a batch stored once the one before it is."""
+        if self._prepare is not None:
+            await self._prepare(fetched.batch)
+        await self._stored()
+        self._storing = asyncio.ensure_future(self._store(fetched))
         self._progress = fetched.progress
+
+    async def _stored(self) -> None:
+        """Wait until the last answer that was taken is stored. Raises what kept it from that."""
+        storing, self._storing = self._storing, None
+        if storing is not None:
+            await storing
 
     def _take_scouted(self, lane: Lane, batch: Batch, rest: Span | None) -> None:
         """A block has been found: it is read next, while the scout goes on."""
@@ -215,12 +243,12 @@ class ListWalk:
         """A new lane: the older half of the span that has most left; None where none is worth a cut."""
         if wanted < 2 or not self._windows.are_honoured:  # noqa: PLR2004 - one lane needs no cut
             return None
-        size = self._fetcher.size.current
+        size, top = self._fetcher.size.current, self._top
         cuts = [
             (lane, cut)
             for lane in self._busy.values()
-            if lane.per_second is not None
-            and (cut := plan_cut(lane.span, per_second=lane.per_second, batch_size=size)) is not None
+            if (rate := lane.per_second) is not None
+            and (cut := plan_cut(lane.span, per_second=rate, batch_size=size, top=top)) is not None
         ]
         if not cuts:
             return None

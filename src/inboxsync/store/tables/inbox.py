@@ -92,6 +92,12 @@ messenger_conversations = Table(
     Column("extra", JsonText, comment="fields served that have no column here"),
     Column("created_at", UtcDateTime, nullable=False, comment="when it was first stored"),
     Column("updated_at", UtcDateTime, nullable=False, comment="when this row last changed"),
+    Column(
+        "served_digest",
+        Text,
+        comment="of what was last served: what is served so again is passed over; NULL: to be looked at",
+    ),
+    Column("served_messages", Integer, comment="how many messages were stored when it was served so"),
     UniqueConstraint("page_id", "conversation_id"),
     Index(None, "page_id", "last_message_time"),
     Index(None, "sender_id"),
