@@ -34,6 +34,7 @@ bench: .venv/installed-dev .venv-bench/installed ## time syncs beside a plain lo
 	$(BIN)/python bench/scale.py 50000
 	$(BIN)/python bench/export.py
 	$(BIN)/python bench/load.py
+	$(BIN)/python bench/views.py
 
 bench-scale: .venv/installed-dev .venv-bench/installed ## a million conversations into each database, and the curve (half an hour, 12 GB)
 	mkdir -p .bench

@@ -54,10 +54,12 @@ async def _serve(engine: Engine, listener: socket.socket, *, host: str, has_work
     # Imported here: a sync needs no server.
     from inboxsync.api import create_app  # noqa: PLC0415
     from inboxsync.api.server import Server  # noqa: PLC0415
+    from inboxsync.web import mount_dashboard  # noqa: PLC0415
     from inboxsync.workers import RunQueue, Worker  # noqa: PLC0415
 
     queue = RunQueue(engine)
     app = create_app(engine, queue=queue, names=frozenset({host.lower()}))
+    mount_dashboard(app)
     server = Server(app, trusted_proxies=engine.settings.trusted_proxies)
     worker = Worker(engine) if has_worker else None
     asked = _asked_to_end()

@@ -1,0 +1,167 @@
+"""A conversation as a reader sees it: days, messages, and the places where some are missing. Pure."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from hashlib import sha256
+from typing import Any, Final, Literal
+from urllib.parse import urlsplit
+
+import msgspec
+
+from inboxsync.store.reads import Gap, MessageRecord
+
+_UNREADABLE: Final = "The platform tells no more of this message than its time."
+_NOTHING: Final = "A message without words."
+_KINDS: Final = {"image": "Image", "video": "Video", "audio": "Audio"}
+# Where a served attachment may keep its address.
+_PLACES: Final = ("image_data", "video_data", "audio_data")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Attached:
+    """Something that hangs on a message. `href` empty: the source tells no address."""
+
+    label: str
+    href: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Entry:
+    """One thing in the thread: a message, a new day, or a gap."""
+
+    kind: Literal["message", "day", "gap"]
+    text: str
+    is_from_page: bool = False
+    is_found: bool = False
+    anchor: str = ""
+    who: str = ""
+    remark: str = ""
+    reply_to: str = ""
+    attachments: tuple[Attached, ...] = ()
+    at: datetime | None = None
+    reactions: str = ""
+
+
+def entries_of(
+    messages: Sequence[MessageRecord],
+    gaps: Sequence[Gap],
+    *,
+    names: tuple[str, str],
+    found: str = "",
+) -> Iterator[Entry]:
+    """`messages` newest first, the entries oldest first. `names` are the contact's and the Page's.
+
+    `found` is the id of a message that was looked for.
+    """
+    above = {gap.above_message_id: gap for gap in gaps}
+    shown = {message.message_id for message in messages}
+    day = None
+    for message in reversed(messages):
+        at = message.sent_at
+        if at is not None and at.astimezone(UTC).date() != day:
+            day = at.astimezone(UTC).date()
+            yield Entry(kind="day", text=f"{day:%A, %-d %B %Y}")
+        yield _said(message, names, shown, is_found=message.message_id == found)
+        if gap := above.get(message.message_id):
+            yield gap_entry(gap)
+
+
+def gap_entry(gap: Gap) -> Entry:
+    """Where messages are missing that the source has."""
+    why = f" {gap.problem}" if gap.problem else ""
+    return Entry(kind="gap", text=f"Messages are missing here. The next sync fetches them.{why}")
+
+
+def anchor_of(message_id: str) -> str:
+    """A message's name within the page: letters and digits, whatever Graph's id has in it."""
+    return f"m{sha256(message_id.encode()).hexdigest()[:16]}"
+
+
+def _said(message: MessageRecord, names: tuple[str, str], shown: set[str], *, is_found: bool) -> Entry:
+    attached = tuple(_attached(message))
+    text = message.text or ""
+    remark = "" if text or attached else (_NOTHING if message.is_readable else _UNREADABLE)
+    reply_to = message.reply_to_message_id or ""
+    contact, page = names
+    return Entry(
+        kind="message",
+        text=text,
+        is_from_page=message.is_from_page,
+        is_found=is_found,
+        anchor=anchor_of(message.message_id),
+        who=page if message.is_from_page else message.sender_name or contact,
+        remark=remark,
+        reply_to=anchor_of(reply_to) if reply_to in shown else "",
+        attachments=attached,
+        at=message.sent_at,
+        reactions=_reactions(message),
+    )
+
+
+def _attached(message: MessageRecord) -> Iterator[Attached]:
+    for each in _list(message.attachments):
+        yield _attachment(each)
+    for each in _list(message.shares):
+        link = _text(each.get("link"))
+        yield Attached(label=_text(each.get("name")) or link or "Shared link", href=_safe(link))
+    if message.sticker:
+        yield Attached(label="Sticker", href=_safe(message.sticker))
+    for story in _list(f"[{message.story}]" if message.story else None):
+        link = next((found for found in map(_link_in, story.values()) if found), "")
+        yield Attached(label="Story", href=_safe(link))
+
+
+def _attachment(served: Mapping[str, Any]) -> Attached:
+    kind = _text(served.get("mime_type")).partition("/")[0]
+    name = _text(served.get("name"))
+    link = _text(served.get("file_url"))
+    for place in _PLACES:
+        link = link or _link_in(served.get(place))
+    label = name or _KINDS.get(kind, "Attachment")
+    if name and kind in _KINDS:
+        label = f"{_KINDS[kind]}: {name}"
+    template = served.get("generic_template")
+    if isinstance(template, dict) and not name:
+        label = _text(template.get("title")) or "Template"
+    return Attached(label=label, href=_safe(link))
+
+
+def _link_in(part: object) -> str:
+    """An address inside an object that the source nests: `{url}`, `{link}`."""
+    if not isinstance(part, dict):
+        return ""
+    return _text(part.get("url")) or _text(part.get("link"))
+
+
+def _reactions(message: MessageRecord) -> str:
+    told = []
+    for each in _list(message.reactions):
+        users = each.get("users")
+        count = len(users) if isinstance(users, list) else 1
+        told.append(f"{_text(each.get('reaction'))[:8]} {count}")
+    return "  ".join(told)
+
+
+def _list(served: str | None) -> list[dict[str, Any]]:
+    """What the source served as JSON, whatever it is: the objects of a list."""
+    if not served:
+        return []
+    try:
+        decoded = msgspec.json.decode(served)
+    except msgspec.DecodeError:
+        return []
+    return [each for each in decoded if isinstance(each, dict)] if isinstance(decoded, list) else []
+
+
+def _text(value: object) -> str:
+    return value if isinstance(value, str) else ""
+
+
+def _safe(link: str) -> str:
+    """An address of the web, or nothing: a served link may be anything, a script too."""
+    try:
+        parts = urlsplit(link)
+    except ValueError:
+        return ""
+    return link if parts.scheme in ("http", "https") and parts.netloc else ""

@@ -1,0 +1,83 @@
+"""A Page as the templates show it."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import datetime
+
+from inboxsync.model import Page, Platform, Run, Schedule, TokenState
+from inboxsync.store.reads import PageOverview
+
+PLATFORMS = {Platform.MESSENGER: "Messenger", Platform.INSTAGRAM: "Instagram"}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PageRow:
+    """One Page with its figures, its schedule, and the run that is under way."""
+
+    id: str
+    facebook_page_id: str
+    name: str | None
+    label: str
+    platform: str
+    platform_label: str
+    token: str
+    token_reason: str | None
+    token_problem: str | None
+    days_left: int | None
+    last_synced_at: datetime | None
+    conversations: int
+    contacts: int
+    messages: int
+    owed: int
+    paused: bool
+    is_due: bool
+    next_due_at: datetime | None
+    active_run: str | None
+    active_words: str
+
+
+def page_row(overview: PageOverview, *, schedule: Schedule, active: Run | None) -> PageRow:
+    """Put together what is known of a Page."""
+    page = overview.page
+    return PageRow(
+        id=page.id,
+        facebook_page_id=page.facebook_page_id,
+        name=page.name,
+        label=page_label(page),
+        platform=page.platform.value,
+        platform_label=PLATFORMS[page.platform],
+        token=page.token_state.value,
+        token_reason=page.token_reason.value.replace("_", " ") if page.token_reason else None,
+        token_problem=page.token_problem,
+        # Meta tells no end of a Page token that was made from a long-lived one: there is none.
+        days_left=None,
+        last_synced_at=page.last_synced_at,
+        conversations=overview.conversations,
+        contacts=overview.contacts,
+        messages=overview.messages,
+        owed=overview.owed,
+        paused=schedule.is_paused,
+        is_due=page.token_state is TokenState.VALID and not schedule.is_paused,
+        next_due_at=schedule.next_sync_at,
+        active_run=active.id if active else None,
+        active_words=active_words(active) if active else "",
+    )
+
+
+def page_label(page: Page) -> str:
+    """What to call it: its name, else Meta's id."""
+    return page.name or page.facebook_page_id
+
+
+def labels(pages: Iterable[Page]) -> dict[str, str]:
+    """What to call each Page, by our id."""
+    return {page.id: page_label(page) for page in pages}
+
+
+def active_words(run: Run) -> str:
+    """`queued`, `syncing 4,200`, `verifying`."""
+    if run.status.value == "queued":
+        return "queued"
+    if run.kind.value == "verify":
+        return "verifying"
+    return f"syncing {run.counts.fetched:,}" if run.counts.fetched else "syncing"

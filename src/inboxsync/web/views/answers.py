@@ -1,0 +1,76 @@
+"""`/pages/{id}/answers`: how fast the Page answers. A report, read from the messages when it is asked for."""
+
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Final
+
+from starlette.responses import Response
+
+from inboxsync.reports import response_times
+from inboxsync.store.pages import get_page
+from inboxsync.store.streams import Scope
+from inboxsync.web.page_rows import page_label
+from inboxsync.web.visit import Visit
+from inboxsync.web.words import duration
+
+_DAYS: Final = 90
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SpeedRow:
+    """One line of a table: how many responses, and how long they took."""
+
+    label: str
+    responses: int
+    median: str
+    most: str
+
+
+def show(visit: Visit) -> Response:
+    """The last months, as a whole, by hour and by day."""
+    now, zone = visit.now, visit.service.engine.settings.zone
+    with visit.service.engine.store.read() as connection:
+        page = get_page(connection, visit.part("id"))
+        scope = Scope(pages=(page,), since=now - timedelta(days=_DAYS))
+        report = response_times(connection, scope, zone, now=now)
+    overall, waiting = report.overall, report.unanswered
+    figures = [
+        ("Responses", f"{overall.responses:,}"),
+        ("Half of them within", _time(overall.median_seconds)),
+        ("Nine in ten within", _time(overall.p90_seconds)),
+        ("Unanswered now", f"{waiting.conversations:,}"),
+        ("Of them in the 24 hours", f"{waiting.in_window:,}"),
+    ]
+    hours = [
+        SpeedRow(
+            label=f"{hour:02}:00",
+            responses=speed.responses,
+            median=_time(speed.median_seconds),
+            most=_time(speed.p90_seconds),
+        )
+        for hour, speed in enumerate(report.by_hour)
+    ]
+    days = [
+        SpeedRow(
+            label=f"{each.day:%-d %b %Y}",
+            responses=each.speed.responses,
+            median=_time(each.speed.median_seconds),
+            most=_time(each.speed.p90_seconds),
+        )
+        for each in reversed(report.by_day)
+    ]
+    return visit.show(
+        "answers.html",
+        here="pages",
+        page_id=page.id,
+        label=page_label(page),
+        days_told=_DAYS,
+        figures=figures,
+        hours=hours,
+        days=days,
+        incomplete=report.incomplete,
+    )
+
+
+def _time(seconds: float | None) -> str:
+    return duration(seconds) if seconds is not None else "none yet"

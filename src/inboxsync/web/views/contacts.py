@@ -1,0 +1,82 @@
+"""`/contacts`: whoever wrote, with the numbers and addresses they gave."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Final
+
+from sqlalchemy import Connection
+from starlette.responses import Response
+
+from inboxsync.store.pages import list_pages
+from inboxsync.store.reads import ContactFilter, ContactRecord, list_contact_details, list_contacts
+from inboxsync.web.keys import key_of, text_of
+from inboxsync.web.page_rows import labels
+from inboxsync.web.rendering import query
+from inboxsync.web.views.conversations import NO_NAME
+from inboxsync.web.visit import Visit
+
+_KIND: Final = "contacts-view"
+_LIMIT: Final = 50
+_SWITCHES: Final = (
+    ("unanswered", "unanswered"),
+    ("phone", "with a phone number"),
+    ("email", "with an e-mail address"),
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ContactRow:
+    """One line of the table."""
+
+    href: str
+    label: str
+    page_label: str
+    phones: tuple[str, ...]
+    emails: tuple[str, ...]
+    messages: int
+    last_message_at: datetime | None
+
+
+def list_some(visit: Visit) -> Response:
+    """The contacts who wrote last, and where the list goes on."""
+    page_id = visit.asked("page")
+    switched = {name: visit.asked(name) == "1" for name, _ in _SWITCHES}
+    wanted = ContactFilter(
+        page_id=page_id or None,
+        is_unanswered=switched["unanswered"] or None,
+        has_phone=switched["phone"] or None,
+        has_email=switched["email"] or None,
+    )
+    after = key_of(_KIND, visit.asked("after"))
+    with visit.service.engine.store.read() as connection:
+        pages = list_pages(connection)
+        found = list_contacts(connection, wanted, after=after, limit=_LIMIT)
+        called = labels(pages)
+        rows = [_row(connection, record, called) for record in found.records]
+    return visit.show(
+        "contacts.html",
+        here="contacts",
+        pages=pages,
+        chosen={"page": page_id} | switched,
+        switches=_SWITCHES,
+        is_filtered=bool(page_id) or any(switched.values()),
+        contacts=rows,
+        show_page=len(pages) > 1 and not page_id,
+        newest=visit.here_with("/contacts", after=None) if after else None,
+        older=visit.here_with("/contacts", after=text_of(_KIND, found.next)) if found.next else None,
+    )
+
+
+def _row(connection: Connection, record: ContactRecord, called: Mapping[str, str]) -> ContactRow:
+    has_details = record.has_phone or record.has_email
+    details = list_contact_details(connection, record.page_id, record.sender_id) if has_details else []
+    return ContactRow(
+        href=f"/conversations?{query({'page': record.page_id, 'contact': record.sender_id})}",
+        label=record.name or NO_NAME,
+        page_label=called.get(record.page_id, ""),
+        phones=tuple(each.value for each in details if each.kind == "phone"),
+        emails=tuple(each.value for each in details if each.kind == "email"),
+        messages=record.messages_from_contact + record.messages_from_page,
+        last_message_at=record.last_message_at,
+    )

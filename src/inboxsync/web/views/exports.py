@@ -1,0 +1,70 @@
+"""`/exports`: what is stored, as a file."""
+
+from datetime import UTC
+from typing import Final
+
+from starlette.responses import Response, StreamingResponse
+
+from inboxsync.errors import InboxsyncError
+from inboxsync.reports import Export, ExportRequest, Format, What
+from inboxsync.store.pages import list_pages
+from inboxsync.web.visit import Visit
+
+_KINDS: Final = {
+    What.CONTACTS: "Contacts",
+    What.CONVERSATIONS: "Conversations",
+    What.MESSAGES: "Messages",
+}
+_FORMATS: Final = {
+    Format.CSV: "CSV, for spreadsheets",
+    Format.XLSX: "Excel workbook",
+    Format.NDJSON: "NDJSON, an object a line",
+    Format.PARQUET: "Parquet, for data tools",
+}
+
+
+def show(visit: Visit) -> Response:
+    """The form."""
+    return _form(visit)
+
+
+def download(visit: Visit) -> Response:
+    """The file, streamed: its first bytes go out before the last are read."""
+    what, chosen = visit.asked("what"), visit.asked("format")
+    page_id = visit.asked("page")
+    request = ExportRequest(
+        what=What(what) if what in set(What) else What.CONTACTS,
+        format=Format(chosen) if chosen in set(Format) else Format.CSV,
+        pages=(page_id,) if page_id else (),
+        since=visit.asked_since(),
+        byte_order_mark=True,
+        trailer=True,
+    )
+    try:
+        export = Export(visit.service.engine.store, request, now=visit.now.astimezone(UTC))
+    except InboxsyncError as refused:
+        return _form(visit, problem=refused)
+    return StreamingResponse(
+        export.async_chunks(),
+        media_type=export.media_type,
+        headers={
+            "Content-Disposition": f'attachment; filename="{export.filename}"',
+            "X-Inboxsync-Rows": str(export.rows),
+        },
+    )
+
+
+def _form(visit: Visit, *, problem: InboxsyncError | None = None) -> Response:
+    with visit.service.engine.store.read() as connection:
+        pages = list_pages(connection)
+    asked = {name: visit.asked(name) for name in ("what", "format", "page", "since")}
+    return visit.show(
+        "exports.html",
+        here="exports",
+        status=422 if problem else 200,
+        pages=pages,
+        problem=problem,
+        kinds=[(kind.value, label) for kind, label in _KINDS.items()],
+        formats=[(each.value, label) for each, label in _FORMATS.items()],
+        chosen=asked | {"what": asked["what"] or What.CONTACTS.value},
+    )

@@ -1,0 +1,122 @@
+"""`/search`: messages by their words."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Final
+
+from starlette.responses import Response
+
+from inboxsync.api.cursors import decode_cursor, encode_cursor
+from inboxsync.api.errors import CursorInvalid
+from inboxsync.errors import SearchInvalid
+from inboxsync.store.pages import list_pages
+from inboxsync.store.search import FoundMessage, Order, SearchKey, parse_query, search_messages
+from inboxsync.web.page_rows import labels
+from inboxsync.web.views.conversations import NO_NAME
+from inboxsync.web.views.thread import link_to
+from inboxsync.web.visit import Visit
+
+_LIMIT: Final = 30
+_KIND: Final = "search-view"
+_ORDERS: Final = {Order.NEWEST: "Newest first", Order.RANK: "Best first"}
+# How many numbers the key of each order has.
+_PARTS: Final = {Order.NEWEST: 1, Order.RANK: 3}
+# What is shown of a long message: so much before the first word that was found, and so much in all.
+_BEFORE, _SHOWN = 60, 280
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HitRow:
+    """One message that was found. `parts` are its text in pieces, and whether each was looked for."""
+
+    href: str
+    name: str | None
+    label: str
+    who: str
+    sent_at: datetime | None
+    parts: tuple[tuple[str, bool], ...]
+
+
+def parts_of(text: str, ranges: Sequence[tuple[int, int]]) -> Iterator[tuple[str, bool]]:
+    """The text in pieces, cut to what is worth showing around the first range."""
+    first = ranges[0][0] if ranges else 0
+    start = max(0, first - _BEFORE) if len(text) > _SHOWN else 0
+    end = min(len(text), start + _SHOWN)
+    if start:
+        yield "… ", False
+    at = start
+    for begins, ends in ranges:
+        if begins >= end:
+            break
+        if begins > at:
+            yield text[at:begins], False
+        yield text[max(at, begins) : min(ends, end)], True
+        at = max(at, min(ends, end))
+    if at < end:
+        yield text[at:end], False
+    if end < len(text):
+        yield " …", False
+
+
+def show(visit: Visit) -> Response:
+    """The form, and what was found."""
+    words = visit.asked("q")
+    order = Order.RANK if visit.asked("order") == Order.RANK else Order.NEWEST
+    hits: list[HitRow] = []
+    following, problem = None, None
+    with visit.service.engine.store.read() as connection:
+        pages = list_pages(connection)
+        if words:
+            try:
+                found = search_messages(
+                    connection,
+                    parse_query(words),
+                    page_id=visit.asked("page") or None,
+                    since=visit.asked_since(),
+                    order=order,
+                    after=_key(visit.asked("after"), order),
+                    limit=_LIMIT,
+                )
+                called = labels(pages)
+                hits = [_hit(each, called[each.page_id]) for each in found.messages]
+                following = found.next
+            except SearchInvalid as refused:
+                problem = refused
+    return visit.show(
+        "search.html",
+        here="search",
+        status=422 if problem else 200,
+        pages=pages,
+        chosen={name: visit.asked(name) for name in ("q", "page", "since")} | {"order": order.value},
+        orders=[(each.value, label) for each, label in _ORDERS.items()],
+        problem=problem,
+        hits=hits,
+        newest=visit.here_with("/search", after=None) if visit.asked("after") else None,
+        older=visit.here_with("/search", after=_text(following)) if following else None,
+    )
+
+
+def _hit(found: FoundMessage, page: str) -> HitRow:
+    return HitRow(
+        href=link_to(found.conversation_id, found.sent_at, found.message_id),
+        name=found.contact_name,
+        label=found.contact_name or NO_NAME,
+        who=f"{page} wrote" if found.is_from_page else f"to {page}",
+        sent_at=found.sent_at,
+        parts=tuple(parts_of(found.text, found.highlights)),
+    )
+
+
+def _text(key: SearchKey) -> str:
+    return encode_cursor(_KIND, *map(str, key))
+
+
+def _key(text: str, order: Order) -> SearchKey | None:
+    """Raises CursorInvalid."""
+    if not text:
+        return None
+    parts = decode_cursor(_KIND, text, parts=_PARTS[order])
+    if not all(part.isascii() and part.isdecimal() and len(part) < 20 for part in parts):  # noqa: PLR2004 - 64 bits
+        raise CursorInvalid("This cursor is none of ours.")
+    return tuple(map(int, parts))

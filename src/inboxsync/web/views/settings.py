@@ -1,0 +1,140 @@
+"""`/settings`: when each Page is synced, and who may ask."""
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Final
+
+from sqlalchemy import Connection
+from starlette.responses import Response
+
+from inboxsync.errors import InboxsyncError, SettingsInvalid
+from inboxsync.model import ApiKey, History, Scope
+from inboxsync.store.api_keys import create_api_key, list_api_keys, revoke_api_key
+from inboxsync.store.pages import get_page, list_pages, set_history
+from inboxsync.store.schedules import get_schedule
+from inboxsync.web.page_rows import PLATFORMS, page_label
+from inboxsync.web.schedules import EVERY, every_of
+from inboxsync.web.visit import MAY, Visit
+from inboxsync.workers import set_schedule
+
+_HISTORIES: Final = {History.NEWEST: "the newest messages", History.ALL: "all messages"}
+_LONGEST_NAME: Final = 64
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ScheduleRow:
+    """One Page and when it is synced by itself."""
+
+    id: str
+    label: str
+    platform_label: str
+    paused: bool
+    next_due_at: datetime | None
+    every: str
+    every_label: str
+    choices: tuple[tuple[str, str], ...]
+    history: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class KeyRow:
+    """One API key: what it is called, and never the key."""
+
+    name: str
+    may: str
+    prefix: str
+    created_at: datetime
+    revoked_at: datetime | None
+
+
+def show(visit: Visit, *, problem: InboxsyncError | None = None) -> Response:
+    """Schedules, and to who may administer the keys."""
+    with visit.service.engine.store.read() as connection:
+        schedules = _schedules(connection)
+        keys = list_api_keys(connection) if visit.visitor.may_admin else None
+    return visit.show(
+        "settings.html",
+        here="settings",
+        status=422 if problem else 200,
+        problem=problem,
+        schedules=schedules,
+        histories=[(each.value, label) for each, label in _HISTORIES.items()],
+        keys=[_key(key) for key in keys] if keys is not None else None,
+        scopes=[(scope.value, label) for scope, label in MAY.items()],
+    )
+
+
+def change_schedule(visit: Visit) -> Response:
+    """Keep what the form of one Page says."""
+    every, history = visit.form.get("every", ""), visit.form.get("history", "")
+    if history not in set(History):
+        raise SettingsInvalid("That is no schedule.", hint="Choose one of those that are offered.")
+    with visit.service.engine.store.write() as connection:
+        page = get_page(connection, visit.form.get("page", ""))
+        known, _ = every_of(get_schedule(connection, page.id))
+        if every not in {*EVERY, known}:
+            raise SettingsInvalid("That is no schedule.", hint="Choose one of those that are offered.")
+        set_schedule(
+            connection,
+            page,
+            every_seconds=int(every) if every != known else None,
+            is_paused=visit.form.get("paused") == "1",
+            now=visit.now,
+        )
+        set_history(connection, page, History(history), now=visit.now)
+    return visit.go("/settings", done="saved")
+
+
+def make_key(visit: Visit) -> Response:
+    """Make a key and show it, this once."""
+    name, scope = visit.form.get("name", "").strip(), visit.form.get("scope", "")
+    try:
+        if not name or len(name) > _LONGEST_NAME or not name.isprintable():
+            raise SettingsInvalid(
+                "A key needs a name.", hint=f"One to {_LONGEST_NAME} characters: who or what uses it."
+            )
+        chosen = Scope(scope) if scope in set(Scope) else Scope.READ
+        with visit.service.engine.store.write() as connection:
+            key, text = create_api_key(connection, name=name, scope=chosen, now=visit.now)
+    except InboxsyncError as refused:
+        return show(visit, problem=refused)
+    return visit.show("key_made.html", here="settings", text=text, name=key.name, may=MAY[key.scope])
+
+
+def revoke_key(visit: Visit) -> Response:
+    """Have a key open nothing from now on."""
+    with visit.service.engine.store.write() as connection:
+        revoke_api_key(connection, visit.form.get("name", ""), now=visit.now)
+    return visit.go("/settings", done="revoked")
+
+
+def _schedules(connection: Connection) -> list[ScheduleRow]:
+    rows = []
+    for page in list_pages(connection):
+        schedule = get_schedule(connection, page.id)
+        every, label = every_of(schedule)
+        rows.append(
+            ScheduleRow(
+                id=page.id,
+                label=page_label(page),
+                platform_label=PLATFORMS[page.platform],
+                paused=schedule.is_paused,
+                next_due_at=schedule.next_sync_at,
+                every=every,
+                every_label=label,
+                # One that was set by a command is offered too, so that saving changes nothing else.
+                choices=tuple(EVERY.items() if every in EVERY else [*EVERY.items(), (every, label)]),
+                history=page.history.value,
+            )
+        )
+    return rows
+
+
+def _key(key: ApiKey) -> KeyRow:
+    return KeyRow(
+        name=key.name,
+        may=MAY[key.scope],
+        prefix=key.prefix,
+        created_at=key.created_at,
+        revoked_at=key.revoked_at,
+    )

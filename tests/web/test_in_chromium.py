@@ -1,0 +1,237 @@
+"""The dashboard in a real Chromium, in front of a real `inboxsync serve` and a sandbox.
+
+What it looks like is left in the test's own folder, as PNGs; where INBOXSYNC_TEST_SCREENSHOTS names
+another, there.
+"""
+
+import json
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+HOSTILE = "<script>alert(1)</script><img src=x onerror=alert(2)>"
+RING = "(e => [getComputedStyle(e).outlineStyle, getComputedStyle(e).outlineWidth])(document.activeElement)"
+# What is wider than the card it stands in.
+CUT = "[...document.querySelectorAll('.card')].filter(e => e.scrollWidth > e.clientWidth + 1).map(String)"
+LOOKS = [(1280, "light"), (390, "dark"), (390, "light"), (1280, "dark")]
+
+pytestmark = pytest.mark.system
+
+
+def folder_for_pictures(tmp_path: Path) -> Path:
+    folder = Path(os.environ.get("INBOXSYNC_TEST_SCREENSHOTS") or tmp_path / "screenshots")
+    folder.mkdir(parents=True, exist_ok=True)
+    return folder
+
+
+def test_a_page_is_added_watched_read_searched_and_taken_along(
+    desk: Callable[..., Any], tab: Callable[..., Any], tmp_path: Path
+) -> None:
+    # At 4 calls a second: long enough to be watched, short enough to be waited for.
+    site = desk("--conversations", "900", "--messages", "1:30", calls_per_second=4)
+    key = site.key()
+    view = tab(site)
+    page = view.page
+    view.log_in(key)
+
+    page.get_by_role("link", name="Add a Page").click()
+    page.get_by_label("Page id").fill(site.page_id)
+    page.get_by_label("Page access token").fill(site.token)
+    page.get_by_role("button", name="Check and add").click()
+    page.get_by_text("Its token works, and is stored sealed").wait_for()
+    assert site.token not in page.content()
+
+    live = page.locator("[data-run-events]")
+    if not live.count():  # the schedule may have begun the run already
+        page.get_by_role("button", name="Sync now").click()
+        live.wait_for()
+    from playwright.sync_api import expect  # noqa: PLC0415 - only where there is a browser
+
+    fetched = live.locator("[data-live=fetched]")
+    expect(fetched).not_to_have_text("0", timeout=60_000)
+    # The server's own page, which is not loaded again meanwhile: the events move the figures.
+    expect(fetched).not_to_have_text(fetched.text_content(), timeout=60_000)
+    live.wait_for(state="detached", timeout=60_000)
+    page.get_by_text("complete", exact=True).first.wait_for()
+    assert page.locator(".figure", has_text="Conversations").first.locator("strong").text_content() == "900"
+
+    pictures = folder_for_pictures(tmp_path)
+    page.screenshot(path=pictures / "a-page-after-its-first-sync.png")
+
+    page.get_by_role("link", name="Conversations", exact=True).first.click()
+    page.locator(".item a.name").first.click()
+    page.locator(".said").first.wait_for()
+    page.emulate_media(color_scheme="dark")
+    page.set_viewport_size({"width": 390, "height": 860})
+    page.screenshot(path=pictures / "a-thread-on-a-phone.png")
+    page.emulate_media(color_scheme="light")
+    page.set_viewport_size({"width": 1280, "height": 860})
+
+    page.get_by_role("link", name="Search").click()
+    page.get_by_label("Words").fill("order number")
+    page.get_by_label("Words").press("Enter")
+    page.locator("mark").first.wait_for()
+    page.locator(".item a.name").first.click()
+    page.locator(".said.found").wait_for()
+
+    page.get_by_role("link", name="Exports").click()
+    with page.expect_download() as coming:
+        page.get_by_role("button", name="Download").click()
+    saved = tmp_path / "contacts.csv"
+    coming.value.save_as(saved)
+    assert len(saved.read_text(encoding="utf-8-sig").splitlines()) > 800
+
+    page.get_by_role("button", name="Log out").click()
+    page.get_by_role("heading", name="Log in").wait_for()
+    view.go("/")
+    assert page.url.endswith("/login")
+    assert view.complaints == []
+
+
+def test_every_view_is_accessible_fits_and_runs_nothing_foreign(
+    desk: Callable[..., Any], tab: Callable[..., Any], tmp_path: Path
+) -> None:
+    site = desk("--dataset", str(hostile_dataset(tmp_path)))
+    site.add_page()
+    site.sync()
+    key = site.key()
+    pictures = folder_for_pictures(tmp_path)
+    dialogs: list[str] = []
+    for width, scheme in LOOKS:
+        view = tab(site, width=width, color_scheme=scheme)
+        view.page.on("dialog", lambda dialog: (dialogs.append(dialog.message), dialog.dismiss()))
+        # Every colour scheme and every width once: axe-core is what takes the time here.
+        is_examined = (width, scheme) in LOOKS[:2]
+        view.go("/login")
+        assert not is_examined or view.findings() == [], "login"
+        view.log_in(key)
+        for name, path in views_of(view).items():
+            view.go(path)
+            assert not is_examined or view.findings() == [], f"{name} {width} {scheme}"
+            wide = view.page.evaluate("document.documentElement.scrollWidth")
+            assert wide <= width, f"{name} is {wide} px wide at {width}"
+            assert view.page.evaluate(CUT) == [], f"{name} is cut at {width}"
+            view.page.screenshot(path=pictures / f"{name}-{width}-{scheme}.png", full_page=True)
+        assert view.complaints == [], "the policy was violated, or a script failed"
+    assert dialogs == []
+    assert len(list(pictures.glob("*.png"))) >= 4 * len(LOOKS)
+
+
+def test_the_keyboard_alone_goes_everywhere(desk: Callable[..., Any], tab: Callable[..., Any]) -> None:
+    site = desk("--conversations", "30")
+    site.add_page()
+    site.sync()
+    view = tab(site)
+    page, press = view.page, view.page.keyboard.press
+    view.go("/login")
+    if focused(page)[0] != "BUTTON":
+        press("Tab")
+    press("Enter")
+    page.get_by_role("heading", name="Pages", level=1).wait_for()
+
+    press("Tab")
+    assert "Skip to content" in focused(page)[1]
+    assert page.evaluate("getComputedStyle(document.activeElement).outlineStyle") == "solid"
+    press("Enter")
+    press("Tab")
+    assert page.evaluate("document.querySelector('main').contains(document.activeElement)")
+
+    seen = set()
+    view.go("/conversations")
+    for _ in range(60):
+        press("Tab")
+        seen.add(focused(page)[1])
+        if page.evaluate("document.activeElement.matches('.item a.name')"):
+            break
+        ring = page.evaluate(RING)
+        assert ring == ["solid", "2px"], focused(page)
+    assert {"Pages", "Search", "Settings", "Log out", "Show"} <= seen
+    press("Enter")
+    page.locator(".said").first.wait_for()
+
+
+def test_it_is_read_without_javascript(desk: Callable[..., Any], tab: Callable[..., Any]) -> None:
+    site = desk("--conversations", "120", "--latency", "1")
+    site.add_page()
+    view = tab(site, java_script_enabled=False)
+    page = view.page
+    view.go("/login")
+    page.get_by_role("button", name="Open the dashboard").click()
+    page.locator("tbody a.name").first.click()
+    if not page.locator("[data-run-events]").count():
+        page.get_by_role("button", name="Sync now").click()
+    page.get_by_role("link", name="Reload now").wait_for()  # and it reloads itself every five seconds
+    page.wait_for_selector("[data-run-events]", state="detached", timeout=60_000)
+    for name, path in views_of(view).items():
+        assert view.go(path).status == 200, name
+        assert page.get_by_role("heading", level=1).count() == 1, name
+
+
+def views_of(view: Any) -> dict[str, str]:
+    """Every view of a dashboard that has something to show."""
+    page = view.page
+    view.go("/")
+    one_page = page.locator("tbody a.name").first.get_attribute("href")
+    view.go("/conversations")
+    thread = page.locator(".item a.name").first.get_attribute("href")
+    view.go("/runs")
+    run = page.locator("tbody a.name").first.get_attribute("href")
+    return {
+        "pages": "/",
+        "new-page": "/pages/new",
+        "page": one_page,
+        "answers": f"{one_page}/answers",
+        "conversations": "/conversations",
+        "thread": thread,
+        "contacts": "/contacts",
+        "search": "/search?q=needle",
+        "runs": "/runs",
+        "run": run,
+        "exports": "/exports",
+        "settings": "/settings",
+        "nothing-found": "/conversations?since=2090-01-01",
+    }
+
+
+def hostile_dataset(tmp_path: Path) -> Path:
+    """Names and texts that try to be more than text."""
+    people = [
+        {
+            "id": f"c{number}",
+            "customer": {"name": name},
+            "messages": [
+                {
+                    "from": "customer",
+                    "text": f"needle {HOSTILE}",
+                    "at": f"2026-01-0{number + 1}T03:04:05+00:00",
+                },
+                {
+                    "from": "page",
+                    "text": "javascript:alert(3)\n" + "W" * 400,
+                    "at": f"2026-01-0{number + 1}T03:05:05+00:00",
+                },
+                {
+                    "from": "customer",
+                    "text": "call me: +47 912 34 567",
+                    "at": f"2026-01-0{number + 1}T04:05:05+00:00",
+                },
+            ],
+        }
+        for number, name in enumerate(
+            [HOSTILE, "W" * 120, "\u202eevil", "ليلى حسن", "'\"><b onmouseover=alert(4)>"]
+        )
+    ]
+    dataset = tmp_path / "hostile.ndjson"
+    dataset.write_text("\n".join(map(json.dumps, people)), encoding="utf-8")
+    return dataset
+
+
+def focused(page: Any) -> list[str]:
+    """The element that has the focus: its kind, and what it says."""
+    told: list[str] = page.evaluate(
+        "[document.activeElement.tagName, document.activeElement.textContent.trim()]"
+    )
+    return told

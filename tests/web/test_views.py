@@ -1,0 +1,288 @@
+"""What each view shows and does, without a browser."""
+
+import csv
+import io
+import json
+import re
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+
+from inboxsync.model import RunRequest, RunStatus
+from inboxsync.store.pages import list_pages
+from inboxsync.store.run_events import append_run_events
+from inboxsync.store.runs import list_runs
+
+HOSTILE = '<script>alert(1)</script><img src=x onerror="alert(2)">'
+
+
+@pytest.fixture
+def stored(web: Any) -> Any:
+    """A dashboard over one synced Page of 70 conversations."""
+    site = web(conversations=70, messages=(1, 70), folders={"spam": 5})
+    site.sync(site.add_page())
+    return site
+
+
+def ids_in(text: str) -> list[str]:
+    return re.findall(r'class="name" href="/conversations/([^"?]+)"', text)
+
+
+def test_the_pages_are_told_in_figures(stored: Any) -> None:
+    text = stored.admin().get("/").text
+    assert stored.served.page.name.replace("&", "&amp;") in text
+    assert ">75<" in text
+    assert ">works<" in text
+
+
+def test_an_empty_dashboard_says_what_to_do(web: Any) -> None:
+    admin = web().admin()
+    for path, words in (
+        ("/", "No Page yet"),
+        ("/conversations", "No conversation yet"),
+        ("/contacts", "No contact yet"),
+        ("/runs", "No run yet"),
+        ("/search", "What are you looking for?"),
+        ("/settings", "No Page yet"),
+    ):
+        answer = admin.get(path)
+        assert answer.status_code == 200
+        assert words in answer.text, path
+
+
+def test_a_page_is_added_with_its_token_which_is_never_shown(web: Any) -> None:
+    site = web(conversations=3)
+    admin, world = site.admin(), site.served.page
+    admin.get("/pages/new")
+    added = admin.post(
+        "/pages/new", facebook_page_id=world.page_id, platform="messenger", token=world.token, name="My shop"
+    )
+    assert added.status_code == 303
+    shown = admin.get(added.headers["location"]).text
+    assert "My shop" in shown
+    for path in (added.headers["location"], "/", "/settings", "/pages/new"):
+        assert world.token not in admin.get(path).text
+
+
+def test_a_token_that_does_not_work_is_told_and_not_repeated(web: Any) -> None:
+    site = web(conversations=3)
+    admin, world = site.admin(), site.served.page
+    admin.get("/pages/new")
+    for token in ("EAAwrongwrong", "two words", ""):
+        refused = admin.post("/pages/new", facebook_page_id=world.page_id, platform="messenger", token=token)
+        assert refused.status_code == 422
+        assert 'role="alert"' in refused.text
+        assert not token or token not in refused.text
+        assert world.page_id in refused.text
+    with site.engine.store.read() as connection:
+        assert list_pages(connection) == []
+
+
+def test_the_list_goes_on_to_its_end_and_repeats_nobody(stored: Any) -> None:
+    admin = stored.admin()
+    seen: list[str] = []
+    path = "/conversations"
+    while path:
+        text = admin.get(path).text
+        seen += ids_in(text)
+        older = re.search(r'href="([^"]+)" rel="next"', text)
+        path = older[1].replace("&amp;", "&") if older else ""
+    assert len(seen) == len(set(seen)) == 75
+
+
+def test_filters_narrow_the_list_and_stay_chosen(stored: Any) -> None:
+    admin = stored.admin()
+    everybody = admin.get("/conversations").text
+    for asked in ("folder=spam", "unread=1", "unanswered=1", "phone=1", "email=1"):
+        some = admin.get(f"/conversations?{asked}").text
+        assert 0 < len(ids_in(some)) < 50 <= len(ids_in(everybody)), asked
+        name = asked.partition("=")[0]
+        assert re.search(rf'name="{name}" value="1" checked|value="spam" selected', some)
+        assert ids_in(admin.get(f"/conversations?{asked}&since=2090-01-01").text) == []
+
+
+def test_a_thread_is_read_back_to_its_beginning(stored: Any) -> None:
+    admin = stored.admin()
+    ids = ids_in(admin.get("/conversations").text)
+    text = admin.get(f"/conversations/{ids[0]}").text
+    assert 'class="said' in text
+    assert "The conversation begins here" in text or "Older messages are at Meta and not stored" in text
+
+
+def test_search_finds_marks_and_leads_to_the_message(stored: Any) -> None:
+    admin = stored.admin()
+    text = admin.get("/search?q=still+available").text
+    assert "<mark>still</mark>" in text
+    link = re.search(r'class="name" href="([^"]+)#(m\w+)"', text)
+    assert link is not None
+    thread = admin.get(link[1].replace("&amp;", "&")).text
+    assert re.search(rf'class="said[^"]* found" id="{link[2]}"', thread)
+    assert "Nothing found" in admin.get("/search?q=xyzzyplugh").text
+    assert admin.get("/search?q=%22").status_code == 422
+    for order in ("newest", "rank"):
+        found = admin.get(f"/search?q=is&order={order}").text
+        older = re.search(r'href="([^"]+)" rel="next"', found)
+        if older:
+            assert admin.get(older[1].replace("&amp;", "&")).status_code == 200
+
+
+def test_names_and_texts_are_text_whatever_they_hold(web: Any, tmp_path: Any) -> None:
+    people = [
+        {
+            "id": f"c{number}",
+            "customer": {"name": f"{HOSTILE}{number}"},
+            "messages": [
+                {
+                    "from": "customer",
+                    "text": f"needle {HOSTILE} \u202e {{{{ 7*7 }}}}",
+                    "at": "2026-01-02T03:04:05+00:00",
+                },
+                {"from": "page", "text": HOSTILE, "at": "2026-01-02T03:05:05+00:00"},
+            ],
+        }
+        for number in range(3)
+    ]
+    dataset = tmp_path / "hostile.ndjson"
+    dataset.write_text("\n".join(map(json.dumps, people)), encoding="utf-8")
+    site = web(dataset=dataset)
+    site.sync(site.add_page())
+    admin = site.admin()
+    thread = ids_in(admin.get("/conversations").text)[0]
+    for path in ("/conversations", "/contacts", f"/conversations/{thread}", "/search?q=needle"):
+        text = admin.get(path).text
+        assert "&lt;script&gt;" in text, path
+        assert "<script>alert" not in text, path
+        assert "<img" not in text, path
+        assert " 49 " not in text, path
+    for path in ("/search?q=", "/conversations?page=", "/login?next=", "/runs?page=", "/exports?since="):
+        assert "<img" not in admin.client.get(path + HOSTILE, follow_redirects=True).text
+
+
+def test_what_is_not_there_is_said_on_a_page(web: Any) -> None:
+    admin = web().admin()
+    for path in ("/pages/nobody", "/conversations/nobody", "/runs/nobody", "/runs/nobody/events", "/nothing"):
+        answer = admin.get(path)
+        assert answer.status_code == 404, path
+        assert "<h1>" in answer.text
+
+
+def test_what_makes_no_sense_is_told_in_words_or_passed_over(stored: Any) -> None:
+    admin = stored.admin()
+    for path in ("/conversations?after=x", "/contacts?after=AAAA", "/search?q=a&after=zzzz"):
+        answer = admin.get(path)
+        assert answer.status_code == 422, path
+        assert "cursor" in answer.text
+    for path in ("/conversations?since=x", "/search?q=a%00b", "/runs?before=x", "/contacts?page=%00"):
+        assert admin.get(path).status_code == 200, path
+
+
+def test_a_button_hands_over_one_run_however_often_it_is_pressed(stored: Any) -> None:
+    admin = stored.admin()
+    with stored.engine.store.read() as connection:
+        (page,) = list_pages(connection)
+    first = admin.post(f"/pages/{page.id}/sync")
+    assert first.headers["location"] == f"/pages/{page.id}?done=sync"
+    assert admin.post(f"/pages/{page.id}/sync").headers["location"].endswith("done=busy")
+    shown = admin.get(f"/pages/{page.id}").text
+    assert 'http-equiv="refresh"' in shown  # what whoever has no JavaScript gets
+    with stored.engine.store.read() as connection:
+        (queued,) = (run for run in list_runs(connection, limit=10) if run.status is RunStatus.QUEUED)
+    assert admin.post(f"/runs/{queued.id}/cancel").status_code == 303
+    with stored.engine.store.read() as connection:
+        assert list_runs(connection, limit=1)[0].status is RunStatus.CANCELLED
+    assert 'http-equiv="refresh"' not in admin.get(f"/pages/{page.id}").text
+
+
+def test_the_live_view_is_told_what_the_run_told_and_goes_on_behind_the_last_word(stored: Any) -> None:
+    with stored.engine.store.read() as connection:
+        (page,) = list_pages(connection)
+    queue = stored.app.state.service.queue
+    run = queue.submit(page, RunRequest())
+    now = datetime.now(UTC)
+    told = [
+        (
+            now,
+            "processing",
+            {
+                "fetched": 100 * n,
+                "eventsCreated": 900 * n,
+                "calls": n,
+                "seconds": n * 1.0,
+                "stage": "walk",
+                "folder": "inbox",
+            },
+        )
+        for n in (1, 2, 3)
+    ]
+    with stored.engine.store.write() as connection:
+        append_run_events(connection, run.id, told)
+    queue.cancel(run.id)
+    admin = stored.admin()
+    messages = [
+        json.loads(line[6:])
+        for line in admin.get(f"/runs/{run.id}/events").text.splitlines()
+        if line.startswith("data: ")
+    ]
+    assert [each["fetched"] for each in messages[:3]] == [100, 200, 300]
+    assert messages[2]["rate"] == 100.0
+    assert messages[2]["line"] == "Reading the inbox, the newest first"
+    assert messages[-1]["status"] == "complete_with_errors"
+    again = admin.client.get(f"/runs/{run.id}/events", headers={"Last-Event-ID": "2"}).text
+    assert "id: 3\n" in again
+    assert "id: 2\n" not in again
+    assert admin.get(f"/runs/{run.id}").status_code == 200
+
+
+def test_a_run_tells_how_it_ended(stored: Any) -> None:
+    admin = stored.admin()
+    text = admin.get("/runs").text
+    run = re.search(r'class="name" href="/runs/([^"]+)"', text)
+    assert run is not None
+    shown = admin.get(f"/runs/{run[1]}").text
+    assert "complete" in shown
+    assert ">75<" in shown
+
+
+def test_a_page_tells_how_fast_it_answers(stored: Any) -> None:
+    admin = stored.admin()
+    with stored.engine.store.read() as connection:
+        (page,) = list_pages(connection)
+    answer = admin.get(f"/pages/{page.id}/answers")
+    assert answer.status_code == 200
+    assert "Half of them within" in answer.text
+    assert f'href="/pages/{page.id}/answers"' in admin.get(f"/pages/{page.id}").text
+
+
+def test_a_download_holds_every_row(stored: Any) -> None:
+    admin = stored.admin()
+    for what in ("contacts", "conversations", "messages"):
+        answer = admin.get(f"/exports/file?what={what}&format=csv")
+        assert answer.headers["content-disposition"].startswith(f'attachment; filename="{what}-')
+        rows = list(csv.reader(io.StringIO(answer.content.decode("utf-8-sig"))))
+        assert len(rows) - 1 == int(answer.headers["x-inboxsync-rows"]) > 0, what
+
+
+def test_a_key_is_made_shown_once_and_revoked(web: Any) -> None:
+    site = web()
+    admin = site.admin()
+    made = admin.post("/settings/keys", name="reader", scope="read")
+    key = re.search(r"ibs_[\w.-]+", made.text)
+    assert key is not None
+    settings = admin.get("/settings").text
+    assert "reader" in settings
+    assert key[0] not in settings
+    site.forget_keys()
+    visitor = site.visitor()
+    assert visitor.log_in(key[0]).status_code == 303
+    admin.post("/settings/keys/revoke", name="reader")
+    site.forget_keys()
+    assert visitor.get("/").status_code == 303
+    assert admin.post("/settings/keys", name="reader", scope="read").status_code == 422
+    assert admin.post("/settings/keys", name="  ", scope="read").status_code == 422
+
+
+def test_nothing_of_a_page_is_told_by_an_address_in_a_browsers_memory(stored: Any) -> None:
+    answer = stored.admin().get("/conversations")
+    assert answer.headers["cache-control"] == "no-store"
+    assert answer.headers["referrer-policy"] == "same-origin"
