@@ -62,6 +62,7 @@ CREATE TABLE facebook_pages (
 	history TEXT DEFAULT 'newest' NOT NULL,
 	batch_size INTEGER,
 	time_windows BOOLEAN,
+	token_expires_at TIMESTAMP WITH TIME ZONE,
 	CONSTRAINT pk_facebook_pages PRIMARY KEY (id),
 	CONSTRAINT uq_facebook_pages_facebook_page_id UNIQUE (facebook_page_id, platform)
 );
@@ -99,6 +100,8 @@ COMMENT ON COLUMN facebook_pages.history IS 'how far back messages are kept: new
 COMMENT ON COLUMN facebook_pages.batch_size IS 'conversations a call that the source was seen to manage';
 
 COMMENT ON COLUMN facebook_pages.time_windows IS 'whether lists can be asked for by time; NULL: not tried yet';
+
+COMMENT ON COLUMN facebook_pages.token_expires_at IS 'when the token ends; NULL: never, or not known';
 
 CREATE TABLE rate_pools (
 	object_id TEXT COLLATE "C" NOT NULL,

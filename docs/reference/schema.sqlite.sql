@@ -36,6 +36,7 @@ CREATE TABLE facebook_pages (
 	history TEXT DEFAULT 'newest' NOT NULL /* how far back messages are kept: newest (the newest few and all since) or all */,
 	batch_size INTEGER /* conversations a call that the source was seen to manage */,
 	time_windows BOOLEAN /* whether lists can be asked for by time; NULL: not tried yet */,
+	token_expires_at TEXT /* when the token ends; NULL: never, or not known */,
 	CONSTRAINT pk_facebook_pages PRIMARY KEY (id),
 	CONSTRAINT uq_facebook_pages_facebook_page_id UNIQUE (facebook_page_id, platform)
 );

@@ -12,7 +12,7 @@ from sqlalchemy import Engine as Database
 from inboxsync import __version__
 from inboxsync.clock import Clock, SystemClock
 from inboxsync.errors import SettingsInvalid
-from inboxsync.graph import Access, Budget, GraphClient, RetryPolicy
+from inboxsync.graph import Access, App, Budget, GraphClient, RetryPolicy
 from inboxsync.model import History, Mode, Page, Platform, RatePool
 from inboxsync.settings import Settings
 from inboxsync.store import Store, TokenSealer, open_queue_database
@@ -112,6 +112,7 @@ class Engine:
                 ),
                 clock=self.clock,
                 version=settings.graph_version,
+                app=self._app(),
             )
 
     async def add_page(
@@ -229,6 +230,10 @@ class Engine:
         """Close the database, if it was opened."""
         if "store" in self.__dict__:
             self.store.close()
+
+    def _app(self) -> App | None:
+        secret = self.settings.app_secret
+        return App(secret=secret.get_secret_value(), id=self.settings.app_id) if secret else None
 
     def _stored_pools(self) -> list[RatePool]:
         with self.store.read() as connection:

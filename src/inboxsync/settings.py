@@ -43,6 +43,8 @@ class Settings(BaseSettings):
     stall_calls: int = Field(default=50, ge=2)
     folder_interval_seconds: float = Field(default=900.0, ge=0)
     time_zone: str | None = None
+    app_id: str | None = None
+    app_secret: SecretStr | None = None
     api_key: SecretStr | None = None
     allowed_hosts: str = ""
     cors_origins: str = ""
@@ -77,6 +79,13 @@ class Settings(BaseSettings):
         if value is not None and _REGION.fullmatch(value) is None:
             raise ValueError("should be a country's two letters, such as US")
         return value.upper() if value is not None else None
+
+    @field_validator("app_id")
+    @classmethod
+    def _is_number(cls, value: str | None) -> str | None:
+        if value is not None and not value.isdecimal():
+            raise ValueError("should be the app's number, as Meta's app dashboard shows it")
+        return value
 
     @field_validator("database_url")
     @classmethod

@@ -10,7 +10,7 @@ from inboxsync.model import TokenReason
 
 PAGE = Path(__file__).parents[2] / "docs" / "connect-a-page.md"
 # Of runs, not of calls (docs/commands.md).
-OF_RUNS = {"nothing_listed"}
+OF_RUNS = {"token_ends_soon", "nothing_listed"}
 _, _, TABLE = PAGE.read_text(encoding="utf-8").partition("| --- | --- | --- | --- |\n")
 # Our words, and Meta's numbers.
 ROWS = [(line.split("|")[1], line.split("|")[2]) for line in TABLE.splitlines() if line.startswith("|")]

@@ -42,6 +42,7 @@ _EXAMPLE = {
     "tokenState": "valid",
     "tokenReason": None,
     "tokenProblem": None,
+    "tokenExpiresAt": None,
     "history": "newest",
     "lastSyncedAt": "2026-06-01T12:00:00Z",
 }
@@ -59,6 +60,7 @@ class PageShape(Shape):
     token_state: TokenState
     token_reason: TokenReason | None = Field(description="Why the token does not work.")
     token_problem: str | None = Field(description="The same in words, and what to do.")
+    token_expires_at: datetime | None = Field(description="When it ends; null: never, or not known.")
     history: History = Field(description="How far back messages are kept.")
     last_synced_at: datetime | None = Field(description="All up to here is stored.")
 
@@ -188,6 +190,7 @@ def page_shape(page: Page) -> PageShape:
         token_state=page.token_state,
         token_reason=page.token_reason,
         token_problem=page.token_problem,
+        token_expires_at=page.token_expires_at,
         history=page.history,
         last_synced_at=page.last_synced_at,
     )

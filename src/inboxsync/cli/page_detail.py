@@ -104,6 +104,8 @@ class PageDetail:
         }
         if page.token_state is not TokenState.VALID:
             told["token"] += f" ({page.token_reason}): {page.token_problem}"
+        elif page.token_expires_at is not None:
+            told["token"] += f" until {local(page.token_expires_at)}"
         if self.lease is not None:
             told["at work"] = f"{self.lease.owner} since {local(self.lease.acquired_at)}"
         rows = Table.grid(padding=(0, 1))
@@ -159,6 +161,7 @@ def page_as_json(page: Page, counts: PageCounts) -> dict[str, Any]:
         "token_state": page.token_state.value,
         "token_reason": page.token_reason.value if page.token_reason else None,
         "token_problem": page.token_problem,
+        "token_expires_at": page.token_expires_at,
         "last_synced_at": page.last_synced_at,
         "counts": {
             "conversations": counts.conversations,

@@ -95,6 +95,9 @@ def sandbox(
     high_volume: Annotated[
         bool, typer.Option("--high-volume", help="Listing fails, single reads work.")
     ] = False,
+    token_days: Annotated[
+        int | None, typer.Option(min=0, help="Page tokens end so many days from now; else never.")
+    ] = None,
     require_proof: Annotated[
         bool, typer.Option("--require-proof", help="Demand an appsecret_proof.")
     ] = False,
@@ -145,6 +148,7 @@ def sandbox(
         standard_access=standard_access,
         high_volume=high_volume,
         require_proof=require_proof,
+        token_days=token_days,
         write_every=write_every,
         write_people=write_people,
         write_burst=write_burst,

@@ -16,6 +16,7 @@ import structlog
 
 from inboxsync.clock import Clock
 from inboxsync.graph.access import Access
+from inboxsync.graph.app import App
 from inboxsync.graph.body import FaultError, decode_body
 from inboxsync.graph.budget import Budget, Slot
 from inboxsync.graph.faults import Fault
@@ -96,7 +97,9 @@ class Calls:
         clock: Clock,
         version: str,
         fields: Fields,
+        app: App | None = None,
     ) -> None:
+        self._app = app
         self._http = http
         self._budget = budget
         self._policy = policy
@@ -198,6 +201,8 @@ class Calls:
 
     async def _send(self, call: Call, params: Params, slot: Slot) -> httpx2.Response:
         self.counts(call.access).made += 1
+        if self._app is not None:
+            params = {**params, "appsecret_proof": self._app.proof(call.access.token)}
         try:
             return await self._http.get(
                 call.path,

@@ -5,7 +5,7 @@ Knows the wire and nothing of the store; `calls` makes the calls.
 
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from urllib.parse import quote
 
@@ -15,6 +15,7 @@ import structlog
 from inboxsync.clock import Clock
 from inboxsync.errors import PageNotVisible
 from inboxsync.graph.access import Access
+from inboxsync.graph.app import App, decode_token_end
 from inboxsync.graph.body import FaultError
 from inboxsync.graph.budget import Budget
 from inboxsync.graph.calls import Answer, Call, CallCounts, Calls, Params, Retrying
@@ -37,11 +38,12 @@ log = structlog.get_logger(__name__)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PageIdentity:
-    """Who a Page is to the source; `account_id` as in `Page`."""
+    """Who a Page is to the source, and until when its token lives; the rest as in `Page`."""
 
     page_id: str
     name: str | None
     account_id: str
+    token_expires_at: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -64,12 +66,26 @@ class GraphClient:
     """
 
     def __init__(
-        self, *, http: httpx2.AsyncClient, budget: Budget, policy: RetryPolicy, clock: Clock, version: str
+        self,
+        *,
+        http: httpx2.AsyncClient,
+        budget: Budget,
+        policy: RetryPolicy,
+        clock: Clock,
+        version: str,
+        app: App | None = None,
     ) -> None:
         self._clock = clock
+        self._app = app
         self._fields = Fields()
         self._calls = Calls(
-            http=http, budget=budget, policy=policy, clock=clock, version=version, fields=self._fields
+            http=http,
+            budget=budget,
+            policy=policy,
+            clock=clock,
+            version=version,
+            fields=self._fields,
+            app=app,
         )
         self.budget = budget
 
@@ -112,6 +128,22 @@ class GraphClient:
         return PageIdentity(
             page_id=page_id, name=name if isinstance(name, str) else None, account_id=account_id or page_id
         )
+
+    async def fetch_token_end(self, access: Access) -> datetime | None:
+        """When this inbox's token ends; None: never, or nobody can be asked.
+
+        Only the app itself is told, so its id and its secret must be known (graph-facts 1.9).
+        """
+        if self._app is None or (app_token := self._app.token) is None:
+            return None
+        call = Call(
+            access=replace(access, token=app_token),
+            endpoint=Endpoint.PAGE,
+            path="debug_token",
+            params=lambda: {"input_token": access.token},
+        )
+        told = await self._calls.get(call, lambda answer: answer.body.get("data"))
+        return decode_token_end(told) if isinstance(told, dict) else None
 
     async def fetch_conversations(
         self,

@@ -243,12 +243,15 @@ _PERMISSIONS = (
         TokenReason.BLOCKED,
         hint="Meta has blocked this for a while: look at the Page's support inbox, and wait a day.",
     ),
-    _person(
-        100,
-        PermissionMissing,
-        TokenReason.OTHER,
-        text="app secret proof",
-        hint="The app wants proof of its secret: switch off 'Require App Secret' in its advanced settings.",
+    *(
+        _person(
+            100,
+            PermissionMissing,
+            TokenReason.OTHER,
+            text=text,
+            hint="Set INBOXSYNC_APP_SECRET to the secret of the token's app: it is missing or wrong.",
+        )
+        for text in ("app secret proof", "appsecret_proof")
     ),
     _person({3, 10}, PermissionMissing, TokenReason.PERMISSION_REMOVED),
     _person(range(200, 300), PermissionMissing, TokenReason.PERMISSION_REMOVED),

@@ -53,7 +53,7 @@ class Page:
     which the Page itself takes part in its conversations: the Page id on Messenger, the
     professional account's id on Instagram. The last three are what syncs have learned or were
     told: `batch_size` in conversations a call, `time_windows` whether the source honours
-    `updated_before_ms` (None: not tried yet).
+    `updated_before_ms` (None: not tried yet). `token_expires_at` None: never, or not known.
     """
 
     id: str
@@ -68,3 +68,4 @@ class Page:
     history: History = History.NEWEST
     batch_size: int | None = None
     time_windows: bool | None = None
+    token_expires_at: datetime | None = None

@@ -68,6 +68,7 @@ class SandboxConfig:
     standard_access: bool = False  # nobody in the lists has a role on the app
     high_volume: bool = False  # listing fails, single conversations answer
     require_proof: bool = False  # refuse calls without a right appsecret_proof
+    token_days: int | None = None  # debug_token tells that every Page token ends so many days from now
     unreadable_messages: str = "bare"  # Instagram beyond 20 in a list: bare, refuse or omit
     write_every: int = 0  # somebody writes on every so many list calls ...
     write_people: int = 1  # ... so many of them, each in a conversation of their own ...

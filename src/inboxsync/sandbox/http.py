@@ -113,8 +113,9 @@ class GraphHttp:
                     raise no_user()
                 raise Refusal(104, "An access token is required to request this resource.")
             page = self._tokens.page(token)
-            if self._config.require_proof and not self._tokens.is_app(token):
-                self._tokens.check_proof(token, parameters.get("appsecret_proof"))
+            proof = parameters.get("appsecret_proof")
+            if proof is not None or (self._config.require_proof and not self._tokens.is_app(token)):
+                self._tokens.check_proof(token, proof)
         root = f"{request.url.scheme}://{request.headers.get('host', 'localhost')}/"
         root += f"{prefix}/" if prefix else ""
         return Call(

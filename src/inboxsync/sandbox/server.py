@@ -37,7 +37,7 @@ class Sandbox:
 
     def __init__(self, config: SandboxConfig) -> None:
         self.world = World(config)
-        self.tokens = Tokens(self.world)
+        self.tokens = Tokens(self.world, days=config.token_days)
         graph = Graph(config, self.world, self.tokens)
         self.http = GraphHttp(config, graph, self.tokens)
         self.conversations = graph.conversations

@@ -2,6 +2,7 @@
 
 import hashlib
 import hmac
+import time
 from collections.abc import Mapping
 
 from inboxsync.sandbox import ids
@@ -22,8 +23,9 @@ SCOPES = (
 class Tokens:
     """Every token of the sandbox. `user` reaches all Pages; each Page has one of its own."""
 
-    def __init__(self, world: World) -> None:
+    def __init__(self, world: World, *, days: int | None = None) -> None:
         self._world = world
+        self._days = days
         self.deaths = 0
         self.app_id = str(10**15 + ids.number(world.key, "app", below=10**14))
         self.app_secret = ids.digest(world.key, "secret").hex()[:32]
@@ -56,6 +58,9 @@ class Tokens:
         for token in self._page_of:
             self._dead.setdefault(token, subcode)
         self.deaths += 1
+
+    def _ends_at(self) -> int:
+        return 0 if self._days is None else int(time.time()) + self._days * 86_400
 
     def mint(self, page: PageWorld) -> str:
         """A new token for a Page; old ones stay as they are."""
@@ -97,7 +102,7 @@ class Tokens:
         told = base | {
             "type": "PAGE" if page else "USER",
             "data_access_expires_at": 0,
-            "expires_at": 0,
+            "expires_at": self._ends_at() if page else 0,
             "is_valid": True,
             "scopes": list(SCOPES),
             "granular_scopes": [{"scope": scope} for scope in SCOPES],

@@ -58,6 +58,7 @@ def upsert_page(
     name: str | None,
     access_token_sealed: str,
     now: datetime,
+    token_expires_at: datetime | None = None,
 ) -> tuple[Page, bool]:
     """Add a Page, or give a known one its new token and name; also returns whether it is new."""
     values: dict[str, Any] = {
@@ -66,6 +67,7 @@ def upsert_page(
         "token_state": TokenState.VALID.value,
         "token_reason": None,
         "token_problem": None,
+        "token_expires_at": token_expires_at,
         "updated_at": now,
     }
     if name is not None:
@@ -178,6 +180,7 @@ def _page(row: Row[Any]) -> Page:
         history=History(row.history),
         batch_size=row.batch_size,
         time_windows=row.time_windows,
+        token_expires_at=row.token_expires_at,
     )
 
 

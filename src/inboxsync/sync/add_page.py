@@ -1,8 +1,9 @@
 """Adds a Page: proves that its token works before anything is kept."""
 
+from dataclasses import replace
 from datetime import datetime
 
-from inboxsync.errors import PageNotVisible
+from inboxsync.errors import NeedsPerson, PageNotVisible, SettingsInvalid, SourceRefused
 from inboxsync.graph import Access, GraphClient, PageIdentity
 from inboxsync.model import Page, Platform
 from inboxsync.store import Store, TokenSealer
@@ -21,7 +22,14 @@ async def check_token(
     if identity.page_id != facebook_page_id:
         raise PageNotVisible(f"The source knows {facebook_page_id} as {identity.page_id}.")
     await source.fetch_conversation_times(access, after=None, limit=1)
-    return identity
+    try:
+        return replace(identity, token_expires_at=await source.fetch_token_end(access))
+    except (NeedsPerson, SourceRefused) as refusal:
+        # The Page's own token has just worked: it is the app's word that is not taken.
+        raise SettingsInvalid(
+            f"Meta tells INBOXSYNC_APP_ID and INBOXSYNC_APP_SECRET nothing of this token: {refusal.message}",
+            hint="Set both to those of the app that the token is of, or neither.",
+        ) from None
 
 
 def keep_page(
@@ -44,4 +52,5 @@ def keep_page(
             name=name or identity.name,
             access_token_sealed=sealer.seal(token, page_id=identity.page_id),
             now=now,
+            token_expires_at=identity.token_expires_at,
         )

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from inboxsync.errors import (
     InboxsyncError,
@@ -13,9 +13,10 @@ from inboxsync.errors import (
     StoreUnreachable,
 )
 from inboxsync.graph import Waiting
-from inboxsync.model import Item, Page, Phase, Platform, Problem, Run, RunStatus
+from inboxsync.model import Item, Page, Phase, Platform, Problem, Run, RunStatus, TokenState
 from inboxsync.store.items import Older
 
+_TOKEN_WARNING = timedelta(days=7)
 # What goes by, or what somebody mends without a word to us.
 _PASSING = (SourceUnreachable, StoreUnreachable, StoreFull)
 
@@ -93,6 +94,8 @@ def conclude(
         problems.append(_owed_problem(debts))
     if debts.is_empty and not stopped:
         problems.append(_nothing_listed(page))
+    if (ending := _token_ends(page, run.finished_at or run.started_at)) is not None:
+        problems.append(ending)
     is_whole = error is None and not stopped and not debts.count
     may_go_on = error is None or (passes(error) and run.batches > 0)
     status = RunStatus.COMPLETE if is_whole else RunStatus.PARTIAL if may_go_on else RunStatus.FAILED
@@ -142,6 +145,22 @@ def _owed_problem(debts: Debts) -> Problem:
         message=f"{total:,} {'conversation is' if total == 1 else 'conversations are'} owed: {counts}."
         + (f" {shown}" if shown else ""),
         hint="Everything else is stored, and the next run tries again.",
+    )
+
+
+def _token_ends(page: Page, now: datetime) -> Problem | None:
+    """A warning in time: who hears of it only when it has happened has lost a week."""
+    ends_at = page.token_expires_at
+    if (
+        ends_at is None
+        or page.token_state is not TokenState.VALID
+        or not now < ends_at < now + _TOKEN_WARNING
+    ):
+        return None
+    return Problem(
+        code="token_ends_soon",
+        message=f"The token of Page {page.facebook_page_id} ends on {ends_at:%Y-%m-%d %H:%M} UTC.",
+        hint=f"Get a new one in time and hand it over with `{_add_command(page)}`.",
     )
 
 

@@ -6,6 +6,7 @@ from datetime import datetime
 
 from inboxsync.model import Page, Platform, Run, Schedule, TokenState
 from inboxsync.store.reads import PageOverview
+from inboxsync.web.words import days_left
 
 PLATFORMS = {Platform.MESSENGER: "Messenger", Platform.INSTAGRAM: "Instagram"}
 
@@ -36,7 +37,7 @@ class PageRow:
     active_words: str
 
 
-def page_row(overview: PageOverview, *, schedule: Schedule, active: Run | None) -> PageRow:
+def page_row(overview: PageOverview, *, schedule: Schedule, active: Run | None, now: datetime) -> PageRow:
     """Put together what is known of a Page."""
     page = overview.page
     return PageRow(
@@ -49,8 +50,8 @@ def page_row(overview: PageOverview, *, schedule: Schedule, active: Run | None) 
         token=page.token_state.value,
         token_reason=page.token_reason.value.replace("_", " ") if page.token_reason else None,
         token_problem=page.token_problem,
-        # Meta tells no end of a Page token that was made from a long-lived one: there is none.
-        days_left=None,
+        # A Page token that was made from a long-lived one has no end.
+        days_left=days_left(page.token_expires_at, now) if page.token_expires_at else None,
         last_synced_at=page.last_synced_at,
         conversations=overview.conversations,
         contacts=overview.contacts,

@@ -49,6 +49,7 @@ facebook_pages = Table(
     ),
     Column("batch_size", Integer, comment="conversations a call that the source was seen to manage"),
     Column("time_windows", Boolean, comment="whether lists can be asked for by time; NULL: not tried yet"),
+    Column("token_expires_at", UtcDateTime, comment="when the token ends; NULL: never, or not known"),
     UniqueConstraint("facebook_page_id", "platform"),
     comment="Pages that were added, one row for each platform",
 )

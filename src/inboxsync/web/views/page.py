@@ -42,7 +42,7 @@ def show(visit: Visit) -> Response:
         page = get_page(connection, visit.part("id"))
         runs = list_runs(connection, page_id=page.id, limit=_RUNS)
         active = next((run for run in runs if run.status.is_open), None)
-        row = _row(connection, page, active)
+        row = _row(connection, page, active, now)
         live = live_of(connection, active) if active else None
         proof = _proof(connection, page, now)
         days, hours, span = _charts(connection, page, now, visit.service.engine.settings.zone)
@@ -81,9 +81,9 @@ def expected_of(connection: Connection, run: Run) -> int | None:
     return stored.conversations if stored else None
 
 
-def _row(connection: Connection, page: Page, active: Run | None) -> PageRow:
+def _row(connection: Connection, page: Page, active: Run | None, now: datetime) -> PageRow:
     overview = next(each for each in list_overviews(connection) if each.page.id == page.id)
-    return page_row(overview, schedule=get_schedule(connection, page.id), active=active)
+    return page_row(overview, schedule=get_schedule(connection, page.id), active=active, now=now)
 
 
 def _proof(connection: Connection, page: Page, now: datetime) -> Proof:

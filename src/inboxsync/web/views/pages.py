@@ -1,6 +1,7 @@
 """`/`: all Pages."""
 
 from collections.abc import Mapping
+from datetime import datetime
 from typing import Final
 
 from sqlalchemy import Connection
@@ -21,7 +22,7 @@ _RECENT_RUNS: Final = 200
 def list_all(visit: Visit) -> Response:
     """The table of all Pages."""
     with visit.service.engine.store.read() as connection:
-        rows = page_rows(connection)
+        rows = page_rows(connection, visit.now)
     totals = (
         f"{some(len(rows), 'Page')}, {some(sum(row.conversations for row in rows), 'conversation')}, "
         f"{some(sum(row.messages for row in rows), 'message')}"
@@ -36,11 +37,13 @@ def list_all(visit: Visit) -> Response:
     )
 
 
-def page_rows(connection: Connection) -> list[PageRow]:
+def page_rows(connection: Connection, now: datetime) -> list[PageRow]:
     """Every Page with its figures, its schedule and its run."""
     active = _open_runs(connection)
     return [
-        page_row(each, schedule=get_schedule(connection, each.page.id), active=active.get(each.page.id))
+        page_row(
+            each, schedule=get_schedule(connection, each.page.id), active=active.get(each.page.id), now=now
+        )
         for each in list_overviews(connection)
     ]
 
