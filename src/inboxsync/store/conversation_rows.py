@@ -8,10 +8,10 @@ from typing import Any
 
 import msgspec
 import uuid_utils
-from sqlalchemy import Connection, Update, bindparam, func, or_, select, update
+from sqlalchemy import Connection, Select, Update, bindparam, func, or_, select, update
 
 from inboxsync.model import Conversation, Page, Participant
-from inboxsync.store.put import is_among
+from inboxsync.store.put import Among, select_among
 from inboxsync.store.tables import messenger_conversations as table
 from inboxsync.store.types import format_utc
 
@@ -66,18 +66,7 @@ def stored_conversations(
     connection: Connection, page: Page, graph_ids: Collection[str]
 ) -> dict[str, StoredConversation]:
     """Those of these conversations that are stored, by Graph's id."""
-    rows = connection.execute(
-        select(
-            table.c.conversation_id,
-            table.c.id,
-            table.c.source_updated_at,
-            table.c.has_older_messages,
-            table.c.folder,
-            (table.c.conversation_status == "gone").label("is_gone"),
-            table.c.served_digest,
-            table.c.served_messages,
-        ).where(table.c.page_id == page.id, is_among(connection, table.c.conversation_id, graph_ids))
-    )
+    rows = select_among(connection, _stored, graph_ids, of_page=page.id)
     return {graph_id: StoredConversation(*values) for graph_id, *values in rows}
 
 
@@ -198,6 +187,19 @@ def _mark(
             .values(conversation_status=status, updated_at=now)
         ).rowcount
     return marked
+
+
+def _stored(among: Among) -> Select[Any]:
+    return select(
+        table.c.conversation_id,
+        table.c.id,
+        table.c.source_updated_at,
+        table.c.has_older_messages,
+        table.c.folder,
+        (table.c.conversation_status == "gone").label("is_gone"),
+        table.c.served_digest,
+        table.c.served_messages,
+    ).where(table.c.page_id == bindparam("of_page"), among(table.c.conversation_id))
 
 
 @cache
