@@ -4,6 +4,7 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from functools import cache
+from itertools import chain
 from typing import Any
 
 import msgspec
@@ -36,10 +37,8 @@ _INSERTED = (
     *("id", "page_id", "conversation_id", "platform", "created_at", "updated_at"),
     *("served_digest", "served_messages", *CHANGING),
 )
-_INSERT = (
-    f"INSERT INTO messenger_conversations ({', '.join(_INSERTED)}) "  # noqa: S608 - names of our own
-    f"VALUES ({', '.join('?' * len(_INSERTED))})"
-)
+# Rows of one INSERT: the interpreter's lock is given away once a statement, not once a row.
+_ROWS_A_STATEMENT = 100
 # Far below what a statement takes: 32,766 parameters on SQLite.
 _IDS_A_STATEMENT = 1000
 
@@ -115,8 +114,17 @@ def insert_conversations(
         values = values_of(conversation, has_older=conversation.has_older_messages, folder=folder)
         own = (row_id, page.id, conversation.conversation_id, page.platform.value, stamp, stamp)
         rows.append((*own, digest, count_served(conversation), *map(_as_sqlite_holds, values.values())))
-    if rows:
-        connection.exec_driver_sql(_INSERT, rows)
+    for start in range(0, len(rows), _ROWS_A_STATEMENT):
+        some = rows[start : start + _ROWS_A_STATEMENT]
+        connection.exec_driver_sql(_insert(len(some)), tuple(chain.from_iterable(some)))
+
+
+@cache
+def _insert(rows: int) -> str:
+    """An INSERT of so many rows."""
+    marks = f"({', '.join('?' * len(_INSERTED))})"
+    values = ", ".join([marks] * rows)
+    return f"INSERT INTO messenger_conversations ({', '.join(_INSERTED)}) VALUES {values}"  # noqa: S608
 
 
 def _as_sqlite_holds(value: Any) -> Any:  # noqa: ANN401 - whatever a column holds
