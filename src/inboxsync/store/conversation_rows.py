@@ -4,14 +4,15 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from functools import cache
+from itertools import chain
 from typing import Any
 
 import msgspec
 import uuid_utils
-from sqlalchemy import Connection, Update, bindparam, func, or_, select, update
+from sqlalchemy import Connection, Select, Update, bindparam, func, or_, select, update
 
 from inboxsync.model import Conversation, Page, Participant
-from inboxsync.store.put import is_among
+from inboxsync.store.put import Among, select_among
 from inboxsync.store.tables import messenger_conversations as table
 from inboxsync.store.types import format_utc
 
@@ -36,10 +37,8 @@ _INSERTED = (
     *("id", "page_id", "conversation_id", "platform", "created_at", "updated_at"),
     *("served_digest", "served_messages", *CHANGING),
 )
-_INSERT = (
-    f"INSERT INTO messenger_conversations ({', '.join(_INSERTED)}) "  # noqa: S608 - names of our own
-    f"VALUES ({', '.join('?' * len(_INSERTED))})"
-)
+# Rows of one INSERT: the interpreter's lock is given away once a statement, not once a row.
+_ROWS_A_STATEMENT = 100
 # Far below what a statement takes: 32,766 parameters on SQLite.
 _IDS_A_STATEMENT = 1000
 
@@ -66,18 +65,7 @@ def stored_conversations(
     connection: Connection, page: Page, graph_ids: Collection[str]
 ) -> dict[str, StoredConversation]:
     """Those of these conversations that are stored, by Graph's id."""
-    rows = connection.execute(
-        select(
-            table.c.conversation_id,
-            table.c.id,
-            table.c.source_updated_at,
-            table.c.has_older_messages,
-            table.c.folder,
-            (table.c.conversation_status == "gone").label("is_gone"),
-            table.c.served_digest,
-            table.c.served_messages,
-        ).where(table.c.page_id == page.id, is_among(connection, table.c.conversation_id, graph_ids))
-    )
+    rows = select_among(connection, _stored, graph_ids, of_page=page.id)
     return {graph_id: StoredConversation(*values) for graph_id, *values in rows}
 
 
@@ -126,8 +114,17 @@ def insert_conversations(
         values = values_of(conversation, has_older=conversation.has_older_messages, folder=folder)
         own = (row_id, page.id, conversation.conversation_id, page.platform.value, stamp, stamp)
         rows.append((*own, digest, count_served(conversation), *map(_as_sqlite_holds, values.values())))
-    if rows:
-        connection.exec_driver_sql(_INSERT, rows)
+    for start in range(0, len(rows), _ROWS_A_STATEMENT):
+        some = rows[start : start + _ROWS_A_STATEMENT]
+        connection.exec_driver_sql(_insert(len(some)), tuple(chain.from_iterable(some)))
+
+
+@cache
+def _insert(rows: int) -> str:
+    """An INSERT of so many rows."""
+    marks = f"({', '.join('?' * len(_INSERTED))})"
+    values = ", ".join([marks] * rows)
+    return f"INSERT INTO messenger_conversations ({', '.join(_INSERTED)}) VALUES {values}"  # noqa: S608
 
 
 def _as_sqlite_holds(value: Any) -> Any:  # noqa: ANN401 - whatever a column holds
@@ -198,6 +195,19 @@ def _mark(
             .values(conversation_status=status, updated_at=now)
         ).rowcount
     return marked
+
+
+def _stored(among: Among) -> Select[Any]:
+    return select(
+        table.c.conversation_id,
+        table.c.id,
+        table.c.source_updated_at,
+        table.c.has_older_messages,
+        table.c.folder,
+        (table.c.conversation_status == "gone").label("is_gone"),
+        table.c.served_digest,
+        table.c.served_messages,
+    ).where(table.c.page_id == bindparam("of_page"), among(table.c.conversation_id))
 
 
 @cache

@@ -3,6 +3,9 @@
 The same contract as `rows.ComparedRows` has for SQLite, kept by the database itself: what is as it
 was is left out before it could lock or rewrite a row, and whoever writes the same rows at the same
 moment is waited for, never overwritten with something older.
+
+Messages of a conversation that the same transaction has inserted are copied where they belong: nobody
+else can have stored any of them, nor see them before it is committed.
 """
 
 from collections.abc import Collection, Iterable, Sequence
@@ -39,6 +42,7 @@ class CopiedRows:
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
         self._met: set[str] = set()
+        self._inserted: set[str] = set()
 
     def conversations(self, served: Iterable[Conversation]) -> Iterable[Conversation]:
         """All but U+0000."""
@@ -92,19 +96,28 @@ class CopiedRows:
         inserted, updated = self._connection.exec_driver_sql(_upsert_conversations(), values).one()
         if inserted != len(new):
             raise StoreUnreachable("A conversation was stored by two processes at the same moment.")
+        self._inserted = {i for i, _, _ in new}
         return int(updated)
 
     def put_messages(self, conversations: Served, *, source: str, now: datetime) -> int:
-        """One statement, which also counts."""
-        rows = [
-            (row_id, *_message_values(message))
-            for row_id, served in conversations
-            for message in {message.message_id: message for message in served}.values()
-        ]
+        """Those of new conversations as they are, the others by one statement, which also counts."""
+        given = (source, to_milliseconds(now))
+        new: list[tuple[object, ...]] = []
+        others: list[tuple[object, ...]] = []
+        for row_id, served in conversations:
+            rows = new if row_id in self._inserted else others
+            for message in {message.message_id: message for message in served}.values():
+                rows.append((row_id, *_message_values(message)))
+        if new:
+            columns = (*_MESSAGE, "source", "created_at")
+            copy_into(self._connection, "messages", columns, ((*row, *given) for row in new))
+        return len(new) + self._upsert_messages(others, *given)
+
+    def _upsert_messages(self, rows: Sequence[tuple[object, ...]], source: str, now: datetime) -> int:
         if not rows:
             return 0
         self._copy("messages", _MESSAGE, rows)
-        values = {"source": source, "now": to_milliseconds(now)}
+        values = {"source": source, "now": now}
         return int(self._connection.exec_driver_sql(_upsert_messages(), values).scalar_one())
 
     def _stored_of(self, keys: Collection[tuple[str, str]]) -> set[str]:

@@ -8,11 +8,23 @@ of them by hand, the number tells.
 
 from collections.abc import Collection, Mapping
 from functools import cache
+from typing import Any
 
-from sqlalchemy import Connection, ScalarSelect, Text, Update, bindparam, func, or_, select, update
+from sqlalchemy import (
+    Connection,
+    ScalarSelect,
+    Select,
+    Text,
+    Update,
+    bindparam,
+    func,
+    or_,
+    select,
+    update,
+)
 
 from inboxsync.store.conversation_rows import StoredConversation
-from inboxsync.store.put import is_among
+from inboxsync.store.put import Among, select_among
 from inboxsync.store.tables import messages
 from inboxsync.store.tables import messenger_conversations as table
 
@@ -55,11 +67,13 @@ def forget_digest(connection: Connection, row_id: str) -> None:
 
 
 def _count_messages(connection: Connection, row_ids: Collection[str]) -> dict[str, int]:
-    # One look into the index for each, whatever the planner thinks of the tables' sizes.
-    rows = connection.execute(
-        select(table.c.id, _stored_messages()).where(is_among(connection, table.c.id, row_ids))
-    )
+    rows = select_among(connection, _counted, row_ids)
     return {row_id: count for row_id, count in rows}  # noqa: C416 - a row is no pair to the type checker
+
+
+def _counted(among: Among) -> Select[Any]:
+    # One look into the index for each, whatever the planner thinks of the tables' sizes.
+    return select(table.c.id, _stored_messages()).where(among(table.c.id))
 
 
 def _stored_messages() -> ScalarSelect[int]:

@@ -15,6 +15,7 @@ from sqlalchemy import (
     Row,
     Select,
     and_,
+    bindparam,
     delete,
     exists,
     func,
@@ -24,7 +25,7 @@ from sqlalchemy import (
 )
 
 from inboxsync.model import Item, Page, Phase, Problem
-from inboxsync.store.put import is_among, put_row
+from inboxsync.store.put import Among, put_row, select_among
 from inboxsync.store.tables import HAS_OLDER, messenger_conversations
 from inboxsync.store.tables import sync_items as table
 
@@ -106,12 +107,7 @@ def list_failed_items(connection: Connection, page: Page, *, limit: int) -> list
 
 def owed_conversations(connection: Connection, page: Page, graph_ids: Collection[str]) -> frozenset[str]:
     """Those of these conversations that anything is owed of."""
-    rows = connection.execute(
-        select(table.c.conversation_id)
-        .where(table.c.page_id == page.id, is_among(connection, table.c.conversation_id, graph_ids))
-        .distinct()
-    )
-    return frozenset(rows.scalars())
+    return frozenset(row[0] for row in select_among(connection, _owed, graph_ids, of_page=page.id))
 
 
 def count_items(connection: Connection, page: Page) -> dict[Phase, int]:
@@ -164,6 +160,11 @@ def count_older(connection: Connection, page: Page, *, messages: int) -> Older:
         )
     ).one()
     return Older(conversations=count, messages=max(0, listed - messages * count))
+
+
+def _owed(among: Among) -> Select[Any]:
+    of_page = table.c.page_id == bindparam("of_page")
+    return select(table.c.conversation_id).where(of_page, among(table.c.conversation_id)).distinct()
 
 
 def _items(

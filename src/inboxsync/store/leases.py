@@ -6,8 +6,9 @@ the row's, where the second sees what the first has committed (READ COMMITTED).
 """
 
 from datetime import datetime, timedelta
+from functools import cache
 
-from sqlalchemy import Connection, case, delete, or_, select, update
+from sqlalchemy import Connection, Update, bindparam, case, delete, or_, select, update
 
 from inboxsync.model import Lease
 from inboxsync.store.put import insert_into
@@ -50,12 +51,9 @@ def renew_lease(connection: Connection, page_id: str, owner: str, *, now: dateti
 
     One that has expired is renewed all the same, as long as nobody has taken it.
     """
-    renewed = connection.execute(
-        update(table)
-        .where(table.c.page_id == page_id, table.c.owner == owner)
-        .values(heartbeat_at=now, expires_at=now + timedelta(seconds=seconds))
-    )
-    return renewed.rowcount == 1
+    expires_at = now + timedelta(seconds=seconds)
+    values = {"of_page": page_id, "of_owner": owner, "heartbeat_at": now, "expires_at": expires_at}
+    return connection.execute(_renew(), values).rowcount == 1
 
 
 def release_lease(connection: Connection, page_id: str, owner: str) -> None:
@@ -79,4 +77,12 @@ def get_lease(connection: Connection, page_id: str) -> Lease | None:
         acquired_at=row.acquired_at,
         heartbeat_at=row.heartbeat_at,
         expires_at=row.expires_at,
+    )
+
+
+@cache
+def _renew() -> Update:
+    """Built once: every batch renews its lease."""
+    return update(table).where(
+        table.c.page_id == bindparam("of_page"), table.c.owner == bindparam("of_owner")
     )

@@ -1,15 +1,33 @@
 """Where the two databases differ in how they are asked.
 
-INSERT .. ON CONFLICT both spell alike, SQLAlchemy keeps it in two places.
+INSERT .. ON CONFLICT both spell alike, SQLAlchemy keeps it in two places. What every batch asks is
+built once: SQLAlchemy takes longer to put a statement together than the database to answer it.
 """
 
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from functools import cache
+from typing import Any
 
 import msgspec
-from sqlalchemy import ARRAY, Column, ColumnElement, Connection, Table, Text, any_, bindparam, func, select
+from sqlalchemy import (
+    ARRAY,
+    Column,
+    ColumnElement,
+    Connection,
+    Select,
+    Table,
+    Text,
+    any_,
+    bindparam,
+    func,
+    select,
+)
 from sqlalchemy.dialects import postgresql, sqlite
 
 _encode = msgspec.json.Encoder().encode
+
+# Says of a column that it is one of the ids asked for.
+Among = Callable[[Column[str]], ColumnElement[bool]]
 
 
 def is_postgresql(connection: Connection) -> bool:
@@ -17,29 +35,57 @@ def is_postgresql(connection: Connection) -> bool:
     return connection.dialect.name == "postgresql"
 
 
-def is_among(connection: Connection, column: Column[str], ids: Collection[str]) -> ColumnElement[bool]:
-    """Whether an id is one of these, however many: one parameter, where `in_` has one for each.
+def select_among(
+    connection: Connection, query: Callable[[Among], Select[Any]], ids: Collection[str], **values: object
+) -> Iterable[Sequence[Any]]:
+    """The rows of a query about these ids, however many: one parameter, where `in_` has one for each.
 
     Those SQLAlchemy writes into the statement anew each time, which takes longer than the look-up.
+    `query` is called once for all its uses: what differs between them are `values`, its parameters.
     """
     if is_postgresql(connection):
-        return column == any_(bindparam(None, list(ids), type_=ARRAY(Text)))
-    if any("\0" in each for each in ids):
-        return column.in_(list(ids))  # SQLite's JSON ends a text there
-    values = func.json_each(_encode(list(ids)).decode()).table_valued("value")
-    return column.in_(select(values.c.value))
+        return connection.execute(_built(query, _in_array), values | {"ids": list(ids)})
+    if any("\0" in each for each in ids):  # SQLite's JSON ends a text there
+        return connection.execute(query(lambda column: column.in_(list(ids))), values)
+    return connection.execute(_built(query, _in_json), values | {"ids": _encode(list(ids)).decode()})
 
 
 def insert_into(connection: Connection, table: Table) -> sqlite.Insert | postgresql.Insert:
     """An INSERT that may say what happens on a conflict, for the database at hand."""
-    return postgresql.insert(table) if is_postgresql(connection) else sqlite.insert(table)
+    return _insert_for(table, is_postgresql=is_postgresql(connection))
 
 
 def put_row(
     connection: Connection, table: Table, row: Mapping[str, object], *, keep: Collection[str] = ()
 ) -> None:
     """Insert a row, or replace the one with its primary key save for the columns in `keep`."""
-    statement = insert_into(connection, table).values(**row)
+    statement = _put(table, tuple(row), frozenset(keep), is_postgresql=is_postgresql(connection))
+    connection.execute(statement, dict(row))
+
+
+def _insert_for(table: Table, *, is_postgresql: bool) -> sqlite.Insert | postgresql.Insert:
+    return postgresql.insert(table) if is_postgresql else sqlite.insert(table)
+
+
+@cache
+def _put(
+    table: Table, names: tuple[str, ...], keep: frozenset[str], *, is_postgresql: bool
+) -> sqlite.Insert | postgresql.Insert:
+    statement = _insert_for(table, is_postgresql=is_postgresql)
     key = [column.name for column in table.primary_key]
-    replaced = {name: statement.excluded[name] for name in row if name not in {*key, *keep}}
-    connection.execute(statement.on_conflict_do_update(index_elements=key, set_=replaced))
+    replaced = {name: statement.excluded[name] for name in names if name not in {*key, *keep}}
+    return statement.on_conflict_do_update(index_elements=key, set_=replaced)
+
+
+@cache
+def _built(query: Callable[[Among], Select[Any]], among: Among) -> Select[Any]:
+    return query(among)
+
+
+def _in_array(column: Column[str]) -> ColumnElement[bool]:
+    return column == any_(bindparam("ids", type_=ARRAY(Text)))
+
+
+def _in_json(column: Column[str]) -> ColumnElement[bool]:
+    values = func.json_each(bindparam("ids", type_=Text)).table_valued("value")
+    return column.in_(select(values.c.value))

@@ -3,10 +3,11 @@
 from collections.abc import Collection
 from dataclasses import replace
 from datetime import datetime
+from functools import cache
 from typing import Any
 
 import msgspec
-from sqlalchemy import Connection, Row, Select, delete, insert, select, update
+from sqlalchemy import Connection, Row, Select, Update, bindparam, delete, insert, select, update
 
 from inboxsync.model import Counts, Mode, Problem, Run, RunKind, RunRequest, RunStatus
 from inboxsync.store.tables import facebook_pages
@@ -64,7 +65,7 @@ def close_unended_runs(connection: Connection, page_id: str) -> None:
 
 def update_run(connection: Connection, run: Run) -> None:
     """Note how far a run has come, or how it ended."""
-    connection.execute(update(table).where(table.c.id == run.id).values(**_changing(run)))
+    connection.execute(_update(), _changing(run) | {"run_id": run.id})
 
 
 def ask_to_cancel(connection: Connection, run_id: str, *, now: datetime) -> None:
@@ -113,6 +114,12 @@ def delete_runs(connection: Connection, *, before: datetime, keep: Collection[Ru
     if keep:
         old = old.where(table.c.status.not_in([status.value for status in keep]))
     return connection.execute(old).rowcount
+
+
+@cache
+def _update() -> Update:
+    """Built once: every batch notes how far its run has come."""
+    return update(table).where(table.c.id == bindparam("run_id"))
 
 
 def _runs() -> Select[Any]:
