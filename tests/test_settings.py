@@ -54,3 +54,13 @@ def test_a_time_zone_has_a_name(environment: pytest.MonkeyPatch) -> None:
     environment.setenv("INBOXSYNC_TIME_ZONE", "Mars/Olympus")
     with pytest.raises(SettingsInvalid, match="INBOXSYNC_TIME_ZONE"):
         load_settings()
+
+
+def test_letters_of_no_country_are_refused_since_nothing_would_be_found_for_them(
+    environment: pytest.MonkeyPatch,
+) -> None:
+    environment.setenv("INBOXSYNC_DEFAULT_REGION", "UK")
+    with pytest.raises(SettingsInvalid, match="or GB for the United Kingdom"):
+        load_settings()
+    environment.setenv("INBOXSYNC_DEFAULT_REGION", "gb")
+    assert load_settings().default_region == "GB"

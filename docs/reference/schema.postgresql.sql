@@ -45,6 +45,21 @@ COMMENT ON COLUMN derive_queue.message_id IS 'Graph''s id of a message that was 
 
 COMMENT ON COLUMN derive_queue.sent_at IS 'when that message was said to be sent before the change';
 
+CREATE TABLE detail_region (
+	id INTEGER NOT NULL,
+	region TEXT NOT NULL,
+	again_after TEXT COLLATE "C",
+	CONSTRAINT pk_detail_region PRIMARY KEY (id)
+);
+
+COMMENT ON TABLE detail_region IS 'How contact details are looked for; a row once a region has been named';
+
+COMMENT ON COLUMN detail_region.id IS '1: there is one row at most';
+
+COMMENT ON COLUMN detail_region.region IS 'where phone numbers without a country''s were taken to be';
+
+COMMENT ON COLUMN detail_region.again_after IS 'our id of the conversation behind which all are looked through anew; NULL: none is';
+
 CREATE TABLE facebook_pages (
 	id TEXT COLLATE "C" NOT NULL,
 	facebook_page_id TEXT COLLATE "C" NOT NULL,
@@ -217,6 +232,12 @@ CREATE TABLE contacts (
 );
 
 CREATE INDEX ix_contacts_page_id_listed_at ON contacts (page_id, listed_at);
+
+CREATE INDEX ix_contacts_unanswered ON contacts (page_id, listed_at) WHERE unanswered_since_at IS NOT NULL;
+
+CREATE INDEX ix_contacts_with_email ON contacts (page_id, listed_at) WHERE has_email IS true;
+
+CREATE INDEX ix_contacts_with_phone ON contacts (page_id, listed_at) WHERE has_phone IS true;
 
 COMMENT ON TABLE contacts IS 'The people of a Page''s conversations';
 

@@ -19,6 +19,13 @@ CREATE TABLE derive_queue (
 	CONSTRAINT pk_derive_queue PRIMARY KEY (seq)
 );
 
+CREATE TABLE detail_region (
+	id INTEGER NOT NULL /* 1: there is one row at most */,
+	region TEXT NOT NULL /* where phone numbers without a country's were taken to be */,
+	again_after TEXT /* our id of the conversation behind which all are looked through anew; NULL: none is */,
+	CONSTRAINT pk_detail_region PRIMARY KEY (id)
+);
+
 CREATE TABLE facebook_pages (
 	id TEXT NOT NULL /* our id of the Page, UUIDv7 */,
 	facebook_page_id TEXT NOT NULL /* Meta's id of the Page */,
@@ -103,6 +110,12 @@ CREATE TABLE contacts (
 );
 
 CREATE INDEX ix_contacts_page_id_listed_at ON contacts (page_id, listed_at);
+
+CREATE INDEX ix_contacts_unanswered ON contacts (page_id, listed_at) WHERE unanswered_since_at IS NOT NULL;
+
+CREATE INDEX ix_contacts_with_email ON contacts (page_id, listed_at) WHERE has_email IS 1;
+
+CREATE INDEX ix_contacts_with_phone ON contacts (page_id, listed_at) WHERE has_phone IS 1;
 
 CREATE TABLE conversation_facts (
 	conversation_id TEXT NOT NULL /* our id of the conversation */,

@@ -18,7 +18,6 @@ GRAPH_VERSION = "v25.0"
 _ADDRESS = TypeAdapter(HttpUrl)
 _ORIGIN = re.compile(r"https?://[^/\s*]+")
 _VERSION = re.compile(r"v\d+\.\d+")
-_REGION = re.compile(r"[A-Za-z]{2}")
 _SHORTEST_SECRET = 16
 
 
@@ -76,9 +75,14 @@ class Settings(BaseSettings):
     @field_validator("default_region")
     @classmethod
     def _is_region(cls, value: str | None) -> str | None:
-        if value is not None and _REGION.fullmatch(value) is None:
-            raise ValueError("should be a country's two letters, such as US")
-        return value.upper() if value is not None else None
+        if value is None:
+            return None
+        from phonenumbers import SUPPORTED_REGIONS  # noqa: PLC0415 - rarely set, and it takes a while
+
+        # Of letters that no country has nothing would be found, and nothing said: the UK's are GB.
+        if value.upper() not in SUPPORTED_REGIONS:
+            raise ValueError("should be a country's two letters, such as US, or GB for the United Kingdom")
+        return value.upper()
 
     @field_validator("app_id")
     @classmethod

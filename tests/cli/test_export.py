@@ -115,6 +115,15 @@ def test_a_file_that_cannot_be_written_is_said(run: Run, tmp_path: Path) -> None
     assert "cannot be written" in refused.stderr
 
 
+def test_a_closed_stdout_is_said_and_no_success(start: Any, stored: int) -> None:
+    command = f"'{sys.executable}' -m inboxsync export contacts >&-"
+    process = start("/bin/sh", "-c", command)
+    _, err = process.communicate(timeout=60)
+    assert process.returncode == 1, stored
+    assert "Stdout is closed." in err
+    assert "Exported" not in err
+
+
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_a_signal_leaves_no_half_file(
     start: Any, stored: int, tmp_path: Path, number: signal.Signals

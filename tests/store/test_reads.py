@@ -5,16 +5,18 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
-from sqlalchemy import Connection
+from sqlalchemy import Connection, event, text
 
 from inboxsync.model import Conversation, Item, Message, Page, Participant, Phase
 from inboxsync.store import Store
 from inboxsync.store.items import put_item
 from inboxsync.store.reads import (
+    ContactFilter,
     ConversationFilter,
     Key,
     Listed,
     get_conversation,
+    list_contacts,
     list_conversations,
     list_gaps,
     list_messages,
@@ -159,3 +161,73 @@ def test_an_overview_counts_each_page(filled: Store, page: Page) -> None:
         ours, theirs = list_overviews(connection)
     assert (ours.page.id, ours.conversations, ours.unread, ours.owed) == (page.id, 70, 45, 0)
     assert (theirs.conversations, theirs.unread) == (20, 0)
+
+
+def plans(connection: Connection, read: Callable[[Connection], object]) -> str:
+    """How the database goes about the statements of a read."""
+    asked: list[tuple[str, Any]] = []
+
+    def note(_connection: Any, _cursor: Any, statement: str, values: Any, *_: Any) -> None:
+        asked.append((statement, values))
+
+    event.listen(connection, "before_cursor_execute", note)
+    read(connection)
+    event.remove(connection, "before_cursor_execute", note)
+    explain = "EXPLAIN" if connection.dialect.name == "postgresql" else "EXPLAIN QUERY PLAN"
+    rows = [
+        row
+        for statement, values in asked
+        for row in connection.exec_driver_sql(f"{explain} {statement}", values)
+    ]
+    return "\n".join(str(row[-1]) for row in rows)
+
+
+@pytest.fixture
+def many(store: Store, page: Page) -> Page:
+    """A Page with 5,000 conversations, few of which are anything special; and what follows from them."""
+    if store.engine.dialect.name == "postgresql":
+        numbers, at = (
+            "(SELECT i FROM generate_series(1, 5000) AS s(i))",
+            "CAST('2026-01-01' AS timestamptz) + i * interval '1 minute'",
+        )
+    else:
+        numbers = (
+            "(WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 5000) SELECT i FROM n)"
+        )
+        at = "strftime('%Y-%m-%dT%H:%M:%S.000Z', 1767225600 + 60 * i, 'unixepoch')"
+    with store.write() as connection:
+        connection.exec_driver_sql(
+            "INSERT INTO messenger_conversations (id, page_id, conversation_id, platform, folder, sender_id, "
+            "last_message_time, unread_count, conversation_status, has_older_messages, created_at, "
+            "updated_at) "
+            f"SELECT 'c' || i, '{page.id}', 't' || i, 'messenger', 'inbox', 's' || i, {at}, "
+            f"CASE WHEN i / 50 * 50 = i THEN 1 END, 'active', false, {at}, {at} FROM {numbers} AS n"
+        )
+        connection.exec_driver_sql(
+            "INSERT INTO contacts (page_id, sender_id, name_source, listed_at, unanswered_since_at, "
+            "conversations, messages_from_contact, messages_from_page, has_phone, has_email) "
+            f"SELECT '{page.id}', 's' || i, "
+            f"'none', {at}, CASE WHEN i / 500 * 500 = i THEN {at} END, 1, 1, 0, (i - 1) / 500 * 500 = i - 1, "
+            "(i - 2) / 500 * 500 = i - 2 "
+            f"FROM {numbers} AS n"
+        )
+        connection.execute(text("ANALYZE"))
+    return page
+
+
+def test_those_that_are_read_are_not_sorted_to_find_the_newest(store: Store, many: Page) -> None:
+    with store.read() as connection:
+        wanted = ConversationFilter(page_id=many.id, is_unread=False)
+        plan = plans(connection, lambda reading: list_conversations(reading, wanted, limit=20))
+        assert len(list_conversations(connection, wanted, limit=10_000).records) == 4900
+    assert "ix_messenger_conversations_page_id_last_message_time" in plan
+    assert "Seq Scan on messenger_conversations" not in plan
+
+
+@pytest.mark.parametrize("what", ["is_unanswered", "has_phone", "has_email"])
+def test_few_contacts_of_many_are_found_by_an_index_of_their_own(store: Store, many: Page, what: str) -> None:
+    index = f"ix_contacts_{what.replace('is_', '').replace('has_', 'with_')}"
+    wanted = ContactFilter(page_id=many.id, **{what: True})
+    with store.read() as connection:
+        assert index in plans(connection, lambda reading: list_contacts(reading, wanted, limit=50))
+        assert len(list_contacts(connection, wanted).records) == 10

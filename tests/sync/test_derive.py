@@ -1,7 +1,8 @@
 """What is derived follows from what is stored, however that came to be."""
 
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager, suppress
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -24,6 +25,7 @@ from inboxsync.store.reads import (
     messages_by_day,
     messages_by_weekday_and_hour,
 )
+from inboxsync.store.streams import is_looked_through
 from inboxsync.store.tables import (
     contact_details,
     contacts,
@@ -350,4 +352,86 @@ def test_a_pass_that_dies_anywhere_loses_nothing(store: Store, page: Page) -> No
         fill(last + 1)
         with counted(store, last=last), pytest.raises(Killed):
             derive(store, **batches_of(2, 2))
+    assert_made_anew_is_the_same(store)
+
+
+def test_a_message_that_changes_twice_between_passes_is_taken_out_of_the_counts_once(
+    store: Store, page: Page
+) -> None:
+    put(store, page, talk(1, said(0, "first"), said(1, "second")))
+    derive(store)
+    with store.write() as connection:
+        for text in ("edited", "edited again"):
+            connection.exec_driver_sql(f"UPDATE messages SET text = '{text}' WHERE message_id = 'm_0_first'")
+    derive(store)
+    with store.read() as connection:
+        (day,) = messages_by_day(connection, page.id)
+    assert (day.from_contacts, day.from_page) == (2, 0)
+    assert_made_anew_is_the_same(store)
+
+
+def numbers(store: Store) -> dict[str, str]:
+    """The phone numbers that were found, by their messages; who has one is marked as who has one."""
+    with store.read() as connection:
+        found = connection.execute(select(contact_details).where(contact_details.c.kind == "phone")).all()
+        marked = connection.execute(
+            select(conversation_facts.c.conversation_id).where(conversation_facts.c.has_phone)
+        )
+        assert {row.conversation_id for row in found} == set(marked.scalars())
+    return {row.message_id: row.value for row in found}
+
+
+def in_region(store: Store, region: str | None) -> None:
+    assert Derive(store=store, clock=SystemClock(), region=region).run().is_current
+
+
+def test_another_region_has_what_was_looked_through_looked_through_anew(store: Store, page: Page) -> None:
+    put(
+        store,
+        page,
+        talk(1, said(0, "090 123 45 67"), said(1, "a@example.com")),
+        talk(2, said(0, "+1 212 555 2368")),
+    )
+    in_region(store, None)
+    abroad = {"m_0_+1 212 555 2368": "+12125552368"}
+    assert numbers(store) == abroad
+    for region, found in (("VN", {"m_0_090 123 45 67": "+84901234567"}), ("US", {})):
+        in_region(store, region)
+        assert numbers(store) == abroad | found
+    with store.read() as connection:
+        assert [each.value for each in list_contact_details(connection, page.id, "71")] == ["a@example.com"]
+
+
+def test_who_names_no_region_goes_by_the_last_one(store: Store, page: Page) -> None:
+    put(store, page, talk(1, said(0, "090 123 45 67")))
+    in_region(store, "VN")
+    put(store, page, talk(2, said(0, "091 234 56 78")))
+    in_region(store, None)
+    assert sorted(numbers(store).values()) == ["+84901234567", "+84912345678"]
+
+
+def test_to_look_through_anew_goes_on_where_it_was_killed(
+    store: Store, page: Page, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    put(store, page, *(talk(number, said(number, "090 123 45 67")) for number in range(5)))
+    in_region(store, None)
+    monkeypatch.setattr("inboxsync.sync.derive._AGAIN_A_BATCH", 2)
+    for last in range(2, 40, 4):
+        with counted(store, last=last), suppress(Killed):
+            in_region(store, "VN")
+    put(store, page, talk(9, said(9, "091 234 56 78")))
+    in_region(store, "VN")
+    assert len(numbers(store)) == 6
+    with store.read() as connection:
+        assert is_looked_through(connection)
+
+
+def test_passes_at_the_same_time_do_it_once_between_them(store: Store, page: Page) -> None:
+    put(store, page, *(talk(number, said(number, "hi")) for number in range(20)))
+
+    def run(_number: int) -> bool:
+        return Derive(store=store, clock=SystemClock(), region="US", notes_a_batch=3).run().is_current
+
+    with ThreadPoolExecutor(4) as pool:
+        assert all(pool.map(run, range(8)))
     assert_made_anew_is_the_same(store)

@@ -1,5 +1,6 @@
 """`inboxsync export`."""
 
+import os
 import sys
 from contextlib import closing
 from datetime import datetime
@@ -15,7 +16,7 @@ from inboxsync.cli.output import print_error, print_problem, some, stderr, stdou
 from inboxsync.cli.when import parse_since, parse_zone
 from inboxsync.clock import SystemClock
 from inboxsync.engine import Engine
-from inboxsync.errors import FileNotWhole, SettingsInvalid, StoreError
+from inboxsync.errors import FileNotWhole, OutputFailed, SettingsInvalid, StoreError
 from inboxsync.model import Page, Platform
 from inboxsync.reports import Export, ExportRequest, Format, What
 from inboxsync.reports.archive import open_archive
@@ -201,6 +202,9 @@ def _file(output: Path | None) -> Path | None:
 
 def _export(request: ExportRequest, output: Path | None) -> None:
     path = _file(output)
+    if path is None and sys.stdout.name == os.devnull:
+        # Closed, and replaced when we began: what is written there is nowhere.
+        raise OutputFailed("Stdout is closed.", hint="Name a file with -o.")
     with open_engine() as engine:
         if request.what is What.CONTACTS:
             _look_through(engine)

@@ -15,15 +15,25 @@ from inboxsync.store.derived.indexing import (
 )
 from inboxsync.store.derived.people import put_contacts
 from inboxsync.store.derived.queue import Note, has_notes, list_notes, lock, note_all, replace_notes
+from inboxsync.store.derived.region import (
+    forget_details,
+    is_settled,
+    list_with_text,
+    settle_region,
+    take_conversations_again,
+)
 
 __all__ = [
     "Detail",
     "Note",
     "Unindexed",
+    "forget_details",
     "has_notes",
     "index_messages",
+    "is_settled",
     "list_notes",
     "list_unindexed",
+    "list_with_text",
     "lock",
     "note_all",
     "put_contacts",
@@ -32,4 +42,6 @@ __all__ = [
     "remove_from_index",
     "replace_notes",
     "settle_index",
+    "settle_region",
+    "take_conversations_again",
 ]

@@ -4,8 +4,9 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from sqlalchemy import Connection, delete, insert, tuple_
+from sqlalchemy import Connection, delete, tuple_
 
+from inboxsync.store.put import insert_into
 from inboxsync.store.tables import contact_details as table
 
 _KEYS_A_STATEMENT = 1000
@@ -34,4 +35,6 @@ def put_details(
         connection.execute(delete(table).where(key.in_(some)))
     if details:
         names = Detail.__dataclass_fields__
-        connection.execute(insert(table), [{name: getattr(each, name) for name in names} for each in details])
+        # What is looked through anew may have been met before its own turn came.
+        statement = insert_into(connection, table).on_conflict_do_nothing()
+        connection.execute(statement, [{name: getattr(each, name) for name in names} for each in details])

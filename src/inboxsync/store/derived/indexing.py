@@ -91,11 +91,13 @@ def remove_from_index(connection: Connection, messages: Iterable[tuple[str, str,
     keys = [(first_id(at), row_id, message_id) for row_id, message_id, at in messages]
     if not keys:
         return
-    found = connection.execute(_rows_of(connection), {"keys": json.dumps(keys)}).all()
-    ids = sorted(row.id for row in found)
+    rows = connection.execute(_rows_of(connection), {"keys": json.dumps(keys)}).all()
+    # A message that was changed twice since the last pass is named twice, and counts once.
+    found = {row.id: row for row in rows}
+    ids = sorted(found)
     for start in range(0, len(ids), 1000):
         connection.execute(delete(table).where(table.c.id.in_(ids[start : start + 1000])))
-    _count(connection, ((row.page_id, row.id, bool(row.is_from_page)) for row in found), by=-1)
+    _count(connection, ((row.page_id, row.id, bool(row.is_from_page)) for row in found.values()), by=-1)
 
 
 def settle_index(connection: Connection) -> None:

@@ -145,7 +145,7 @@ def _filtered(query: Select[Any], wanted: ConversationFilter) -> Select[Any]:
     if wanted.sender_id is not None:
         query = query.where(table.c.sender_id == wanted.sender_id)
     if wanted.is_unread is not None:
-        query = query.where(UNREAD if wanted.is_unread else func.coalesce(table.c.unread_count, 0) == 0)
+        query = query.where(UNREAD if wanted.is_unread else UNREAD.is_not(true()))
     if wanted.is_unanswered is not None:
         since = facts.unanswered_since_at
         query = query.where(since.is_not(None) if wanted.is_unanswered else since.is_(None))

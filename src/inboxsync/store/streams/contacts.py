@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 from sqlalchemy import Connection, Row, Select, func, select
 
 from inboxsync.model import Exchange, Page, merged
-from inboxsync.store.derived import has_notes
+from inboxsync.store.derived import has_notes, is_settled
 from inboxsync.store.streams.details import Detail, details_of, newest_of_each
 from inboxsync.store.streams.exchanges import Outline, exchanges_of
 from inboxsync.store.streams.scope import CONVERSATIONS_AT_ONCE, Scope, iter_chunks, iter_rows
@@ -50,7 +50,7 @@ def iter_contacts(connection: Connection, scope: Scope) -> Iterator[ContactRow]:
 
 def is_looked_through(connection: Connection) -> bool:
     """Whether every stored message has been searched for phone numbers and e-mail addresses."""
-    return not has_notes(connection)
+    return not has_notes(connection) and is_settled(connection, None)
 
 
 def _contact_ids(page: Page, scope: Scope) -> Select[Any]:

@@ -14,6 +14,7 @@ from inboxsync.store.tables.derived import (
     contacts,
     conversation_facts,
     derive_queue,
+    detail_region,
     message_index,
     page_activity,
 )
@@ -46,6 +47,7 @@ __all__ = [
     "contacts",
     "conversation_facts",
     "derive_queue",
+    "detail_region",
     "facebook_pages",
     "message_index",
     "messages",

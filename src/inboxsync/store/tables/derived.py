@@ -138,6 +138,19 @@ contacts = Table(
     info=DERIVED,
 )
 
+for _name, _condition in (
+    ("unanswered", contacts.c.unanswered_since_at.is_not(None)),
+    ("with_phone", contacts.c.has_phone.is_(true())),
+    ("with_email", contacts.c.has_email.is_(true())),
+):
+    Index(
+        f"ix_contacts_{_name}",
+        contacts.c.page_id,
+        contacts.c.listed_at,
+        sqlite_where=_condition,
+        postgresql_where=_condition,
+    )
+
 contact_details = Table(
     "contact_details",
     metadata,
@@ -149,6 +162,22 @@ contact_details = Table(
     Column("sent_at", UtcDateTime, comment="when that message was sent"),
     PrimaryKeyConstraint("conversation_id", "message_id", "kind", "value"),
     comment="Phone numbers and e-mail addresses that contacts wrote, with the message that says so",
+    info=DERIVED,
+)
+
+detail_region = Table(
+    "detail_region",
+    metadata,
+    Column("id", Integer, primary_key=True, autoincrement=False, comment="1: there is one row at most"),
+    Column(
+        "region", Text, nullable=False, comment="where phone numbers without a country's were taken to be"
+    ),
+    Column(
+        "again_after",
+        ID,
+        comment="our id of the conversation behind which all are looked through anew; NULL: none is",
+    ),
+    comment="How contact details are looked for; a row once a region has been named",
     info=DERIVED,
 )
 
