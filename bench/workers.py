@@ -91,7 +91,8 @@ def fleet(ready: dict[str, Any], url: str, workers: int) -> Iterator[Engine]:
             subprocess.Popen(command, env=environment, stdout=log, stderr=log) for _ in range(workers)
         ]
         try:
-            while one(engine, "SELECT COUNT(*) FROM workers") < workers:
+            # Not when they are in `workers`: they make DBOS's tables after that, which takes its time.
+            while (folder / "log").read_text().count("worker started") < workers:
                 time.sleep(0.2)
             time.sleep(2)  # their queues are open
             yield engine

@@ -6,11 +6,11 @@ from typing import Any
 
 import pytest
 
-from inboxsync.model import RunKind, RunStatus, Schedule, TokenState
+from inboxsync.model import RunKind, RunRequest, RunStatus, Schedule, TokenState
 from inboxsync.store.pages import set_last_synced_at, set_token_state, upsert_page
 from inboxsync.store.runs import list_runs
 from inboxsync.store.schedules import get_schedule, list_due_for_sync, list_due_for_verify, put_schedule
-from inboxsync.workers import set_schedule
+from inboxsync.workers import RunQueue, set_schedule
 from inboxsync.workers.schedules import next_night, start_due
 
 
@@ -108,6 +108,31 @@ def test_the_next_night_is_ahead_and_between_one_and_five(three: Any) -> None:
         night = next_night(now)
         assert now < night < now + timedelta(hours=29)
         assert 1 <= night.hour < 5
+
+
+def test_a_page_with_a_new_token_is_due_at_once(ready: Any) -> None:
+    served, engine, (page,) = ready(conversations=2)
+    now = engine.clock.now()
+    plan(engine, page, every_seconds=86_400, next_sync_at=now + timedelta(days=1))
+    with engine.store.write() as connection:
+        set_token_state(connection, page, TokenState.INVALID, problem="It expired.", now=now)
+    token = served.page.token
+    asyncio.run(engine.add_page(page.facebook_page_id, platform=page.platform, token=token, name=None))
+    assert due(engine) == [page.id]
+
+
+def test_a_sync_that_is_asked_for_during_a_verification_follows_it(three: Any) -> None:
+    engine, (page, *_) = three
+    start_due(engine)
+    queue = RunQueue(engine)
+    with engine.store.read() as connection:
+        (scheduled,) = list_runs(connection, limit=9, page_id=page.id)
+    queue.cancel(scheduled.id)
+    verify = queue.submit(page, RunRequest(kind=RunKind.VERIFY))
+    assert queue.submit(page, RunRequest()).id == verify.id
+    assert start_due(engine) == 0  # it is being verified, and stays due
+    queue.cancel(verify.id)
+    assert due(engine) == [page.id]
 
 
 def test_a_dead_token_pauses_its_page_alone(ready: Any, work: Any) -> None:

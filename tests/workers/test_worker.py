@@ -8,6 +8,7 @@ from sqlalchemy import text
 
 from inboxsync.errors import WorkerRunning
 from inboxsync.model import History, RunKind, RunRequest, RunStatus
+from inboxsync.store.derived import has_notes
 from inboxsync.workers import RunQueue, Worker
 
 
@@ -34,6 +35,15 @@ def test_a_run_goes_through_the_lanes_in_one_row_and_is_told(
     assert words[-1] == "complete"
     assert words.count("complete") == 1
     assert count(engine, "messages") == done.counts.events
+
+
+def test_what_a_worker_has_fetched_is_found_and_known(ready: Any, work: Any) -> None:
+    _, engine, pages = ready(conversations=40, pages=2)
+    runs = [RunQueue(engine).submit(page, RunRequest()) for page in pages]
+    work(engine, *(run.id for run in runs))
+    with engine.store.read() as connection:
+        assert not has_notes(connection)
+    assert count(engine, "contacts") > 0
 
 
 def test_a_verification_is_a_run_too(ready: Any, work: Any, run_of: Any, told: Any) -> None:

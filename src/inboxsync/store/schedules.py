@@ -7,9 +7,9 @@ look after, is never due; a new token makes it so again.
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, Select, and_, false, func, or_, select
+from sqlalchemy import ColumnElement, Connection, Select, and_, false, func, or_, select, update
 
-from inboxsync.model import Page, RunKind, Schedule, TokenState
+from inboxsync.model import Lane, Page, RunKind, Schedule, TokenState
 from inboxsync.store.pages import find_pages
 from inboxsync.store.put import put_row
 from inboxsync.store.tables import facebook_pages, run_slices, sync_runs
@@ -42,10 +42,21 @@ def put_schedule(connection: Connection, schedule: Schedule) -> None:
     put_row(connection, table, row)
 
 
+def make_due(connection: Connection, page_id: str, *, now: datetime) -> None:
+    """Have a Page caught up with now, however long it would have waited yet; not before others that wait."""
+    later = table.c.next_sync_at > now
+    connection.execute(update(table).where(table.c.page_id == page_id, later).values(next_sync_at=now))
+
+
 def list_due_for_sync(connection: Connection, *, now: datetime, limit: int) -> list[Page]:
-    """Pages to be caught up with, those that are due longest first; new ones before all."""
+    """Pages to be caught up with, those that are due longest first; new ones before all.
+
+    One that is being verified stays due until that has ended.
+    """
     is_due = or_(table.c.next_sync_at.is_(None), table.c.next_sync_at <= now)
-    return _pages(connection, _active().where(is_due).order_by(*_oldest(table.c.next_sync_at)).limit(limit))
+    verified = select(run_slices.c.page_id).where(run_slices.c.lane == Lane.VERIFY.value)
+    found = _active().where(is_due, facebook_pages.c.id.not_in(verified))
+    return _pages(connection, found.order_by(*_oldest(table.c.next_sync_at)).limit(limit))
 
 
 def list_due_for_verify(connection: Connection, *, now: datetime, limit: int) -> list[Page]:

@@ -8,6 +8,7 @@ from inboxsync.graph import Access, GraphClient, PageIdentity
 from inboxsync.model import Page, Platform
 from inboxsync.store import Store, TokenSealer
 from inboxsync.store.pages import upsert_page
+from inboxsync.store.schedules import make_due
 
 
 async def check_token(
@@ -44,7 +45,7 @@ def keep_page(
 ) -> tuple[Page, bool]:
     """Seal a checked token and add or update its Page; also returns whether it is new."""
     with store.write() as connection:
-        return upsert_page(
+        page, is_new = upsert_page(
             connection,
             facebook_page_id=identity.page_id,
             platform=platform,
@@ -54,3 +55,6 @@ def keep_page(
             now=now,
             token_expires_at=identity.token_expires_at,
         )
+        # Its token may have died in mid-run, and its interval be a day.
+        make_due(connection, page.id, now=now)
+    return page, is_new

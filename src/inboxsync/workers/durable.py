@@ -104,6 +104,9 @@ class Durable:
                 "workflow_id": workflow_id(each),
                 "queue_partition_key": each.page_id,
                 "serialization_type": WorkflowSerializationFormat.PORTABLE,
+                # Without one DBOS gives it to none but the newest form it has ever seen: nobody, after a
+                # step back to an earlier release.
+                "app_version": WORKFLOW_VERSION,
             }
             DBOS.enqueue_workflow_with_options(options, each.run_id, each.number)
 

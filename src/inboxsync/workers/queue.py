@@ -16,6 +16,7 @@ from inboxsync.store.leases import get_lease
 from inboxsync.store.pages import get_page
 from inboxsync.store.run_events import append_run_events
 from inboxsync.store.runs import ask_to_cancel, find_running, get_run, start_run, update_run
+from inboxsync.store.schedules import make_due
 from inboxsync.store.slices import (
     add_slice,
     end_slices,
@@ -77,6 +78,8 @@ def submit_run(
             next_slice(connection, known, lane=Lane.NEWEST, due_at=due_at)
         elif comes_first:
             hasten_slice(connection, known, due_at=due_at, unless_due_after=now)
+            if known.lane is Lane.VERIFY:
+                make_due(connection, page.id, now=now)  # its schedule syncs it as soon as that has ended
         return run
     running = find_running(connection, page.id)
     lease = get_lease(connection, page.id)

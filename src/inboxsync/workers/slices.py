@@ -95,14 +95,6 @@ class SliceRun:
             return  # removed meanwhile, and everything of it with it
         else:
             await self._conclude(begun, outcome)
-            await self._derive()
-
-    async def _derive(self) -> None:
-        """Bring what follows from the messages up to date; the run itself is written down already."""
-        try:
-            await asyncio.to_thread(self._engine.derive)
-        except InboxsyncError as failure:  # the next pass makes up for it
-            log.warning("not derived", code=failure.code, problem=failure.message)
 
     def _begin(self) -> Begun | None:
         """None where this slice is no longer the run's next one, or the run is over."""

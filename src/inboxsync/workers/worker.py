@@ -17,6 +17,7 @@ from inboxsync.errors import InboxsyncError
 from inboxsync.model import WorkerInfo
 from inboxsync.store.workers import delete_worker, put_worker
 from inboxsync.sync import new_owner
+from inboxsync.workers.deriving import Deriving
 from inboxsync.workers.slices import SliceRun
 
 if TYPE_CHECKING:
@@ -34,6 +35,8 @@ _LOOK_SECONDS = 1.0
 _STUCK_SECONDS = 10.0
 _SCHEDULE_SECONDS = 1.0
 _PURGE_SECONDS = 3600.0
+# So long a worker that ends goes on deriving: others, or the next one, go on from there.
+_LAST_DERIVING_SECONDS = 5.0
 
 
 class Worker:
@@ -50,6 +53,7 @@ class Worker:
         self.id = new_owner()
         self._slices: dict[tuple[str, int], tuple[SliceRun, asyncio.Task[None]]] = {}
         self._numbers = count(1)
+        self._deriving = Deriving(engine)
         self._open = AsyncExitStack()
         self._loops: list[asyncio.Task[None]] = []
         self._threads = ThreadPoolExecutor(2, thread_name_prefix="inboxsync-worker")
@@ -92,6 +96,7 @@ class Worker:
             asyncio.create_task(_every(_HEARTBEAT_SECONDS, lambda: self._aside(self._beat))),
             asyncio.create_task(self._attend(duties)),
         ]
+        self._deriving.ask()  # what one that was killed has left
         log.info("worker started", worker=self.id, concurrency=self._concurrency)
 
     async def drain(self, seconds: float = 30.0) -> None:
@@ -103,11 +108,13 @@ class Worker:
             return
         log.info("worker drains", worker=self.id, slices=len(self._slices))
         self._is_draining = True
+        ends_at = time.monotonic() + seconds
         for slice_run, _ in self._slices.values():
             slice_run.pause("its worker stops")
         for loop in self._loops[1:]:
             loop.cancel()
         await asyncio.to_thread(self._durable.destroy, seconds=max(1, math.ceil(seconds)))
+        await self._deriving.close(min(ends_at - time.monotonic(), _LAST_DERIVING_SECONDS))
         for _, task in self._slices.values():
             task.cancel()
         for loop in self._loops:
@@ -142,6 +149,7 @@ class Worker:
             await slice_run.give_way()
             return False
         self._slices.pop(key, None)
+        self._deriving.ask()
         if not task.cancelled() and (failure := task.exception()) is not None:
             # What was stored is stored; the common duties hand the slice over anew.
             known = isinstance(failure, InboxsyncError)
