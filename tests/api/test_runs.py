@@ -10,6 +10,7 @@ import httpx2
 import pytest
 from sqlalchemy import update
 
+from inboxsync.errors import StoreUnreachable
 from inboxsync.model import RunRequest
 from inboxsync.store.leases import acquire_lease
 from inboxsync.store.run_events import append_run_events
@@ -71,13 +72,16 @@ def test_a_verification_leaves_a_certificate(live: Any) -> None:
 
 
 def test_metrics_tell_what_runs_did(live: Any) -> None:
+    before = live.api.get("/metrics").text
     page = live.page()
     live.api.post(
         "/api/conversations/sync", json={"pageId": page.id, "facebookPageId": page.facebook_page_id}
     )
     told = live.api.get("/metrics").text
-    assert 'inboxsync_rows_written_total{kind="conversation_inserted"} 60.0' in told
-    assert 'inboxsync_runs_total{outcome="complete"} 1.0' in told
+    rows = 'inboxsync_rows_written_total{kind="conversation_inserted"}'
+    assert figure(told, rows) - figure(before, rows) == 60
+    ended = 'inboxsync_runs_total{outcome="complete"}'
+    assert figure(told, ended) - figure(before, ended) == 1
     assert f'inboxsync_page_lag_seconds{{page_id="{page.facebook_page_id}",platform="messenger"}}' in told
     assert 'route="/api/conversations/sync",status="200"' in told
     assert live.api.get("/readyz").json()["source"] == "ok"
@@ -138,6 +142,23 @@ def test_whoever_waits_is_told_what_a_run_waits_for(plain_engine: Any, serve_api
     told = api.post("/api/conversations/sync", json=asked).json()
     assert told["complete"] is False
     assert told["message"].endswith("so far. Waiting for Meta until 14:32 (messenger 96 %).")
+
+
+def test_a_database_that_goes_away_while_a_call_waits_is_told_with_what_was_seen_last(
+    plain_engine: Any, serve_api: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def away(*_: object, **__: object) -> None:
+        raise StoreUnreachable("The database is away.")
+
+    api = serve_api(plain_engine(request_stop_seconds=0.3))
+    page = api.page()
+    for name in ("feeds.list_run_events", "standing.get_lease"):
+        monkeypatch.setattr(f"inboxsync.api.{name}", away)
+    answer = api.post(
+        "/api/conversations/sync", json={"pageId": page.id, "facebookPageId": page.facebook_page_id}
+    )
+    assert (answer.status_code, answer.json()["complete"]) == (200, False)
+    assert answer.json()["message"].endswith("The database is away.")
 
 
 def test_a_full_sync_is_not_taken_for_done_by_one_that_reads_what_is_new(
@@ -326,6 +347,17 @@ def test_a_stream_ends_when_the_service_does_and_its_run_does_not(api: Any) -> N
         assert list(answer.iter_lines()) == []
     assert api.get(f"/api/v1/runs/{run.id}").json()["status"] == "queued"
     assert api.get("/readyz").status_code == 503
+
+
+def test_runs_are_counted_from_the_start_of_the_service_not_from_the_first_look(api: Any) -> None:
+    cancel(api, queued(api))
+    assert figure(api.get("/metrics").text, 'inboxsync_runs_total{outcome="cancelled"}') == 1
+
+
+def figure(told: str, name: str) -> float:
+    """One of the figures of `/metrics`; 0 where there is none yet."""
+    found = (line for line in told.splitlines() if line.startswith(name))
+    return float(next(found, "0").rpartition(" ")[2])
 
 
 def lines(api: Any, path: str, headers: dict[str, str] | None = None, **asked: str) -> list[str]:

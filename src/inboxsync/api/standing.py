@@ -9,6 +9,7 @@ from sqlalchemy import Connection
 from inboxsync.api import queueing
 from inboxsync.api.runs import location_of
 from inboxsync.api.service import Service
+from inboxsync.errors import StoreError
 from inboxsync.model import Mode, Run, RunStatus
 from inboxsync.store.leases import get_lease
 from inboxsync.store.run_events import list_run_events
@@ -84,7 +85,12 @@ async def standing_of(service: Service, run: Run, *, address: str) -> Standing:
         seconds = max(0.0, (now - run.started_at).total_seconds())
     held_up = ""
     if run.status.is_open:
-        held_up = await queueing.in_thread(service, lambda connection: what_holds_up(connection, run, now))
+        try:
+            held_up = await queueing.in_thread(
+                service, lambda connection: what_holds_up(connection, run, now)
+            )
+        except StoreError as failure:  # what was seen last can be told all the same
+            held_up = failure.message
     return Standing(run, seconds, address, held_up)
 
 
