@@ -2,6 +2,7 @@
 
 import asyncio
 import socket
+from contextlib import suppress
 from typing import Any
 
 import pytest
@@ -156,6 +157,24 @@ def test_a_body_that_never_ends_is_given_up(api: Any, monkeypatch: pytest.Monkey
         )
         answer = b"".join(iter(lambda: connection.recv(4096), b""))  # to its end: nothing more is read
         assert answer.startswith(b"HTTP/1.1 408")
+
+
+@pytest.mark.parametrize("first", [b"", b"GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n"])
+def test_headers_that_never_end_are_given_up(api: Any, monkeypatch: pytest.MonkeyPatch, first: bytes) -> None:
+    monkeypatch.setattr("inboxsync.api.server._HEAD_SECONDS", 0.3)
+    host, port = api.url.removeprefix("http://").split(":")
+    with socket.create_connection((host, int(port)), timeout=10) as connection:
+        connection.sendall(first + b"GET / HTTP/1.1\r\nX-Slow: ")
+        with suppress(ConnectionResetError):
+            assert b"".join(iter(lambda: connection.recv(4096), b"")).count(b"HTTP/1.1") == bool(first)
+
+
+def test_headers_without_end_are_not_kept(api: Any) -> None:
+    host, port = api.url.removeprefix("http://").split(":")
+    with socket.create_connection((host, int(port)), timeout=10) as connection:
+        connection.sendall(b"GET / HTTP/1.1\r\nX-Long: ")
+        with pytest.raises(OSError, match=r"reset|Broken pipe"):
+            connection.sendall(b"x" * 40_000_000)
 
 
 def test_what_is_unexpected_is_told_without_where_it_happened(
