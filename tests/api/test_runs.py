@@ -280,6 +280,7 @@ def test_a_last_event_id_that_is_none_is_refused(api: Any, wrong: str) -> None:
 def test_a_number_that_was_never_told_hides_nothing_from_others(api: Any) -> None:
     run = queued(api)
     tell(api, run, 2)
+    feeds = api.app.state.service.feeds
 
     async def go() -> tuple[list[str], list[str]]:
         async with httpx2.AsyncClient(base_url=api.url, timeout=20) as client:
@@ -291,9 +292,11 @@ def test_a_number_that_was_never_told_hides_nothing_from_others(api: Any) -> Non
                 return [line.rpartition(".")[2] for line in sent if line.startswith("id: ")]
 
             liar = asyncio.create_task(listen("999999999"))
-            await asyncio.sleep(0.2)
+            while feeds.listeners < 1:
+                await asyncio.sleep(0.02)
             honest = asyncio.create_task(listen("0"))
-            await asyncio.sleep(0.2)
+            while feeds.listeners < 2:
+                await asyncio.sleep(0.02)
             await asyncio.to_thread(tell, api, run, 2)
             await asyncio.to_thread(cancel, api, run)
             return await liar, await honest
