@@ -1,11 +1,15 @@
 """Who is let in, and what is told to those who are not."""
 
+import asyncio
 import socket
+from contextlib import suppress
 from typing import Any
 
 import pytest
 
 from inboxsync.api import Caller
+from inboxsync.api.envelope import RequestLog
+from inboxsync.errors import StoreUnreachable
 from inboxsync.model import Scope
 from inboxsync.store.api_keys import revoke_api_key
 
@@ -117,15 +121,60 @@ def test_every_answer_has_an_id_and_safe_headers(api: Any) -> None:
     assert unsafe != "a" * 65
 
 
-def test_a_body_that_never_ends_is_given_up(api: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("inboxsync.api.envelope._BODY_SECONDS", 0.2)
+def test_what_can_be_got_can_be_asked_for_its_head_except_a_stream(api: Any) -> None:
+    for path in ("/healthz", "/readyz", "/docs", "/api/v1/pages", "/openapi.json"):
+        head, got = api.client.head(path), api.get(path)
+        assert (head.status_code, head.content) == (200, b""), path
+        assert head.headers["Content-Type"] == got.headers["Content-Type"]
+    assert api.client.head("/nowhere").status_code == 404
+    asked = {"pageId": "0190", "facebookPageId": "1"}
+    for path in ("/api/conversations/sync-stream", "/api/conversations/sync", "/api/v1/runs/0190/stream"):
+        refused = api.client.head(path, params=asked)
+        assert (refused.status_code, "HEAD" in refused.headers["Allow"]) == (405, False), path
+    assert api.client.delete("/api/v1/runs").headers["Allow"] == "GET, HEAD"
+    assert 'method="HEAD",route="/api/v1/pages",status="200"' in api.get("/metrics").text
+
+
+def test_a_body_of_another_kind_is_told_which_is_understood(api: Any) -> None:
+    answer = api.post("/api/conversations/sync", data={"pageId": "0190", "facebookPageId": "1"})
+    assert answer.status_code == 422
+    assert "Content-Type: application/json" in answer.json()["hint"]
+    deep = api.post(
+        "/api/conversations/sync", content=b"[" * 60_000, headers={"Content-Type": "application/json"}
+    )
+    assert (deep.status_code, deep.json()["code"]) == (400, "request_invalid")
+    assert deep.json()["hint"]
+
+
+@pytest.mark.parametrize("limit", ["_BODY_SECONDS", "_WHOLE_BODY_SECONDS"])
+def test_a_body_that_never_ends_is_given_up(api: Any, monkeypatch: pytest.MonkeyPatch, limit: str) -> None:
+    monkeypatch.setattr(f"inboxsync.api.envelope.{limit}", 0.2)
     host, port = api.url.removeprefix("http://").split(":")
     with socket.create_connection((host, int(port)), timeout=10) as connection:
         connection.sendall(
             b"POST /api/v1/pages HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
             b"Content-Length: 100\r\n\r\n{"
         )
-        assert connection.recv(100).startswith(b"HTTP/1.1 408")
+        answer = b"".join(iter(lambda: connection.recv(4096), b""))  # to its end: nothing more is read
+        assert answer.startswith(b"HTTP/1.1 408")
+
+
+@pytest.mark.parametrize("first", [b"", b"GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n"])
+def test_headers_that_never_end_are_given_up(api: Any, monkeypatch: pytest.MonkeyPatch, first: bytes) -> None:
+    monkeypatch.setattr("inboxsync.api.server._HEAD_SECONDS", 0.3)
+    host, port = api.url.removeprefix("http://").split(":")
+    with socket.create_connection((host, int(port)), timeout=10) as connection:
+        connection.sendall(first + b"GET / HTTP/1.1\r\nX-Slow: ")
+        with suppress(ConnectionResetError):
+            assert b"".join(iter(lambda: connection.recv(4096), b"")).count(b"HTTP/1.1") == bool(first)
+
+
+def test_headers_without_end_are_not_kept(api: Any) -> None:
+    host, port = api.url.removeprefix("http://").split(":")
+    with socket.create_connection((host, int(port)), timeout=10) as connection:
+        connection.sendall(b"GET / HTTP/1.1\r\nX-Long: ")
+        with pytest.raises(OSError, match=r"reset|Broken pipe"):
+            connection.sendall(b"x" * 40_000_000)
 
 
 def test_what_is_unexpected_is_told_without_where_it_happened(
@@ -141,11 +190,31 @@ def test_what_is_unexpected_is_told_without_where_it_happened(
     assert "Traceback" not in answer.text
 
 
+def test_a_call_that_is_broken_off_by_the_end_of_the_service_is_told_so() -> None:
+    sent: list[Any] = []
+
+    async def never(*_: Any) -> None:
+        await asyncio.sleep(60)
+
+    async def send(message: Any) -> None:
+        sent.append(message)
+
+    async def go() -> None:
+        log = RequestLog(never, on_answer=lambda *_: None)
+        scope = {"type": "http", "method": "GET", "path": "/", "headers": []}
+        asked = asyncio.create_task(log(scope, never, send))
+        await asyncio.sleep(0)
+        asked.cancel()  # as the server does when it has waited long enough
+        await asked
+
+    asyncio.run(go())
+    assert sent[0]["status"] == 503
+    assert b'"answer_too_late"' in sent[1]["body"]
+
+
 def test_a_database_that_is_away_is_no_mistake_of_the_callers(
     api: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from inboxsync.errors import StoreUnreachable  # noqa: PLC0415
-
     def away(*_: object, **__: object) -> None:
         raise StoreUnreachable("The database is away.")
 
@@ -156,6 +225,25 @@ def test_a_database_that_is_away_is_no_mistake_of_the_callers(
     assert (answer.status_code, answer.json()["code"]) == (503, "store_unreachable")
     assert api.get("/readyz").status_code == 503
     assert api.get("/healthz").status_code == 200
+
+
+def test_the_fixed_key_needs_no_database_and_of_many_that_do_one_asks(
+    plain_engine: Any, serve_api: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    api = serve_api(plain_engine(api_key="a fixed key of mine"))
+    asked: list[None] = []
+
+    def away(*_: object) -> None:
+        asked.append(None)
+        raise StoreUnreachable("The database is away.", hint="Wait.")
+
+    api.app.state.service.keys._read_at = None
+    monkeypatch.setattr("inboxsync.api.keys.list_api_keys", away)
+    assert api.get("/api/v1/pages", headers={"X-API-Key": "a fixed key of mine"}).status_code == 200
+    for _ in range(5):
+        other = api.get("/api/v1/pages", headers={"X-API-Key": "ibs_0123456789.x"}).json()
+        assert (other["code"], other["hint"]) == ("store_unreachable", "Wait.")
+    assert len(asked) < 5
 
 
 def test_a_session_opens_what_its_key_does_and_a_wrong_key_is_not_saved_by_it(api: Any) -> None:

@@ -2,15 +2,20 @@
 
 import asyncio
 import json
+import threading
 import time
 from typing import Any
 
 import httpx2
 import pytest
+from sqlalchemy import update
 
+from inboxsync.errors import StoreUnreachable
 from inboxsync.model import RunRequest
+from inboxsync.store.leases import acquire_lease
 from inboxsync.store.run_events import append_run_events
 from inboxsync.store.runs import get_run
+from inboxsync.store.tables import facebook_pages
 from inboxsync.workers import RunQueue
 from inboxsync.workers.queue import end_cancelled
 
@@ -67,14 +72,16 @@ def test_a_verification_leaves_a_certificate(live: Any) -> None:
 
 
 def test_metrics_tell_what_runs_did(live: Any) -> None:
-    live.api.get("/metrics")
+    before = live.api.get("/metrics").text
     page = live.page()
     live.api.post(
         "/api/conversations/sync", json={"pageId": page.id, "facebookPageId": page.facebook_page_id}
     )
     told = live.api.get("/metrics").text
-    assert 'inboxsync_rows_written_total{kind="conversation_inserted"} 60.0' in told
-    assert 'inboxsync_runs_total{outcome="complete"} 1.0' in told
+    rows = 'inboxsync_rows_written_total{kind="conversation_inserted"}'
+    assert figure(told, rows) - figure(before, rows) == 60
+    ended = 'inboxsync_runs_total{outcome="complete"}'
+    assert figure(told, ended) - figure(before, ended) == 1
     assert f'inboxsync_page_lag_seconds{{page_id="{page.facebook_page_id}",platform="messenger"}}' in told
     assert 'route="/api/conversations/sync",status="200"' in told
     assert live.api.get("/readyz").json()["source"] == "ok"
@@ -100,8 +107,9 @@ def test_a_call_that_waits_too_long_says_so_and_the_run_goes_on(plain_engine: An
     assert told["runId"] in told["next"]
     assert api.post("/api/conversations/sync-optimized", json=asked).json()["runId"] == told["runId"]
     streamed = [json.loads(line[6:]) for line in lines(api, "/api/conversations/sync-stream", **asked)]
-    assert [each["status"] for each in streamed] == ["timeout_warning"]
-    assert (streamed[0]["complete"], streamed[0]["runId"]) == (False, told["runId"])
+    assert [each["status"] for each in streamed] == ["waiting", "timeout_warning"]
+    assert (streamed[1]["complete"], streamed[1]["runId"]) == (False, told["runId"])
+    assert all("No worker is there" in each["message"] for each in (told, *streamed))
     assert api.get(f"/api/v1/runs/{told['runId']}").json()["status"] == "queued"
 
 
@@ -119,6 +127,131 @@ def test_a_sync_under_way_is_no_verification_and_the_other_way_round(
         api.post("/api/conversations/sync", json=asked),
     ):
         assert (busy.status_code, busy.json()["code"]) == (409, "page_busy")
+
+
+def test_whoever_waits_is_told_what_a_run_waits_for(plain_engine: Any, serve_api: Any) -> None:
+    api = serve_api(plain_engine(request_stop_seconds=0.3))
+    page = api.page()
+    asked = {"pageId": page.id, "facebookPageId": page.facebook_page_id}
+    run = RunQueue(api.engine).submit(page, RunRequest())
+    now = api.engine.clock.now()
+    with api.engine.store.write() as connection:
+        acquire_lease(connection, page.id, "w.1", now=now, seconds=60)
+        until = {"message": "waiting for Meta until 14:32 (messenger 96 %)"}
+        append_run_events(connection, run.id, [(now, "processing", {}), (now, "waiting", until)])
+    told = api.post("/api/conversations/sync", json=asked).json()
+    assert told["complete"] is False
+    assert told["message"].endswith("so far. Waiting for Meta until 14:32 (messenger 96 %).")
+
+
+def test_a_database_that_goes_away_while_a_call_waits_is_told_with_what_was_seen_last(
+    plain_engine: Any, serve_api: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def away(*_: object, **__: object) -> None:
+        raise StoreUnreachable("The database is away.")
+
+    api = serve_api(plain_engine(request_stop_seconds=0.3))
+    page = api.page()
+    for name in ("feeds.list_run_events", "standing.get_lease"):
+        monkeypatch.setattr(f"inboxsync.api.{name}", away)
+    answer = api.post(
+        "/api/conversations/sync", json={"pageId": page.id, "facebookPageId": page.facebook_page_id}
+    )
+    assert (answer.status_code, answer.json()["complete"]) == (200, False)
+    assert answer.json()["message"].endswith("The database is away.")
+
+
+def test_a_full_sync_is_not_taken_for_done_by_one_that_reads_what_is_new(
+    plain_engine: Any, serve_api: Any
+) -> None:
+    api = serve_api(plain_engine(request_stop_seconds=0.3))
+    page = api.page()
+    with api.engine.store.write() as connection:
+        connection.execute(update(facebook_pages).values(last_synced_at=api.engine.clock.now()))
+    asked = {"pageId": page.id, "facebookPageId": page.facebook_page_id}
+    for body in (asked, asked | {"forceFull": False}):
+        assert api.post("/api/conversations/sync", json=body).json()["syncMode"] == "incremental"
+    forced = api.post("/api/conversations/sync", json=asked | {"forceFull": True})
+    assert (forced.status_code, forced.json()["code"]) == (409, "page_busy")
+    (run,) = api.get("/api/v1/runs").json()["items"]
+    api.post(f"/api/v1/runs/{run['id']}/cancel")
+    full = api.post("/api/conversations/sync", json=asked | {"forceFull": True}).json()
+    assert (full["syncMode"], full["runId"] == run["id"]) == ("full", False)
+    # One that reads everything reads what is new, too.
+    assert api.post("/api/conversations/sync", json=asked).json()["runId"] == full["runId"]
+
+
+def test_who_asks_for_no_wait_is_told_at_once_that_the_page_is_busy(api: Any) -> None:
+    page = api.page()
+    api.post(f"/api/v1/pages/{page.id}/verify")
+    asked = {"pageId": page.id, "facebookPageId": page.facebook_page_id}
+    busy = api.post("/api/conversations/sync", json=asked, headers={"Prefer": "respond-async"})
+    assert (busy.status_code, busy.json()["code"]) == (409, "page_busy")
+
+
+def test_waiting_for_a_busy_page_takes_from_the_time_of_the_call(plain_engine: Any, serve_api: Any) -> None:
+    api = serve_api(plain_engine(request_stop_seconds=2.5, request_limit_seconds=4.0))
+    page = api.page()
+    verifying = api.post(f"/api/v1/pages/{page.id}/verify").json()
+    asked = {"pageId": page.id, "facebookPageId": page.facebook_page_id}
+    later = threading.Timer(0.5, lambda: httpx2.post(f"{api.url}/api/v1/runs/{verifying['id']}/cancel"))
+    later.start()
+    answer = api.post("/api/conversations/sync", json=asked)
+    assert (answer.status_code, answer.json()["complete"]) == (200, False)
+    later.join()
+
+
+def test_who_waits_for_a_run_of_a_page_that_is_removed_is_told_so(api: Any) -> None:
+    page = api.page()
+    asked = {"pageId": page.id, "facebookPageId": page.facebook_page_id}
+    feeds = api.app.state.service.feeds
+
+    async def go() -> tuple[Any, Any]:
+        async with httpx2.AsyncClient(base_url=api.url, timeout=20) as client:
+            waiting = asyncio.create_task(client.post("/api/conversations/sync", json=asked))
+            listening = asyncio.create_task(client.get("/api/conversations/sync-stream", params=asked))
+            while feeds.listeners < 2:
+                await asyncio.sleep(0.02)
+            assert (await client.delete(f"/api/v1/pages/{page.id}")).status_code == 204
+            return await waiting, await listening
+
+    waited, heard = asyncio.run(go())
+    told = waited.json()
+    assert (waited.status_code, told["code"], told["success"]) == (404, "page_unknown", False)
+    last = json.loads([line for line in heard.text.splitlines() if line.startswith("data: ")][-1][6:])
+    assert (last["status"], last["complete"]) == ("error", False)
+    assert [each["code"] for each in last["errors"]] == ["page_unknown"]
+
+
+def test_the_last_event_of_another_pages_run_is_refused(api: Any) -> None:
+    run, other = queued(api), api.page("105")
+    answer = api.get(
+        "/api/conversations/sync-stream",
+        params={"pageId": other.id, "facebookPageId": "105"},
+        headers={"Last-Event-ID": f"{run.id}.1"},
+    )
+    assert (answer.status_code, answer.json()["code"]) == (409, "page_mismatch")
+
+
+def test_reads_are_answered_while_many_wait_for_a_locked_database(api: Any) -> None:
+    page = api.page()
+    asked = {"pageId": page.id, "facebookPageId": page.facebook_page_id}
+    no_wait = {"Prefer": "respond-async"}
+
+    async def go() -> list[int]:
+        limits = httpx2.Limits(max_connections=None)
+        async with httpx2.AsyncClient(base_url=api.url, timeout=30, limits=limits) as client:
+            with api.engine.store.write():
+                calls = [
+                    asyncio.create_task(client.post("/api/conversations/sync", json=asked, headers=no_wait))
+                    for _ in range(60)  # more than there are threads
+                ]
+                await asyncio.sleep(0.5)
+                reads = [await client.get(path) for path in ("/readyz", "/metrics", "/api/v1/conversations")]
+                assert not any(each.done() for each in calls)
+            return [each.status_code for each in reads + await asyncio.gather(*calls)]
+
+    assert asyncio.run(go()) == [200] * 3 + [202] * 60
 
 
 def test_a_listener_comes_back_behind_any_event(api: Any) -> None:
@@ -147,6 +280,7 @@ def test_a_last_event_id_that_is_none_is_refused(api: Any, wrong: str) -> None:
 def test_a_number_that_was_never_told_hides_nothing_from_others(api: Any) -> None:
     run = queued(api)
     tell(api, run, 2)
+    feeds = api.app.state.service.feeds
 
     async def go() -> tuple[list[str], list[str]]:
         async with httpx2.AsyncClient(base_url=api.url, timeout=20) as client:
@@ -158,9 +292,11 @@ def test_a_number_that_was_never_told_hides_nothing_from_others(api: Any) -> Non
                 return [line.rpartition(".")[2] for line in sent if line.startswith("id: ")]
 
             liar = asyncio.create_task(listen("999999999"))
-            await asyncio.sleep(0.2)
+            while feeds.listeners < 1:
+                await asyncio.sleep(0.02)
             honest = asyncio.create_task(listen("0"))
-            await asyncio.sleep(0.2)
+            while feeds.listeners < 2:
+                await asyncio.sleep(0.02)
             await asyncio.to_thread(tell, api, run, 2)
             await asyncio.to_thread(cancel, api, run)
             return await liar, await honest
@@ -214,6 +350,17 @@ def test_a_stream_ends_when_the_service_does_and_its_run_does_not(api: Any) -> N
         assert list(answer.iter_lines()) == []
     assert api.get(f"/api/v1/runs/{run.id}").json()["status"] == "queued"
     assert api.get("/readyz").status_code == 503
+
+
+def test_runs_are_counted_from_the_start_of_the_service_not_from_the_first_look(api: Any) -> None:
+    cancel(api, queued(api))
+    assert figure(api.get("/metrics").text, 'inboxsync_runs_total{outcome="cancelled"}') == 1
+
+
+def figure(told: str, name: str) -> float:
+    """One of the figures of `/metrics`; 0 where there is none yet."""
+    found = (line for line in told.splitlines() if line.startswith(name))
+    return float(next(found, "0").rpartition(" ")[2])
 
 
 def lines(api: Any, path: str, headers: dict[str, str] | None = None, **asked: str) -> list[str]:

@@ -18,7 +18,7 @@ from inboxsync.api import (
     runs,
 )
 from inboxsync.api.document import methods_at, openapi_document
-from inboxsync.api.envelope import BodyLimit, HostCheck, RequestLog
+from inboxsync.api.envelope import BodyLimit, HeadAsGet, HostCheck, RequestLog
 from inboxsync.api.problems import add_problem_handlers
 from inboxsync.api.service import Queue, Service
 from inboxsync.engine import Engine
@@ -57,6 +57,7 @@ def create_app(engine: Engine, *, queue: Queue | None = None, names: frozenset[s
         redirect_slashes=False,
     )
     service = Service(engine, queue)
+    service.meters.begin()
     app.state.service = service
     app.state.methods_at = lambda path: methods_at(app, path)
     add_problem_handlers(app)
@@ -70,6 +71,7 @@ def create_app(engine: Engine, *, queue: Queue | None = None, names: frozenset[s
 def _surround(app: FastAPI, service: Service, names: frozenset[str]) -> None:
     """What is added last is met first."""
     settings = service.engine.settings
+    app.add_middleware(HeadAsGet)
     app.add_middleware(BodyLimit, most=settings.max_body_bytes)
     if settings.cors_origin_list:
         app.add_middleware(

@@ -6,6 +6,7 @@ from typing import Any
 from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
 
+from inboxsync.api.envelope import takes_head
 from inboxsync.api.problems import Problem
 
 _REF = "#/components/schemas/{model}"
@@ -33,8 +34,9 @@ def methods_at(app: FastAPI, path: str) -> list[str]:
     """The methods that an address takes, as `Allow` names them."""
     for template, methods in openapi_document(app)["paths"].items():
         if re.fullmatch(re.sub(r"\\{[^}]+\\}", "[^/]+", re.escape(template)), path):
-            return sorted(method.upper() for method in methods)
-    return ["GET"]
+            taken = {method.upper() for method in methods}
+            return sorted(taken | {"HEAD"} if "GET" in taken and takes_head(path) else taken)
+    return ["GET", "HEAD"]
 
 
 def _operations(document: dict[str, Any]) -> list[dict[str, Any]]:

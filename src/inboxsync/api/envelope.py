@@ -13,7 +13,7 @@ from starlette.datastructures import Headers, MutableHeaders
 from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from inboxsync.api.errors import HostUnknown
+from inboxsync.api.errors import AnswerTooLate, HostUnknown
 from inboxsync.api.problems import problem, problem_of
 from inboxsync.errors import Unexpected
 
@@ -31,8 +31,9 @@ _HEADERS: Final = {
     "Content-Security-Policy": "default-src 'none'; frame-ancestors 'none'",
     "Cache-Control": "no-store",
 }
-# Between two pieces of a body.
+# Between two pieces of a body, and for all of it.
 _BODY_SECONDS = 30.0
+_WHOLE_BODY_SECONDS = 60.0
 _METHODS: Final = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
 # What is asked so often that a line each would bury the rest.
 _QUIET: Final = frozenset({"/healthz", "/readyz", "/metrics"})
@@ -75,11 +76,22 @@ class RequestLog:
 
         try:
             await self._app(scope, receive, send_with_id)
+        except asyncio.CancelledError:
+            if status:
+                raise
+            # The service ends and has waited long enough.
+            answer = problem_of(AnswerTooLate("The service is ending, and this was not done in time."))
+            await answer(scope, receive, send_with_id)
         except Exception:
             log.exception("unexpected error", method=scope["method"], path=scope["path"])
             if status:
                 raise  # the answer has begun: all that is left is to break it off
-            answer = problem(500, code=Unexpected.code, detail="Something unexpected went wrong.", hint="")
+            answer = problem(
+                500,
+                code=Unexpected.code,
+                detail="Something unexpected went wrong.",
+                hint="Ask again; the service's log tells more, under this requestId.",
+            )
             await answer(scope, receive, send_with_id)
         finally:
             self._tell(scope, status, time.monotonic() - began)
@@ -130,6 +142,38 @@ class HostCheck:
         return True
 
 
+class HeadAsGet:
+    """Answers HEAD as GET, without the body (RFC 9110).
+
+    Not where an answer goes on for as long as a run does, and asking begins one.
+    """
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """As ASGI has it."""
+        if scope["type"] != "http" or scope["method"] != "HEAD" or not takes_head(scope["path"]):
+            await self._app(scope, receive, send)
+            return
+
+        async def send_without_body(message: Message) -> None:
+            if message["type"] == "http.response.body":
+                message = {"type": message["type"], "body": b"", "more_body": message.get("more_body", False)}
+            await send(message)
+
+        asked = dict(scope) | {"method": "GET"}
+        try:
+            await self._app(asked, receive, send_without_body)
+        finally:
+            scope["route"] = asked.get("route")
+
+
+def takes_head(path: str) -> bool:
+    """Whether an address that takes GET takes HEAD too."""
+    return not path.endswith(("/stream", "/sync-stream"))
+
+
 class BodyLimit:
     """Reads so many bytes of a body and no more, and waits for it so long and no longer."""
 
@@ -144,6 +188,8 @@ class BodyLimit:
             return
         declared = Headers(scope=scope).get("content-length", "0")
         read, is_whole = 0, False
+        loop = asyncio.get_running_loop()
+        ends_at = loop.time() + _WHOLE_BODY_SECONDS
 
         async def receive_some() -> Message:
             nonlocal read, is_whole
@@ -151,7 +197,8 @@ class BodyLimit:
                 raise HTTPException(413)
             try:
                 # What follows the body is the news that the client has gone, which may take for ever.
-                async with asyncio.timeout(None if is_whole else _BODY_SECONDS):
+                until = min(ends_at, loop.time() + _BODY_SECONDS)
+                async with asyncio.timeout_at(None if is_whole else until):
                     message = await receive()
             except TimeoutError:
                 raise HTTPException(408) from None

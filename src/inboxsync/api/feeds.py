@@ -8,14 +8,15 @@ import asyncio
 from collections import deque
 from collections.abc import AsyncGenerator, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from typing import Final
 
 import structlog
 from starlette.concurrency import run_in_threadpool
 
 from inboxsync.clock import Clock
-from inboxsync.errors import StoreError
-from inboxsync.model import Run, RunEvent
+from inboxsync.errors import PageUnknown, StoreError
+from inboxsync.model import Problem, Run, RunEvent, RunStatus
 from inboxsync.store import Store
 from inboxsync.store.run_events import list_run_events
 from inboxsync.store.run_totals import newest_event_seq
@@ -49,7 +50,7 @@ class _Channel:
         self.last = events[-1].seq if events else self.last
         # With more events than one look takes, the end comes with a later one.
         self.has_ended = (run is None or not run.status.is_open) and len(events) < _BATCH
-        self.run = run or self.run
+        self.run = run or _removed(self.run)
         if events or self.has_ended:
             self.wake()
 
@@ -191,6 +192,13 @@ class Feeds:
     def _list(self, run_id: str, after: int) -> list[RunEvent]:
         with self._store.read() as connection:
             return list_run_events(connection, run_id, after=after, limit=_BATCH)
+
+
+def _removed(run: Run) -> Run:
+    """A run that is in the database no more, and never will end there."""
+    gone = PageUnknown("The Page was removed while the run was under way.")
+    problem = Problem(code=gone.code, message=gone.message, hint=gone.hint)
+    return replace(run, status=RunStatus.FAILED, problems=(problem,), next=None)
 
 
 def _last_word(run: Run, seq: int) -> RunEvent:

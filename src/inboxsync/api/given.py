@@ -7,7 +7,6 @@ left nothing missing.
 
 import asyncio
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Header, Query, Response
@@ -22,6 +21,7 @@ from inboxsync.api.problems import problem, status_of_code
 from inboxsync.api.runs import location_of
 from inboxsync.api.service import Service, ServiceDependency
 from inboxsync.api.shapes import ID_PATTERN, WHOLE, Shape, example
+from inboxsync.api.standing import Standing, standing_of
 from inboxsync.model import Mode, Run, RunRequest, RunStatus, Scope
 
 router = APIRouter(prefix="/api/conversations", tags=["given endpoints"])
@@ -165,56 +165,6 @@ class Accepted(Going):
     location: str
 
 
-@dataclass(frozen=True, slots=True)
-class Standing:
-    """A run as it is told after a call has waited for it, in the words of the given endpoints."""
-
-    run: Run
-    seconds: float
-    address: str
-
-    @property
-    def is_complete(self) -> bool:
-        """Whether nothing that can be read is missing."""
-        return self.run.status is RunStatus.COMPLETE
-
-    @property
-    def is_full(self) -> bool:
-        """Whether it read everything, or is to."""
-        asked = self.run.request.mode if self.run.request else Mode.AUTO
-        return Mode.FULL in (self.run.mode, asked) or self.run.mode is Mode.AUTO
-
-    @property
-    def duration(self) -> str:
-        """`12.3s`."""
-        return f"{self.seconds:.1f}s"
-
-    @property
-    def speed(self) -> str:
-        """`85.0 conversations/sec`."""
-        speed = self.run.counts.fetched / self.seconds if self.seconds > 0 else 0.0
-        return f"{speed:.1f} conversations/sec"
-
-    @property
-    def why_not(self) -> str:
-        """Why it is not complete, as a sentence or several."""
-        if self.run.status.is_open:
-            return "It goes on."
-        if self.run.problems:
-            return " ".join(each.message for each in self.run.problems)
-        return "It was cancelled." if self.run.status is RunStatus.CANCELLED else "It was stopped early."
-
-    @property
-    def going(self) -> dict[str, Any]:
-        """The members that were added to the given shapes."""
-        follow = f"POST {self.address} again: it continues. GET {location_of(self.run)} tells how it stands."
-        return {
-            "run_id": self.run.id,
-            "complete": self.is_complete,
-            "next": None if self.is_complete else follow,
-        }
-
-
 def request_of(asked: SyncAsked | OptimizedAsked) -> RunRequest:
     """What the workers are asked for."""
     if isinstance(asked, OptimizedAsked):
@@ -290,8 +240,9 @@ def _given() -> dict[str, Any]:
 async def sync(service: ServiceDependency, asked: SyncAsked, prefer: Prefer = None) -> Response:
     """Answers when the run has ended, or after 270 s with `complete: false`: it goes on, call again.
 
-    Two calls for one Page at once are one run, and both get its result. A run that failed is a problem,
-    with `runId` and the figures beside it.
+    Two calls for one Page at once are one run, and both get its result; with `forceFull` a call waits for a
+    run that reads less to end, and then begins its own. A run that failed is a problem, with `runId` and the
+    figures beside it.
     """
     return await _answered(service, asked, prefer, address="/api/conversations/sync")
 
@@ -313,17 +264,20 @@ async def _answered(
     service: Service, asked: SyncAsked | OptimizedAsked, prefer: str | None, *, address: str
 ) -> Response:
     settings = service.engine.settings
+    loop = asyncio.get_running_loop()
+    # Whoever asks for no wait is told at once that the Page is busy, too.
+    ends_at = loop.time() + (0 if wants_no_wait(prefer) else settings.request_stop_seconds)
     try:
         async with asyncio.timeout(settings.request_limit_seconds):
             run = await queueing.submit_when_free(
-                service, asked.page_id, request_of(asked), meta_id=asked.facebook_page_id
+                service, asked.page_id, request_of(asked), meta_id=asked.facebook_page_id, ends_at=ends_at
             )
             if wants_no_wait(prefer):
                 return _accepted(run)
-            run = await service.feeds.wait_for_end(run, seconds=settings.request_stop_seconds)
+            run = await service.feeds.wait_for_end(run, seconds=ends_at - loop.time())
+            standing = await standing_of(service, run, address=address)
     except TimeoutError:
         raise AnswerTooLate("The database took too long to take the run.") from None
-    standing = standing_of(service, run, address=address)
     made = sync_answer(standing) if isinstance(asked, SyncAsked) else optimized_answer(standing)
     told = made.model_dump(mode="json", by_alias=True)
     return _failed(run, told) if run.status is RunStatus.FAILED else JSONResponse(told)
@@ -333,14 +287,6 @@ def wants_no_wait(prefer: str | None) -> bool:
     """Whether `Prefer` says `respond-async` (RFC 7240)."""
     wanted = (each.partition(";")[0].strip().lower() for each in (prefer or "").split(","))
     return "respond-async" in wanted
-
-
-def standing_of(service: Service, run: Run, *, address: str) -> Standing:
-    """A run as it is told now."""
-    seconds = run.duration_seconds
-    if run.status.is_open and not seconds:
-        seconds = max(0.0, (service.engine.clock.now() - run.started_at).total_seconds())
-    return Standing(run, seconds, address)
 
 
 def _accepted(run: Run) -> Response:

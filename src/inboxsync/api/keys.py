@@ -10,6 +10,7 @@ from typing import Final
 from starlette.concurrency import run_in_threadpool
 
 from inboxsync.clock import Clock
+from inboxsync.errors import StoreError
 from inboxsync.model import ApiKey, Scope
 from inboxsync.store import Store
 from inboxsync.store.api_keys import PREFIX_LENGTH, digest_of, list_api_keys
@@ -44,14 +45,19 @@ class KeyRing:
         self._clock = clock
         self._by_prefix: dict[str, ApiKey] = {}
         self._read_at: float | None = None
+        self._failure: StoreError | None = None
+        self._failed_at = 0.0
         self._reading = asyncio.Lock()
 
     async def check(self, presented: str) -> Caller | None:
-        """Whose key this is; None where it opens nothing. Raises StoreError."""
-        await self._refresh()
+        """Whose key this is; None where it opens nothing. Raises StoreError.
+
+        The fixed one needs no database: who has it is told what is wrong with that.
+        """
         digest = digest_of(presented)
         if self._fixed is not None and hmac.compare_digest(digest, self._fixed):
             return Caller(name=FIXED, scope=Scope.ADMIN)
+        await self._refresh()
         key = self._by_prefix.get(presented[:PREFIX_LENGTH])
         # Compared in any case, so that a known prefix takes no other time than an unknown one.
         is_right = hmac.compare_digest(digest.hex(), key.digest if key else "0" * 64)
@@ -80,7 +86,15 @@ class KeyRing:
         async with self._reading:
             if self._is_fresh():
                 return
-            keys = await run_in_threadpool(self._list)
+            if self._failure is not None and self._clock.monotonic() - self._failed_at < _FRESH_SECONDS:
+                # Of many who wait for a database that does not answer, each would wait after the other.
+                raise type(self._failure)(self._failure.message, hint=self._failure.hint)
+            try:
+                keys = await run_in_threadpool(self._list)
+            except StoreError as failure:
+                self._failure, self._failed_at = failure, self._clock.monotonic()
+                raise
+            self._failure = None
             self._by_prefix = {key.prefix: key for key in keys}
             self._read_at = self._clock.monotonic()
 

@@ -45,7 +45,7 @@ class Meters:
         self._clock = clock
         self._turn = Lock()
         self._open: dict[str, RunTotals] = {}
-        self._newest: str | None = None
+        self._newest = ""
         self.registry = CollectorRegistry()
         self._define_requests(self.registry)
         self._define_runs(self.registry)
@@ -98,6 +98,12 @@ class Meters:
         self._pages = Gauge("inboxsync_pages", "Pages, by their token's state.", ["token"], registry=names)
         self._owed = Gauge("inboxsync_owed_items", "What is known to be missing.", ["kind"], registry=names)
 
+    def begin(self) -> None:
+        """Count from here: runs of before are not counted again; those that go on are. Raises StoreError."""
+        with self._store.read() as connection:
+            self._open = {run.id: run for run in list_open_run_totals(connection, ended=ENDED)}
+            self._newest = newest_run_id(connection)
+
     def note_answer(self, route: str, method: str, status: int, seconds: float) -> None:
         """A request was answered; `route` is its pattern, empty where there is none."""
         self._requests.labels(route or "none", method, status).inc()
@@ -116,10 +122,6 @@ class Meters:
 
     def _look(self) -> _Seen:
         with self._store.read() as connection:
-            if self._newest is None:
-                # Runs of before are not counted again; those that go on are, from here.
-                self._open = {run.id: run for run in list_open_run_totals(connection, ended=ENDED)}
-                self._newest = newest_run_id(connection)
             return _Seen(
                 pages=list_pages(connection),
                 pools=list_rate_pools(connection),
@@ -146,7 +148,7 @@ class Meters:
                 self._ended.labels(run.status).inc()
             else:
                 self._open[run.id] = run
-            self._newest = max(self._newest or "", run.id)
+            self._newest = max(self._newest, run.id)
         self._active.set(len(self._open))
 
     def _add_batches(self, run: RunTotals, before: RunTotals | None) -> None:

@@ -4,10 +4,10 @@ import re
 from datetime import datetime
 from typing import Annotated, Literal
 
+from anyio import to_thread
 from fastapi import APIRouter, Response
 from pydantic import Field, SecretStr, field_validator
 from sqlalchemy import Connection
-from starlette.concurrency import run_in_threadpool
 
 from inboxsync.api.cursors import decode_cursor, encode_cursor
 from inboxsync.api.door import opens
@@ -169,7 +169,7 @@ def show_page(service: ServiceDependency, page_id: PageId) -> PageDetailShape:
 @router.delete("/{page_id}", status_code=204, summary="Forget a Page", **opens(Scope.ADMIN, 404, 422))
 async def delete_page(service: ServiceDependency, page_id: PageId) -> None:
     """Its token, its conversations, its messages, its runs. Nothing changes at Meta."""
-    await run_in_threadpool(_remove, service, page_id)
+    await to_thread.run_sync(_remove, service, page_id, limiter=service.writers)
 
 
 def get_own_page(connection: Connection, page_id: str) -> Page:

@@ -56,6 +56,10 @@ _OF_HTTP: Final = {
 }
 
 
+_UNREAD: Final = (408, 413)
+_NO_JSON: Final = "Send the body as JSON, with the header `Content-Type: application/json`."
+
+
 class InvalidField(BaseModel):
     """One thing that is wrong with a request."""
 
@@ -178,7 +182,7 @@ async def _on_nothing(_request: Request, _error: Exception) -> Response:
     return Response(status_code=204)
 
 
-async def _on_invalid(_request: Request, error: Exception) -> JSONResponse:
+async def _on_invalid(request: Request, error: Exception) -> JSONResponse:
     assert isinstance(error, RequestValidationError)  # noqa: S101 - likewise
     wrong = [{"at": ".".join(map(str, each["loc"])), "problem": str(each["msg"])} for each in error.errors()]
     return problem(
@@ -187,9 +191,15 @@ async def _on_invalid(_request: Request, error: Exception) -> JSONResponse:
         detail=f"The request is not understood: {wrong[0]['at']}: {wrong[0]['problem']}."
         if wrong
         else "The request is not understood.",
-        hint=asked.RequestInvalid.default_hint,
+        hint=_NO_JSON if _has_body_of_another_kind(request, error) else asked.RequestInvalid.default_hint,
         more={"errors": wrong},
     )
+
+
+def _has_body_of_another_kind(request: Request, error: RequestValidationError) -> bool:
+    kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+    is_json = kind.startswith("application/") and kind.endswith(("/json", "+json"))
+    return not is_json and any(tuple(each["loc"]) == ("body",) for each in error.errors())
 
 
 async def _on_http(request: Request, error: Exception) -> JSONResponse:
@@ -198,5 +208,13 @@ async def _on_http(request: Request, error: Exception) -> JSONResponse:
         # Each of its routes knows its own alone.
         error.headers = {"Allow": ", ".join(request.app.state.methods_at(request.url.path))}
     known = _OF_HTTP.get(error.status_code)
-    code, detail, hint = known or (asked.RequestInvalid.code, "The request cannot be read.", "")
-    return problem(error.status_code, code=code, detail=detail, hint=hint, headers=error.headers)
+    code, detail, hint = known or (
+        asked.RequestInvalid.code,
+        "The request cannot be read.",
+        asked.RequestInvalid.default_hint,
+    )
+    headers = dict(error.headers or {})
+    if error.status_code in _UNREAD:
+        # The rest of the body is not waited for.
+        headers["Connection"] = "close"
+    return problem(error.status_code, code=code, detail=detail, hint=hint, headers=headers)

@@ -5,13 +5,14 @@ from collections.abc import Callable
 from typing import TypeVar
 
 import structlog
+from anyio import to_thread
 from sqlalchemy import Connection
 from starlette.concurrency import run_in_threadpool
 
 from inboxsync.api.errors import NothingToFollow, PageMismatch, QueueUnavailable
 from inboxsync.api.service import Service
 from inboxsync.errors import PageBusy, PageUnknown, RunUnknown
-from inboxsync.model import Run, RunKind, RunRequest
+from inboxsync.model import Mode, Run, RunKind, RunRequest
 from inboxsync.store.pages import get_page
 from inboxsync.store.run_totals import newest_event_seq
 from inboxsync.store.runs import get_run
@@ -19,13 +20,15 @@ from inboxsync.store.runs import get_run
 T = TypeVar("T")
 
 _AGAIN_SECONDS = 1.0
+_KINDS = {RunKind.SYNC: "A sync", RunKind.VERIFY: "A verification"}
 
 
 async def submit(service: Service, page_id: str, request: RunRequest, *, meta_id: str | None = None) -> Run:
     """Hand over a run of the Page with our id `page_id`, whose id at Meta must be `meta_id` where given.
 
-    Raises PageUnknown, PageMismatch, QueueUnavailable, StoreError, and PageBusy where a run of the other
-    kind has not ended: a sync that is under way verifies nothing, nor the other way round.
+    Raises PageUnknown, PageMismatch, QueueUnavailable, StoreError, and PageBusy where a run that does
+    something else has not ended: a sync that is under way verifies nothing, nor the other way round, and
+    one that reads what is new does not read everything.
     """
     if service.queue is None:
         raise QueueUnavailable("This service takes no runs.")
@@ -40,19 +43,20 @@ async def submit(service: Service, page_id: str, request: RunRequest, *, meta_id
             raise PageMismatch("pageId and facebookPageId name different Pages.")
         return queue.submit(page, request)
 
-    run = _noted(await run_in_threadpool(hand_over))
-    if run.kind is not request.kind:
+    run = _noted(await to_thread.run_sync(hand_over, limiter=service.writers))
+    if not _does(run, request):
         raise PageBusy(
-            f"A {'sync' if run.kind is RunKind.SYNC else 'verification'} of this Page has not ended.",
+            f"{_KINDS[run.kind]} of this Page has not ended.",
             hint=f"Nothing was begun. Ask again once /api/v1/runs/{run.id} has ended, or cancel it.",
         )
     return run
 
 
-async def submit_when_free(service: Service, page_id: str, request: RunRequest, *, meta_id: str) -> Run:
-    """As `submit`, once what keeps the Page busy has ended. Raises PageBusy after as long as a call waits."""
+async def submit_when_free(
+    service: Service, page_id: str, request: RunRequest, *, meta_id: str, ends_at: float
+) -> Run:
+    """As `submit`, once what keeps the Page busy has ended. Raises PageBusy at `ends_at` of the loop."""
     loop = asyncio.get_running_loop()
-    ends_at = loop.time() + service.engine.settings.request_stop_seconds
     while True:
         try:
             return await submit(service, page_id, request, meta_id=meta_id)
@@ -67,7 +71,7 @@ async def cancel(service: Service, run_id: str) -> Run:
     await find_run(service, run_id)
     if service.queue is None:
         raise QueueUnavailable("This service takes no runs.")
-    return await run_in_threadpool(service.queue.cancel, run_id)
+    return await to_thread.run_sync(service.queue.cancel, run_id, limiter=service.writers)
 
 
 async def find_run(service: Service, run_id: str) -> Run:
@@ -102,6 +106,14 @@ async def begin_after(service: Service, run: Run, last_event_id: str | None) -> 
     if not run.status.is_open and int(seq) >= newest:
         raise NothingToFollow
     return int(seq)
+
+
+def _does(run: Run, request: RunRequest) -> bool:
+    """Whether this run does what is asked, so that its result is the caller's too."""
+    if run.kind is not request.kind:
+        return False
+    asked = run.request.mode if run.request else run.mode
+    return request.mode is not Mode.FULL or Mode.FULL in (run.mode, asked)
 
 
 def _noted(run: Run) -> Run:

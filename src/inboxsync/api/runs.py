@@ -185,7 +185,10 @@ _ACCEPTED: dict[str, Any] = {
 async def start_sync(
     service: ServiceDependency, page_id: PageId, response: Response, asked: SyncRequest | None = None
 ) -> RunShape:
-    """Answers at once. While a sync of this Page has not ended, that one is returned, and none is added."""
+    """Answers at once. While a sync of this Page has not ended, that one is returned, and none is added.
+
+    Where all is to be read again and that one reads less, it is 409.
+    """
     wanted = asked or SyncRequest()
     request = RunRequest(
         mode=wanted.mode,

@@ -1,8 +1,9 @@
 """What the routes share: one configured service."""
 
 import asyncio
-from typing import Annotated, Protocol
+from typing import Annotated, Final, Protocol
 
+from anyio import CapacityLimiter
 from fastapi import Depends, Request
 
 from inboxsync.api.door import Door
@@ -11,6 +12,9 @@ from inboxsync.api.keys import Guesses, KeyRing
 from inboxsync.api.meters import Meters
 from inboxsync.engine import Engine
 from inboxsync.model import Page, Run, RunRequest
+
+# SQLite has one writer, and who waits for it holds a thread.
+_WRITERS: Final = 8
 
 
 class Queue(Protocol):
@@ -39,6 +43,8 @@ class Service:
         self.meters = Meters(engine.store, clock=engine.clock)
         self.feeds = Feeds(engine.store, engine.clock)
         self.meters.listeners.set_function(lambda: self.feeds.listeners)
+        # Who writes waits here, so that a database that is locked leaves threads to those who read.
+        self.writers = CapacityLimiter(_WRITERS)
         # Set when the process is told to end: whoever waits answers with what there is.
         self.draining = asyncio.Event()
 
@@ -48,7 +54,8 @@ class Service:
         self.feeds.drain()
 
 
-def _service(request: Request) -> Service:
+async def _service(request: Request) -> Service:
+    # A plain function would be called in a thread, for every request.
     service: Service = request.app.state.service
     return service
 
