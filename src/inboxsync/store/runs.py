@@ -122,6 +122,13 @@ def _update() -> Update:
     return update(table).where(table.c.id == bindparam("run_id"))
 
 
+def lock_open_run(connection: Connection, run_id: str) -> bool:
+    """Whether a run has not ended; if so, nobody ends it before this transaction does."""
+    status = select(table.c.status).where(table.c.id == run_id).with_for_update()
+    stored = connection.execute(status).scalar_one_or_none()
+    return stored is not None and RunStatus(stored).is_open
+
+
 def _runs() -> Select[Any]:
     return select(table, facebook_pages.c.facebook_page_id, facebook_pages.c.platform).join(facebook_pages)
 

@@ -102,7 +102,7 @@ class PageSync:
     async def _run_alone(self) -> Outcome:
         began = await self._patiently(self._start)
         self._page = began.page
-        telling = Telling(self._store, self._clock, began.run)
+        telling = Telling(self._store, self._clock, began.run, owner=self._owner)
         watcher, self._listener = self._listener, Listeners(telling, self._listener)
         self._tally = self._begin_tally(began.run, None)
         self._listener.on_start(began.run)

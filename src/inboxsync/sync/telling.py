@@ -10,13 +10,16 @@ from datetime import datetime
 from typing import Final
 
 import structlog
+from sqlalchemy import Connection
 
 from inboxsync.clock import Clock
 from inboxsync.errors import InboxsyncError
 from inboxsync.graph import Retrying, Waiting
 from inboxsync.model import Run, RunStatus
 from inboxsync.store import Store
+from inboxsync.store.leases import get_lease
 from inboxsync.store.run_events import append_run_events
+from inboxsync.store.runs import lock_open_run
 from inboxsync.sync.listener import BatchStored, Stage, in_words
 
 log = structlog.get_logger(__name__)
@@ -79,9 +82,14 @@ def counters(run: Run, *, failed_batches: int = 0) -> Data:
 
 
 class Telling:
-    """Hears what a run tells and writes it down. Call `close` before the run's end is written."""
+    """Hears what a run tells and writes it down. Call `close` before the run's end is written.
 
-    def __init__(self, store: Store, clock: Clock, run: Run) -> None:
+    It speaks as `owner` of the Page's lease: one that was frozen, and wakes up too late, tells nothing
+    between or behind the words of who went on.
+    """
+
+    def __init__(self, store: Store, clock: Clock, run: Run, *, owner: str) -> None:
+        self._owner = owner
         self._store = store
         self._clock = clock
         self._run = run
@@ -148,9 +156,11 @@ class Telling:
         self._untold[word] = (self._clock.now(), word, data)
 
     async def _write_now_and_then(self) -> None:
-        while not self._closing.is_set():
+        is_last = False
+        while not is_last:
             with suppress(TimeoutError):
                 await asyncio.wait_for(self._closing.wait(), _SECONDS)
+            is_last = self._closing.is_set()
             await self._write()
 
     async def _write(self) -> None:
@@ -160,9 +170,15 @@ class Telling:
 
         def write() -> None:
             with self._store.write() as connection:
-                append_run_events(connection, self._run.id, events)
+                if lock_open_run(connection, self._run.id) and self._is_ours(connection):
+                    append_run_events(connection, self._run.id, events)
 
         try:
             await asyncio.to_thread(write)
         except InboxsyncError as failure:  # it is told, not owed: the run itself says what is wrong
             log.debug("not told", why=failure.message)
+
+    def _is_ours(self, connection: Connection) -> bool:
+        """Whether nobody else has the Page."""
+        holder = get_lease(connection, self._run.page_id)
+        return holder is None or holder.owner == self._owner

@@ -47,7 +47,7 @@ class RunVerify:
     async def run(self) -> Outcome:
         """Verify; what goes wrong is in the result. Raises PageBusy, LeaseLost, PageUnknown, StoreError."""
         self._run = await asyncio.to_thread(self._begin)
-        self._telling = Telling(self._store, self._engine.clock, self._run)
+        self._telling = Telling(self._store, self._engine.clock, self._run, owner=self._owner)
         began = time.monotonic()
         watching = asyncio.create_task(self._watch())
         try:
