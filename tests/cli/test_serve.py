@@ -4,16 +4,20 @@ import json
 import os
 import re
 import signal
+import socket
 import subprocess
 import sys
 import time
 import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from dataclasses import dataclass
 from typing import Any
 
 import pytest
+
+from inboxsync.cli.serve import _listen
 
 pytestmark = pytest.mark.system
 
@@ -109,6 +113,14 @@ def test_a_taken_port_is_one_sentence(run: Any, service: Any) -> None:
     refused = run("serve", "--port", port, "--no-worker")
     assert refused.returncode == 1
     assert re.match(rf"inboxsync: 127.0.0.1 port {port} cannot be listened on: ", refused.stderr)
+
+
+def test_no_answer_waits_for_the_reader_half_way() -> None:
+    with closing(_listen("127.0.0.1", 0)) as listener, closing(socket.socket()) as reader:
+        reader.connect(listener.getsockname())
+        accepted, _ = listener.accept()
+        with closing(accepted):
+            assert accepted.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)
 
 
 def test_sigterm_drains_and_the_interrupted_run_goes_on_after_the_restart(inbox: Any, service: Any) -> None:
