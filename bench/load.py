@@ -48,6 +48,9 @@ def service(ready: dict[str, Any], folder: Path) -> Iterator[tuple[str, dict[str
         subprocess.run(
             command, input=page["token"], text=True, env=environment, check=True, capture_output=True
         )
+        # Else its schedule syncs it before it is measured.
+        paused = [*INBOXSYNC, "pages", "set", page["page_id"], "--pause"]
+        subprocess.run(paused, env=environment, check=True, capture_output=True)
     process = subprocess.Popen(
         [*INBOXSYNC, "serve", "--port", "0"], env=environment, stderr=subprocess.PIPE, text=True
     )
