@@ -1,17 +1,15 @@
 """The people of a Page's conversations, as the last pass left them."""
 
 from dataclasses import dataclass
-from datetime import datetime, timedelta
-from typing import Any, Final
+from datetime import datetime
+from typing import Any
 
 from sqlalchemy import Connection, Row, select, true
 
+from inboxsync.model import REPLY_WINDOW
 from inboxsync.store.reads.listed import Key, Listed, keyed_batch, merged
 from inboxsync.store.tables import contact_details, conversation_facts
 from inboxsync.store.tables import contacts as table
-
-# How long after a contact's message the Page may reply freely (graph-facts).
-REPLY_WINDOW: Final = timedelta(hours=24)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
