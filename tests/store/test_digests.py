@@ -35,6 +35,9 @@ class Seen(msgspec.Struct):
         self.is_decoded = True
         return self.conversation
 
+    def may_hold_nul(self) -> bool:
+        return True
+
 
 def served(digest: str | None = "d1", *, text: str = "hello", at: datetime = NOW, number: int = 1) -> Seen:
     messages = tuple(

@@ -10,6 +10,7 @@ that one which was stored just so can be passed over before it is decoded.
 """
 
 from collections.abc import Iterable
+from contextlib import suppress
 from datetime import datetime
 from hashlib import blake2b
 from operator import attrgetter
@@ -31,14 +32,15 @@ from inboxsync.graph.decode import (
 from inboxsync.model import Conversation, Dropped, Message, Participant, Served
 
 # Counted up whenever an answer that is the same leads to other records.
-_EDITION = 1
+_EDITION = 2
 _DIGEST_BYTES = 16
 _PIECE_BYTES = 2047
+_NUL = b"\\u0000"
 _Id = Annotated[str, msgspec.Meta(min_length=1)]
 _Count = Annotated[int, msgspec.Meta(ge=-LARGEST_INTEGER, le=LARGEST_INTEGER)]
 
 
-class _Person(msgspec.Struct, gc=False):
+class _Person(msgspec.Struct, gc=False, omit_defaults=True):
     id: _Id
     name: str | None = None
     username: str | None = None
@@ -59,7 +61,7 @@ class _Reply(msgspec.Struct, gc=False):
     mid: str
 
 
-class _Message(msgspec.Struct, gc=False, forbid_unknown_fields=True):
+class _Message(msgspec.Struct, gc=False, forbid_unknown_fields=True, omit_defaults=True):
     id: _Id
     created_time: str | None = None
     sender: _Person | None = msgspec.field(default=None, name="from")
@@ -118,6 +120,10 @@ class Listed(msgspec.Struct, kw_only=True):
             self._whole = _conversation(self.entry, self.own_ids, is_instagram=self.is_instagram)
         return self._whole
 
+    def may_hold_nul(self) -> bool:
+        """False: what holds it is not of the usual shape."""
+        return False
+
 
 class _Answer(msgspec.Struct, forbid_unknown_fields=True):
     data: list[UsualConversation]
@@ -144,12 +150,13 @@ def read_usual(body: bytes) -> dict[str, Any]:
 
     Raises MsgspecError or UnicodeDecodeError for what is no list answer at all.
     """
-    try:
-        answer = _read_answer(body)
-    except msgspec.ValidationError:
-        split = _split_answer(body)
-        return {"data": [_usual_or_any(each) for each in split.data], "paging": split.paging}
-    return {"data": answer.data, "paging": answer.paging}
+    # In JSON, U+0000 can only be written so: one look at the whole saves one at each of its texts.
+    if _NUL not in body:
+        with suppress(msgspec.ValidationError):
+            answer = _read_answer(body)
+            return {"data": answer.data, "paging": answer.paging}
+    split = _split_answer(body)
+    return {"data": [_usual_or_any(each) for each in split.data], "paging": split.paging}
 
 
 def decode_listed(
@@ -179,10 +186,10 @@ def decode_listed(
 
 
 def _usual_or_any(raw: msgspec.Raw) -> Any:  # noqa: ANN401 - any JSON
-    try:
-        return _read_one(raw)
-    except msgspec.ValidationError:
-        return msgspec.json.decode(raw)
+    if _NUL not in bytes(raw):
+        with suppress(msgspec.ValidationError):
+            return _read_one(raw)
+    return msgspec.json.decode(raw)
 
 
 def _digest(entry: UsualConversation, own_ids: frozenset[str], *, is_instagram: bool) -> str:
@@ -193,10 +200,10 @@ def _digest(entry: UsualConversation, own_ids: frozenset[str], *, is_instagram: 
     """
     messages = entry.messages.data if entry.messages is not None else []
     people = entry.participants.data if entry.participants is not None else []
-    rest = [
-        (place, *_what_is_there(message))
-        for place, message in enumerate(messages)
-        if _rest_values(message) != _NO_REST
+    # Words alone, as nearly all messages are, hold nothing but what is stored.
+    shown = [
+        message if _rest_values(message) == _NO_REST else (_plain_values(message), _what_is_there(message))
+        for message in messages
     ]
     content = (
         _EDITION,
@@ -207,8 +214,7 @@ def _digest(entry: UsualConversation, own_ids: frozenset[str], *, is_instagram: 
         next((each.id for each in people if each.id not in own_ids), None),
         sorted((each.id, each.name or "", each.username or "", each.email or "") for each in people),
         _has_next(entry),
-        list(map(_plain_values, messages)),
-        rest,
+        shown,
     )
     return _hash(_encode(content))
 

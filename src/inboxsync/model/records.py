@@ -33,6 +33,9 @@ class Served(Protocol):
     def whole(self) -> "Conversation":
         """All of it, decoded."""
 
+    def may_hold_nul(self) -> bool:
+        """Whether U+0000 may be in one of its texts, which not every database holds."""
+
 
 class Participant(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """Someone in a conversation, the Page included.
@@ -98,3 +101,7 @@ class Conversation(msgspec.Struct, frozen=True, kw_only=True):
     def whole(self) -> "Conversation":
         """Itself."""
         return self
+
+    def may_hold_nul(self) -> bool:
+        """True: nobody has looked."""
+        return True

@@ -4,8 +4,8 @@ The same contract as `rows.ComparedRows` has for SQLite, kept by the database it
 was is left out before it could lock or rewrite a row, and whoever writes the same rows at the same
 moment is waited for, never overwritten with something older.
 
-Messages of a conversation that the same transaction has inserted are copied where they belong: nobody
-else can have stored any of them, nor see them before it is committed.
+Conversations that are not stored are copied where they belong, and so are their messages: nobody else
+can have stored any of these, nor see them before it is committed.
 """
 
 from collections.abc import Collection, Iterable, Sequence
@@ -14,25 +14,29 @@ from functools import cache
 from operator import attrgetter
 from typing import Any
 
+import psycopg
 from sqlalchemy import Connection
+from sqlalchemy.exc import DBAPIError
 
 from inboxsync.errors import StoreUnreachable
-from inboxsync.model import Conversation, Message, Page
+from inboxsync.model import Conversation, Message, Page, Served
 from inboxsync.store.conversation_rows import CHANGING, count_served, values_of
-from inboxsync.store.message_rows import FILLED, SERVED, Served
-from inboxsync.store.nul import NOTE, conversations_without_nul, messages_without_nul
+from inboxsync.store.message_rows import ALL_COLUMNS, FILLED, PLAIN_COLUMNS, SERVED, add_row
+from inboxsync.store.message_rows import Served as ServedMessages
+from inboxsync.store.nul import NOTE, conversation_without_nul, messages_without_nul
 from inboxsync.store.postgresql import copy_into
 from inboxsync.store.rows import Changed, New
 from inboxsync.store.schema import HEAD
-from inboxsync.store.types import to_milliseconds
+from inboxsync.store.types import format_utc, to_milliseconds
 
-# What is written of a row that is new alone; `digests` keeps it later.
-_SERVED = ("served_digest", "served_messages")
-_CONVERSATION = ("id", "conversation_id", *CHANGING, *_SERVED)
+_CONVERSATION = ("id", "conversation_id", *CHANGING)
+# What is written of a row that is new alone; `digests` keeps the first two later.
+_NEW = ("served_digest", "served_messages", "page_id", "platform", "created_at", "updated_at")
 _DETAILS = ("sent_at", *SERVED)
 _MESSAGE = ("conversation_id", "message_id", *_DETAILS)
 # Of what is filled in: an empty text counts as an absent one.
 _TEXTS = ("sender_id", "sender_name", "sticker")
+_AT_ONCE = "A conversation was stored by two processes at the same moment."
 _message_values = attrgetter("message_id", *_DETAILS)
 
 
@@ -44,15 +48,17 @@ class CopiedRows:
         self._met: set[str] = set()
         self._inserted: set[str] = set()
 
-    def conversations(self, served: Iterable[Conversation]) -> Iterable[Conversation]:
+    def conversations(self, served: Iterable[Served]) -> list[Conversation]:
         """All but U+0000."""
-        return conversations_without_nul(served)
+        return [
+            conversation_without_nul(each.whole()) if each.may_hold_nul() else each.whole() for each in served
+        ]
 
     def messages(self, served: Sequence[Message]) -> Sequence[Message]:
         """All but U+0000."""
         return messages_without_nul(tuple(served))
 
-    def look_up(self, conversations: Served) -> None:
+    def look_up(self, conversations: ServedMessages) -> None:
         """Find those of which a message served is stored; one that a webhook brought stands for itself."""
         # In most the oldest is stored: one look each is enough.
         self._met = self._stored_of([(i, each[-1].message_id) for i, each in conversations if each])
@@ -70,48 +76,63 @@ class CopiedRows:
 
         What follows from that is for the whole transaction to find out again.
         """
-        rows: list[tuple[str, Conversation, bool, tuple[object, ...]]] = [
-            (i, each, each.has_older_messages, (digest, count_served(each))) for i, each, digest in new
-        ]
-        rows += [
-            (have.id, each, have.has_older_messages if has_older is None else has_older, (None, None))
-            for have, (each, has_older) in changed
-        ]
-        if not rows:
+        self._insert(page, new, folder=folder, now=now)
+        if not changed:
             return 0
-        self._copy(
-            "messenger_conversations",
-            _CONVERSATION,
-            (
-                (
-                    i,
-                    each.conversation_id,
-                    *values_of(each, has_older=has_older, folder=folder).values(),
-                    *noted,
-                )
-                for i, each, has_older, noted in rows
-            ),
+        rows = (
+            _row(
+                have.id,
+                each,
+                has_older=have.has_older_messages if has_older is None else has_older,
+                folder=folder,
+            )
+            for have, (each, has_older) in changed
         )
+        self._copy("messenger_conversations", _CONVERSATION, rows)
         values = {"page_id": page.id, "platform": page.platform.value, "now": to_milliseconds(now)}
         inserted, updated = self._connection.exec_driver_sql(_upsert_conversations(), values).one()
-        if inserted != len(new):
-            raise StoreUnreachable("A conversation was stored by two processes at the same moment.")
-        self._inserted = {i for i, _, _ in new}
+        if inserted:
+            raise StoreUnreachable("A conversation was deleted while it was being stored.")
         return int(updated)
 
-    def put_messages(self, conversations: Served, *, source: str, now: datetime) -> int:
+    def put_messages(self, conversations: ServedMessages, *, source: str, now: datetime) -> int:
         """Those of new conversations as they are, the others by one statement, which also counts."""
-        given = (source, to_milliseconds(now))
-        new: list[tuple[object, ...]] = []
+        plain: list[tuple[Any, ...]] = []
+        new: list[tuple[Any, ...]] = []
         others: list[tuple[object, ...]] = []
         for row_id, served in conversations:
-            rows = new if row_id in self._inserted else others
             for message in {message.message_id: message for message in served}.values():
-                rows.append((row_id, *_message_values(message)))
-        if new:
-            columns = (*_MESSAGE, "source", "created_at")
-            copy_into(self._connection, "messages", columns, ((*row, *given) for row in new))
-        return len(new) + self._upsert_messages(others, *given)
+                if row_id in self._inserted:
+                    add_row(message, row_id, plain, new)
+                else:
+                    others.append((row_id, *_message_values(message)))
+        same = (source, format_utc(now))
+        for rows, columns in ((plain, PLAIN_COLUMNS), (new, ALL_COLUMNS)):
+            if rows:
+                names = (*columns, "source", "created_at")
+                copy_into(self._connection, "messages", names, ((*row, *same) for row in rows))
+        return len(plain) + len(new) + self._upsert_messages(others, source, to_milliseconds(now))
+
+    def _insert(self, page: Page, new: Sequence[New], *, folder: str, now: datetime) -> None:
+        if not new:
+            return
+        at = format_utc(now)
+        rows = (
+            (
+                *_row(row_id, each, has_older=each.has_older_messages, folder=folder),
+                *(digest, count_served(each), page.id, page.platform.value, at, at),
+            )
+            for row_id, each, digest in new
+        )
+        try:
+            copy_into(self._connection, "messenger_conversations", (*_CONVERSATION, *_NEW), rows)
+        except DBAPIError as error:
+            if isinstance(error.orig, psycopg.errors.UniqueViolation):
+                raise StoreUnreachable(
+                    "A conversation was stored by two processes at the same moment."
+                ) from error
+            raise
+        self._inserted = {row_id for row_id, _, _ in new}
 
     def _upsert_messages(self, rows: Sequence[tuple[object, ...]], source: str, now: datetime) -> int:
         if not rows:
@@ -143,6 +164,11 @@ class CopiedRows:
             f"SELECT {names} FROM {table} WITH NO DATA; DELETE FROM {twin}"
         )
         copy_into(self._connection, twin, columns, rows)
+
+
+def _row(row_id: str, conversation: Conversation, *, has_older: bool, folder: str) -> tuple[object, ...]:
+    values = values_of(conversation, has_older=has_older, folder=folder)
+    return (row_id, conversation.conversation_id, *values.values())
 
 
 def _twin(table: str) -> str:

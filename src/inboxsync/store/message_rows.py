@@ -37,11 +37,11 @@ _TOLD = ("source", "is_readable")
 _SOURCE, _IS_READABLE = -2, -1
 # Single messages as they happen: what lies between two of them was not looked at.
 _WEBHOOK = "webhook"
-# Nearly all messages are words and nothing else: binding a NULL costs as much as binding them.
+# Nearly all messages are words and nothing else: writing a NULL costs as much as writing them.
 _WORDS = ("is_from_page", "sender_id", "sender_name", "text")
 _REST = tuple(name for name in SERVED if name not in (*_WORDS, "is_readable"))
-_PLAIN_COLUMNS = ("conversation_id", "message_id", "sent_at", *_WORDS)
-_ALL_COLUMNS = (*_PLAIN_COLUMNS, "is_readable", *_REST)
+PLAIN_COLUMNS = ("conversation_id", "message_id", "sent_at", *_WORDS)
+ALL_COLUMNS = (*PLAIN_COLUMNS, "is_readable", *_REST)
 # Rows of one INSERT: the interpreter's lock is given away once a statement, not once a row, so that the next
 # batch can be decoded meanwhile. 200 x 18 values stay far below SQLite's 32,766.
 _ROWS_A_STATEMENT = 200
@@ -114,12 +114,12 @@ def upsert_messages(
         for message in {message.message_id: message for message in served}.values():
             stored = have.get(message.message_id)
             if stored is None:
-                _add_row(message, row_id, plain, new)
+                add_row(message, row_id, plain, new)
             elif message.is_readable and not stored[_IS_READABLE]:
                 revealed.append({"row_id": row_id, "graph_id": message.message_id, **_details(message)})
             elif values := _changes(message, stored):
                 changed.append({"row_id": row_id, "graph_id": message.message_id, **values})
-    for rows, columns in ((plain, _PLAIN_COLUMNS), (new, _ALL_COLUMNS)):
+    for rows, columns in ((plain, PLAIN_COLUMNS), (new, ALL_COLUMNS)):
         _insert_rows(connection, rows, columns, (source, format_utc(now)))
     if changed:
         connection.execute(_update(), changed)
@@ -128,8 +128,11 @@ def upsert_messages(
     return len(new) + len(plain)
 
 
-def _add_row(message: Message, row_id: str, plain: list[tuple[Any, ...]], new: list[tuple[Any, ...]]) -> None:
-    """Add a message as values of `_PLAIN_COLUMNS`, or, where it has more than words, of all."""
+def add_row(message: Message, row_id: str, plain: list[tuple[Any, ...]], new: list[tuple[Any, ...]]) -> None:
+    """Add a message as values of `PLAIN_COLUMNS`, or, where it has more than words, of `ALL_COLUMNS`.
+
+    Times are text and booleans 0 or 1, which both databases take.
+    """
     sent_at = format_utc(message.sent_at) if message.sent_at else None
     # The driver looks for an adapter for every True and None.
     row = (row_id, message.message_id, sent_at, int(message.is_from_page), *_words(message))

@@ -28,11 +28,6 @@ R = TypeVar("R", Conversation, Message, Participant)
 N = TypeVar("N", Conversation, Message)
 
 
-def conversations_without_nul(conversations: Iterable[Conversation]) -> list[Conversation]:
-    """The same, as PostgreSQL takes them; one that was changed says so in `extra`, and so does a message."""
-    return [_conversation_without_nul(each) for each in conversations]
-
-
 def messages_without_nul(messages: tuple[Message, ...]) -> tuple[Message, ...]:
     """The same, as PostgreSQL takes them; one that was changed says so in `extra`."""
     if all(is_clean(*_texts_of_message(each)) for each in messages):
@@ -57,7 +52,8 @@ def text_without_nul(text: str) -> str:
     return text.replace("\0", REPLACEMENT)
 
 
-def _conversation_without_nul(conversation: Conversation) -> Conversation:
+def conversation_without_nul(conversation: Conversation) -> Conversation:
+    """The same, as PostgreSQL takes it; one that was changed says so in `extra`, and so does a message."""
     messages = messages_without_nul(conversation.messages)
     if messages is not conversation.messages:
         conversation = msgspec.structs.replace(conversation, messages=messages)

@@ -5,6 +5,7 @@ session, so nothing is expected of one: no prepared statements, and what a trans
 is set within it.
 """
 
+import time
 from collections.abc import Iterable, Sequence
 from typing import Any
 
@@ -12,7 +13,7 @@ import psycopg
 from psycopg.adapt import Buffer
 from psycopg.types.string import StrDumperUnknown, TextLoader
 from sqlalchemy import URL, Connection, Engine, create_engine, event
-from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import DBAPIError, InvalidatePoolError
 
 from inboxsync.errors import SettingsInvalid, StoreUnavailable
 from inboxsync.store.nul import text_without_nul
@@ -25,6 +26,8 @@ _MORE_CONNECTIONS = 15
 _POOL_SECONDS = 60
 # A connection is not kept for ever: a server may be moved behind its name.
 _RECYCLE_SECONDS = 1800
+# One that was in use a moment ago is taken to be there still: a batch that finds otherwise is run again.
+_TRUSTED_SECONDS = 1.0
 # Where the network swallows everything, nobody says so: a minute of silence is an end.
 _DEFAULTS = {
     "application_name": "inboxsync",
@@ -56,12 +59,12 @@ def make_engine(url: URL, *, schema_name: str | None) -> Engine:
         max_overflow=_MORE_CONNECTIONS,
         pool_timeout=_POOL_SECONDS,
         pool_recycle=_RECYCLE_SECONDS,
-        pool_pre_ping=True,
         use_native_hstore=False,
     )
     where = name_of(url)
     event.listen(engine, "connect", lambda connection, _: _configure(connection, where))
     event.listen(engine, "begin", _Begin(schema_name))
+    _ask_after_idling(engine)
     return engine
 
 
@@ -117,6 +120,29 @@ class _WithoutNul(StrDumperUnknown):
         return super().dump(text_without_nul(obj) if "\0" in obj else obj)
 
 
+def _ask_after_idling(engine: Engine) -> None:
+    """Have a connection that lay idle asked whether it is still there, before it is used.
+
+    SQLAlchemy's own `pool_pre_ping` asks each time: a round trip more for every batch.
+    """
+
+    def note_idle(_connection: object, record: Any) -> None:  # noqa: ANN401 - SQLAlchemy's record
+        record.info["idle_since"] = time.monotonic()
+
+    def ask(connection: Any, record: Any, _proxy: object) -> None:  # noqa: ANN401 - likewise
+        idle_since = record.info.get("idle_since")
+        if idle_since is None or time.monotonic() - idle_since < _TRUSTED_SECONDS:
+            return
+        try:
+            engine.dialect.do_ping(connection)
+        except psycopg.Error:
+            # What ended this one has most likely ended all of them.
+            raise InvalidatePoolError from None
+
+    event.listen(engine, "checkin", note_idle)
+    event.listen(engine, "checkout", ask)
+
+
 def _configure(connection: psycopg.Connection[Any], where: str) -> None:
     info = connection.info
     if info.server_version < _OLDEST:
@@ -130,13 +156,18 @@ def _configure(connection: psycopg.Connection[Any], where: str) -> None:
             hint="Make one with CREATE DATABASE ... ENCODING 'UTF8' TEMPLATE template0, and point "
             "INBOXSYNC_DATABASE_URL at it.",
         )
+    # Transactions are ours (see _Begin): the driver's own begin costs a round trip of its own.
+    connection.autocommit = True
     connection.adapters.register_dumper(str, _WithoutNul)
     for name in ("json", "jsonb"):
         connection.adapters.register_loader(name, TextLoader)
 
 
 class _Begin:
-    """Begins a transaction: what it may do, how long it waits for others, whose tables it means."""
+    """Begins a transaction: what it may do, how long it waits for others, whose tables it means.
+
+    In one round trip.
+    """
 
     def __init__(self, schema_name: str | None) -> None:
         settings = f"SET LOCAL lock_timeout = '{_LOCK_SECONDS}s'"
@@ -144,9 +175,9 @@ class _Begin:
             # A percent sign would be the driver's.
             quoted = schema_name.replace('"', '""').replace("%", "%%")
             settings += f'; SET LOCAL search_path = "{quoted}"'
-        self._writing = settings
+        self._writing = f"BEGIN; {settings}"
         # A reader sees one state, as it does on SQLite.
-        self._reading = f"SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY; {settings}"
+        self._reading = f"BEGIN ISOLATION LEVEL REPEATABLE READ, READ ONLY; {settings}"
 
     def __call__(self, connection: Connection) -> None:
         writes = connection.get_execution_options().get("inboxsync_writes", False)

@@ -6,9 +6,10 @@ from typing import Protocol
 
 from sqlalchemy import Connection
 
-from inboxsync.model import Conversation, Message, Page
+from inboxsync.model import Conversation, Message, Page, Served
 from inboxsync.store.conversation_rows import StoredConversation, insert_conversations, update_conversations
-from inboxsync.store.message_rows import Known, Served, known_messages, meets_stored, upsert_messages
+from inboxsync.store.message_rows import Known, known_messages, meets_stored, upsert_messages
+from inboxsync.store.message_rows import Served as ServedMessages
 
 # A conversation to be inserted, with the id it shall have and the digest of what was served.
 New = tuple[str, Conversation, str | None]
@@ -19,13 +20,13 @@ Changed = tuple[StoredConversation, tuple[Conversation, bool | None]]
 class Rows(Protocol):
     """Writes one batch in the caller's transaction. `look_up` comes first."""
 
-    def conversations(self, served: Iterable[Conversation]) -> Iterable[Conversation]:
-        """What was served, as the database can hold it."""
+    def conversations(self, served: Iterable[Served]) -> list[Conversation]:
+        """All of what was served, as the database can hold it."""
 
     def messages(self, served: Sequence[Message]) -> Sequence[Message]:
         """What was served, as the database can hold it."""
 
-    def look_up(self, conversations: Served) -> None:
+    def look_up(self, conversations: ServedMessages) -> None:
         """Read what is stored of these messages (by our conversation id)."""
 
     def meets_stored(self, row_id: str) -> bool:
@@ -36,7 +37,7 @@ class Rows(Protocol):
     ) -> int:
         """Insert the new and bring the others up to date; returns how many of the others differed."""
 
-    def put_messages(self, conversations: Served, *, source: str, now: datetime) -> int:
+    def put_messages(self, conversations: ServedMessages, *, source: str, now: datetime) -> int:
         """Insert the new and bring the others up to date; returns how many were new."""
 
 
@@ -47,15 +48,15 @@ class ComparedRows:
         self._connection = connection
         self._known: Known = {}
 
-    def conversations(self, served: Iterable[Conversation]) -> Iterable[Conversation]:
+    def conversations(self, served: Iterable[Served]) -> list[Conversation]:
         """SQLite holds everything."""
-        return served
+        return [each.whole() for each in served]
 
     def messages(self, served: Sequence[Message]) -> Sequence[Message]:
         """SQLite holds everything."""
         return served
 
-    def look_up(self, conversations: Served) -> None:
+    def look_up(self, conversations: ServedMessages) -> None:
         """Read what is stored of these messages."""
         self._known = known_messages(self._connection, conversations)
 
@@ -70,6 +71,6 @@ class ComparedRows:
         insert_conversations(self._connection, page, new, folder=folder, now=now)
         return update_conversations(self._connection, changed, folder=folder, now=now)
 
-    def put_messages(self, conversations: Served, *, source: str, now: datetime) -> int:
+    def put_messages(self, conversations: ServedMessages, *, source: str, now: datetime) -> int:
         """An INSERT for many rows at once, and an UPDATE for those that differ."""
         return upsert_messages(self._connection, conversations, self._known, source=source, now=now)

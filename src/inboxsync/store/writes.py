@@ -85,7 +85,7 @@ def upsert_batch(
     passed = find_as_stored(connection, may_pass, stored, folder=folder)
     fresh = [each for i, each in listed.items() if i not in passed]
     served: dict[str, Conversation] = {}
-    for each, whole in zip(fresh, rows.conversations(each.whole() for each in fresh), strict=True):
+    for each, whole in zip(fresh, rows.conversations(fresh), strict=True):
         served.setdefault(whole.conversation_id, whole)
         digests.setdefault(whole.conversation_id, digests[each.conversation_id])
     stored = {i: have for i, have in stored.items() if i in served}
