@@ -13,7 +13,7 @@ import pytest
 
 pytestmark = pytest.mark.system
 
-SLOW = ("--conversations", "600", "--messages", "1:14", "--latency", "0.15")
+SLOW = ("--conversations", "600", "--messages", "1:14", "--latency", "0.3")
 
 
 def until(process: subprocess.Popen[str], words: str) -> str:

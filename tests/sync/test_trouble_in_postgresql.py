@@ -65,15 +65,15 @@ def test_a_server_that_stays_away_ends_the_run_in_part_and_the_next_goes_on(
     ready: Any, sync: Any, stored: Any, restarted: Any
 ) -> None:
     served, engine = ready()
-    run = sync(engine, on_batch=lambda number: restarted.stop() if number == 3 else None)
+    run = sync(engine, on_batch=lambda number: restarted.stop() if number == 1 else None)
     assert run.status is RunStatus.PARTIAL
     assert [problem.code for problem in run.problems] == [StoreUnreachable.code]
-    assert run.counts.fetched == 300
+    assert run.counts.fetched == 100
     assert run.next == f"inboxsync sync {served.page.page_id}"
     restarted.start()
     restarted.admin.execute("DELETE FROM page_leases", url=restarted.url)  # as if the process had ended
     again = sync(engine)
-    assert (again.status, again.counts.inserted) == (RunStatus.COMPLETE, CONVERSATIONS - 300)
+    assert (again.status, again.counts.inserted) == (RunStatus.COMPLETE, CONVERSATIONS - 100)
     assert_whole(engine, stored, served)
 
 
@@ -153,12 +153,12 @@ def test_a_lock_that_is_held_for_good_ends_the_run_in_part(
     with psycopg.connect(restarted.url) as holder:
 
         def hold(number: int) -> None:
-            if number == 2:
+            if number == 1:
                 holder.execute("LOCK TABLE messages IN EXCLUSIVE MODE")
 
         run = sync(engine, on_batch=hold)
         holder.rollback()
-    assert (run.status, run.counts.fetched) == (RunStatus.PARTIAL, 200)
+    assert (run.status, run.counts.fetched) == (RunStatus.PARTIAL, 100)
     assert "locked" in run.problems[0].message
     assert sync(engine).status is RunStatus.COMPLETE
     assert_whole(engine, stored, served)
@@ -173,12 +173,12 @@ def test_a_full_disk_ends_the_run_in_part_with_whole_batches(ready: Any, sync: A
         _connection: Any, _cursor: Any, statement: str, parameters: Any, _context: Any, _many: bool
     ) -> tuple[str, Any]:
         # The server's own error, with its SQLSTATE, in the place of the statement.
-        if full.is_set() and "INSERT INTO messenger_conversations" in statement:
+        if full.is_set() and "INSERT INTO sync_progress" in statement:
             return "DO $$ BEGIN RAISE EXCEPTION 'could not extend file' USING ERRCODE = '53100'; END $$", ()
         return statement, parameters
 
-    run = sync(engine, on_batch=lambda number: full.set() if number == 3 else None)
-    assert (run.status, run.counts.fetched) == (RunStatus.PARTIAL, 300)
+    run = sync(engine, on_batch=lambda number: full.set() if number == 1 else None)
+    assert (run.status, run.counts.fetched) == (RunStatus.PARTIAL, 100)
     assert [problem.code for problem in run.problems] == [StoreFull.code]
     assert "disk is full" in run.problems[0].message
     full.clear()

@@ -32,7 +32,8 @@ from inboxsync.sync.ingest import Learned
 from inboxsync.sync.limits import Quota
 from inboxsync.sync.listener import Stage
 from inboxsync.sync.plan import INBOX, is_full, is_sweep
-from inboxsync.sync.walk import Fetched, ListWalk, TimeWindows, TooBusy
+from inboxsync.sync.storing import Fetched
+from inboxsync.sync.walk import ListWalk, TimeWindows, TooBusy
 
 log = structlog.get_logger(__name__)
 

@@ -45,7 +45,8 @@ from inboxsync.sync.lease import held_lease, keep_lease, new_owner
 from inboxsync.sync.limits import Quota, StallGuard
 from inboxsync.sync.plan import FOLDERS, INBOX, begin_walk, followed_since
 from inboxsync.sync.stop import Stop
-from inboxsync.sync.walk import Fetched, ListWalk, TimeWindows
+from inboxsync.sync.storing import Fetched
+from inboxsync.sync.walk import ListWalk, TimeWindows
 
 log = structlog.get_logger(__name__)
 

@@ -1,6 +1,6 @@
 """Walks one list: fetches what `plan` asks for and has it stored.
 
-The next batch is on its way while the last one is being written, so that the source's
+The next batch is on its way while the last one is being written (`storing`), so that the source's
 pace, not the disk's, decides the speed. Where one answer takes longer than the pace
 allows and the source can be asked for a stretch of time, the list is cut into spans
 that are read side by side, each in a lane of its own. Where it cannot, light calls scout ahead
@@ -22,6 +22,7 @@ from inboxsync.sync.limits import Quota
 from inboxsync.sync.plan import one_chain, plan_cut, plan_next, plan_span
 from inboxsync.sync.scout import SCOUTED, Block, ScoutLost
 from inboxsync.sync.stop import EnoughFetched, Stopped
+from inboxsync.sync.storing import Fetched, Storing
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -35,15 +36,6 @@ class TooBusy(Stopped):
     """More has moved in every sweep than one answer holds: the list cannot be caught up with now."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Fetched:
-    """A batch, the walk that asked for it, and where the list stands once it is stored."""
-
-    walking: Walking
-    batch: Batch
-    progress: Walking | Following
-
-
 @dataclass(slots=True)
 class TimeWindows:
     """Whether this Page's lists can be asked for a stretch of time; None: not tried yet."""
@@ -54,8 +46,8 @@ class TimeWindows:
 class ListWalk:
     """One list on its way from `Walking` to `Following`.
 
-    `store` is given every batch, one at a time, each with the progress that follows from it, and
-    before that `prepare`, which may run beside the storing of another.
+    `store` is given every batch, one at a time, each with the progress that follows from it (see
+    `Storing`), and before that `prepare`, which may run beside the storing of another.
     `may_scout` is for answers that are heavy: a light list gains nothing from lighter calls.
     """
 
@@ -74,7 +66,7 @@ class ListWalk:
         self._fetcher = fetcher
         self._windows = windows
         self._quota = quota
-        self._store = store
+        self._storing = Storing(store)
         self._prepare = prepare
         self._may_scout = may_scout
         # Where heavy answers ended, and the cursors that lead on from there.
@@ -84,7 +76,6 @@ class ListWalk:
         self._progress: Walking | Following
         self._waiting: deque[Lane] = deque()
         self._busy: dict[asyncio.Task[Batch], Lane] = {}
-        self._storing: asyncio.Future[None] | None = None
         self._top: datetime | None = None  # the newest that came
 
     async def advance(self, walking: Walking) -> Following:
@@ -112,25 +103,28 @@ class ListWalk:
         try:
             self._open_lanes()
             while self._busy:
-                done, _ = await self._context.stop.unless_asked(
-                    asyncio.wait(self._busy, return_when=asyncio.FIRST_COMPLETED)
+                await self._context.stop.unless_asked(
+                    asyncio.wait(
+                        self._storing.under_way.union(self._busy), return_when=asyncio.FIRST_COMPLETED
+                    )
                 )
-                for task in done:
+                self._storing.go_on()
+                for task in [task for task in self._busy if task.done()]:
                     # Taking one may have dropped the others.
                     if (lane := self._busy.pop(task, None)) is not None:
                         await self._take(lane, task)
             if self._waiting:
                 raise EnoughFetched(f"the limit of {self._quota.most} conversations is reached")
-            await self._stored()
+            await self._storing.settle()
             return self._progress
         finally:
             await self._drop_lanes()
-            await self._stored()  # what is being written is written to its end, whatever ends the walk
+            await self._storing.settle()  # what has come is stored, whatever ends the walk
 
     async def _take(self, lane: Lane, task: asyncio.Task[Batch]) -> None:
         """Plan on from an answer, send the next call out, then have the answer stored.
 
-        It is decoded while the one before it is still being written.
+        It is decoded while those before it are still being written.
         """
         try:
             batch = task.result()
@@ -166,18 +160,11 @@ class ListWalk:
         await self._hand_over(fetched)
 
     async def _hand_over(self, fetched: Fetched) -> None:
-        """Have a batch stored once the one before it is."""
+        """Have a batch stored, after those before it."""
         if self._prepare is not None:
             await self._prepare(fetched.batch)
-        await self._stored()
-        self._storing = asyncio.ensure_future(self._store(fetched))
         self._progress = fetched.progress
-
-    async def _stored(self) -> None:
-        """Wait until the last answer that was taken is stored. Raises what kept it from that."""
-        storing, self._storing = self._storing, None
-        if storing is not None:
-            await storing
+        await self._storing.add(fetched)
 
     def _take_scouted(self, lane: Lane, batch: Batch, rest: Span | None) -> None:
         """A block has been found: it is read next, while the scout goes on."""
