@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from typing import Final
 
 import uvicorn
+from anyio import to_thread
 from fastapi import FastAPI
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
@@ -16,6 +17,10 @@ _KEEP_ALIVE_SECONDS: Final = 65
 # For a request's line and headers.
 _HEAD_SECONDS = 30.0
 _HEAD_BYTES: Final = 65_536
+
+
+# Reads compute: more threads than this do not answer sooner, they wait for the interpreter in turn.
+_READERS = 6
 
 
 class _Connection(HttpToolsProtocol):
@@ -87,6 +92,7 @@ class Server(uvicorn.Server):
 
     async def run_on(self, listener: socket.socket) -> None:
         """Serve until `end` is called and every answer is out."""
+        to_thread.current_default_thread_limiter().total_tokens = _READERS
         await self.serve(sockets=[listener])
 
     def end(self) -> None:

@@ -15,6 +15,9 @@ DRIVERS: Final = ("sqlite", "sqlite+pysqlite")
 # The users' own SQL reads JSON with `->>`.
 _OLDEST = (3, 38, 0)
 _BUSY_SECONDS = 30
+# A service reads from several threads at once. To open one more costs more than most that is read.
+_CONNECTIONS = 20
+_MORE_CONNECTIONS = 30
 _AGAIN_SECONDS = 0.02
 
 
@@ -35,7 +38,13 @@ def make_engine(url: URL) -> Engine:
     if not is_uri:
         _make_folder(Path(path).parent)
         make_private(Path(path))
-    engine = create_engine(url, connect_args={"timeout": _BUSY_SECONDS}, hide_parameters=True)
+    engine = create_engine(
+        url,
+        connect_args={"timeout": _BUSY_SECONDS},
+        hide_parameters=True,
+        pool_size=_CONNECTIONS,
+        max_overflow=_MORE_CONNECTIONS,
+    )
     event.listen(engine, "connect", _configure)
     event.listen(engine, "begin", _begin)
     return engine

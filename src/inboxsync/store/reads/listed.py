@@ -7,6 +7,7 @@ from typing import Any, Final, Generic, TypeVar
 
 from sqlalchemy import ColumnElement, Connection, Select, and_, or_, select
 
+from inboxsync.store.put import fetch_rows
 from inboxsync.store.tables import facebook_pages
 
 R = TypeVar("R")
@@ -38,12 +39,12 @@ def keyed_batch(
     found: list[Any] = []
     if after is None or after[0] is not None:
         timed = query.where(at.is_not(None)) if after is None else query.where(_behind(at, row_id, after))
-        found = list(connection.execute(timed.order_by(*order).limit(limit)))
+        found = fetch_rows(connection, timed.order_by(*order).limit(limit))
     if len(found) < limit:
         timeless = query.where(at.is_(None)).order_by(row_id.desc())
         if after is not None and after[0] is None:
             timeless = timeless.where(row_id < after[1])
-        found += connection.execute(timeless.limit(limit - len(found)))
+        found += fetch_rows(connection, timeless.limit(limit - len(found)))
     return found
 
 
