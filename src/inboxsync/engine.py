@@ -6,7 +6,6 @@ from contextlib import asynccontextmanager, closing, contextmanager
 from datetime import timedelta
 from functools import cached_property
 
-import httpx2
 from sqlalchemy import Engine as Database
 
 from inboxsync import __version__
@@ -31,10 +30,7 @@ from inboxsync.sync import (
     keep_page,
 )
 
-_CONNECT_SECONDS = 10
 _PATIENCE_SECONDS = 30.0
-_KEPT_CONNECTIONS = 400
-_WRITE_SECONDS = 30
 
 
 class Engine:
@@ -87,6 +83,9 @@ class Engine:
         `remembers`: it goes on waiting for Meta where an earlier process was, and has written down
         until when it waits before it does. Else it waits for no longer than a person at a prompt.
         """
+        # A third of a second that a command without a network does not pay.
+        from inboxsync.graph.wire import open_wire  # noqa: PLC0415
+
         settings = self.settings
         keep = self._keep_pool if remembers else None
         budget = Budget(
@@ -97,12 +96,10 @@ class Engine:
         )
         if remembers:
             budget.restore(await asyncio.to_thread(self._stored_pools))
-        async with httpx2.AsyncClient(
-            base_url=f"{settings.graph_url}/{settings.graph_version}/",
+        async with open_wire(
+            f"{settings.graph_url}/{settings.graph_version}",
             headers={"User-Agent": f"inboxsync/{__version__}", "Accept": "application/json"},
-            # However many Pages are read at once: the pace of each is kept by its budget.
-            limits=httpx2.Limits(max_connections=None, max_keepalive_connections=_KEPT_CONNECTIONS),
-            timeout=httpx2.Timeout(settings.timeout_seconds, connect=_CONNECT_SECONDS, write=_WRITE_SECONDS),
+            timeout_seconds=settings.timeout_seconds,
         ) as http:
             yield GraphClient(
                 http=http,

@@ -175,12 +175,18 @@ def test_a_waiting_caller_is_answered_when_the_service_ends(inbox: Any, service:
     assert told["next"]
 
 
-@pytest.mark.parametrize("command", [["sync", "--help"], ["pages", "list"]])
-def test_other_commands_import_no_server(command: list[str], environment: dict[str, str]) -> None:
+@pytest.mark.parametrize(
+    "command",
+    [["--help"], ["sync", "--help"], ["verify", "--help"], ["pages", "list"], ["report"], ["search", "x"]],
+)
+def test_other_commands_import_no_server_and_no_network(
+    command: list[str], environment: dict[str, str]
+) -> None:
     code = (
         "import sys\nsys.argv[1:] = " + repr(command) + "\nfrom inboxsync.cli import main\n"
         "try: main()\nexcept SystemExit: pass\n"
-        "heavy = {'fastapi', 'uvicorn', 'dbos', 'starlette', 'prometheus_client'} & set(sys.modules)\n"
+        "heavy = {'fastapi', 'uvicorn', 'dbos', 'starlette', 'prometheus_client'}\n"
+        "heavy = (heavy | {'aiohttp', 'yarl', 'httpx2'}) & set(sys.modules)\n"
         "assert not heavy, heavy"
     )
     done = subprocess.run(

@@ -9,9 +9,8 @@ from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
-import httpx2
 import structlog
 
 from inboxsync.clock import Clock
@@ -25,20 +24,14 @@ from inboxsync.graph.policy import RetryPolicy
 from inboxsync.graph.pools import LISTS, Endpoint
 from inboxsync.graph.retry import Rule, Subject, Treatment, rule_for
 
+if TYPE_CHECKING:
+    from inboxsync.graph.wire import Received, Wire
+
 log = structlog.get_logger(__name__)
 
 _UNKNOWN_FIELD = 100
 # How much of a new measurement goes into the smoothed latency.
 _SMOOTHING = 0.3
-# Whatever comes before there is a connection; after it, the source was there.
-_NO_CONNECTION = (
-    httpx2.ConnectError,
-    httpx2.ConnectTimeout,
-    httpx2.PoolTimeout,
-    httpx2.ProxyError,
-    httpx2.UnsupportedProtocol,
-    httpx2.InvalidURL,
-)
 
 Params = dict[str, str | int]
 T = TypeVar("T")
@@ -91,7 +84,7 @@ class Calls:
     def __init__(
         self,
         *,
-        http: httpx2.AsyncClient,
+        http: "Wire",
         budget: Budget,
         policy: RetryPolicy,
         clock: Clock,
@@ -180,43 +173,29 @@ class Calls:
         access = call.access
         slot = await self._budget.acquire(access, call.endpoint)
         try:
-            response = await self._send(call, params, slot)
+            received = await self._send(call, params, slot)
         finally:
             slot.sent()
         took_seconds = self._clock.monotonic() - (slot.sent_at or 0.0)
-        await self._budget.note(access, call.endpoint, response.headers)
-        self._compare_version(response.headers.get("facebook-api-version"))
-        try:
+        await self._budget.note(access, call.endpoint, received.headers)
+        self._compare_version(received.headers.get("facebook-api-version"))
+        with _redacting(access):
             body = decode_body(
-                response.content,
-                status=response.status_code,
+                received.body,
+                status=received.status,
                 redact=access.redact,
                 read_usual=call.read_usual,
             )
-        except FaultError as failure:
-            message = access.redact(failure.fault.message)
-            raise FaultError(replace(failure.fault, message=message)) from None
         self._measure(call, took_seconds)
-        return Answer(body=body, dated_at=_dated_at(response.headers.get("date"), took_seconds=took_seconds))
+        return Answer(body=body, dated_at=_dated_at(received.headers.get("date"), took_seconds=took_seconds))
 
-    async def _send(self, call: Call, params: Params, slot: Slot) -> httpx2.Response:
-        self.counts(call.access).made += 1
+    async def _send(self, call: Call, params: Params, slot: Slot) -> "Received":
+        access = call.access
+        self.counts(access).made += 1
         if self._app is not None:
-            params = {**params, "appsecret_proof": self._app.proof(call.access.token)}
-        try:
-            return await self._http.get(
-                call.path,
-                params=params,
-                headers={"Authorization": f"Bearer {call.access.token}"},
-                extensions={"trace": _on_wire(slot)},
-            )
-        except (httpx2.TransportError, httpx2.DecodingError, httpx2.InvalidURL) as broken:
-            reason = call.access.redact(str(broken)) or type(broken).__name__
-            fault = Fault(
-                message=f"No answer from {self._http.base_url.host}: {reason}",
-                is_answered=not isinstance(broken, _NO_CONNECTION),
-            )
-            raise FaultError(fault) from None
+            params = {**params, "appsecret_proof": self._app.proof(access.token)}
+        with _redacting(access):
+            return await self._http.get(call.path, params=params, token=access.token, sent=slot.sent)
 
     def _measure(self, call: Call, seconds: float) -> None:
         if call.endpoint in LISTS:
@@ -241,9 +220,11 @@ def _dated_at(header: str | None, *, took_seconds: float) -> datetime | None:
         return None
 
 
-def _on_wire(slot: Slot) -> Callable[[str, dict[str, Any]], Any]:
-    async def trace(event: str, _info: dict[str, Any]) -> None:
-        if event.endswith("send_request_headers.complete"):
-            slot.sent()
-
-    return trace
+@contextmanager
+def _redacting(access: Access) -> Iterator[None]:
+    """What is said of a failure within holds no token."""
+    try:
+        yield
+    except FaultError as failure:
+        message = access.redact(failure.fault.message)
+        raise FaultError(replace(failure.fault, message=message)) from None

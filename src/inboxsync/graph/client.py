@@ -7,9 +7,9 @@ from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
 from datetime import datetime
+from typing import TYPE_CHECKING
 from urllib.parse import quote
 
-import httpx2
 import structlog
 
 from inboxsync.clock import Clock
@@ -32,6 +32,9 @@ from inboxsync.graph.pools import Endpoint
 from inboxsync.graph.retry import Subject
 from inboxsync.graph.served import decode_listed, read_usual
 from inboxsync.model import Batch, Conversation, Dropped, MessageBatch, Served, TokenReason, Window
+
+if TYPE_CHECKING:
+    from inboxsync.graph.wire import Wire
 
 log = structlog.get_logger(__name__)
 
@@ -61,14 +64,14 @@ class Pace:
 class GraphClient:
     """Reads one Graph API for any number of Pages.
 
-    `http` has the API's address and version as its base URL. Every method may raise what
+    `http` leads to the API's address and version. Every method may raise what
     `errors.SourceError` draws.
     """
 
     def __init__(
         self,
         *,
-        http: httpx2.AsyncClient,
+        http: "Wire",
         budget: Budget,
         policy: RetryPolicy,
         clock: Clock,
@@ -112,7 +115,10 @@ class GraphClient:
         """
         fields = "id,name,instagram_business_account{id,username}" if access.is_instagram else "id,name"
         call = Call(
-            access=access, endpoint=Endpoint.PAGE, path=access.page_id, params=lambda: {"fields": fields}
+            access=access,
+            endpoint=Endpoint.PAGE,
+            path=_quoted(access.page_id),
+            params=lambda: {"fields": fields},
         )
         answer = await self._calls.get(call, lambda answer: answer)
         page_id = identifier(answer.body.get("id")) or access.page_id
@@ -239,7 +245,7 @@ class GraphClient:
         call = Call(
             access=access,
             endpoint=Endpoint.CONVERSATION,
-            path=quote(conversation_id, safe=""),
+            path=_quoted(conversation_id),
             params=lambda: {"fields": self._fields.conversations(access.platform, messages=messages)},
             about=Subject.CONVERSATION,
         )
@@ -269,7 +275,7 @@ class GraphClient:
         call = Call(
             access=access,
             endpoint=Endpoint.MESSAGES,
-            path=f"{quote(conversation_id, safe='')}/messages",
+            path=f"{_quoted(conversation_id)}/messages",
             params=lambda: list_params(
                 fields=self._fields.messages(access.platform, ids_only=ids_only), limit=limit, after=after
             ),
@@ -312,7 +318,7 @@ class GraphClient:
                 dropped=dropped,
             )
 
-        path = f"{access.page_id}/conversations"
+        path = f"{_quoted(access.page_id)}/conversations"
         call = Call(
             access=access,
             endpoint=endpoint,
@@ -327,6 +333,11 @@ class GraphClient:
         """When an answer without a `Date` was written: by its newest conversation, not by our clock."""
         times = [each.source_updated_at for each in conversations if each.source_updated_at is not None]
         return min(self._clock.now(), max(times, default=self._clock.now()))
+
+
+def _quoted(identifier: str) -> str:
+    """As one part of a path, whatever it holds: old ids hold slashes, and a person may have typed it."""
+    return quote(identifier, safe="")
 
 
 def _warn(dropped: list[Dropped] | tuple[Dropped, ...]) -> None:

@@ -2,8 +2,7 @@
 
 from datetime import UTC, datetime, timedelta
 from typing import Any
-
-import httpx2
+from urllib.parse import parse_qs, urlsplit
 
 from inboxsync.errors import SourceRefused
 from inboxsync.graph.body import FaultError
@@ -63,7 +62,9 @@ def read_paging(body: dict[str, Any], *, sent: str | None) -> tuple[str | None, 
 
 
 def _cursor_in(next_url: object) -> str | None:
+    if not isinstance(next_url, str):
+        return None
     try:
-        return httpx2.URL(next_url).params.get("after") if isinstance(next_url, str) else None
-    except httpx2.InvalidURL:
+        return parse_qs(urlsplit(next_url).query).get("after", [None])[0]
+    except ValueError:
         return None

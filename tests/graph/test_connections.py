@@ -1,0 +1,277 @@
+"""What a request looks like on a real network, when it is there, and what becomes of its connection."""
+
+import asyncio
+import gc
+import json
+import socket
+import threading
+import time
+import warnings
+from collections.abc import Callable
+from typing import Any
+from urllib.parse import parse_qsl, urlsplit
+
+import pytest
+from aiohttp import web
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from inboxsync.engine import Engine
+from inboxsync.errors import PageNotVisible, SourceUnreachable
+from inboxsync.graph import Access, GraphClient
+from inboxsync.graph.body import FaultError
+from inboxsync.graph.wire import Received, Wire, open_wire
+from inboxsync.model import Platform
+from inboxsync.settings import Settings
+
+LISTED = json.dumps({"data": [{"id": "t_1"}]}).encode()
+OK = b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n%s" % (len(LISTED), LISTED)
+ACCESS = Access(page_id="104", platform=Platform.MESSENGER, account_id="104", token="EAAmarked" + "x" * 40)
+
+
+def on_wire(address: str, what: Callable[[Wire], Any], **options: Any) -> Any:
+    async def go() -> Any:
+        async with open_wire(address, **({"timeout_seconds": 30} | options)) as wire:
+            return await what(wire)
+
+    return asyncio.run(go())
+
+
+async def get(wire: Wire, path: str = "x", **params: str | int) -> Received:
+    return await wire.get(path, params=params, token="T", sent=lambda: None)
+
+
+async def fetch(client: GraphClient) -> Any:
+    return await client.fetch_conversation_times(ACCESS, after=None, limit=1)
+
+
+def head_of(request: bytes) -> tuple[str, dict[str, str]]:
+    """The target and the headers of a request, their names in small letters."""
+    line, *lines = request.decode().split("\r\n")
+    pairs = (each.partition(": ") for each in lines if each)
+    return line.split(" ")[1], {name.lower(): value for name, _, value in pairs}
+
+
+SPECIAL = {
+    "fields": "messages.limit(10){id,from}",
+    "after": "QVFI+a/b==%2F%252F&after=x#y?z",
+    "since": "é ü 漢 🙂 'q' \"w\" [1] <a> \\ ^ ` | ~ ;",
+    "limit": 100,
+    "empty": "",
+}
+
+
+@pytest.mark.parametrize("address", ["", "/", "/graph", "/graph/v25.0/", "/a%20b/v25.0"])
+def test_parameters_arrive_as_they_were_meant_under_any_base(played: Any, address: str) -> None:
+    server = played([OK])
+    on_wire(server.url + address, lambda wire: get(wire, "104/conversations", **SPECIAL))
+    target, _ = head_of(server.requests[0])
+    split = urlsplit(target)
+    assert split.path == f"{address.rstrip('/')}/104/conversations"
+    assert dict(parse_qsl(split.query, keep_blank_values=True)) == {k: str(v) for k, v in SPECIAL.items()}
+
+
+@settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+@given(
+    st.dictionaries(
+        st.text(st.characters(codec="ascii", categories=["L"]), min_size=1),
+        st.text(st.characters(codec="utf-8"), max_size=300),
+        min_size=1,
+        max_size=5,
+    )
+)
+def test_no_text_is_changed_on_its_way(answer_with: Any, params: dict[str, str]) -> None:
+    asked: list[dict[str, str]] = []
+
+    async def source(request: web.BaseRequest) -> web.StreamResponse:
+        asked.append(dict(request.query))
+        return web.Response(body=b"{}")
+
+    async def go() -> None:
+        async with answer_with(source) as url, open_wire(url, timeout_seconds=30) as wire:
+            await get(wire, **params)
+
+    asyncio.run(go())
+    assert asked == [params]
+
+
+def test_cursors_and_tokens_may_be_long(played: Any) -> None:
+    server = played([OK])
+    token, cursor = "E" * 6_000, "c=" * 8_000
+
+    async def go(wire: Wire) -> None:
+        await wire.get("x", params={"after": cursor}, token=token, sent=lambda: None)
+
+    on_wire(server.url, go)
+    target, headers = head_of(server.requests[0])
+    assert dict(parse_qsl(urlsplit(target).query)) == {"after": cursor}
+    assert headers["authorization"] == f"Bearer {token}"
+
+
+def test_what_a_person_typed_as_a_page_is_one_part_of_the_path(played: Any, open_client: Any) -> None:
+    server = played(
+        [b'HTTP/1.1 400 Bad Request\r\nContent-Length: 41\r\n\r\n{"error":{"code":100,"error_subcode":33}}']
+    )
+    typed = "../me?fields=x #\r\nX: y"
+    access = Access(page_id=typed, platform=Platform.MESSENGER, account_id=typed, token="T")
+
+    async def go() -> None:
+        async with open_client(server.url) as client:
+            with pytest.raises(PageNotVisible):
+                await client.fetch_page(access)
+
+    asyncio.run(go())
+    target, headers = head_of(server.requests[0])
+    assert target == "/v25.0/..%2Fme%3Ffields%3Dx%20%23%0D%0AX%3A%20y?fields=id%2Cname"
+    assert "x" not in headers
+
+
+def test_a_token_that_fits_into_no_header_is_not_sent(played: Any) -> None:
+    server = played([OK])
+
+    async def go(wire: Wire) -> None:
+        await wire.get("x", params={}, token="marked\r\nX: y", sent=lambda: None)
+
+    with pytest.raises(FaultError) as caught:
+        on_wire(server.url, go)
+    assert "marked" not in str(caught.value)
+    assert server.requests == []
+
+
+def test_a_request_says_who_asks_and_keeps_no_cookies(played: Any, tmp_path: Any) -> None:
+    head, _, body = OK.partition(b"\r\n\r\n")
+    server = played([head + b"\r\nSet-Cookie: a=b; Path=/\r\n\r\n" + body])
+    # By its name: of a mere number nobody keeps a cookie.
+    named = server.url.replace("127.0.0.1", "localhost")
+    engine = Engine(Settings(data_dir=tmp_path, graph_url=named, calls_per_second=0))
+
+    async def go() -> None:
+        async with engine.source(remembers=False) as client:
+            await fetch(client)
+            await fetch(client)
+
+    asyncio.run(go())
+    for request in server.requests:
+        _, headers = head_of(request)
+        assert headers["user-agent"].startswith("inboxsync/")
+        assert headers["accept"] == "application/json"
+        assert headers["accept-encoding"].startswith("gzip, deflate")
+        assert headers["authorization"] == f"Bearer {ACCESS.token}"
+        assert "cookie" not in headers
+    assert (len(server.requests), server.connections) == (2, 1)
+
+
+def test_a_request_is_told_once_as_soon_as_it_is_on_the_wire(played: Any) -> None:
+    seen: list[str] = []
+    asked = threading.Event()
+    server = played([asked.set, lambda: time.sleep(0.3), lambda: seen.append("answered"), OK])
+
+    async def go(wire: Wire) -> None:
+        sending = asyncio.create_task(wire.get("x", params={}, token="T", sent=lambda: seen.append("sent")))
+        await asyncio.to_thread(asked.wait)
+        assert seen == ["sent"]
+        await sending
+
+    on_wire(server.url, go)
+    assert seen == ["sent", "answered"]
+
+
+def test_a_request_that_never_leaves_is_not_told_to_have_left() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        port = listener.getsockname()[1]
+    seen: list[str] = []
+
+    async def go(wire: Wire) -> None:
+        await wire.get("x", params={}, token="T", sent=lambda: seen.append("sent"))
+
+    with pytest.raises(FaultError) as caught:
+        on_wire(f"http://127.0.0.1:{port}", go)
+    assert not caught.value.fault.is_answered
+    assert seen == []
+
+
+@pytest.mark.parametrize("busy", [False, True])
+def test_a_kept_connection_that_was_closed_meanwhile_fails_no_call(played: Any, busy: bool) -> None:
+    server = played([OK, "close"])
+
+    async def go(wire: Wire) -> None:
+        for _ in range(5):
+            assert (await get(wire)).status == 200
+            if busy:
+                time.sleep(0.05)  # noqa: ASYNC251 - the loop sees nothing, as while an answer is decoded
+            else:
+                await asyncio.sleep(0.05)
+
+    on_wire(server.url, go)
+    assert (len(server.requests), server.connections) == (5, 5)
+
+
+def test_a_request_that_is_lost_with_a_kept_connection_is_not_repeated_unseen(played: Any) -> None:
+    """It may have been counted: whether it is made again is for the table of failures to say."""
+    server = played([OK], ["reset"], [OK])
+
+    async def go(wire: Wire) -> None:
+        await get(wire)
+        with pytest.raises(FaultError) as caught:
+            await get(wire)
+        assert caught.value.fault.is_answered
+        assert len(server.requests) == 2
+        await get(wire)
+
+    on_wire(server.url, go)
+    assert len(server.requests) == 3
+
+
+def test_any_number_of_calls_is_under_way_at_once(played: Any) -> None:
+    many = 150
+    all_there = threading.Barrier(many)
+    server = played([lambda: all_there.wait(20), OK])
+
+    async def go(wire: Wire) -> None:
+        await asyncio.gather(*(get(wire) for _ in range(many)))
+
+    on_wire(server.url, go)
+    assert server.connections == many
+
+
+def test_a_source_belongs_to_its_loop_and_another_loop_has_its_own(played: Any, open_client: Any) -> None:
+    server = played([OK])
+
+    async def go() -> None:
+        async with open_client(server.url) as client, open_client(server.url) as other:
+            await asyncio.gather(fetch(client), fetch(other))
+
+    threads = [threading.Thread(target=lambda: asyncio.run(go())) for _ in range(3)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    asyncio.run(go())
+    assert len(server.requests) == 8
+
+
+@pytest.mark.parametrize("script", [[OK], [OK, "close"], ["hold"]])
+def test_nothing_is_left_open_when_a_source_is_closed(played: Any, script: list[Any]) -> None:
+    server = played(script)
+
+    async def go(wire: Wire) -> None:
+        calls = [asyncio.create_task(get(wire)) for _ in range(3)]
+        await asyncio.wait(calls, timeout=0.2)
+        for call in calls:
+            call.cancel()
+        await asyncio.gather(*calls, return_exceptions=True)
+
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        on_wire(server.url, go)
+        gc.collect()
+    assert [str(each.message) for each in caught if "nclosed" in str(each.message)] == []
+
+
+def test_an_address_of_nobody_is_unreachable(open_client: Any) -> None:
+    async def go() -> None:
+        async with open_client("http://nobody.invalid") as client:
+            await fetch(client)
+
+    with pytest.raises(SourceUnreachable, match=r"No answer from nobody\.invalid"):
+        asyncio.run(go())
