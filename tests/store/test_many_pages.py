@@ -5,11 +5,14 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
+from sqlalchemy import event
 
-from inboxsync.model import Conversation, Page, Participant, Platform
+from inboxsync.model import Conversation, Mode, Page, Participant, Platform, Run, RunStatus, Schedule
 from inboxsync.store import Store
-from inboxsync.store.pages import upsert_page
-from inboxsync.store.reads import ConversationFilter, Key, list_conversations
+from inboxsync.store.pages import list_pages_named, upsert_page
+from inboxsync.store.reads import ConversationFilter, Key, get_overview, list_conversations, list_overviews
+from inboxsync.store.runs import list_open_runs, start_run
+from inboxsync.store.schedules import get_schedule, list_schedules, put_schedule
 from inboxsync.store.writes import upsert_batch
 
 NOW = datetime(2026, 6, 1, 12, 0, 0, tzinfo=UTC)
@@ -81,3 +84,98 @@ def test_of_many_pages_those_alone_are_read_that_are_shown(
     with store.read() as connection, statements() as sent:
         assert len(list_conversations(connection, ConversationFilter(), limit=5).records) == 5
     assert len(sent) < len(pages) / 2
+
+
+def test_figures_are_counted_for_the_pages_that_are_asked_for(store: Store, pages: list[Page]) -> None:
+    with store.read() as connection:
+        everything = list_overviews(connection)
+        assert [each.page for each in everything] == pages
+        assert {each.conversations for each in everything} == {2, 3}
+        assert list_overviews(connection, [pages[7], pages[3]]) == [everything[7], everything[3]]
+        assert get_overview(connection, pages[6]) == everything[6]
+        assert list_overviews(connection, []) == []
+
+
+def test_figures_of_a_page_are_read_by_its_key(store: Store, pages: list[Page]) -> None:
+    asked: list[tuple[str, Any]] = []
+
+    def note(_connection: Any, _cursor: Any, statement: str, values: Any, *_: Any) -> None:
+        asked.append((statement, values))
+
+    with store.read() as connection:
+        event.listen(connection, "before_cursor_execute", note)
+        get_overview(connection, pages[0])
+        event.remove(connection, "before_cursor_execute", note)
+        assert len(asked) == 6
+        if connection.dialect.name == "sqlite":
+            plans = [
+                str(row[-1])
+                for statement, values in asked
+                for row in connection.exec_driver_sql(f"EXPLAIN QUERY PLAN {statement}", values)
+            ]
+            assert not [plan for plan in plans if plan.startswith("SCAN")]
+
+
+def test_pages_are_found_by_their_name_and_id(store: Store) -> None:
+    named = {
+        add_page(store, number, name).facebook_page_id: name
+        for number, name in enumerate(["Café Zürich", "Corner Bakery", None, "100 %", "!?", "corner shop"])
+    }
+
+    def found(words: str, *, after: str = "", limit: int = 10) -> list[str]:
+        with store.read() as connection:
+            return [
+                page.facebook_page_id
+                for page in list_pages_named(connection, words, after=after, limit=limit)
+            ]
+
+    assert found("CORNER") == ["901", "905"]
+    assert found("corner", limit=1) == ["901"]
+    assert found("cafe zurich") == ["900"]
+    assert found("902") == ["902"]
+    assert found("%") == ["903"]
+    assert found("!?") == ["904"]
+    assert found("9") == list(named)
+    assert found("nobody") == []
+
+
+def test_schedules_are_read_together(store: Store, pages: list[Page]) -> None:
+    one, other = pages[:2]
+    kept = Schedule(page_id=one.id, every_seconds=60, is_paused=True, next_sync_at=NOW)
+    with store.write() as connection:
+        put_schedule(connection, kept)
+    with store.read() as connection:
+        found = list_schedules(connection, [other.id, one.id])
+        assert found == {one.id: kept, other.id: get_schedule(connection, other.id)}
+
+
+def test_the_open_run_of_each_page_is_found_behind_those_that_ended(store: Store, pages: list[Page]) -> None:
+    busy, idle, queued = pages[:3]
+    states = {
+        busy: [RunStatus.COMPLETE, RunStatus.RUNNING, RunStatus.FAILED],
+        idle: [RunStatus.COMPLETE],
+        queued: [RunStatus.RUNNING, RunStatus.QUEUED],
+    }
+    with store.write() as connection:
+        for page, each in states.items():
+            for nth, status in enumerate(each):
+                start_run(connection, run(page, nth, status))
+    with store.read() as connection:
+        found = list_open_runs(connection, [page.id for page in pages])
+        assert {page_id: each.id for page_id, each in found.items()} == {
+            busy.id: f"{busy.id}-1",
+            queued.id: f"{queued.id}-1",
+        }
+        assert list_open_runs(connection, []) == {}
+
+
+def run(page: Page, nth: int, status: RunStatus) -> Run:
+    return Run(
+        id=f"{page.id}-{nth}",
+        page_id=page.id,
+        facebook_page_id=page.facebook_page_id,
+        platform=page.platform.value,
+        mode=Mode.INCREMENTAL,
+        status=status,
+        started_at=NOW + timedelta(minutes=nth),
+    )

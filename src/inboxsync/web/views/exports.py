@@ -7,7 +7,7 @@ from starlette.responses import Response, StreamingResponse
 
 from inboxsync.errors import InboxsyncError
 from inboxsync.reports import Export, ExportRequest, Format, What
-from inboxsync.store.pages import list_pages
+from inboxsync.web.page_list import page_choice
 from inboxsync.web.visit import Visit
 
 _KINDS: Final = {
@@ -56,13 +56,13 @@ def download(visit: Visit) -> Response:
 
 def _form(visit: Visit, *, problem: InboxsyncError | None = None) -> Response:
     with visit.service.engine.store.read() as connection:
-        pages = list_pages(connection)
+        choice = page_choice(connection, visit.asked("page"))
     asked = {name: visit.asked(name) for name in ("what", "format", "page", "since")}
     return visit.show(
         "exports.html",
         here="exports",
         status=422 if problem else 200,
-        pages=pages,
+        choice=choice,
         problem=problem,
         kinds=[(kind.value, label) for kind, label in _KINDS.items()],
         formats=[(each.value, label) for each, label in _FORMATS.items()],

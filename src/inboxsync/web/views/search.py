@@ -10,9 +10,8 @@ from starlette.responses import Response
 from inboxsync.api.cursors import decode_cursor, encode_cursor
 from inboxsync.api.errors import CursorInvalid
 from inboxsync.errors import SearchInvalid
-from inboxsync.store.pages import list_pages
 from inboxsync.store.search import FoundMessage, Order, SearchKey, parse_query, search_messages
-from inboxsync.web.page_rows import labels
+from inboxsync.web.page_list import called, page_choice
 from inboxsync.web.views.conversations import NO_NAME
 from inboxsync.web.views.thread import link_to
 from inboxsync.web.visit import Visit
@@ -66,7 +65,7 @@ def show(visit: Visit) -> Response:
     hits: list[HitRow] = []
     following, problem = None, None
     with visit.service.engine.store.read() as connection:
-        pages = list_pages(connection)
+        choice = page_choice(connection, visit.asked("page"))
         if words:
             try:
                 found = search_messages(
@@ -78,8 +77,8 @@ def show(visit: Visit) -> Response:
                     after=_key(visit.asked("after"), order),
                     limit=_LIMIT,
                 )
-                called = labels(pages)
-                hits = [_hit(each, called[each.page_id]) for each in found.messages]
+                names = called(connection, (each.page_id for each in found.messages))
+                hits = [_hit(each, names[each.page_id]) for each in found.messages]
                 following = found.next
             except SearchInvalid as refused:
                 problem = refused
@@ -87,7 +86,7 @@ def show(visit: Visit) -> Response:
         "search.html",
         here="search",
         status=422 if problem else 200,
-        pages=pages,
+        choice=choice,
         chosen={name: visit.asked(name) for name in ("q", "page", "since")} | {"order": order.value},
         orders=[(each.value, label) for each, label in _ORDERS.items()],
         problem=problem,
