@@ -30,18 +30,8 @@ def show(visit: Visit) -> Response:
 
 def download(visit: Visit) -> Response:
     """The file, streamed: its first bytes go out before the last are read."""
-    what, chosen = visit.asked("what"), visit.asked("format")
-    page_id = visit.asked("page")
-    request = ExportRequest(
-        what=What(what) if what in set(What) else What.CONTACTS,
-        format=Format(chosen) if chosen in set(Format) else Format.CSV,
-        pages=(page_id,) if page_id else (),
-        since=visit.asked_since(),
-        byte_order_mark=True,
-        trailer=True,
-    )
     try:
-        export = Export(visit.service.engine.store, request, now=visit.now.astimezone(UTC))
+        export = Export(visit.service.engine.store, _request(visit), now=visit.now.astimezone(UTC))
     except InboxsyncError as refused:
         return _form(visit, problem=refused)
     return StreamingResponse(
@@ -51,6 +41,18 @@ def download(visit: Visit) -> Response:
             "Content-Disposition": f'attachment; filename="{export.filename}"',
             "X-Inboxsync-Rows": str(export.rows),
         },
+    )
+
+
+def _request(visit: Visit) -> ExportRequest:
+    what, chosen, page_id = visit.asked("what"), visit.asked("format"), visit.asked("page")
+    return ExportRequest(
+        what=What(what) if what in set(What) else What.CONTACTS,
+        format=Format(chosen) if chosen in set(Format) else Format.CSV,
+        pages=(page_id,) if page_id else (),
+        since=visit.asked_since(),
+        byte_order_mark=True,
+        trailer=True,
     )
 
 

@@ -19,6 +19,8 @@ from inboxsync.web.visit import Visit
 _LIMIT: Final = 30
 _KIND: Final = "search-view"
 _ORDERS: Final = {Order.NEWEST: "Newest first", Order.RANK: "Best first"}
+# What a database counts to.
+_LARGEST: Final = 2**63 - 1
 # How many numbers the key of each order has.
 _PARTS: Final = {Order.NEWEST: 1, Order.RANK: 3}
 # What is shown of a long message: so much before the first word that was found, and so much in all.
@@ -116,6 +118,9 @@ def _key(text: str, order: Order) -> SearchKey | None:
     if not text:
         return None
     parts = decode_cursor(_KIND, text, parts=_PARTS[order])
-    if not all(part.isascii() and part.isdecimal() and len(part) < 20 for part in parts):  # noqa: PLR2004 - 64 bits
+    if not all(part.isascii() and part.isdecimal() and len(part) <= len(str(_LARGEST)) for part in parts):
         raise CursorInvalid("This cursor is none of ours.")
-    return tuple(map(int, parts))
+    key = tuple(map(int, parts))
+    if max(key) > _LARGEST:
+        raise CursorInvalid("This cursor is none of ours.")
+    return key
