@@ -75,7 +75,7 @@ def test_forms_offer_no_more_pages_than_anybody_reads(crowded: Any) -> None:
     for path in ("/conversations", "/contacts", "/search", "/runs", "/exports"):
         text = admin.get(f"{path}?page={chosen.id}").text
         assert re.findall(r'<option value="([0-9a-f]{8}-[^"]+)" selected', text) == [chosen.id]
-        assert "open that Page" in text
+        assert "Open another one" in text
         assert "Shop 001" not in text
 
 
