@@ -124,6 +124,27 @@ def test_a_closed_stdout_is_said_and_no_success(start: Any, stored: int) -> None
     assert "Exported" not in err
 
 
+@pytest.mark.parametrize("unbuffered", ["", "1"])
+def test_a_stdout_that_takes_a_part_alone_is_said_and_no_success(
+    environment: dict[str, str], stored: int, tmp_path: Path, unbuffered: str
+) -> None:
+    # As on a disk that becomes full within the last write: a file may grow to 36 kB and no further.
+    path = tmp_path / "all.csv"
+    command = f"ulimit -f 72; '{sys.executable}' -m inboxsync export conversations > '{path}'"
+    ended = subprocess.run(
+        ["/bin/sh", "-c", command],
+        env=environment | {"PYTHONUNBUFFERED": unbuffered},
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+    assert path.stat().st_size == 72 * 512, stored
+    assert ended.returncode == 1
+    assert "The output cannot be written: File too large." in ended.stderr
+    assert "Exported" not in ended.stderr
+
+
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_a_signal_leaves_no_half_file(
     start: Any, stored: int, tmp_path: Path, number: signal.Signals

@@ -1,6 +1,10 @@
 """The search as its users run it."""
 
 import json
+import os
+import pty
+import subprocess
+import sys
 from typing import Any
 
 
@@ -33,6 +37,45 @@ def test_what_cannot_be_searched_for_is_a_usage_error(inbox: Any, run: Any) -> N
     assert (ended.returncode, ended.stdout) == (2, "")
     assert "no word to search for" in ended.stderr
     assert run("search", "x", "--page", "999").returncode == 2
+    for since in ("", "yesterday", "2026-02-30"):
+        ended = run("search", "x", "--since", since)
+        assert (ended.returncode, ended.stdout) == (2, "")
+        assert "is no time" in ended.stderr
+
+
+def test_no_text_of_a_stranger_drives_the_terminal(inbox: Any, run: Any, environment: dict[str, str]) -> None:
+    box = inbox("--conversations", "1")
+    assert run("sync").returncode == 0
+    driving = "\x1b]0;title\x07\x1b[2J\x9b2J\x7f"
+    box.change("UPDATE messages SET text = ?", f"hello {driving}\tthere\nand here")
+    box.change("UPDATE messenger_conversations SET sender_name = ?", f"Ann {driving}")
+    box.change("UPDATE facebook_pages SET name = ?", f"Shop {driving}")
+    for command in (
+        ["search", "hello"],
+        ["pages", "list"],
+        ["pages", "show", box.ready["page_id"]],
+        ["report", "activity"],
+    ):
+        ours, theirs = pty.openpty()
+        process = subprocess.Popen(
+            [sys.executable, "-m", "inboxsync", *command], env=environment | {"TERM": "xterm"}, stdout=theirs
+        )
+        os.close(theirs)
+        shown = b""
+        try:
+            while more := os.read(ours, 4096):
+                shown += more
+        except OSError:
+            pass  # how Linux says that nobody writes any more
+        os.close(ours)
+        assert process.wait(timeout=30) == 0
+        assert b"2J" in shown
+        for sent in (b"\x1b]", b"\x1b[2J", b"\x07", b"\xc2\x9b", b"\x7f"):
+            assert sent not in shown, command
+        assert driving[:1] not in run(*command).stdout
+    ended = run("search", "hello", "--json")
+    assert json.loads(ended.stdout)[0]["text"] == f"hello {driving}\tthere\nand here"
+    assert not any("\x7f" <= each <= "\x9f" for each in ended.stdout)
 
 
 def test_a_copied_database_can_be_searched(inbox: Any, run: Any, tmp_path: Any) -> None:

@@ -12,12 +12,13 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from inboxsync.errors import FileNotWhole, OutputFailed
-from inboxsync.model import Page
+from inboxsync.model import Item, Page, Phase
 from inboxsync.reports import archive as archives
 from inboxsync.reports.archive import Archived, open_archive
 from inboxsync.reports.attachments import links_of
 from inboxsync.reports.folders import check_folder
 from inboxsync.store import Store
+from inboxsync.store.items import put_item
 
 NOON = datetime(2026, 6, 1, 12, 0, 0, tzinfo=UTC)
 HANOI = ZoneInfo("Asia/Ho_Chi_Minh")
@@ -59,6 +60,37 @@ def write(store: Store, page: Page) -> Any:
             return write(path, on_progress)
 
     return to
+
+
+def test_messages_owed_in_the_middle_are_shown_where_they_are_missing(
+    inbox: Any, page: Page, write: Any, store: Store, tmp_path: Path
+) -> None:
+    said = [inbox.said(minute, f"text {minute}") for minute in (1, 2, 3)]
+    inbox.put(page, *(inbox.conversation(contact, *said) for contact in ("1", "2", "3", "4")))
+    owed = {
+        "t_1": ("m_in_2", "m_in_1"),
+        "t_2": (),
+        # What it stood above was deleted by hand since.
+        "t_3": ("m_in_9",),
+    }
+    with store.write() as connection:
+        for conversation_id, anchors in owed.items():
+            put_item(
+                connection,
+                page,
+                Item(conversation_id=conversation_id, phase=Phase.GAP, folder="inbox", anchors=anchors),
+                now=NOON,
+            )
+    write(tmp_path / "out.html")
+    text = (tmp_path / "out.html").read_text()
+    articles = re.findall(r"(t_[0-9])(.*?)</article>", text, re.DOTALL)
+    shown = {name: re.findall("text [0-9]|missing here", inside) for name, inside in articles}
+    assert shown == {
+        "t_1": ["text 1", "text 2", "missing here", "text 3"],
+        "t_2": ["missing here", "text 1", "text 2", "text 3"],
+        "t_3": ["missing here", "text 1", "text 2", "text 3"],
+        "t_4": ["text 1", "text 2", "text 3"],
+    }
 
 
 def test_every_link_of_a_folder_leads_to_its_conversation(

@@ -8,12 +8,15 @@ from inboxsync.reports.cells import cut_to, encoded, harmless, is_formula, mende
 
 starts = st.sampled_from([*"=+-@\t\r ' 1a", "\ufeff=", "\uff1d", "\u3000+", "''="])
 texts = st.builds("".join, st.tuples(starts, st.text(max_size=8)))
+NO_WIDTH = "\u00ad\u200b\u200c\u200d\u200e\u200f\u2060\ufeff"
 
 
 def as_read_back(cell: str) -> str:
     """What the docs tell a reader to do."""
-    blanks = " \n\u00a0\u3000\ufeff'"
-    is_ours = cell.startswith("'") and cell.lstrip(blanks)[:1] in set("=+-@\t\r\uff1d\uff0b\uff0d\uff20")
+    rest = cell
+    while rest and rest[0] not in "\t\r" and (rest[0].isspace() or rest[0] in NO_WIDTH + "'"):
+        rest = rest[1:]
+    is_ours = cell.startswith("'") and rest[:1] in set("=+-@\t\r\uff1d\uff0b\uff0d\uff20")
     return cell[1:] if is_ours else cell
 
 
@@ -31,6 +34,10 @@ def as_read_back(cell: str) -> str:
         "\ufeff=1",
         "=cmd|' /C calc'!A0",
         "+a",
+        "\u2003=1",
+        "\x0b=1",
+        "\x1f=1",
+        "\u2028\u200b=1",
     ],
 )
 def test_what_a_spreadsheet_would_run_is_marked_as_text(text: str) -> None:

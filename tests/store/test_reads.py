@@ -13,6 +13,7 @@ from inboxsync.store.items import put_item
 from inboxsync.store.reads import (
     ContactFilter,
     ConversationFilter,
+    Gap,
     Key,
     Listed,
     get_conversation,
@@ -153,7 +154,12 @@ def test_a_gap_is_told_with_the_message_above_which_it_lies(store: Store, page: 
     with store.read() as connection:
         (found,) = list_conversations(connection, ConversationFilter()).records
         (gap,) = list_gaps(connection, found.id)
-    assert (gap.above_message_id, gap.since, gap.problem) == ("m_1", NOW, None)
+        assert (gap.above_message_id, gap.since, gap.problem) == ("m_1", NOW, None)
+    with store.write() as connection:
+        connection.execute(text("DELETE FROM messages"))
+    with store.read() as connection:
+        # It has no place any more, and is told all the same.
+        assert list_gaps(connection, found.id) == [Gap(above_message_id=None, since=NOW, problem=None)]
 
 
 def test_an_overview_counts_each_page(filled: Store, page: Page) -> None:

@@ -43,6 +43,20 @@ def test_no_form_is_taken_without_its_token(web: Any) -> None:
     assert admin.get("/").status_code == 200
 
 
+def test_a_form_that_cannot_be_read_is_said_on_a_page(web: Any) -> None:
+    admin = web().admin()
+    multipart = "multipart/form-data; boundary=x"
+    for kind, body, status in (
+        ("multipart/form-data", b"no boundary", 400),
+        (multipart, b"not one of its parts", 400),
+        ("application/x-www-form-urlencoded", b"csrf=" + b"a" * 2_000_000, 413),
+    ):
+        answer = admin.client.post("/settings/keys", content=body, headers={"Content-Type": kind})
+        assert answer.status_code == status, kind
+        assert "<h1>" in answer.text
+    assert admin.get("/").status_code == 200
+
+
 def test_another_sessions_token_is_refused(web: Any) -> None:
     site = web()
     admin, other = site.admin(), site.visitor()

@@ -6,7 +6,9 @@ another, there.
 
 import json
 import os
+import sqlite3
 from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -97,7 +99,11 @@ def test_every_view_is_accessible_fits_and_runs_nothing_foreign(
     site = desk("--dataset", str(hostile_dataset(tmp_path)))
     site.add_page()
     site.sync()
+    with closing(sqlite3.connect(tmp_path / "data" / "inboxsync.db", timeout=30)) as connection, connection:
+        connection.execute("UPDATE facebook_pages SET name = ?", (f"{HOSTILE}{'W' * 900}",))
     key = site.key()
+    archive = tmp_path / "archive"
+    assert site.run("export", "html", site.page_id, "-o", str(archive)).returncode == 0
     pictures = folder_for_pictures(tmp_path)
     dialogs: list[str] = []
     for width, scheme in LOOKS:
@@ -115,6 +121,9 @@ def test_every_view_is_accessible_fits_and_runs_nothing_foreign(
             assert wide <= width, f"{name} is {wide} px wide at {width}"
             assert view.page.evaluate(CUT) == [], f"{name} is cut at {width}"
             view.page.screenshot(path=pictures / f"{name}-{width}-{scheme}.png", full_page=True)
+        for file in sorted(archive.glob("*.html")):
+            view.page.goto(file.as_uri())
+            assert view.page.evaluate("document.documentElement.scrollWidth") <= width, file.name
         assert view.complaints == [], "the policy was violated, or a script failed"
     assert dialogs == []
     assert len(list(pictures.glob("*.png"))) >= 4 * len(LOOKS)

@@ -8,11 +8,14 @@ from datetime import UTC, datetime
 from typing import Any
 
 import pytest
+from sqlalchemy import update
 
+from inboxsync.api.cursors import encode_cursor
 from inboxsync.model import RunRequest, RunStatus
 from inboxsync.store.pages import list_pages
 from inboxsync.store.run_events import append_run_events
 from inboxsync.store.runs import list_runs
+from inboxsync.store.tables import messages
 
 HOSTILE = '<script>alert(1)</script><img src=x onerror="alert(2)">'
 
@@ -173,8 +176,48 @@ def test_what_makes_no_sense_is_told_in_words_or_passed_over(stored: Any) -> Non
         answer = admin.get(path)
         assert answer.status_code == 422, path
         assert "cursor" in answer.text
-    for path in ("/conversations?since=x", "/search?q=a%00b", "/runs?before=x", "/contacts?page=%00"):
+    for path in ("/conversations", "/search?q=a", "/exports/file"):
+        for since in ("x", "2026-02-30", "31.01.2026"):
+            answer = admin.get(f"{path}{'&' if '?' in path else '?'}since={since}")
+            assert answer.status_code == 422, path
+            assert "That is no day." in answer.text
+    for path in ("/search?q=a%00b", "/runs?before=x", "/contacts?page=%00"):
         assert admin.get(path).status_code == 200, path
+
+
+@pytest.mark.parametrize(
+    "at", ["2026-01-01T00:00:00", "0001-01-01T00:00:00+14:00", "9999-12-31T23:59:59-14:00"]
+)
+def test_a_cursor_that_somebody_made_breaks_nothing(stored: Any, at: str) -> None:
+    admin = stored.admin()
+    thread = ids_in(admin.get("/conversations").text)[0]
+    for path, kind in (
+        ("/conversations?after=", "conversations-view"),
+        ("/contacts?after=", "contacts-view"),
+        (f"/conversations/{thread}?before=", "thread-view"),
+        (f"/conversations/{thread}?at=", "thread-view"),
+    ):
+        answer = admin.get(f"{path}{encode_cursor(kind, at, 'x')}")
+        assert answer.status_code == (200 if at[19:] else 422), path
+    for number in (str(2**63), "9" * 19, "9" * 400):
+        for order, parts in (("newest", [number]), ("rank", ["1", "1", number])):
+            cursor = encode_cursor("search-view", *parts)
+            assert admin.get(f"/search?q=a&order={order}&after={cursor}").status_code == 422
+
+
+def test_a_day_begins_in_the_settings_time_zone(web: Any) -> None:
+    site = web(conversations=1)
+    site.sync(site.add_page())
+    noon = datetime(2026, 6, 1, 22, tzinfo=UTC)
+    with site.engine.store.write() as connection:
+        connection.execute(update(messages).values(sent_at=noon))
+    admin = site.admin()
+    object.__setattr__(site.engine.settings, "time_zone", "Asia/Tokyo")
+    rows = {
+        day: int(admin.get(f"/exports/file?what=messages&since={day}").headers["x-inboxsync-rows"])
+        for day in ("2026-06-01", "2026-06-02", "2026-06-03")
+    }
+    assert rows["2026-06-01"] == rows["2026-06-02"] > 0 == rows["2026-06-03"]
 
 
 def test_a_button_hands_over_one_run_however_often_it_is_pressed(stored: Any) -> None:

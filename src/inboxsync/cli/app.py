@@ -2,6 +2,7 @@
 
 import os
 import sys
+from io import BufferedWriter, RawIOBase, TextIOWrapper
 from typing import Annotated
 
 import typer
@@ -53,6 +54,7 @@ def _options(
 def main() -> None:
     """Run the command line. An error of ours becomes one sentence, a hint and an exit code."""
     _replace_closed_streams()
+    _buffer_stdout()
     try:
         try:
             app()
@@ -75,6 +77,18 @@ def _replace_closed_streams() -> None:
     for name in ("stdin", "stdout", "stderr"):
         if getattr(sys, name) is None:
             _replace_stream(name)
+
+
+def _buffer_stdout() -> None:
+    """PYTHONUNBUFFERED hands out the raw file, which may write a part alone and call that no error."""
+    raw: object = sys.stdout.buffer
+    if isinstance(raw, RawIOBase):
+        sys.stdout = TextIOWrapper(
+            BufferedWriter(raw),
+            encoding=sys.stdout.encoding,
+            errors=sys.stdout.errors,
+            line_buffering=True,
+        )
 
 
 def _replace_stream(name: str) -> None:

@@ -14,6 +14,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from inboxsync.cli.console import SafeConsole, safe_json
 from inboxsync.errors import InboxsyncError
 from inboxsync.model import Page, Run, RunStatus
 from inboxsync.sync import Outcome, in_words
@@ -45,7 +46,7 @@ def stderr() -> Console:
 
 def _console(file: TextIO, width: int | None) -> Console:
     # What is printed holds names from outside: nothing in it is markup, and `:smile:` is no emoji.
-    return Console(
+    return SafeConsole(
         file=file, width=width, highlight=False, soft_wrap=not file.isatty(), markup=False, emoji=False
     )
 
@@ -84,7 +85,7 @@ def own_command() -> str:
 
 def print_json(value: object) -> None:
     """One line of JSON on stdout."""
-    typer.echo(msgspec.json.encode(value).decode())
+    typer.echo(safe_json(msgspec.json.encode(value).decode()))
 
 
 def print_error(error: InboxsyncError) -> None:

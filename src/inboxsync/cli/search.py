@@ -48,7 +48,7 @@ def search(
     query = parse_query(words)
     with open_engine() as engine:
         in_zone, now = parse_zone(zone, engine.settings), engine.clock.now()
-        at = parse_since(since, now=now, zone=in_zone) if since else None
+        at = parse_since(since, now=now, zone=in_zone) if since is not None else None
         derive_all(engine)
         with engine.store.read() as connection:
             pages = {each.id: each for each in list_pages(connection)}

@@ -6,8 +6,10 @@ from typing import Final
 REPLACEMENT: Final = "\ufffd"
 # What a spreadsheet takes for the beginning of a formula; some read the full-width forms alike.
 _FORMULA = frozenset("=+-@\t\r\uff1d\uff0b\uff0d\uff20")
-# What it passes over on the way to one; the apostrophe is our own mark, which must not be taken for a text's.
-_SKIPPED = " \n\u00a0\u3000\ufeff'"
+# What it may pass over on the way to one: blanks and what has no width; and the apostrophe, which is our own
+# and must not be taken for a text's.
+_BLANKS = "".join(each for each in map(chr, range(0x3001)) if each.isspace() and each not in _FORMULA)
+_SKIPPED = f"{_BLANKS}\u00ad\u200b\u200c\u200d\u200e\u200f\u2060\ufeff'"
 _SUSPECT = _FORMULA | frozenset(_SKIPPED)
 # A sign with digits runs nothing: numbers and phone numbers stay as they are.
 _NUMBER = re.compile(r"[+-][0-9][0-9 .]*(; \+[0-9]+)*")

@@ -1,8 +1,9 @@
 """Rows of `facebook_pages`."""
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from datetime import datetime
+from itertools import islice
 from typing import Any
 
 from sqlalchemy import Column, Connection, Row, delete, func, insert, or_, select, update
@@ -10,6 +11,7 @@ from sqlalchemy import Column, Connection, Row, delete, func, insert, or_, selec
 from inboxsync.errors import PageUnknown
 from inboxsync.model import History, Page, Platform, TokenReason, TokenState
 from inboxsync.store.conversation_rows import new_id
+from inboxsync.store.search import folded_words
 from inboxsync.store.tables import facebook_pages as table
 from inboxsync.store.tables import messages, messenger_conversations
 
@@ -32,6 +34,37 @@ def list_pages_after(connection: Connection, page_id: str, *, limit: int) -> lis
     """So many Pages behind this one, by our ids, in the order in which they were added."""
     query = select(table).where(table.c.id > page_id).order_by(table.c.id).limit(limit)
     return [_page(row) for row in connection.execute(query)]
+
+
+def list_pages_of(connection: Connection, page_ids: Collection[str]) -> list[Page]:
+    """The Pages with these ids, ours, that are there, in the order in which they were added."""
+    query = select(table).where(table.c.id.in_(page_ids)).order_by(table.c.id)
+    return [_page(row) for row in connection.execute(query)]
+
+
+def list_pages_named(connection: Connection, named: str, *, after: str, limit: int) -> list[Page]:
+    """As `list_pages_after`, those with this in their name, folded as for the search, or in Meta's id."""
+    wanted = _folded(named)
+    query = select(table.c.id, table.c.name, table.c.facebook_page_id)
+    rows = connection.execute(query.where(table.c.id > after).order_by(table.c.id))
+    # Folded here: the databases fold differently, and even ten thousand names are soon read through.
+    found = (
+        row.id
+        for row in rows
+        # What folds to nothing, such as a sign, is looked for as it is.
+        if (wanted in _folded(row.name or "") if wanted else named in (row.name or ""))
+        or named in row.facebook_page_id
+    )
+    return list_pages_of(connection, list(islice(found, limit)))
+
+
+def _folded(name: str) -> str:
+    return " ".join(folded_words(name))
+
+
+def count_pages(connection: Connection) -> int:
+    """How many Pages were added."""
+    return connection.execute(select(func.count()).select_from(table)).scalar_one()
 
 
 def find_pages(connection: Connection, names: Iterable[str]) -> list[Page]:
@@ -152,6 +185,13 @@ def has_conversations(connection: Connection, page: Page) -> bool:
     """Whether anything at all is stored of a Page."""
     any_row = select(messenger_conversations.c.id).where(messenger_conversations.c.page_id == page.id)
     return connection.execute(any_row.limit(1)).first() is not None
+
+
+def count_conversations(connection: Connection, page_id: str) -> int:
+    """Conversations stored of a Page (our id)."""
+    of_page = messenger_conversations.c.page_id == page_id
+    counted = select(func.count()).select_from(messenger_conversations).where(of_page)
+    return connection.execute(counted).scalar_one()
 
 
 def count_page(connection: Connection, page: Page) -> PageCounts:

@@ -4,15 +4,17 @@ from collections.abc import Collection
 from dataclasses import replace
 from datetime import datetime
 from functools import cache
-from typing import Any
+from typing import Any, Final
 
 import msgspec
-from sqlalchemy import Connection, Row, Select, Update, bindparam, delete, insert, select, update
+from sqlalchemy import Connection, Row, Select, Update, bindparam, delete, func, insert, select, update
 
 from inboxsync.model import Counts, Mode, Problem, Run, RunKind, RunRequest, RunStatus
 from inboxsync.store.tables import facebook_pages
 from inboxsync.store.tables import sync_runs as table
 
+# So many runs of a Page are looked through for one that is open: none begins long after it.
+_LAST: Final = 10
 _decode_problems = msgspec.json.Decoder(tuple[Problem, ...]).decode
 _decode_request = msgspec.json.Decoder(RunRequest).decode
 
@@ -93,6 +95,24 @@ def list_runs(
     if before is not None:
         query = query.where(table.c.id < before)
     return [_run(row) for row in connection.execute(query)]
+
+
+def list_open_runs(connection: Connection, page_ids: Collection[str]) -> dict[str, Run]:
+    """The newest run of each of these Pages (our ids) that has not ended, among its last few."""
+    last = (
+        select(table.c.id, table.c.status)
+        .where(table.c.page_id == facebook_pages.c.id)
+        .order_by(table.c.started_at.desc())
+        .limit(_LAST)
+        .correlate(facebook_pages)
+        .subquery()
+    )
+    is_open = last.c.status.in_([status.value for status in RunStatus if status.is_open])
+    newest = select(func.max(last.c.id)).where(is_open).correlate(facebook_pages).scalar_subquery()
+    # The ids first, by the Page's own index: a Page has thousands of runs, and few are open.
+    ids = connection.execute(select(newest).where(facebook_pages.c.id.in_(page_ids))).scalars().all()
+    rows = connection.execute(_runs().where(table.c.id.in_([each for each in ids if each is not None])))
+    return {row.page_id: _run(row) for row in rows}
 
 
 def get_run(connection: Connection, run_id: str) -> Run | None:

@@ -4,10 +4,11 @@ A Page without a row is due now, and as often as by default. One that is paused,
 look after, is never due; a new token makes it so again.
 """
 
+from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, Select, and_, false, func, or_, select, update
+from sqlalchemy import ColumnElement, Connection, Row, Select, and_, false, func, or_, select, update
 
 from inboxsync.model import Lane, Page, RunKind, Schedule, TokenState
 from inboxsync.store.pages import find_pages
@@ -18,16 +19,14 @@ from inboxsync.store.tables import page_schedules as table
 
 def get_schedule(connection: Connection, page_id: str) -> Schedule:
     """When a Page is due; as by default where nothing was set."""
-    row = connection.execute(select(table).where(table.c.page_id == page_id)).one_or_none()
-    if row is None:
-        return Schedule(page_id=page_id)
-    return Schedule(
-        page_id=row.page_id,
-        every_seconds=row.every_seconds,
-        is_paused=row.is_paused,
-        next_sync_at=row.next_sync_at,
-        next_verify_at=row.next_verify_at,
-    )
+    return list_schedules(connection, [page_id])[page_id]
+
+
+def list_schedules(connection: Connection, page_ids: Sequence[str]) -> dict[str, Schedule]:
+    """When each of these Pages is due, by our ids; as by default where nothing was set."""
+    rows = connection.execute(select(table).where(table.c.page_id.in_(page_ids)))
+    found = {page_id: Schedule(page_id=page_id) for page_id in page_ids}
+    return found | {row.page_id: _schedule(row) for row in rows}
 
 
 def put_schedule(connection: Connection, schedule: Schedule) -> None:
@@ -73,6 +72,16 @@ def delete_idle_runs(connection: Connection, *, before: datetime) -> int:
     is_own = and_(sync_runs.c.queued_at.is_not(None), sync_runs.c.kind == RunKind.SYNC.value)
     old = sync_runs.delete().where(is_idle, is_own, sync_runs.c.finished_at < before)
     return connection.execute(old).rowcount
+
+
+def _schedule(row: Row[Any]) -> Schedule:
+    return Schedule(
+        page_id=row.page_id,
+        every_seconds=row.every_seconds,
+        is_paused=row.is_paused,
+        next_sync_at=row.next_sync_at,
+        next_verify_at=row.next_verify_at,
+    )
 
 
 def _active() -> Select[Any]:

@@ -124,6 +124,9 @@ class Dashboard:
             except InboxsyncError as error:
                 log.info("dashboard refused", path=way.path, code=error.code)
                 response = _error_page(visit, error)
+            except HTTPException:
+                # A form that cannot be read, or is too large.
+                raise
             except Exception:
                 # Answered here, so that a visitor gets a page and no other layer answers it once more.
                 log.exception("unexpected error", path=way.path)
@@ -184,11 +187,11 @@ class Dashboard:
         if visit.caller is None and error.status_code in (404, 405):
             return _to_login(request)
         title, message = _OF_HTTP.get(error.status_code, ("That did not work", "The request cannot be read."))
-        return self._dressed(
-            _said(visit, error.status_code, title=title, message=message, hint="", code=""),
-            request,
-            visit.session,
-        )
+        response = _said(visit, error.status_code, title=title, message=message, hint="", code="")
+        if request.method == "POST":
+            # The rest of what was sent is not waited for.
+            response.headers["Connection"] = "close"
+        return self._dressed(response, request, visit.session)
 
 
 _OF_HTTP: Mapping[int, tuple[str, str]] = {

@@ -9,6 +9,7 @@ from starlette.requests import Request
 from starlette.responses import HTMLResponse, RedirectResponse, Response
 
 from inboxsync.api import Caller, Service
+from inboxsync.api.errors import RequestInvalid
 from inboxsync.model import Scope
 from inboxsync.web.rendering import query, render
 from inboxsync.web.sessions import Session, Sessions
@@ -94,11 +95,17 @@ class Visit:
         return str(self.request.path_params[name]).replace("\0", "")
 
     def asked_since(self, name: str = "since") -> datetime | None:
-        """A day of the address as the instant it begins in UTC; None where there is none."""
-        try:
-            return datetime.strptime(self.asked(name), "%Y-%m-%d").replace(tzinfo=UTC)
-        except ValueError:
+        """A day of the address as the instant it begins in the settings' time zone; None where there is none.
+
+        Raises RequestInvalid where it is none: to show everything would say that all is since then.
+        """
+        if not (text := self.asked(name)):
             return None
+        try:
+            midnight = datetime.strptime(text, "%Y-%m-%d").replace(tzinfo=self.service.engine.settings.zone)
+            return midnight.astimezone(UTC)
+        except (ValueError, OverflowError):
+            raise RequestInvalid("That is no day.", hint="Write it as 2026-01-31.") from None
 
     def show(self, template: str, *, here: str, status: int = 200, **context: Any) -> Response:  # noqa: ANN401
         """A page of the dashboard."""

@@ -25,7 +25,7 @@ from inboxsync.store.reads.conversations import (
     list_conversations,
 )
 from inboxsync.store.reads.listed import Key, Listed
-from inboxsync.store.reads.overview import PageOverview, list_overviews
+from inboxsync.store.reads.overview import PageOverview, get_overview, list_overviews
 from inboxsync.store.reads.thread import Gap, MessageRecord, list_gaps, list_messages
 
 __all__ = [
@@ -43,6 +43,7 @@ __all__ = [
     "PageOverview",
     "get_contact",
     "get_conversation",
+    "get_overview",
     "list_contact_details",
     "list_contacts",
     "list_conversations",

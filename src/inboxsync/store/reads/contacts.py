@@ -7,7 +7,7 @@ from typing import Any
 from sqlalchemy import Connection, Row, select, true
 
 from inboxsync.model import REPLY_WINDOW
-from inboxsync.store.reads.listed import Key, Listed, keyed_batch, merged
+from inboxsync.store.reads.listed import Key, KeyedList, Listed
 from inboxsync.store.tables import contact_details, conversation_facts
 from inboxsync.store.tables import contacts as table
 
@@ -79,14 +79,14 @@ def list_contacts(
         if asked is not None:
             query = query.where(column.is_(true()) if asked else column.is_not(true()))
 
-    def read(page_id: str) -> list[ContactRecord]:
-        of_page = query.where(table.c.page_id == page_id)
-        rows = keyed_batch(
-            connection, of_page, table.c.listed_at, table.c.sender_id, after=after, limit=limit + 1
-        )
-        return [_contact(row) for row in rows]
-
-    return merged(connection, wanted.page_id, read, lambda each: each.key, limit=limit)
+    listed = KeyedList(
+        of_page=lambda page_id: query.where(table.c.page_id == page_id),
+        at=table.c.listed_at,
+        row_id=table.c.sender_id,
+        record=_contact,
+        key_of=lambda each: each.key,
+    )
+    return listed.read(connection, wanted.page_id, after=after, limit=limit)
 
 
 def get_contact(connection: Connection, page_id: str, sender_id: str) -> ContactRecord | None:

@@ -4,9 +4,9 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, Row, Select, func, select, true
+from sqlalchemy import ColumnElement, Connection, Row, Select, func, select, true
 
-from inboxsync.store.reads.listed import Key, Listed, keyed_batch, merged
+from inboxsync.store.reads.listed import Key, KeyedList, Listed
 from inboxsync.store.tables import BESIDE_INBOX, UNREAD, conversation_facts
 from inboxsync.store.tables import messenger_conversations as table
 
@@ -102,38 +102,33 @@ def list_conversations(
     connection: Connection, wanted: ConversationFilter, *, after: Key | None = None, limit: int = 50
 ) -> Listed[ConversationRecord]:
     """Conversations by the time of their newest message, newest first, those that are gone among them."""
-
-    def read(page_id: str) -> list[ConversationRecord]:
-        return _of_page(connection, page_id, wanted, after=after, limit=limit + 1)
-
-    return merged(connection, wanted.page_id, read, lambda each: each.key, limit=limit)
+    if wanted.is_unanswered or wanted.has_phone or wanted.has_email:
+        # Few have this, so they are looked up in the facts, which have an index for each.
+        page_of: ColumnElement[str] = conversation_facts.c.page_id
+        at, row_id = conversation_facts.c.listed_at, conversation_facts.c.conversation_id
+    else:
+        page_of, at, row_id = table.c.page_id, table.c.last_message_time, table.c.id
+    query = _filtered(_conversations(), wanted)
+    if wanted.updated_since is not None:
+        query = query.where(at >= wanted.updated_since)
+    if wanted.sender_id is not None and page_of is table.c.page_id:
+        # A contact has a few: SQLite must not prefer the Page's index, whose order is right.
+        page_of = func.coalesce(page_of, "")
+    listed = KeyedList(
+        of_page=lambda page_id: query.where(page_of == page_id),
+        at=at,
+        row_id=row_id,
+        # As the list was read: the facts may be a pass behind the conversation's own time.
+        record=lambda row: _record(row, at=getattr(row, at.name)),
+        key_of=lambda each: each.key,
+    )
+    return listed.read(connection, wanted.page_id, after=after, limit=limit)
 
 
 def get_conversation(connection: Connection, conversation_id: str) -> ConversationRecord | None:
     """One conversation by our id; None where it is not stored."""
     row = connection.execute(_conversations().where(table.c.id == conversation_id)).one_or_none()
     return _record(row, at=row.last_message_time) if row else None
-
-
-def _of_page(
-    connection: Connection, page_id: str, wanted: ConversationFilter, *, after: Key | None, limit: int
-) -> list[ConversationRecord]:
-    query = _filtered(_conversations(), wanted)
-    if wanted.is_unanswered or wanted.has_phone or wanted.has_email:
-        # Few have this, so they are looked up in the facts, which have an index for each.
-        of_page, at = conversation_facts.c.page_id == page_id, conversation_facts.c.listed_at
-        row_id = conversation_facts.c.conversation_id
-    else:
-        of_page, at, row_id = table.c.page_id == page_id, table.c.last_message_time, table.c.id
-        if wanted.sender_id is not None:
-            # A contact has a few: SQLite must not prefer the Page's index, whose order is right.
-            of_page = func.coalesce(table.c.page_id, "") == page_id
-    query = query.where(of_page)
-    if wanted.updated_since is not None:
-        query = query.where(at >= wanted.updated_since)
-    rows = keyed_batch(connection, query, at, row_id, after=after, limit=limit)
-    # As the list was read: the facts may be a pass behind the conversation's own time.
-    return [_record(row, at=getattr(row, at.name)) for row in rows]
 
 
 def _filtered(query: Select[Any], wanted: ConversationFilter) -> Select[Any]:

@@ -1,10 +1,10 @@
 """Totals of every Page, cheap at any size."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Final
 
-from sqlalchemy import Connection, Select, func, select
+from sqlalchemy import ColumnElement, Connection, Select, func, select
 
 from inboxsync.model import Page
 from inboxsync.store.pages import list_pages
@@ -16,6 +16,9 @@ from inboxsync.store.tables import (
     page_activity,
     sync_items,
 )
+
+# The column of the Page, and the query that counts for each.
+_Counted = tuple[ColumnElement[str], Select[str, int]]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -35,39 +38,53 @@ class PageOverview:
     unanswered: int
 
 
-def list_overviews(connection: Connection) -> list[PageOverview]:
-    """Every Page in the order in which they were added.
+def list_overviews(connection: Connection, pages: Sequence[Page] | None = None) -> list[PageOverview]:
+    """These Pages, in their order; without `pages` every one, in the order in which they were added.
 
     Messages are summed up from `page_activity`: to count a million rows takes a second.
     """
-    conversations, facts = messenger_conversations.c.page_id, conversation_facts.c
-    messages = func.sum(page_activity.c.from_contacts + page_activity.c.from_page)
-    numbers = {
-        "conversations": _counts(connection, select(conversations, func.count()).group_by(conversations)),
-        "unread": _counts(
-            connection, select(conversations, func.count()).where(UNREAD).group_by(conversations)
-        ),
-        "owed": _counts(
-            connection, select(sync_items.c.page_id, func.count()).group_by(sync_items.c.page_id)
-        ),
-        "contacts": _counts(
-            connection, select(contacts.c.page_id, func.count()).group_by(contacts.c.page_id)
-        ),
-        "messages": _counts(
-            connection, select(page_activity.c.page_id, messages).group_by(page_activity.c.page_id)
-        ),
-        "unanswered": _counts(
-            connection,
-            select(facts.page_id, func.count())
-            .where(facts.unanswered_since_at.is_not(None))
-            .group_by(facts.page_id),
-        ),
-    }
+    page_ids = None if pages is None else [page.id for page in pages]
+    numbers = {name: _counts(connection, query, page_ids) for name, query in _COUNTED.items()}
     return [
         PageOverview(page=page, **{name: found.get(page.id, 0) for name, found in numbers.items()})
-        for page in list_pages(connection)
+        for page in (list_pages(connection) if pages is None else pages)
     ]
 
 
-def _counts(connection: Connection, query: Select[Any]) -> Mapping[str, int]:
-    return {page_id: int(count) for page_id, count in connection.execute(query)}
+def get_overview(connection: Connection, page: Page) -> PageOverview:
+    """One Page in numbers, without a look at the others."""
+    (found,) = list_overviews(connection, [page])
+    return found
+
+
+def _counted(
+    page_id: ColumnElement[str], number: ColumnElement[int], *conditions: ColumnElement[bool]
+) -> _Counted:
+    query: Select[str, int] = select(page_id, number).where(*conditions).group_by(page_id)
+    return page_id, query
+
+
+_COUNTED: Final = {
+    "conversations": _counted(messenger_conversations.c.page_id, func.count()),
+    "unread": _counted(messenger_conversations.c.page_id, func.count(), UNREAD),
+    "owed": _counted(sync_items.c.page_id, func.count()),
+    "contacts": _counted(contacts.c.page_id, func.count()),
+    "messages": _counted(
+        page_activity.c.page_id, func.sum(page_activity.c.from_contacts + page_activity.c.from_page)
+    ),
+    "unanswered": _counted(
+        conversation_facts.c.page_id, func.count(), conversation_facts.c.unanswered_since_at.is_not(None)
+    ),
+}
+
+
+def _counts(
+    connection: Connection,
+    counted: _Counted,
+    page_ids: Sequence[str] | None,
+) -> Mapping[str, int]:
+    page_id, query = counted
+    if page_ids is not None:
+        # Each of these has an index that begins with the Page, so no more is read than is shown.
+        query = query.where(page_id.in_(page_ids))
+    return {found: int(count) for found, count in connection.execute(query)}

@@ -5,7 +5,7 @@ from datetime import datetime
 from typing import Any
 
 import msgspec
-from sqlalchemy import Connection, Row, func, literal, select, tuple_
+from sqlalchemy import Connection, Row, and_, func, literal, select, tuple_
 
 from inboxsync.model import Phase
 from inboxsync.store.reads.listed import NO_TIME, Key, Listed
@@ -13,6 +13,12 @@ from inboxsync.store.tables import messages as table
 from inboxsync.store.tables import messenger_conversations, sync_items
 
 _decode_anchors = msgspec.json.Decoder(tuple[str, ...]).decode
+# The row of the ledger that says that a conversation has a gap: one at most.
+IS_GAP = and_(
+    sync_items.c.page_id == messenger_conversations.c.page_id,
+    sync_items.c.conversation_id == messenger_conversations.c.conversation_id,
+    sync_items.c.phase == Phase.GAP.value,
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -48,7 +54,8 @@ class MessageRecord:
 class Gap:
     """Messages of a conversation that the source has and the store does not, between those that are stored.
 
-    They are newer than `above_message_id`; None: between which two is not known. `since` it is owed.
+    They are newer than `above_message_id`, which is stored; None: between which two is not known. `since` it
+    is owed.
     """
 
     above_message_id: str | None
@@ -86,24 +93,25 @@ def list_messages(
 
 def list_gaps(connection: Connection, conversation_id: str) -> list[Gap]:
     """What is owed between the stored messages of a conversation (our id)."""
-    conversations = messenger_conversations
+    conversations = messenger_conversations.c
     rows = connection.execute(
         select(sync_items.c.anchors, sync_items.c.created_at, sync_items.c.error_message)
-        .join(
-            conversations,
-            (conversations.c.page_id == sync_items.c.page_id)
-            & (conversations.c.conversation_id == sync_items.c.conversation_id),
-        )
-        .where(conversations.c.id == conversation_id, sync_items.c.phase == Phase.GAP.value)
+        .join(messenger_conversations, IS_GAP)
+        .where(conversations.id == conversation_id)
     )
-    return [
-        Gap(
-            above_message_id=next(iter(_decode_anchors(anchors) if anchors else ()), None),
-            since=since,
-            problem=problem,
-        )
-        for anchors, since, problem in rows
-    ]
+    return [gap_of(connection, conversation_id, *row) for row in rows]
+
+
+def gap_of(
+    connection: Connection, conversation_id: str, anchors: str | None, since: datetime, problem: str | None
+) -> Gap:
+    """A gap of this conversation (our id), as the ledger's row tells it."""
+    above = next(iter(_decode_anchors(anchors) if anchors else ()), None)
+    if above is not None:
+        anchor = (table.c.conversation_id == conversation_id) & (table.c.message_id == above)
+        # Deleted by hand it has no place any more, and the gap must be told all the same.
+        above = connection.execute(select(table.c.message_id).where(anchor)).scalar_one_or_none()
+    return Gap(above_message_id=above, since=since, problem=problem)
 
 
 def _message(row: Row[Any]) -> MessageRecord:

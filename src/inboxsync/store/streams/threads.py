@@ -7,13 +7,14 @@ from typing import NamedTuple
 from sqlalchemy import Connection, func, select
 
 from inboxsync.model import Page
+from inboxsync.store.reads.thread import IS_GAP, Gap, gap_of
 from inboxsync.store.streams.scope import iter_rows
-from inboxsync.store.tables import messages
+from inboxsync.store.tables import messages, sync_items
 from inboxsync.store.tables import messenger_conversations as table
 
 
 class Thread(NamedTuple):
-    """A conversation's head; `row_id` is ours, the other ids are Graph's."""
+    """A conversation's head; `row_id` is ours, the other ids are Graph's. `gap` is owed in its middle."""
 
     row_id: str
     conversation_id: str
@@ -24,6 +25,7 @@ class Thread(NamedTuple):
     last_message: str | None
     last_message_at: datetime | None
     has_older_messages: bool
+    gap: Gap | None
 
 
 class ThreadMessage(NamedTuple):
@@ -61,11 +63,19 @@ def iter_threads(connection: Connection, page: Page) -> Iterator[Thread]:
             table.c.last_message,
             table.c.last_message_time,
             table.c.has_older_messages,
+            sync_items.c.anchors,
+            sync_items.c.created_at,
+            sync_items.c.error_message,
         )
+        .outerjoin(sync_items, IS_GAP)
         .where(table.c.page_id == page.id)
         .order_by(table.c.last_message_time.desc().nulls_last(), table.c.conversation_id)
     )
-    return map(Thread._make, iter_rows(connection, query))
+    for row in iter_rows(connection, query):
+        gap = None
+        if row.created_at is not None:
+            gap = gap_of(connection, row.id, row.anchors, row.created_at, row.error_message)
+        yield Thread._make([*row[:-3], gap])
 
 
 def iter_thread_messages(connection: Connection, row_id: str) -> Iterator[ThreadMessage]:

@@ -8,10 +8,9 @@ from typing import Final
 from sqlalchemy import Connection
 from starlette.responses import Response
 
-from inboxsync.store.pages import list_pages
 from inboxsync.store.reads import ContactFilter, ContactRecord, list_contact_details, list_contacts
 from inboxsync.web.keys import key_of, text_of
-from inboxsync.web.page_rows import labels
+from inboxsync.web.page_list import called, page_choice
 from inboxsync.web.rendering import query
 from inboxsync.web.views.conversations import NO_NAME
 from inboxsync.web.visit import Visit
@@ -50,31 +49,31 @@ def list_some(visit: Visit) -> Response:
     )
     after = key_of(_KIND, visit.asked("after"))
     with visit.service.engine.store.read() as connection:
-        pages = list_pages(connection)
+        choice = page_choice(connection, page_id)
         found = list_contacts(connection, wanted, after=after, limit=_LIMIT)
-        called = labels(pages)
-        rows = [_row(connection, record, called) for record in found.records]
+        names = called(connection, (record.page_id for record in found.records))
+        rows = [_row(connection, record, names) for record in found.records]
     return visit.show(
         "contacts.html",
         here="contacts",
-        pages=pages,
+        choice=choice,
         chosen={"page": page_id} | switched,
         switches=_SWITCHES,
         is_filtered=bool(page_id) or any(switched.values()),
         contacts=rows,
-        show_page=len(pages) > 1 and not page_id,
+        show_page=choice.total > 1 and not page_id,
         newest=visit.here_with("/contacts", after=None) if after else None,
         older=visit.here_with("/contacts", after=text_of(_KIND, found.next)) if found.next else None,
     )
 
 
-def _row(connection: Connection, record: ContactRecord, called: Mapping[str, str]) -> ContactRow:
+def _row(connection: Connection, record: ContactRecord, names: Mapping[str, str]) -> ContactRow:
     has_details = record.has_phone or record.has_email
     details = list_contact_details(connection, record.page_id, record.sender_id) if has_details else []
     return ContactRow(
         href=f"/conversations?{query({'page': record.page_id, 'contact': record.sender_id})}",
         label=record.name or NO_NAME,
-        page_label=called.get(record.page_id, ""),
+        page_label=names.get(record.page_id, ""),
         phones=tuple(each.value for each in details if each.kind == "phone"),
         emails=tuple(each.value for each in details if each.kind == "email"),
         messages=record.messages_from_contact + record.messages_from_page,

@@ -7,10 +7,9 @@ from typing import Final
 
 from starlette.responses import Response
 
-from inboxsync.store.pages import list_pages
 from inboxsync.store.reads import ConversationFilter, ConversationRecord, list_conversations
 from inboxsync.web.keys import key_of, text_of
-from inboxsync.web.page_rows import labels
+from inboxsync.web.page_list import called, page_choice
 from inboxsync.web.visit import Visit
 
 _KIND: Final = "conversations-view"
@@ -58,26 +57,26 @@ def list_some(visit: Visit) -> Response:
     )
     after = key_of(_KIND, visit.asked("after"))
     with visit.service.engine.store.read() as connection:
-        pages = list_pages(connection)
+        choice = page_choice(connection, chosen["page"])
         found = list_conversations(connection, wanted, after=after, limit=_LIMIT)
-    called = labels(pages)
+        names = called(connection, (record.page_id for record in found.records))
     return visit.show(
         "conversations.html",
         here="conversations",
-        pages=pages,
+        choice=choice,
         chosen=chosen | switched,
         folders=FOLDERS.items(),
         switches=_SWITCHES,
         is_filtered=any(chosen.values()) or any(switched.values()),
-        conversations=[_row(record, called) for record in found.records],
-        show_page=len(pages) > 1 and not chosen["page"],
+        conversations=[_row(record, names) for record in found.records],
+        show_page=choice.total > 1 and not chosen["page"],
         summary="The newest first" if after is None else "Older ones",
         newest=visit.here_with("/conversations", after=None) if after else None,
         older=visit.here_with("/conversations", after=text_of(_KIND, found.next)) if found.next else None,
     )
 
 
-def _row(record: ConversationRecord, called: Mapping[str, str]) -> ConversationRow:
+def _row(record: ConversationRecord, names: Mapping[str, str]) -> ConversationRow:
     return ConversationRow(
         id=record.id,
         name=record.sender_name,
@@ -85,7 +84,7 @@ def _row(record: ConversationRecord, called: Mapping[str, str]) -> ConversationR
         folder=record.folder,
         folder_label=FOLDERS.get(record.folder, record.folder),
         is_gone=record.is_gone,
-        page_label=called.get(record.page_id, ""),
+        page_label=names.get(record.page_id, ""),
         last_message_at=record.last_message_time,
         snippet=record.last_message or "",
         unread=record.unread_count or 0,

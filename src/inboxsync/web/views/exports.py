@@ -7,7 +7,7 @@ from starlette.responses import Response, StreamingResponse
 
 from inboxsync.errors import InboxsyncError
 from inboxsync.reports import Export, ExportRequest, Format, What
-from inboxsync.store.pages import list_pages
+from inboxsync.web.page_list import page_choice
 from inboxsync.web.visit import Visit
 
 _KINDS: Final = {
@@ -30,18 +30,8 @@ def show(visit: Visit) -> Response:
 
 def download(visit: Visit) -> Response:
     """The file, streamed: its first bytes go out before the last are read."""
-    what, chosen = visit.asked("what"), visit.asked("format")
-    page_id = visit.asked("page")
-    request = ExportRequest(
-        what=What(what) if what in set(What) else What.CONTACTS,
-        format=Format(chosen) if chosen in set(Format) else Format.CSV,
-        pages=(page_id,) if page_id else (),
-        since=visit.asked_since(),
-        byte_order_mark=True,
-        trailer=True,
-    )
     try:
-        export = Export(visit.service.engine.store, request, now=visit.now.astimezone(UTC))
+        export = Export(visit.service.engine.store, _request(visit), now=visit.now.astimezone(UTC))
     except InboxsyncError as refused:
         return _form(visit, problem=refused)
     return StreamingResponse(
@@ -54,15 +44,27 @@ def download(visit: Visit) -> Response:
     )
 
 
+def _request(visit: Visit) -> ExportRequest:
+    what, chosen, page_id = visit.asked("what"), visit.asked("format"), visit.asked("page")
+    return ExportRequest(
+        what=What(what) if what in set(What) else What.CONTACTS,
+        format=Format(chosen) if chosen in set(Format) else Format.CSV,
+        pages=(page_id,) if page_id else (),
+        since=visit.asked_since(),
+        byte_order_mark=True,
+        trailer=True,
+    )
+
+
 def _form(visit: Visit, *, problem: InboxsyncError | None = None) -> Response:
     with visit.service.engine.store.read() as connection:
-        pages = list_pages(connection)
+        choice = page_choice(connection, visit.asked("page"))
     asked = {name: visit.asked(name) for name in ("what", "format", "page", "since")}
     return visit.show(
         "exports.html",
         here="exports",
         status=422 if problem else 200,
-        pages=pages,
+        choice=choice,
         problem=problem,
         kinds=[(kind.value, label) for kind, label in _KINDS.items()],
         formats=[(each.value, label) for each, label in _FORMATS.items()],

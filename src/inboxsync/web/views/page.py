@@ -9,11 +9,11 @@ from starlette.responses import Response
 from inboxsync.model import Mode, Page, Run, RunKind
 from inboxsync.store.certificates import newest_certificate
 from inboxsync.store.items import count_items, count_older, list_failed_items
-from inboxsync.store.pages import get_page
+from inboxsync.store.pages import count_conversations, get_page
 from inboxsync.store.reads import (
     ConversationFilter,
+    get_overview,
     list_conversations,
-    list_overviews,
     messages_by_day,
     messages_by_weekday_and_hour,
 )
@@ -77,12 +77,11 @@ def expected_of(connection: Connection, run: Run) -> int | None:
         return run.request.max_conversations
     if run.mode is not Mode.FULL and run.kind is not RunKind.VERIFY:
         return None
-    stored = next((each for each in list_overviews(connection) if each.page.id == run.page_id), None)
-    return stored.conversations if stored else None
+    return count_conversations(connection, run.page_id)
 
 
 def _row(connection: Connection, page: Page, active: Run | None, now: datetime) -> PageRow:
-    overview = next(each for each in list_overviews(connection) if each.page.id == page.id)
+    overview = get_overview(connection, page)
     return page_row(overview, schedule=get_schedule(connection, page.id), active=active, now=now)
 
 

@@ -1,53 +1,53 @@
-"""`/`: all Pages."""
+"""`/`: all Pages, some at a time."""
 
-from collections.abc import Mapping
 from datetime import datetime
-from typing import Final
 
 from sqlalchemy import Connection
 from starlette.responses import Response
 
-from inboxsync.model import Run
+from inboxsync.model import Page
 from inboxsync.store.reads import list_overviews
-from inboxsync.store.runs import list_runs
-from inboxsync.store.schedules import get_schedule
+from inboxsync.store.runs import list_open_runs
+from inboxsync.store.schedules import list_schedules
+from inboxsync.web.page_list import PageList, page_list
 from inboxsync.web.page_rows import PageRow, page_row
 from inboxsync.web.visit import Visit
 from inboxsync.web.words import some
-
-# As many runs as can be open at once and still be told on one page.
-_RECENT_RUNS: Final = 200
 
 
 def list_all(visit: Visit) -> Response:
     """The table of all Pages."""
     with visit.service.engine.store.read() as connection:
-        rows = page_rows(connection, visit.now)
-    totals = (
-        f"{some(len(rows), 'Page')}, {some(sum(row.conversations for row in rows), 'conversation')}, "
-        f"{some(sum(row.messages for row in rows), 'message')}"
-    )
+        listed = page_list(connection, visit, "/")
+        rows = page_rows(connection, listed.pages, visit.now)
     is_busy = any(row.active_run for row in rows)
     return visit.show(
         "pages.html",
         here="pages",
+        list=listed,
         pages=rows,
-        totals=totals if rows else "Whose conversations are kept here",
+        totals=_totals(listed, rows),
         refresh_seconds=10 if is_busy else None,
     )
 
 
-def page_rows(connection: Connection, now: datetime) -> list[PageRow]:
-    """Every Page with its figures, its schedule and its run."""
-    active = _open_runs(connection)
+def page_rows(connection: Connection, pages: list[Page], now: datetime) -> list[PageRow]:
+    """These Pages with their figures, their schedules and their runs, in a few statements."""
+    ids = [page.id for page in pages]
+    schedules, active = list_schedules(connection, ids), list_open_runs(connection, ids)
     return [
-        page_row(
-            each, schedule=get_schedule(connection, each.page.id), active=active.get(each.page.id), now=now
-        )
-        for each in list_overviews(connection)
+        page_row(each, schedule=schedules[each.page.id], active=active.get(each.page.id), now=now)
+        for each in list_overviews(connection, pages)
     ]
 
 
-def _open_runs(connection: Connection) -> Mapping[str, Run]:
-    recent = list_runs(connection, limit=_RECENT_RUNS)
-    return {run.page_id: run for run in recent if run.status.is_open}
+def _totals(listed: PageList, rows: list[PageRow]) -> str:
+    if not listed.total:
+        return "Whose conversations are kept here"
+    if not listed.is_whole:
+        # What all of them have would have to be counted Page by Page.
+        return some(listed.total, "Page")
+    return (
+        f"{some(len(rows), 'Page')}, {some(sum(row.conversations for row in rows), 'conversation')}, "
+        f"{some(sum(row.messages for row in rows), 'message')}"
+    )

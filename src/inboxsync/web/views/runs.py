@@ -8,11 +8,10 @@ from starlette.responses import Response
 
 from inboxsync.errors import RunUnknown
 from inboxsync.model import RunEvent
-from inboxsync.store.pages import list_pages
 from inboxsync.store.run_events import list_run_events
 from inboxsync.store.runs import get_run, list_runs
 from inboxsync.web.charts import SpeedLine, speed_line, thinned
-from inboxsync.web.page_rows import labels
+from inboxsync.web.page_list import called, page_choice
 from inboxsync.web.run_rows import run_row, said, speeds_of
 from inboxsync.web.views.page import EVENTS, live_of
 from inboxsync.web.visit import Visit
@@ -37,15 +36,14 @@ def list_some(visit: Visit) -> Response:
     """The newest runs, of one Page or of all."""
     page_id, before = visit.asked("page"), visit.asked("before")
     with visit.service.engine.store.read() as connection:
-        pages = list_pages(connection)
+        choice = page_choice(connection, page_id)
         found = list_runs(connection, page_id=page_id or None, before=before or None, limit=_LIMIT + 1)
-    called = labels(pages)
-    rows = [run_row(run, called, now=visit.now) for run in found[:_LIMIT]]
+        names = called(connection, (run.page_id for run in found))
+    rows = [run_row(run, names, now=visit.now) for run in found[:_LIMIT]]
     return visit.show(
         "runs.html",
         here="runs",
-        pages=pages,
-        chosen_page=page_id,
+        choice=choice,
         runs=rows,
         newest=visit.here_with("/runs", before=None) if before else None,
         older=visit.here_with("/runs", before=rows[-1].id) if len(found) > _LIMIT else None,
@@ -60,11 +58,11 @@ def show(visit: Visit) -> Response:
             raise RunUnknown("There is no such run in the database.", hint="Old runs are removed in time.")
         events = list_run_events(connection, run.id, limit=EVENTS)
         active = live_of(connection, run) if run.status.is_open else None
-        called = labels(list_pages(connection))
+        names = called(connection, [run.page_id])
     return visit.show(
         "run.html",
         here="runs",
-        run=run_row(run, called, now=visit.now),
+        run=run_row(run, names, now=visit.now),
         active=active,
         chart=_chart(events),
         events=[_line(event) for event in reversed(events[-_SHOWN_EVENTS:])],

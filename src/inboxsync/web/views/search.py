@@ -10,9 +10,8 @@ from starlette.responses import Response
 from inboxsync.api.cursors import decode_cursor, encode_cursor
 from inboxsync.api.errors import CursorInvalid
 from inboxsync.errors import SearchInvalid
-from inboxsync.store.pages import list_pages
 from inboxsync.store.search import FoundMessage, Order, SearchKey, parse_query, search_messages
-from inboxsync.web.page_rows import labels
+from inboxsync.web.page_list import called, page_choice
 from inboxsync.web.views.conversations import NO_NAME
 from inboxsync.web.views.thread import link_to
 from inboxsync.web.visit import Visit
@@ -20,6 +19,8 @@ from inboxsync.web.visit import Visit
 _LIMIT: Final = 30
 _KIND: Final = "search-view"
 _ORDERS: Final = {Order.NEWEST: "Newest first", Order.RANK: "Best first"}
+# What a database counts to.
+_LARGEST: Final = 2**63 - 1
 # How many numbers the key of each order has.
 _PARTS: Final = {Order.NEWEST: 1, Order.RANK: 3}
 # What is shown of a long message: so much before the first word that was found, and so much in all.
@@ -66,7 +67,7 @@ def show(visit: Visit) -> Response:
     hits: list[HitRow] = []
     following, problem = None, None
     with visit.service.engine.store.read() as connection:
-        pages = list_pages(connection)
+        choice = page_choice(connection, visit.asked("page"))
         if words:
             try:
                 found = search_messages(
@@ -78,8 +79,8 @@ def show(visit: Visit) -> Response:
                     after=_key(visit.asked("after"), order),
                     limit=_LIMIT,
                 )
-                called = labels(pages)
-                hits = [_hit(each, called[each.page_id]) for each in found.messages]
+                names = called(connection, (each.page_id for each in found.messages))
+                hits = [_hit(each, names[each.page_id]) for each in found.messages]
                 following = found.next
             except SearchInvalid as refused:
                 problem = refused
@@ -87,7 +88,7 @@ def show(visit: Visit) -> Response:
         "search.html",
         here="search",
         status=422 if problem else 200,
-        pages=pages,
+        choice=choice,
         chosen={name: visit.asked(name) for name in ("q", "page", "since")} | {"order": order.value},
         orders=[(each.value, label) for each, label in _ORDERS.items()],
         problem=problem,
@@ -117,6 +118,9 @@ def _key(text: str, order: Order) -> SearchKey | None:
     if not text:
         return None
     parts = decode_cursor(_KIND, text, parts=_PARTS[order])
-    if not all(part.isascii() and part.isdecimal() and len(part) < 20 for part in parts):  # noqa: PLR2004 - 64 bits
+    if not all(part.isascii() and part.isdecimal() and len(part) <= len(str(_LARGEST)) for part in parts):
         raise CursorInvalid("This cursor is none of ours.")
-    return tuple(map(int, parts))
+    key = tuple(map(int, parts))
+    if max(key) > _LARGEST:
+        raise CursorInvalid("This cursor is none of ours.")
+    return key

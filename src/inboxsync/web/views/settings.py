@@ -8,11 +8,13 @@ from sqlalchemy import Connection
 from starlette.responses import Response
 
 from inboxsync.errors import InboxsyncError, SettingsInvalid
-from inboxsync.model import ApiKey, History, Scope
+from inboxsync.model import ApiKey, History, Page, Scope
 from inboxsync.store.api_keys import create_api_key, list_api_keys, revoke_api_key
-from inboxsync.store.pages import get_page, list_pages, set_history
-from inboxsync.store.schedules import get_schedule
+from inboxsync.store.pages import get_page, set_history
+from inboxsync.store.schedules import get_schedule, list_schedules
+from inboxsync.web.page_list import page_list
 from inboxsync.web.page_rows import PLATFORMS, page_label
+from inboxsync.web.rendering import query
 from inboxsync.web.schedules import EVERY, every_of
 from inboxsync.web.visit import MAY, Visit
 from inboxsync.workers import set_schedule
@@ -50,13 +52,15 @@ class KeyRow:
 def show(visit: Visit, *, problem: InboxsyncError | None = None) -> Response:
     """Schedules, and to who may administer the keys."""
     with visit.service.engine.store.read() as connection:
-        schedules = _schedules(connection)
+        listed = page_list(connection, visit, "/settings")
+        schedules = _schedules(connection, listed.pages)
         keys = list_api_keys(connection) if visit.visitor.may_admin else None
     return visit.show(
         "settings.html",
         here="settings",
         status=422 if problem else 200,
         problem=problem,
+        list=listed,
         schedules=schedules,
         histories=[(each.value, label) for each, label in _HISTORIES.items()],
         keys=[_key(key) for key in keys] if keys is not None else None,
@@ -82,7 +86,8 @@ def change_schedule(visit: Visit) -> Response:
             now=visit.now,
         )
         set_history(connection, page, History(history), now=visit.now)
-    return visit.go("/settings", done="saved")
+    place = query({name: visit.form.get(name) for name in ("named", "after")})
+    return visit.go(f"/settings?{place}" if place else "/settings", done="saved")
 
 
 def make_key(visit: Visit) -> Response:
@@ -108,10 +113,11 @@ def revoke_key(visit: Visit) -> Response:
     return visit.go("/settings", done="revoked")
 
 
-def _schedules(connection: Connection) -> list[ScheduleRow]:
+def _schedules(connection: Connection, pages: list[Page]) -> list[ScheduleRow]:
     rows = []
-    for page in list_pages(connection):
-        schedule = get_schedule(connection, page.id)
+    schedules = list_schedules(connection, [page.id for page in pages])
+    for page in pages:
+        schedule = schedules[page.id]
         every, label = every_of(schedule)
         rows.append(
             ScheduleRow(
