@@ -36,11 +36,12 @@ class Fleet:
         self.processes: list[subprocess.Popen[str]] = []
         self.log = Path(environment["INBOXSYNC_DATA_DIR"]) / "workers.log"
 
-    def start(self) -> subprocess.Popen[str]:
+    def start(self, *options: str) -> subprocess.Popen[str]:
         """One more worker; returns once it tells that it lives."""
+        command = [sys.executable, "-m", "inboxsync", "worker", "--no-schedules", "--concurrency", "4"]
         with self.log.open("a") as log:
             process = subprocess.Popen(
-                [sys.executable, "-m", "inboxsync", "worker", "--no-schedules", "--concurrency", "4"],
+                [*command, *options],
                 env=self._environment,
                 stdout=log,
                 stderr=log,
@@ -220,6 +221,30 @@ def test_a_worker_that_is_asked_to_stop_lays_its_runs_down_and_another_goes_on(f
     one.start()
     one.wait_until_complete(runs)
     one.assert_whole(2)
+
+
+def test_what_a_worker_leaves_half_way_when_it_ends_the_other_finishes(fleet: Any) -> None:
+    two, runs = fleet(pages=6)
+    two.start()  # the common duties are its own, so it finds nothing new when the other ends
+    ending = two.start("--drain-seconds", "1")
+    two.wait(lambda: is_under_way(two, runs)() and bool(two.at_work().get(ending.pid)))
+    with no_writes(two.engine):
+        time.sleep(2)  # whatever was on its way has come, and waits to be stored
+        ending.send_signal(signal.SIGTERM)
+        time.sleep(3)  # longer than it drains, and too short to be found dead
+    assert ending.wait(120) == 0
+    assert two.at_work().get(ending.pid), "it has ended in good order: this test shows nothing"
+    two.wait_until_complete(runs)
+    two.assert_whole(6)
+
+
+@contextmanager
+def no_writes(engine: Engine) -> Iterator[None]:
+    """Nobody else stores a batch within."""
+    with engine.store.write() as connection:
+        if engine.store.engine.dialect.name == "postgresql":
+            connection.execute(text("LOCK TABLE messenger_conversations IN EXCLUSIVE MODE"))
+        yield
 
 
 def test_a_server_that_restarts_in_mid_sync_is_waited_for(

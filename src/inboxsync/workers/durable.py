@@ -143,9 +143,15 @@ class Durable:
             DBOS.delete_workflows([each.workflow_id for each in ended])
             purged += len(ended)
 
-    def take_over(self, living: Collection[str]) -> int:
-        """Put the slices of workers that are not among the living back into their queues; how many."""
+    def take_over(self, list_living: Callable[[], Collection[str]]) -> int:
+        """Put the slices of workers that are not among the living back into their queues; how many.
+
+        The living are asked for after the slices: whoever has begun one is among them by then.
+        """
         begun = DBOS.list_workflows(status="PENDING", name=_WORKFLOW, load_input=False, load_output=False)
+        if not begun:
+            return 0
+        living = list_living()
         left = [each for each in begun if each.executor_id not in living]
         for name in _LANES:
             ids = [each.workflow_id for each in left if each.queue_name == name]

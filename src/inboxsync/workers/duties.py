@@ -93,10 +93,18 @@ class Duties:
         return True
 
     def take_over(self) -> None:
-        """Put what nobody alive executes back into the queue."""
-        taken = self._durable.take_over({each.id for each in self._living})
+        """Put what nobody alive executes back into the queue.
+
+        Also what a worker has left that said good-bye before its slices had ended, because the database
+        did not take their last words in time: nobody will find that one dead.
+        """
+        taken = self._durable.take_over(self._list_ids)
         if taken:
             log.info("slices of dead workers are taken over", slices=taken)
+
+    def _list_ids(self) -> set[str]:
+        with self._store.read() as connection:
+            return {self._worker_id, *(each.id for each in list_workers(connection))}
 
     def feed(self) -> int:
         """Put slices that are due into the queue, those that wait longest first; returns how many."""
@@ -115,7 +123,11 @@ class Duties:
         return len(due)
 
     def free_stuck(self) -> None:
-        """Hand over anew what was executed to its end and is still there: the database was away just then."""
+        """Hand over anew what nobody executes, and what was executed to its end and is still there.
+
+        The latter where the database was away just then.
+        """
+        self.take_over()
         now = self._engine.clock.now()
         with self._store.read() as connection:
             handed = list_handed(connection, before=now - _STUCK_AFTER)
