@@ -4,8 +4,6 @@ The worker that is there longest does it. Should two think so for a moment, noth
 is a conditional statement, and a slice has one name.
 """
 
-import time
-from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
 import structlog
@@ -17,15 +15,13 @@ from inboxsync.store.schedules import delete_idle_runs
 from inboxsync.store.slices import count_unbegun, list_due, list_handed, mark_handed, next_slice
 from inboxsync.store.types import to_milliseconds
 from inboxsync.store.workers import delete_worker, list_workers
-from inboxsync.sync import is_gone
 from inboxsync.workers.durable import Durable
 from inboxsync.workers.lanes import slots
+from inboxsync.workers.roster import Roster
 from inboxsync.workers.schedules import start_due
 
 log = structlog.get_logger(__name__)
 
-# A worker that has not said for so long that it lives is dead, or frozen: its leases are fenced.
-DEAD_SECONDS = 8.0
 # So many slices a slot are in the queue at once: DBOS takes them in any order, and gets them in theirs.
 _SLICES_A_SLOT = 3
 _LONGEST_OVERTAKEN = timedelta(seconds=30)
@@ -34,33 +30,6 @@ _STUCK_AFTER = timedelta(seconds=15)
 _KEEP_IDLE = timedelta(hours=6)
 _KEEP_RUNS = timedelta(days=90)
 _KEEP_WORKFLOWS = timedelta(hours=1)
-
-
-@dataclass(slots=True)
-class Roster:
-    """Which workers live, seen from one of them.
-
-    By its own clock: what counts is when a heartbeat was seen to change, not what another clock says.
-    """
-
-    worker_id: str
-    _seen: dict[str, tuple[object, float]] = field(default_factory=dict)
-
-    def look(self, workers: list[WorkerInfo]) -> tuple[list[WorkerInfo], list[WorkerInfo]]:
-        """The living and the dead among these."""
-        now = time.monotonic()
-        known = {each.id for each in workers}
-        self._seen = {worker_id: seen for worker_id, seen in self._seen.items() if worker_id in known}
-        living: list[WorkerInfo] = []
-        dead: list[WorkerInfo] = []
-        for each in workers:
-            beat, since = self._seen.get(each.id, (None, now))
-            if beat != each.heartbeat_at:
-                beat, since = each.heartbeat_at, now
-            self._seen[each.id] = beat, since
-            is_dead = each.id != self.worker_id and (is_gone(each.id) or now - since > DEAD_SECONDS)
-            (dead if is_dead else living).append(each)
-        return living, dead
 
 
 class Duties:
