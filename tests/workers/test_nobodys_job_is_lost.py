@@ -51,6 +51,14 @@ class Fleet:
         self.wait(lambda: any(f":{process.pid}:" in each for each in self.living()))
         return process
 
+    def follow(self, run: Run) -> subprocess.Popen[str]:
+        """Somebody who watches it."""
+        command = [sys.executable, "-m", "inboxsync", "runs", "show", run.id, "--follow", "--json"]
+        pipe = subprocess.PIPE
+        following = subprocess.Popen(command, env=self._environment, stdout=pipe, stderr=pipe, text=True)
+        self.processes.append(following)
+        return following
+
     def living(self) -> list[str]:
         with self.engine.store.read() as connection:
             return [each.id for each in list_workers(connection)]
@@ -254,12 +262,23 @@ def test_a_server_that_restarts_in_mid_sync_is_waited_for(
     with fleet_of(served, restarted.url, tmp_path, add) as (one, runs):
         one.start()
         one.wait(is_under_way(one, runs))
+        following = one.follow(runs[0])
+        time.sleep(2)  # it has begun
         one.engine.close()
         restarted.stop()
-        time.sleep(1)
+        time.sleep(12)  # longer than a step: DBOS cannot write it down, and lets the workflow fail
         restarted.start()
         one.wait_until_complete(runs)
         one.assert_whole(2)
+        out, said = following.communicate(timeout=60)
+        assert (following.returncode, said) == (0, "")
+        assert json.loads(out.splitlines()[-1])["status"] == "complete"
+        # One JSON object a line, also what DBOS has to say, and each trouble once.
+        lines = [json.loads(line) for line in one.log.read_text().splitlines()]
+        events = [line["event"] for line in lines]
+        assert 0 < events.count("the common duties wait") <= 5
+        assert 0 < events.count("not told that it lives") <= 5
+        assert {"the common duties go on", "told again that it lives", "the queue has trouble"} <= set(events)
 
 
 def test_the_command_shows_and_cancels_a_run_on_any_worker(fleet: Any) -> None:
@@ -268,9 +287,7 @@ def test_the_command_shows_and_cancels_a_run_on_any_worker(fleet: Any) -> None:
     one.wait(is_under_way(one, [run]))
     command = [sys.executable, "-m", "inboxsync", "runs"]
     environment = one._environment
-    following = subprocess.Popen(
-        [*command, "show", run.id, "--follow", "--json"], env=environment, stdout=subprocess.PIPE, text=True
-    )
+    following = one.follow(run)
     asked = subprocess.run(
         [*command, "cancel", run.id], env=environment, capture_output=True, text=True, check=True
     )

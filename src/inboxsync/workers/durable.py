@@ -16,6 +16,7 @@ from sqlalchemy import Engine as Database
 from inboxsync.errors import WorkerRunning
 from inboxsync.model import Lane, Slice
 from inboxsync.workers.lanes import queue_name, slots
+from inboxsync.workers.trouble import say_what_dbos_says
 
 # Which form of the workflow this is: to be raised where one begun by the form before cannot be gone on with.
 WORKFLOW_VERSION: Final = "1"
@@ -62,6 +63,7 @@ class Durable:
             raise
 
     def _launch(self, concurrency: int) -> None:
+        say_what_dbos_says()
         DBOS(
             config={
                 "name": "inboxsync",
