@@ -231,6 +231,26 @@ def test_a_worker_that_is_asked_to_stop_lays_its_runs_down_and_another_goes_on(f
     one.assert_whole(2)
 
 
+@pytest.mark.parametrize("database", ["sqlite"], indirect=True)
+@pytest.mark.parametrize("second", [signal.SIGINT, signal.SIGTERM])
+def test_a_second_signal_ends_a_worker_at_once_though_the_database_is_locked(
+    fleet: Any, second: signal.Signals
+) -> None:
+    one, runs = fleet(pages=1)
+    worker = one.start()
+    one.wait(is_under_way(one, runs))
+    with no_writes(one.engine):
+        time.sleep(1)
+        worker.send_signal(signal.SIGINT)  # as Ctrl-C does
+        time.sleep(1)
+        assert worker.poll() is None  # it drains
+        worker.send_signal(second)
+        assert worker.wait(10) == -second
+    one.start()
+    one.wait_until_complete(runs)
+    one.assert_whole(1)
+
+
 def test_what_a_worker_leaves_half_way_when_it_ends_the_other_finishes(fleet: Any) -> None:
     two, runs = fleet(pages=6)
     two.start()  # the common duties are its own, so it finds nothing new when the other ends
