@@ -103,7 +103,7 @@ class RunUnknown(InboxsyncError):
     """The database has no such run."""
 
     code = "run_unknown"
-    default_hint = "`inboxsync runs` shows the newest."
+    default_hint = "`inboxsync runs --json` tells the ids of the newest."
 
 
 class WorkerRunning(InboxsyncError):

@@ -260,6 +260,7 @@ def test_a_dead_token_tells_its_reason_and_a_new_one_goes_on(
     assert "inboxsync pages add" in page["token_problem"]
     code, text = terminal("pages", "show", page_id).end()
     assert (code, reason in text) == (0, True)
+    assert "leave it alone until it has a new token" in text  # however often they would catch up
     token = source.post("tokens", mint=True)["token"]
     assert run("pages", "add", page_id, "--token-stdin", stdin=token).returncode == 0
     (page,) = json.loads(run("pages", "list", "--json").stdout)

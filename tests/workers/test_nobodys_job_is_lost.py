@@ -36,11 +36,12 @@ class Fleet:
         self.processes: list[subprocess.Popen[str]] = []
         self.log = Path(environment["INBOXSYNC_DATA_DIR"]) / "workers.log"
 
-    def start(self) -> subprocess.Popen[str]:
+    def start(self, *options: str) -> subprocess.Popen[str]:
         """One more worker; returns once it tells that it lives."""
+        command = [sys.executable, "-m", "inboxsync", "worker", "--no-schedules", "--concurrency", "4"]
         with self.log.open("a") as log:
             process = subprocess.Popen(
-                [sys.executable, "-m", "inboxsync", "worker", "--no-schedules", "--concurrency", "4"],
+                [*command, *options],
                 env=self._environment,
                 stdout=log,
                 stderr=log,
@@ -49,6 +50,14 @@ class Fleet:
         self.processes.append(process)
         self.wait(lambda: any(f":{process.pid}:" in each for each in self.living()))
         return process
+
+    def follow(self, run: Run) -> subprocess.Popen[str]:
+        """Somebody who watches it."""
+        command = [sys.executable, "-m", "inboxsync", "runs", "show", run.id, "--follow", "--json"]
+        pipe = subprocess.PIPE
+        following = subprocess.Popen(command, env=self._environment, stdout=pipe, stderr=pipe, text=True)
+        self.processes.append(following)
+        return following
 
     def living(self) -> list[str]:
         with self.engine.store.read() as connection:
@@ -222,6 +231,50 @@ def test_a_worker_that_is_asked_to_stop_lays_its_runs_down_and_another_goes_on(f
     one.assert_whole(2)
 
 
+@pytest.mark.parametrize("database", ["sqlite"], indirect=True)
+@pytest.mark.parametrize("second", [signal.SIGINT, signal.SIGTERM])
+def test_a_second_signal_ends_a_worker_at_once_though_the_database_is_locked(
+    fleet: Any, second: signal.Signals
+) -> None:
+    one, runs = fleet(pages=1)
+    worker = one.start()
+    one.wait(is_under_way(one, runs))
+    with no_writes(one.engine):
+        time.sleep(1)
+        worker.send_signal(signal.SIGINT)  # as Ctrl-C does
+        time.sleep(1)
+        assert worker.poll() is None  # it drains
+        worker.send_signal(second)
+        assert worker.wait(10) == -second
+    one.start()
+    one.wait_until_complete(runs)
+    one.assert_whole(1)
+
+
+def test_what_a_worker_leaves_half_way_when_it_ends_the_other_finishes(fleet: Any) -> None:
+    two, runs = fleet(pages=6)
+    two.start()  # the common duties are its own, so it finds nothing new when the other ends
+    ending = two.start("--drain-seconds", "1")
+    two.wait(lambda: is_under_way(two, runs)() and bool(two.at_work().get(ending.pid)))
+    with no_writes(two.engine):
+        time.sleep(2)  # whatever was on its way has come, and waits to be stored
+        ending.send_signal(signal.SIGTERM)
+        time.sleep(3)  # longer than it drains, and too short to be found dead
+    assert ending.wait(120) == 0
+    assert two.at_work().get(ending.pid), "it has ended in good order: this test shows nothing"
+    two.wait_until_complete(runs)
+    two.assert_whole(6)
+
+
+@contextmanager
+def no_writes(engine: Engine) -> Iterator[None]:
+    """Nobody else stores a batch within."""
+    with engine.store.write() as connection:
+        if engine.store.engine.dialect.name == "postgresql":
+            connection.execute(text("LOCK TABLE messenger_conversations IN EXCLUSIVE MODE"))
+        yield
+
+
 def test_a_server_that_restarts_in_mid_sync_is_waited_for(
     restarted: Any, serve: Any, tmp_path: Path, add: Any
 ) -> None:
@@ -229,12 +282,23 @@ def test_a_server_that_restarts_in_mid_sync_is_waited_for(
     with fleet_of(served, restarted.url, tmp_path, add) as (one, runs):
         one.start()
         one.wait(is_under_way(one, runs))
+        following = one.follow(runs[0])
+        time.sleep(2)  # it has begun
         one.engine.close()
         restarted.stop()
-        time.sleep(1)
+        time.sleep(12)  # longer than a step: DBOS cannot write it down, and lets the workflow fail
         restarted.start()
         one.wait_until_complete(runs)
         one.assert_whole(2)
+        out, said = following.communicate(timeout=60)
+        assert (following.returncode, said) == (0, "")
+        assert json.loads(out.splitlines()[-1])["status"] == "complete"
+        # One JSON object a line, also what DBOS has to say, and each trouble once.
+        lines = [json.loads(line) for line in one.log.read_text().splitlines()]
+        events = [line["event"] for line in lines]
+        assert 0 < events.count("the common duties wait") <= 5
+        assert 0 < events.count("not told that it lives") <= 5
+        assert {"the common duties go on", "told again that it lives", "the queue has trouble"} <= set(events)
 
 
 def test_the_command_shows_and_cancels_a_run_on_any_worker(fleet: Any) -> None:
@@ -243,9 +307,7 @@ def test_the_command_shows_and_cancels_a_run_on_any_worker(fleet: Any) -> None:
     one.wait(is_under_way(one, [run]))
     command = [sys.executable, "-m", "inboxsync", "runs"]
     environment = one._environment
-    following = subprocess.Popen(
-        [*command, "show", run.id, "--follow", "--json"], env=environment, stdout=subprocess.PIPE, text=True
-    )
+    following = one.follow(run)
     asked = subprocess.run(
         [*command, "cancel", run.id], env=environment, capture_output=True, text=True, check=True
     )

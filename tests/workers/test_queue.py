@@ -1,5 +1,8 @@
 """Runs are handed over, and taken back, without a worker being there."""
 
+import time
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
@@ -10,9 +13,10 @@ from inboxsync.errors import PageUnknown, RunUnknown
 from inboxsync.model import Lane, Mode, RunKind, RunRequest, RunStatus
 from inboxsync.store.pages import remove_page
 from inboxsync.store.run_events import list_run_events
-from inboxsync.store.runs import get_run, list_runs, resume_run
+from inboxsync.store.runs import get_run, list_runs, resume_run, update_run
 from inboxsync.store.slices import begin_slice, get_slice, list_due, next_slice
 from inboxsync.workers import RunQueue
+from inboxsync.workers.queue import cancel_run
 
 
 @pytest.fixture
@@ -39,6 +43,40 @@ def test_a_double_click_is_one_run(one: Any) -> None:
     assert queue.submit(page, RunRequest(mode=Mode.FULL)) == first
     with engine.store.read() as connection:
         assert len(list_runs(connection, limit=9)) == 1
+
+
+def test_what_is_asked_for_behind_a_run_that_has_just_ended_is_another_run(one: Any) -> None:
+    engine, page = one
+    queue = RunQueue(engine)
+    ended = queue.submit(page, RunRequest())
+    with engine.store.write() as connection:  # its worker has not let go of it yet
+        now = engine.clock.now()
+        update_run(connection, replace(ended, status=RunStatus.COMPLETE, finished_at=now, updated_at=now))
+    another = queue.submit(page, RunRequest())
+    assert (another.id != ended.id, another.status) == (True, RunStatus.QUEUED)
+    with engine.store.read() as connection:
+        assert get_slice(connection, ended.id) is None
+        assert get_slice(connection, another.id) is not None
+
+
+def test_a_run_that_is_cancelled_as_it_begins_stays_so(one: Any) -> None:
+    engine, page = one
+    run = RunQueue(engine).submit(page, RunRequest())
+
+    def begin() -> object:
+        with engine.store.write() as connection:
+            return resume_run(connection, run.id, mode=Mode.FULL, now=engine.clock.now())
+
+    with ThreadPoolExecutor(1) as beside:
+        with engine.store.write() as connection:
+            cancel_run(connection, run.id, now=engine.clock.now())
+            begun = beside.submit(begin)
+            time.sleep(0.5)
+        assert begun.result() is None
+    with engine.store.read() as connection:
+        stored = get_run(connection, run.id)
+    assert stored is not None
+    assert stored.status is RunStatus.CANCELLED
 
 
 def test_a_page_that_was_removed_has_no_run(one: Any) -> None:

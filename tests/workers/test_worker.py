@@ -5,10 +5,14 @@ from typing import Any
 
 import pytest
 from sqlalchemy import text
+from structlog.testing import capture_logs
 
 from inboxsync.errors import WorkerRunning
 from inboxsync.model import History, RunKind, RunRequest, RunStatus
 from inboxsync.store.derived import has_notes
+from inboxsync.store.leases import acquire_lease, break_lease
+from inboxsync.store.pages import remove_page
+from inboxsync.sync import Stop, heed
 from inboxsync.workers import RunQueue, Worker
 
 
@@ -100,6 +104,49 @@ def test_a_run_is_cancelled_at_its_next_batch_and_keeps_what_it_has(
     assert 150 <= done.counts.fetched < 5000
     assert count(engine, "messenger_conversations") == done.counts.inserted
     assert told(engine, run.id)[-1] == "complete_with_errors"
+
+
+def test_a_run_whose_page_is_removed_ends_at_once_and_says_so(ready: Any, work: Any) -> None:
+    served, engine, (page,) = ready(conversations=5000, latency_seconds=0.3)
+    run = RunQueue(engine).submit(page, RunRequest())
+
+    async def remove_in_mid_run() -> None:
+        while count(engine, "messenger_conversations") < 100:
+            await asyncio.sleep(0.05)
+        with engine.store.write() as connection:
+            remove_page(connection, page)
+        calls = served.list_calls()
+        await asyncio.sleep(4)
+        assert served.list_calls() - calls < 8
+
+    with capture_logs() as logs:
+        work(engine, until=remove_in_mid_run)
+    told = [each["event"] for each in logs if each.get("run_id") == run.id and "batch" not in each["event"]]
+    assert "its Page was removed" in told
+    assert not {"another worker has taken over", "unexpected error", "a slice failed"} & set(told)
+    for table in ("sync_runs", "sync_run_events", "run_slices", "page_leases", "messages", "sync_progress"):
+        assert count(engine, table) == 0
+
+
+def test_a_run_is_laid_down_where_its_page_is_no_longer_the_workers(ready: Any) -> None:
+    _, engine, (page,) = ready(conversations=1)
+    run = RunQueue(engine).submit(page, RunRequest())
+
+    def heeded(owner: str | None) -> Stop:
+        stop = engine.stop()
+        asyncio.run(heed(engine.store, run, stop=stop, owner=owner))
+        return stop
+
+    with engine.store.write() as connection:
+        acquire_lease(connection, page.id, "here:1:a.1", now=engine.clock.now(), seconds=20)
+    assert heeded("here:1:a.1").reason is None
+    assert heeded(None).reason is None  # a command, which has no other to go on with its run
+    assert heeded("elsewhere:1:b.1").is_pause
+    with engine.store.write() as connection:
+        break_lease(connection, page.id, "here:1:a.1")
+    assert heeded("here:1:a.1").is_pause
+    RunQueue(engine).cancel(run.id)
+    assert heeded("here:1:a.1").is_cancelled
 
 
 def test_what_a_drained_worker_was_at_another_goes_on_with(ready: Any, work: Any, run_of: Any) -> None:

@@ -124,6 +124,8 @@ class PageDetail:
     def _scheduled(self) -> str:
         if self.schedule.is_paused:
             return f"leave it alone: inboxsync pages set {self.page.facebook_page_id} --resume"
+        if self.page.token_state is not TokenState.VALID:
+            return "leave it alone until it has a new token"
         every = f"catch up every {duration(self.schedule.every_seconds)}"
         if self.schedule.next_sync_at is None:
             return f"{every}, none has yet"

@@ -9,15 +9,15 @@ from inboxsync.cli.exits import exit_code_of_runs
 from inboxsync.cli.opening import open_engine
 from inboxsync.cli.output import local, print_json, print_run, run_as_json, stdout, table
 from inboxsync.engine import Engine
-from inboxsync.errors import RunUnknown
+from inboxsync.errors import RunUnknown, StoreUnreachable
 from inboxsync.model import Run, RunEvent
 from inboxsync.store.run_events import list_run_events
 from inboxsync.store.runs import get_run, list_runs
-from inboxsync.sync import LAST
 from inboxsync.workers import RunQueue
 
 _LOOK_SECONDS = 0.5
 _EVENTS = 500
+_PATIENCE_SECONDS = 30.0
 
 app = typer.Typer(help="Past runs, and those under way.", invoke_without_command=True)
 
@@ -85,19 +85,32 @@ def cancel(
 
 
 def _follow(engine: Engine, run: Run, *, as_json: bool) -> Run:
-    seq = 0
+    seq, away_since = 0, None
     while True:
-        with engine.store.read() as connection:
-            events = list_run_events(connection, run.id, after=seq, limit=_EVENTS)
+        try:
+            found, events = _look(engine, run.id, after=seq)
+        except StoreUnreachable:
+            # As long as the run itself waits for it.
+            away_since = away_since or time.monotonic()
+            if time.monotonic() - away_since > _PATIENCE_SECONDS:
+                raise
+            time.sleep(_LOOK_SECONDS)
+            continue
+        if found is None:
+            raise RunUnknown(f"Run {run.id} is gone, and its Page with it.", hint="The Page was removed.")
+        away_since = None
         for event in events:
             seq = event.seq
             _print_event(event, as_json=as_json)
-        if events and events[-1].status in LAST:
-            return _get(engine, run.id)
-        run = _get(engine, run.id)
-        if not run.status.is_open and not events:
-            return run
-        time.sleep(_LOOK_SECONDS)
+        # Read in one transaction: a run that has ended has told its last word.
+        if not found.status.is_open and len(events) < _EVENTS:
+            return found
+        time.sleep(0 if len(events) == _EVENTS else _LOOK_SECONDS)
+
+
+def _look(engine: Engine, run_id: str, *, after: int) -> tuple[Run | None, list[RunEvent]]:
+    with engine.store.read() as connection:
+        return get_run(connection, run_id), list_run_events(connection, run_id, after=after, limit=_EVENTS)
 
 
 def _print_event(event: RunEvent, *, as_json: bool) -> None:

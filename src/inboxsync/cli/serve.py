@@ -1,7 +1,6 @@
 """`inboxsync serve`: the HTTP service, and a worker beside it."""
 
 import asyncio
-import signal
 import socket
 from ipaddress import ip_address
 from typing import Annotated
@@ -9,6 +8,7 @@ from typing import Annotated
 import structlog
 import typer
 
+from inboxsync.cli.ending import asked_to_end
 from inboxsync.cli.logs import configure_library_logs
 from inboxsync.cli.opening import open_engine
 from inboxsync.engine import Engine
@@ -62,7 +62,7 @@ async def _serve(engine: Engine, listener: socket.socket, *, host: str, has_work
     mount_dashboard(app)
     server = Server(app, trusted_proxies=engine.settings.trusted_proxies)
     worker = Worker(engine) if has_worker else None
-    asked = _asked_to_end()
+    asked = asked_to_end()
     if worker is not None:
         await worker.start()
     serving = asyncio.create_task(server.run_on(listener))
@@ -74,21 +74,6 @@ async def _serve(engine: Engine, listener: socket.socket, *, host: str, has_work
     await asyncio.gather(serving, *([worker.drain(_DRAIN_SECONDS)] if worker is not None else []))
     queue.close()
     log.info("ended")
-
-
-def _asked_to_end() -> asyncio.Future[None]:
-    """Done when a signal asks this process to end; the second one ends it as usual."""
-    loop = asyncio.get_running_loop()
-    asked: asyncio.Future[None] = loop.create_future()
-
-    def ask(number: signal.Signals) -> None:
-        loop.remove_signal_handler(number)
-        if not asked.done():
-            asked.set_result(None)
-
-    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-        loop.add_signal_handler(number, ask, number)
-    return asked
 
 
 def _url(listener: socket.socket) -> str:

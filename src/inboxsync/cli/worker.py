@@ -1,11 +1,11 @@
 """`inboxsync worker`."""
 
 import asyncio
-import signal
 from typing import Annotated
 
 import typer
 
+from inboxsync.cli.ending import asked_to_end
 from inboxsync.cli.opening import open_engine
 from inboxsync.engine import Engine
 from inboxsync.workers import Worker
@@ -35,15 +35,7 @@ def worker(
 
 async def _work(engine: Engine, *, concurrency: int, schedules: bool, drain_seconds: float) -> None:
     one = Worker(engine, concurrency=concurrency, schedules=schedules)
-    asked = asyncio.Event()
-    loop = asyncio.get_running_loop()
-
-    def ask(number: signal.Signals) -> None:
-        asked.set()
-        loop.remove_signal_handler(number)  # the second one ends the process as usual
-
-    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-        loop.add_signal_handler(number, ask, number)
+    asked = asked_to_end()
     await one.start()
-    await asked.wait()
+    await asked
     await one.drain(drain_seconds)

@@ -38,8 +38,10 @@ def resume_run(connection: Connection, run_id: str, *, mode: Mode, now: datetime
 
     It begins now if it has not yet.
     """
+    if not lock_open_run(connection, run_id):
+        return None  # also where it is ended this very moment: nobody would end it a second time
     run = get_run(connection, run_id)
-    if run is None or not run.status.is_open:
+    if run is None:
         return None
     values: dict[str, Any] = {"status": RunStatus.RUNNING.value, "updated_at": now}
     if run.status is RunStatus.QUEUED:

@@ -17,6 +17,7 @@ from inboxsync.sync.runs import PageSync
 from inboxsync.sync.stop import Stop, Stopped
 from inboxsync.sync.telling import LAST, Telling, told_at_end, told_at_start
 from inboxsync.sync.verify import Findings, PageVerify
+from inboxsync.sync.watch import heed
 
 __all__ = [
     "LAST",
@@ -39,6 +40,7 @@ __all__ = [
     "SyncOptions",
     "Telling",
     "check_token",
+    "heed",
     "in_words",
     "is_gone",
     "keep_page",

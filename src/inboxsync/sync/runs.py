@@ -14,6 +14,7 @@ from inboxsync.errors import (
     InboxsyncError,
     LeaseLost,
     NeedsPerson,
+    PageUnknown,
     StoreError,
     StoreUnreachable,
     TokenInvalid,
@@ -25,7 +26,7 @@ from inboxsync.model import History, Page, Run, TokenReason, TokenState, Walking
 from inboxsync.store import Store
 from inboxsync.store.items import count_items, count_older, list_failed_items, list_history
 from inboxsync.store.leases import renew_lease
-from inboxsync.store.pages import has_conversations, set_last_synced_at, set_token_state
+from inboxsync.store.pages import get_page, has_conversations, set_last_synced_at, set_token_state
 from inboxsync.store.progress import forget_progress
 from inboxsync.store.run_events import append_run_events
 from inboxsync.store.runs import update_run
@@ -132,7 +133,7 @@ class PageSync:
         try:
             access = await self._patiently(lambda: self._open_access(self._page))
             self._tally = self._begin_tally(began.run, access)
-            watching = asyncio.create_task(self._watch().keep(access, began.run.id))
+            watching = asyncio.create_task(self._watch().keep(access, began.run))
             try:
                 with self._source.watched(access, self._listener.on_retry):
                     error = await self._sync(access, began.lists)
@@ -146,8 +147,8 @@ class PageSync:
         except Exception as bug:
             log.exception("unexpected error")
             error = Unexpected(f"Something unexpected went wrong: {type(bug).__name__}.")
-        if isinstance(error, LeaseLost) and self._slice is not None:
-            raise error  # the run is another worker's to go on with, and to write about
+        if isinstance(error, LeaseLost | PageUnknown) and self._slice is not None:
+            raise error  # the run is another worker's to go on with, and to write about, or nobody's
         return error, waiting
 
     def _begin_tally(self, run: Run, access: Access | None) -> Tally:
@@ -168,7 +169,7 @@ class PageSync:
             clock=self._clock,
             stop=self._stop,
             listener=self._listener,
-            rests=self._slice is not None,
+            rests_of=self._owner if self._slice is not None else None,
         )
 
     async def _patiently(self, work: Callable[[], T]) -> T:
@@ -297,6 +298,7 @@ class PageSync:
             debts = self._read_debts(connection)
             is_ours = self._renew(connection)
             if not is_ours and self._slice is not None:
+                get_page(connection, self._page.id)  # the lease went with it
                 raise LeaseLost(f"Another process has taken over Page {self._page.facebook_page_id}.")
             if is_ours and debts.is_empty and error is None and self._stop_reason is None:
                 # An app that may see more tomorrow begins anew.

@@ -16,6 +16,7 @@ from sqlalchemy import Engine as Database
 from inboxsync.errors import WorkerRunning
 from inboxsync.model import Lane, Slice
 from inboxsync.workers.lanes import queue_name, slots
+from inboxsync.workers.trouble import say_what_dbos_says
 
 # Which form of the workflow this is: to be raised where one begun by the form before cannot be gone on with.
 WORKFLOW_VERSION: Final = "1"
@@ -62,6 +63,7 @@ class Durable:
             raise
 
     def _launch(self, concurrency: int) -> None:
+        say_what_dbos_says()
         DBOS(
             config={
                 "name": "inboxsync",
@@ -143,9 +145,15 @@ class Durable:
             DBOS.delete_workflows([each.workflow_id for each in ended])
             purged += len(ended)
 
-    def take_over(self, living: Collection[str]) -> int:
-        """Put the slices of workers that are not among the living back into their queues; how many."""
+    def take_over(self, list_living: Callable[[], Collection[str]]) -> int:
+        """Put the slices of workers that are not among the living back into their queues; how many.
+
+        The living are asked for after the slices: whoever has begun one is among them by then.
+        """
         begun = DBOS.list_workflows(status="PENDING", name=_WORKFLOW, load_input=False, load_output=False)
+        if not begun:
+            return 0
+        living = list_living()
         left = [each for each in begun if each.executor_id not in living]
         for name in _LANES:
             ids = [each.workflow_id for each in left if each.queue_name == name]

@@ -4,8 +4,6 @@ The worker that is there longest does it. Should two think so for a moment, noth
 is a conditional statement, and a slice has one name.
 """
 
-import time
-from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
 import structlog
@@ -17,15 +15,13 @@ from inboxsync.store.schedules import delete_idle_runs
 from inboxsync.store.slices import count_unbegun, list_due, list_handed, mark_handed, next_slice
 from inboxsync.store.types import to_milliseconds
 from inboxsync.store.workers import delete_worker, list_workers
-from inboxsync.sync import is_gone
 from inboxsync.workers.durable import Durable
 from inboxsync.workers.lanes import slots
+from inboxsync.workers.roster import Roster
 from inboxsync.workers.schedules import start_due
 
 log = structlog.get_logger(__name__)
 
-# A worker that has not said for so long that it lives is dead, or frozen: its leases are fenced.
-DEAD_SECONDS = 8.0
 # So many slices a slot are in the queue at once: DBOS takes them in any order, and gets them in theirs.
 _SLICES_A_SLOT = 3
 _LONGEST_OVERTAKEN = timedelta(seconds=30)
@@ -34,33 +30,6 @@ _STUCK_AFTER = timedelta(seconds=15)
 _KEEP_IDLE = timedelta(hours=6)
 _KEEP_RUNS = timedelta(days=90)
 _KEEP_WORKFLOWS = timedelta(hours=1)
-
-
-@dataclass(slots=True)
-class Roster:
-    """Which workers live, seen from one of them.
-
-    By its own clock: what counts is when a heartbeat was seen to change, not what another clock says.
-    """
-
-    worker_id: str
-    _seen: dict[str, tuple[object, float]] = field(default_factory=dict)
-
-    def look(self, workers: list[WorkerInfo]) -> tuple[list[WorkerInfo], list[WorkerInfo]]:
-        """The living and the dead among these."""
-        now = time.monotonic()
-        known = {each.id for each in workers}
-        self._seen = {worker_id: seen for worker_id, seen in self._seen.items() if worker_id in known}
-        living: list[WorkerInfo] = []
-        dead: list[WorkerInfo] = []
-        for each in workers:
-            beat, since = self._seen.get(each.id, (None, now))
-            if beat != each.heartbeat_at:
-                beat, since = each.heartbeat_at, now
-            self._seen[each.id] = beat, since
-            is_dead = each.id != self.worker_id and (is_gone(each.id) or now - since > DEAD_SECONDS)
-            (dead if is_dead else living).append(each)
-        return living, dead
 
 
 class Duties:
@@ -93,10 +62,18 @@ class Duties:
         return True
 
     def take_over(self) -> None:
-        """Put what nobody alive executes back into the queue."""
-        taken = self._durable.take_over({each.id for each in self._living})
+        """Put what nobody alive executes back into the queue.
+
+        Also what a worker has left that said good-bye before its slices had ended, because the database
+        did not take their last words in time: nobody will find that one dead.
+        """
+        taken = self._durable.take_over(self._list_ids)
         if taken:
             log.info("slices of dead workers are taken over", slices=taken)
+
+    def _list_ids(self) -> set[str]:
+        with self._store.read() as connection:
+            return {self._worker_id, *(each.id for each in list_workers(connection))}
 
     def feed(self) -> int:
         """Put slices that are due into the queue, those that wait longest first; returns how many."""
@@ -115,7 +92,11 @@ class Duties:
         return len(due)
 
     def free_stuck(self) -> None:
-        """Hand over anew what was executed to its end and is still there: the database was away just then."""
+        """Hand over anew what nobody executes, and what was executed to its end and is still there.
+
+        The latter where the database was away just then.
+        """
+        self.take_over()
         now = self._engine.clock.now()
         with self._store.read() as connection:
             handed = list_handed(connection, before=now - _STUCK_AFTER)

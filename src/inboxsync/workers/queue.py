@@ -72,7 +72,11 @@ def submit_run(
     lock_page(connection, page.id)
     page = get_page(connection, page.id)
     known = get_slice_of_page(connection, page.id)
-    if known is not None and (run := get_run(connection, known.run_id)) is not None:
+    run = get_run(connection, known.run_id) if known is not None else None
+    if known is not None and run is not None and not run.status.is_open:
+        # It has ended, and its worker is about to let go of it: whoever asks now wants what came since.
+        end_slices(connection, run.id)
+    elif known is not None and run is not None:
         if known.lane is Lane.HISTORY and known.worker_id is None:
             # It reads older messages in the background: what is new comes first.
             next_slice(connection, known, lane=Lane.NEWEST, due_at=due_at)

@@ -91,8 +91,8 @@ class SliceRun:
         except LeaseLost as lost:
             log.info("another worker has taken over", run_id=self._run_id, why=lost.message)
             await self._follow(begun.slice.lane, after=_LOST_PAUSE, failures=begun.slice.failures)
-        except PageUnknown:
-            return  # removed meanwhile, and everything of it with it
+        except PageUnknown:  # and everything of it is gone with it
+            log.info("its Page was removed", run_id=self._run_id)
         else:
             await self._conclude(begun, outcome)
 

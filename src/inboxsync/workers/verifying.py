@@ -9,7 +9,7 @@ from inboxsync.errors import InboxsyncError, LeaseLost, PageBusy, PageUnknown, S
 from inboxsync.graph import GraphClient
 from inboxsync.model import Certificate, Counts, Mode, Page, Problem, Run, RunStatus
 from inboxsync.store.run_events import append_run_events
-from inboxsync.store.runs import is_cancel_asked, resume_run, update_run
+from inboxsync.store.runs import resume_run, update_run
 from inboxsync.sync import (
     BatchStored,
     Debts,
@@ -20,6 +20,7 @@ from inboxsync.sync import (
     Stop,
     Stopped,
     Telling,
+    heed,
     passes,
     told_at_end,
     told_at_start,
@@ -110,15 +111,7 @@ class RunVerify:
     async def _watch(self) -> None:
         while True:
             await asyncio.sleep(_LOOK_SECONDS)
-            if await asyncio.to_thread(self._is_cancelled):
-                self._stop.cancel()
-
-    def _is_cancelled(self) -> bool:
-        try:
-            with self._store.read() as connection:
-                return is_cancel_asked(connection, self._run.id)
-        except StoreError:
-            return False
+            await heed(self._store, self._run, stop=self._stop, owner=self._owner)
 
     def _resting(self, rest: Rest) -> Outcome:
         return Outcome(page=self._page, run=self._run, debts=Debts(), reason=rest.reason, rest=rest)

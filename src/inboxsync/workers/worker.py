@@ -3,7 +3,7 @@
 import asyncio
 import math
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, replace
@@ -19,6 +19,7 @@ from inboxsync.store.workers import delete_worker, put_worker
 from inboxsync.sync import new_owner
 from inboxsync.workers.deriving import Deriving
 from inboxsync.workers.slices import SliceRun
+from inboxsync.workers.trouble import Trouble
 
 if TYPE_CHECKING:
     from inboxsync.graph import GraphClient
@@ -93,7 +94,7 @@ class Worker:
         self._durable = durable
         duties = Duties(self._engine, durable, worker_id=self.id)
         self._loops = [
-            asyncio.create_task(_every(_HEARTBEAT_SECONDS, lambda: self._aside(self._beat))),
+            asyncio.create_task(self._live()),
             asyncio.create_task(self._attend(duties)),
         ]
         self._deriving.ask()  # what one that was killed has left
@@ -142,19 +143,26 @@ class Worker:
             )
             if self._is_draining:
                 slice_run.pause("its worker stops")
-            self._slices[key] = slice_run, asyncio.create_task(slice_run.run())
+            task = asyncio.create_task(slice_run.run())
+            self._slices[key] = slice_run, task
+            # Not in the step: DBOS gives a workflow up whose step it could not write down, and the slice ends
+            # all the same.
+            task.add_done_callback(lambda ended: self._ended(key, ended))
         slice_run, task = self._slices[key]
         done, _ = await asyncio.wait({task}, timeout=STEP_SECONDS)
         if not done:
             await slice_run.give_way()
-            return False
+        return bool(done)
+
+    def _ended(self, key: tuple[str, int], task: asyncio.Task[None]) -> None:
         self._slices.pop(key, None)
+        if task.cancelled():
+            return
         self._deriving.ask()
-        if not task.cancelled() and (failure := task.exception()) is not None:
+        if (failure := task.exception()) is not None:
             # What was stored is stored; the common duties hand the slice over anew.
             known = isinstance(failure, InboxsyncError)
-            log.error("a slice failed", run_id=run_id, why=str(failure), exc_info=None if known else failure)
-        return True
+            log.error("a slice failed", run_id=key[0], why=str(failure), exc_info=None if known else failure)
 
     async def _attend(self, duties: "Duties") -> None:
         """Do the common duties while they are this worker's."""
@@ -164,6 +172,7 @@ class Worker:
             _Chore(_PURGE_SECONDS, duties.purge),
         ]
         look = _Chore(_LOOK_SECONDS, duties.find_dead)
+        trouble = Trouble("the common duties wait", "the common duties go on")
         is_first = False
         while True:
             try:
@@ -175,8 +184,22 @@ class Worker:
                             await self._aside(chore.work)
                     await self._aside(duties.feed)
             except Exception as failure:  # noqa: BLE001 - a database that is away comes back, and the loop goes on
-                log.warning("the common duties wait", why=str(failure))
+                trouble.met(_why(failure))
+            else:
+                trouble.passed()
             await asyncio.sleep(_FEED_SECONDS)
+
+    async def _live(self) -> None:
+        """Say every second that this worker lives."""
+        trouble = Trouble("not told that it lives", "told again that it lives")
+        while True:
+            try:
+                await self._aside(self._beat)
+            except Exception as failure:  # noqa: BLE001 - a worker that no longer says so is taken for dead
+                trouble.met(_why(failure))
+            else:
+                trouble.passed()
+            await asyncio.sleep(_HEARTBEAT_SECONDS)
 
     async def _aside(self, work: Callable[[], object]) -> object:
         """Run it in a thread that no batch waits for or keeps busy: a late heartbeat is taken for a death."""
@@ -208,10 +231,6 @@ class _Chore:
         return True
 
 
-async def _every(seconds: float, work: Callable[[], Awaitable[object]]) -> None:
-    while True:
-        try:
-            await work()
-        except InboxsyncError as failure:
-            log.warning("not told that it lives", why=failure.message)
-        await asyncio.sleep(seconds)
+def _why(failure: Exception) -> str:
+    """A sentence of ours; of another's error the type alone, as its text may hold values."""
+    return failure.message if isinstance(failure, InboxsyncError) else type(failure).__name__
