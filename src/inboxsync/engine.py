@@ -83,7 +83,7 @@ class Engine:
         `remembers`: it goes on waiting for Meta where an earlier process was, and has written down
         until when it waits before it does. Else it waits for no longer than a person at a prompt.
         """
-        # A third of a second that a command without a network does not pay.
+        # A tenth of a second that a command without a network does not pay.
         from inboxsync.graph.wire import open_wire  # noqa: PLC0415
 
         settings = self.settings

@@ -115,7 +115,7 @@ async def open_wire(
         limit=0,
         keepalive_timeout=_KEPT_SECONDS,
         ssl=trusted_authorities() if has_tls else True,
-        # The system's own, whatever else is installed; it caches as long as a name may be.
+        # The system's own, whatever else is installed: it knows how long a name holds.
         resolver=aiohttp.ThreadedResolver(),
         use_dns_cache=False,
     )
