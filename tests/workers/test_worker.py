@@ -1,6 +1,8 @@
 """One worker, in this process, on both databases."""
 
 import asyncio
+from dataclasses import replace
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -8,10 +10,13 @@ from sqlalchemy import text
 from structlog.testing import capture_logs
 
 from inboxsync.errors import WorkerRunning
-from inboxsync.model import History, RunKind, RunRequest, RunStatus
+from inboxsync.model import History, Lane, RunKind, RunRequest, RunStatus, Slice
 from inboxsync.store.derived import has_notes
 from inboxsync.store.leases import acquire_lease, break_lease
 from inboxsync.store.pages import remove_page
+from inboxsync.store.runs import get_run, update_run
+from inboxsync.store.slices import add_slice, begin_slice, get_slice, mark_handed
+from inboxsync.store.workers import list_workers
 from inboxsync.sync import Stop, heed
 from inboxsync.workers import RunQueue, Worker
 
@@ -147,6 +152,51 @@ def test_a_run_is_laid_down_where_its_page_is_no_longer_the_workers(ready: Any) 
     assert heeded("here:1:a.1").is_pause
     RunQueue(engine).cancel(run.id)
     assert heeded("here:1:a.1").is_cancelled
+
+
+def test_a_slice_that_the_queue_gave_up_without_a_word_is_taken_up_again(
+    ready: Any, work: Any, run_of: Any
+) -> None:
+    _, engine, (page,) = ready(conversations=120)
+    run = RunQueue(engine).submit(page, RunRequest())
+
+    async def give_up_and_wait() -> None:
+        while run_of(engine, run.id).status.is_open or count(engine, "run_slices"):
+            await asyncio.sleep(0.1)
+        await asyncio.to_thread(leave_begun, engine, run.id)
+        while run_of(engine, run.id).status.is_open or count(engine, "run_slices"):
+            await asyncio.sleep(0.1)
+
+    work(engine, until=give_up_and_wait)
+    assert run_of(engine, run.id).status is RunStatus.COMPLETE
+
+
+def leave_begun(engine: Any, run_id: str) -> None:
+    """As a database leaves it that was away while a step's end, its failure and the slice's end were written.
+
+    The worker lives, its workflow has begun, and nobody is at it.
+    """
+    database, schema = engine.queue_database()
+    name = f"{schema}.workflow_status" if schema else "workflow_status"
+    pattern = {"id": f"{run_id}.%"}
+    with database.begin() as queue:
+        newest = f"SELECT MAX(workflow_uuid) FROM {name} WHERE workflow_uuid LIKE :id"
+        last = queue.execute(text(newest), pattern).scalar_one()
+        queue.execute(text(f"UPDATE {name} SET status = 'PENDING' WHERE workflow_uuid = :id"), {"id": last})
+    database.dispose()
+    with engine.store.write() as connection:
+        worker = list_workers(connection)[0].id
+        number = int(last.rpartition(".")[2])
+        run = get_run(connection, run_id)
+        update_run(connection, replace(run, status=RunStatus.RUNNING, finished_at=None))
+        now = engine.clock.now()
+        add_slice(
+            connection,
+            Slice(run_id=run_id, page_id=run.page_id, lane=Lane.WALK, number=number, due_at=now),
+        )
+        left = get_slice(connection, run_id)
+        mark_handed(connection, [left], now=now - timedelta(minutes=1))
+        begin_slice(connection, left, worker_id=worker)
 
 
 def test_what_a_drained_worker_was_at_another_goes_on_with(ready: Any, work: Any, run_of: Any) -> None:

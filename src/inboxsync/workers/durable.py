@@ -10,7 +10,7 @@ from datetime import datetime
 from threading import Lock
 from typing import Final
 
-from dbos import DBOS, DBOSPortableJSONSerializer, EnqueueOptions, WorkflowSerializationFormat
+from dbos import DBOS, DBOSPortableJSONSerializer, EnqueueOptions, WorkflowSerializationFormat, WorkflowStatus
 from sqlalchemy import Engine as Database
 
 from inboxsync.errors import WorkerRunning
@@ -51,6 +51,7 @@ class Durable:
         self._worker_id = worker_id
         self._step = step
         self._loop = loop
+        self._idle: frozenset[str] = frozenset()
 
     def launch(self, *, concurrency: int) -> None:
         """Make the tables where they are missing, and begin to take slices. Raises WorkerRunning."""
@@ -155,16 +156,47 @@ class Durable:
             return 0
         living = list_living()
         left = [each for each in begun if each.executor_id not in living]
-        for name in _LANES:
-            ids = [each.workflow_id for each in left if each.queue_name == name]
-            if ids:
-                DBOS.resume_workflows(ids, queue_name=name)
+        _resume(left)
+        return len(left)
+
+    def take_back(self, at_work: Collection[tuple[str, int]]) -> int:
+        """Put slices back into their queues that are this worker's by DBOS's word, and that it is not at.
+
+        `at_work` has the run and number of those that it is at; returns how many were not. DBOS gives a
+        workflow up where it cannot write a step down, and where it cannot write that down either the workflow
+        stays begun: it would keep its Page from every other slice for as long as this worker lives. One that
+        has only just begun or ended looks the same, so it has to look so twice.
+        """
+        begun = DBOS.list_workflows(
+            status="PENDING",
+            name=_WORKFLOW,
+            executor_id=self._worker_id,
+            load_input=False,
+            load_output=False,
+        )
+        busy = {_name(run_id, number) for run_id, number in at_work}
+        idle = {each.workflow_id: each for each in begun if each.workflow_id not in busy}
+        left = [each for workflow, each in idle.items() if workflow in self._idle]
+        self._idle = frozenset(idle)
+        _resume(left)
         return len(left)
 
 
 def workflow_id(of: Slice) -> str:
     """The same for the same slice, so that it is executed once however often it is put into the queue."""
-    return f"{of.run_id}.{of.number}"
+    return _name(of.run_id, of.number)
+
+
+def _name(run_id: str, number: int) -> str:
+    return f"{run_id}.{number}"
+
+
+def _resume(left: Iterable[WorkflowStatus]) -> None:
+    queues: dict[str, list[str]] = {}
+    for each in left:
+        queues.setdefault(each.queue_name or "", []).append(each.workflow_id)
+    for name in _LANES.keys() & queues.keys():
+        DBOS.resume_workflows(queues[name], queue_name=name)
 
 
 def _workflow(execute: Step, loop: asyncio.AbstractEventLoop) -> Callable[[str, int], Awaitable[None]]:

@@ -11,10 +11,12 @@ from itertools import count
 from typing import TYPE_CHECKING
 
 import structlog
+from sqlalchemy.exc import DBAPIError
 
 from inboxsync.engine import Engine
 from inboxsync.errors import InboxsyncError
 from inboxsync.model import WorkerInfo
+from inboxsync.store.faults import store_error
 from inboxsync.store.workers import delete_worker, put_worker
 from inboxsync.sync import new_owner
 from inboxsync.workers.deriving import Deriving
@@ -172,11 +174,15 @@ class Worker:
             _Chore(_PURGE_SECONDS, duties.purge),
         ]
         look = _Chore(_LOOK_SECONDS, duties.find_dead)
+        own = _Chore(_STUCK_SECONDS, self._take_back)
         trouble = Trouble("the common duties wait", "the common duties go on")
         is_first = False
         while True:
             try:
-                if look.is_due():
+                if own.is_due():
+                    await self._aside(own.work)
+                is_looking = look.is_due()
+                if is_looking:
                     is_first = bool(await self._aside(duties.find_dead))
                 if is_first:
                     for chore in chores:
@@ -184,9 +190,10 @@ class Worker:
                             await self._aside(chore.work)
                     await self._aside(duties.feed)
             except Exception as failure:  # noqa: BLE001 - a database that is away comes back, and the loop goes on
-                trouble.met(_why(failure))
+                trouble.met(_why(failure, where=self._engine.store.where))
             else:
-                trouble.passed()
+                if is_looking or is_first:  # else nothing was asked of the database
+                    trouble.passed()
             await asyncio.sleep(_FEED_SECONDS)
 
     async def _live(self) -> None:
@@ -196,10 +203,18 @@ class Worker:
             try:
                 await self._aside(self._beat)
             except Exception as failure:  # noqa: BLE001 - a worker that no longer says so is taken for dead
-                trouble.met(_why(failure))
+                trouble.met(_why(failure, where=self._engine.store.where))
             else:
                 trouble.passed()
             await asyncio.sleep(_HEARTBEAT_SECONDS)
+
+    def _take_back(self) -> None:
+        """Have slices executed anew that DBOS has given up without a word; each worker its own."""
+        if self._durable is None:
+            return
+        taken = self._durable.take_back(tuple(self._slices))
+        if taken:
+            log.warning("slices were given up half-way: they are taken up again", slices=taken)
 
     async def _aside(self, work: Callable[[], object]) -> object:
         """Run it in a thread that no batch waits for or keeps busy: a late heartbeat is taken for a death."""
@@ -231,6 +246,8 @@ class _Chore:
         return True
 
 
-def _why(failure: Exception) -> str:
+def _why(failure: Exception, *, where: str) -> str:
     """A sentence of ours; of another's error the type alone, as its text may hold values."""
+    if isinstance(failure, DBAPIError):
+        failure = store_error(failure, where=where)  # DBOS's, which is not translated
     return failure.message if isinstance(failure, InboxsyncError) else type(failure).__name__
