@@ -36,12 +36,11 @@ class Fleet:
         self.processes: list[subprocess.Popen[str]] = []
         self.log = Path(environment["INBOXSYNC_DATA_DIR"]) / "workers.log"
 
-    def start(self, *options: str) -> subprocess.Popen[str]:
+    def start(self) -> subprocess.Popen[str]:
         """One more worker; returns once it tells that it lives."""
-        command = [sys.executable, "-m", "inboxsync", "worker", "--no-schedules", "--concurrency", "4"]
         with self.log.open("a") as log:
             process = subprocess.Popen(
-                [*command, *options],
+                [sys.executable, "-m", "inboxsync", "worker", "--no-schedules", "--concurrency", "4"],
                 env=self._environment,
                 stdout=log,
                 stderr=log,
@@ -239,7 +238,7 @@ def test_a_second_signal_ends_a_worker_at_once_though_the_database_is_locked(
     one, runs = fleet(pages=1)
     worker = one.start()
     one.wait(is_under_way(one, runs))
-    with no_writes(one.engine):
+    with one.engine.store.write():
         time.sleep(1)
         worker.send_signal(signal.SIGINT)  # as Ctrl-C does
         time.sleep(1)
@@ -251,30 +250,6 @@ def test_a_second_signal_ends_a_worker_at_once_though_the_database_is_locked(
     one.assert_whole(1)
 
 
-def test_what_a_worker_leaves_half_way_when_it_ends_the_other_finishes(fleet: Any) -> None:
-    two, runs = fleet(pages=6)
-    two.start()  # the common duties are its own, so it finds nothing new when the other ends
-    ending = two.start("--drain-seconds", "1")
-    two.wait(lambda: is_under_way(two, runs)() and bool(two.at_work().get(ending.pid)))
-    with no_writes(two.engine):
-        time.sleep(2)  # whatever was on its way has come, and waits to be stored
-        ending.send_signal(signal.SIGTERM)
-        time.sleep(3)  # longer than it drains, and too short to be found dead
-    assert ending.wait(120) == 0
-    assert two.at_work().get(ending.pid), "it has ended in good order: this test shows nothing"
-    two.wait_until_complete(runs)
-    two.assert_whole(6)
-
-
-@contextmanager
-def no_writes(engine: Engine) -> Iterator[None]:
-    """Nobody else stores a batch within."""
-    with engine.store.write() as connection:
-        if engine.store.engine.dialect.name == "postgresql":
-            connection.execute(text("LOCK TABLE messenger_conversations IN EXCLUSIVE MODE"))
-        yield
-
-
 def test_a_server_that_restarts_in_mid_sync_is_waited_for(
     restarted: Any, serve: Any, tmp_path: Path, add: Any
 ) -> None:
@@ -283,7 +258,8 @@ def test_a_server_that_restarts_in_mid_sync_is_waited_for(
         one.start()
         one.wait(is_under_way(one, runs))
         following = one.follow(runs[0])
-        time.sleep(2)  # it has begun
+        assert following.stdout is not None
+        assert json.loads(following.stdout.readline())["status"] == "starting"
         one.engine.close()
         restarted.stop()
         time.sleep(12)  # longer than a step: DBOS cannot write it down, and lets the workflow fail

@@ -15,7 +15,7 @@ from inboxsync.store.derived import has_notes
 from inboxsync.store.leases import acquire_lease, break_lease
 from inboxsync.store.pages import remove_page
 from inboxsync.store.runs import get_run, update_run
-from inboxsync.store.slices import add_slice, begin_slice, get_slice, mark_handed
+from inboxsync.store.slices import add_slice, begin_slice, mark_handed
 from inboxsync.store.workers import list_workers
 from inboxsync.sync import Stop, heed
 from inboxsync.workers import RunQueue, Worker
@@ -154,49 +154,49 @@ def test_a_run_is_laid_down_where_its_page_is_no_longer_the_workers(ready: Any) 
     assert heeded("here:1:a.1").is_cancelled
 
 
-def test_a_slice_that_the_queue_gave_up_without_a_word_is_taken_up_again(
-    ready: Any, work: Any, run_of: Any
+@pytest.mark.parametrize("executor", [None, "elsewhere:1:a"], ids=["its own", "of one that ended"])
+def test_a_slice_that_stays_begun_with_nobody_at_it_is_taken_up_again(
+    ready: Any, work: Any, run_of: Any, executor: str | None
 ) -> None:
     _, engine, (page,) = ready(conversations=120)
     run = RunQueue(engine).submit(page, RunRequest())
 
-    async def give_up_and_wait() -> None:
-        while run_of(engine, run.id).status.is_open or count(engine, "run_slices"):
-            await asyncio.sleep(0.1)
-        await asyncio.to_thread(leave_begun, engine, run.id)
+    async def ended() -> None:
         while run_of(engine, run.id).status.is_open or count(engine, "run_slices"):
             await asyncio.sleep(0.1)
 
-    work(engine, until=give_up_and_wait)
+    async def leave_and_wait() -> None:
+        await ended()
+        await asyncio.to_thread(leave_begun, engine, run.id, executor)
+        await ended()
+
+    work(engine, until=leave_and_wait)
     assert run_of(engine, run.id).status is RunStatus.COMPLETE
 
 
-def leave_begun(engine: Any, run_id: str) -> None:
-    """As a database leaves it that was away while a step's end, its failure and the slice's end were written.
+def leave_begun(engine: Any, run_id: str, executor: str | None) -> None:
+    """As a database leaves a slice that was away while its step's end, its failure and its own end came.
 
-    The worker lives, its workflow has begun, and nobody is at it.
+    Its workflow has begun, at the worker that lives or at one that said good-bye, and nobody is at it.
     """
-    database, schema = engine.queue_database()
-    name = f"{schema}.workflow_status" if schema else "workflow_status"
-    pattern = {"id": f"{run_id}.%"}
-    with database.begin() as queue:
-        newest = f"SELECT MAX(workflow_uuid) FROM {name} WHERE workflow_uuid LIKE :id"
-        last = queue.execute(text(newest), pattern).scalar_one()
-        queue.execute(text(f"UPDATE {name} SET status = 'PENDING' WHERE workflow_uuid = :id"), {"id": last})
-    database.dispose()
-    with engine.store.write() as connection:
+    with engine.store.read() as connection:
         worker = list_workers(connection)[0].id
-        number = int(last.rpartition(".")[2])
+    database, schema = engine.queue_database()
+    table = f"{schema}.workflow_status" if schema else "workflow_status"
+    with database.begin() as queue:
+        newest = f"SELECT MAX(workflow_uuid) FROM {table} WHERE workflow_uuid LIKE :id"
+        last = queue.execute(text(newest), {"id": f"{run_id}.%"}).scalar_one()
+        begun = f"UPDATE {table} SET status = 'PENDING', executor_id = :at WHERE workflow_uuid = :id"
+        queue.execute(text(begun), {"at": executor or worker, "id": last})
+    database.dispose()
+    now, number = engine.clock.now(), int(last.rpartition(".")[2])
+    with engine.store.write() as connection:
         run = get_run(connection, run_id)
         update_run(connection, replace(run, status=RunStatus.RUNNING, finished_at=None))
-        now = engine.clock.now()
-        add_slice(
-            connection,
-            Slice(run_id=run_id, page_id=run.page_id, lane=Lane.WALK, number=number, due_at=now),
-        )
-        left = get_slice(connection, run_id)
+        left = Slice(run_id=run_id, page_id=run.page_id, lane=Lane.WALK, number=number, due_at=now)
+        add_slice(connection, left)
         mark_handed(connection, [left], now=now - timedelta(minutes=1))
-        begin_slice(connection, left, worker_id=worker)
+        begin_slice(connection, left, worker_id=executor or worker)
 
 
 def test_what_a_drained_worker_was_at_another_goes_on_with(ready: Any, work: Any, run_of: Any) -> None:
