@@ -32,7 +32,7 @@ from inboxsync.workers.durable import Durable
 from inboxsync.workers.schedules import start_due
 
 LATENCY = "0.4"
-SLOTS = 40
+SLOTS = int(__import__("os").environ.get("SLOTS","40"))
 
 
 @contextmanager
