@@ -32,7 +32,8 @@ from inboxsync.workers.durable import Durable
 from inboxsync.workers.schedules import start_due
 
 LATENCY = "0.4"
-SLOTS = int(__import__("os").environ.get("SLOTS","40"))
+# What a worker has unless told otherwise.
+SLOTS = 8
 
 
 @contextmanager
