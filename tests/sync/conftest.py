@@ -10,7 +10,7 @@ from inboxsync.model import Certificate, Page, Platform, Run
 from inboxsync.sandbox.folders import TOP
 from inboxsync.sandbox.nodes import View
 from inboxsync.store.pages import list_pages
-from inboxsync.sync import BatchStored, Findings, Outcome, Silent, Stop, SyncOptions
+from inboxsync.sync import BatchStored, Findings, Outcome, Silent, Stop, SyncOptions, storing
 
 
 class Watching(Silent):
@@ -55,8 +55,11 @@ def outcomes() -> list[Outcome]:
 
 
 @pytest.fixture
-def sync(outcomes: list[Outcome]) -> Callable[..., Run]:
-    """Runs one sync of the only Page, as a command would."""
+def sync(outcomes: list[Outcome], monkeypatch: pytest.MonkeyPatch) -> Callable[..., Run]:
+    """Runs one sync of the only Page, as a command would.
+
+    Where it is stopped after so many batches, each has one answer, however fast they come.
+    """
 
     def run(
         engine: Engine,
@@ -77,7 +80,10 @@ def sync(outcomes: list[Outcome]) -> Callable[..., Run]:
                 )
                 return await one.run()
 
-        outcomes.append(asyncio.run(go()))
+        with monkeypatch.context() as patch:
+            if stop_after is not None:
+                patch.setattr(storing, "_MOST_TOGETHER", 1)
+            outcomes.append(asyncio.run(go()))
         return outcomes[-1].run
 
     return run

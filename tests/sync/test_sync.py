@@ -144,8 +144,9 @@ def test_a_limit_that_the_last_conversation_reaches_is_no_limit(ready: Any, sync
 def test_a_run_asked_to_stop_keeps_what_it_has(ready: Any, sync: Any, stored: Any) -> None:
     served, engine = ready()
     stopped = sync(engine, stop_after=2)
-    assert (stopped.status, stopped.counts.fetched) == (RunStatus.PARTIAL, 200)
-    assert len(stored(engine, IDS)) == 200
+    assert stopped.status is RunStatus.PARTIAL
+    # What has come by then is stored too.
+    assert len(stored(engine, IDS)) == stopped.counts.fetched in (200, 300)
     assert sync(engine).status is RunStatus.COMPLETE
     assert {graph_id for (graph_id,) in stored(engine, IDS)} == set(served.threads())
 
