@@ -92,11 +92,6 @@ def _pyarrow() -> Any:  # noqa: ANN401 - a library without types
         ) from None
 
 
-def _ordered(columns: tuple[Column, ...]) -> list[str]:
-    """The columns whose least and greatest values help a reader to skip rows; others cost memory alone."""
-    return [column.name for column in columns if column.kind in {Kind.TIME, Kind.INTEGER}]
-
-
 def _schema(arrow: Any, columns: tuple[Column, ...]) -> Any:  # noqa: ANN401
     kinds: Final = {
         Kind.TEXT: arrow.string(),
