@@ -13,16 +13,15 @@ from collections.abc import Callable
 from pathlib import Path
 
 import structlog
-from reads import NOW, conversation, note
+from reads import NOW, add_page, conversation, note
 from speed import postgresql
 from sqlalchemy import Connection
 from views import p95, served
 
 from inboxsync.engine import Engine
-from inboxsync.model import Platform
 from inboxsync.settings import Settings
 from inboxsync.store import Store
-from inboxsync.store.pages import list_pages, upsert_page
+from inboxsync.store.pages import list_pages
 from inboxsync.store.writes import upsert_batch
 from inboxsync.web.page_list import cursor_of
 
@@ -105,15 +104,7 @@ def fill(store: Store, pages: int) -> None:
 
 def fill_page(connection: Connection, dice: random.Random, number: str) -> None:
     """A Page that is never asked for anything, and its conversations."""
-    page, _ = upsert_page(
-        connection,
-        facebook_page_id=number,
-        platform=Platform.MESSENGER,
-        account_id=number,
-        name=f"Page {number}",
-        access_token_sealed="",
-        now=NOW,
-    )
+    page = add_page(connection, number)
     made = [conversation(dice, TEXTS, f"{number}-", each) for each in range(CONVERSATIONS)]
     upsert_batch(connection, page, made, folder="inbox", source="initial_sync", now=NOW)
 

@@ -175,7 +175,8 @@ def fill(store: Store, conversations: int, source: Path) -> None:
     dice = random.Random(1)  # noqa: S311 - the same world every time
     texts = list(real_texts(source)) or [f"hello number {i} where is my order" for i in range(10_000)]
     for number, share in (("1", 0.8), ("2", 0.15), ("3", 0.05)):
-        page = add_page(store, number)
+        with store.write() as connection:
+            page = add_page(connection, number)
         size = int(conversations * share)
         for start in range(0, size, 500):
             made = [conversation(dice, texts, number, i) for i in range(start, min(start + 500, size))]
@@ -219,18 +220,17 @@ def conversation(dice: random.Random, texts: list[str], page: str, number: int) 
     )
 
 
-def add_page(store: Store, number: str) -> Page:
+def add_page(connection: Connection, number: str) -> Page:
     """A Page that is never asked for anything."""
-    with store.write() as connection:
-        page, _ = upsert_page(
-            connection,
-            facebook_page_id=number,
-            platform=Platform.MESSENGER,
-            account_id=number,
-            name=f"Page {number}",
-            access_token_sealed="",
-            now=NOW,
-        )
+    page, _ = upsert_page(
+        connection,
+        facebook_page_id=number,
+        platform=Platform.MESSENGER,
+        account_id=number,
+        name=f"Page {number}",
+        access_token_sealed="",
+        now=NOW,
+    )
     return page
 
 

@@ -83,7 +83,8 @@ def measure(url: str, conversations: int, *, schema: str, folder: Path) -> dict[
     if stored < conversations:
         fill(engine.store, conversations, DATA)
     elif not conversations:
-        add_page(engine.store, "1")
+        with engine.store.write() as connection:
+            add_page(connection, "1")
     note(f"{url.partition(':')[0]}: {engine.derive()}")
     with served(engine) as client:
         times = {name: p95(client, place) for name, place in views(engine, client).items()}

@@ -2,6 +2,7 @@
 
 import json
 import os
+import pty
 import sqlite3
 import subprocess
 import sys
@@ -47,6 +48,32 @@ def run(environment: dict[str, str]) -> Run:
         )
 
     return run_command
+
+
+@pytest.fixture
+def on_terminal(environment: dict[str, str]) -> Callable[..., tuple[int, bytes]]:
+    """Runs a command with `stdout` or `stderr` on a terminal: its exit code, and what was sent there."""
+
+    def run_on_terminal(stream: str, *arguments: str) -> tuple[int, bytes]:
+        ours, theirs = pty.openpty()
+        streams: dict[str, int] = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL, stream: theirs}
+        process = subprocess.Popen(
+            [*INBOXSYNC, *arguments],
+            env=environment | {"TERM": "xterm"},
+            stdout=streams["stdout"],
+            stderr=streams["stderr"],
+        )
+        os.close(theirs)
+        shown = b""
+        try:
+            while more := os.read(ours, 4096):
+                shown += more
+        except OSError:
+            pass  # how Linux says that nobody writes any more
+        os.close(ours)
+        return process.wait(timeout=30), shown
+
+    return run_on_terminal
 
 
 @pytest.fixture

@@ -3,8 +3,6 @@
 import csv
 import io
 import json
-import os
-import pty
 import signal
 import subprocess
 import sys
@@ -161,21 +159,9 @@ def test_a_signal_leaves_no_half_file(
     assert list(path.parent.iterdir()) == []
 
 
-def test_a_terminal_is_shown_a_bar(environment: dict[str, str], stored: int, tmp_path: Path) -> None:
-    ours, theirs = pty.openpty()
-    command = [sys.executable, "-m", "inboxsync", "export", "messages", "-o", str(tmp_path / "m.csv")]
-    process = subprocess.Popen(
-        command, env=environment | {"TERM": "xterm"}, stderr=theirs, stdout=subprocess.PIPE
-    )
-    os.close(theirs)
-    shown = b""
-    try:
-        while more := os.read(ours, 4096):
-            shown += more
-    except OSError:
-        pass  # how Linux says that nobody writes any more
-    process.communicate(timeout=30)
-    assert process.returncode == 0
+def test_a_terminal_is_shown_a_bar(stored: int, tmp_path: Path, on_terminal: Any) -> None:
+    code, shown = on_terminal("stderr", "export", "messages", "-o", str(tmp_path / "m.csv"))
+    assert code == 0
     assert f"of {stored:,}".encode() in shown
 
 

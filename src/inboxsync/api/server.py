@@ -17,8 +17,6 @@ _KEEP_ALIVE_SECONDS: Final = 65
 # For a request's line and headers.
 _HEAD_SECONDS = 30.0
 _HEAD_BYTES: Final = 65_536
-
-
 # Reads compute: more threads than this do not answer sooner, they wait for the interpreter in turn.
 _READERS = 6
 

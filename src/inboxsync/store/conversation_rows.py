@@ -1,6 +1,6 @@
 """Rows of `messenger_conversations`: read, inserted, updated a batch at a time."""
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from functools import cache
@@ -33,7 +33,8 @@ CHANGING = (
     "source_updated_at",
     "extra",
 )
-_INSERTED = (
+# What is written of a row that is new.
+INSERTED = (
     *("id", "page_id", "conversation_id", "platform", "created_at", "updated_at"),
     *("served_digest", "served_messages", *CHANGING),
 )
@@ -91,9 +92,23 @@ def values_of(conversation: Conversation, *, has_older: bool | None, folder: str
     }
 
 
-def count_served(conversation: Conversation) -> int:
-    """How many messages a conversation that is new will have stored."""
-    return len({message.message_id for message in conversation.messages})
+def inserted_rows(
+    page: Page,
+    conversations: Iterable[tuple[str, Conversation, str | None]],
+    *,
+    folder: str,
+    now: datetime,
+) -> Iterator[tuple[Any, ...]]:
+    """Values of `INSERTED`, of conversations with the id that each shall have and its digest.
+
+    Times are text, which both databases take.
+    """
+    stamp = format_utc(now)
+    for row_id, conversation, digest in conversations:
+        values = values_of(conversation, has_older=conversation.has_older_messages, folder=folder)
+        own = (row_id, page.id, conversation.conversation_id, page.platform.value, stamp, stamp)
+        served = len({message.message_id for message in conversation.messages})
+        yield (*own, digest, served, *map(_times_as_text, values.values()))
 
 
 def insert_conversations(
@@ -108,12 +123,7 @@ def insert_conversations(
 
     In its own words: SQLAlchemy's take longer than the database.
     """
-    stamp = format_utc(now)
-    rows = []
-    for row_id, conversation, digest in conversations:
-        values = values_of(conversation, has_older=conversation.has_older_messages, folder=folder)
-        own = (row_id, page.id, conversation.conversation_id, page.platform.value, stamp, stamp)
-        rows.append((*own, digest, count_served(conversation), *map(_as_sqlite_holds, values.values())))
+    rows = list(inserted_rows(page, conversations, folder=folder, now=now))
     for start in range(0, len(rows), _ROWS_A_STATEMENT):
         some = rows[start : start + _ROWS_A_STATEMENT]
         connection.exec_driver_sql(_insert(len(some)), tuple(chain.from_iterable(some)))
@@ -122,12 +132,12 @@ def insert_conversations(
 @cache
 def _insert(rows: int) -> str:
     """An INSERT of so many rows."""
-    marks = f"({', '.join('?' * len(_INSERTED))})"
+    marks = f"({', '.join('?' * len(INSERTED))})"
     values = ", ".join([marks] * rows)
-    return f"INSERT INTO messenger_conversations ({', '.join(_INSERTED)}) VALUES {values}"  # noqa: S608
+    return f"INSERT INTO messenger_conversations ({', '.join(INSERTED)}) VALUES {values}"  # noqa: S608
 
 
-def _as_sqlite_holds(value: Any) -> Any:  # noqa: ANN401 - whatever a column holds
+def _times_as_text(value: Any) -> Any:  # noqa: ANN401 - whatever a column holds
     return format_utc(value) if isinstance(value, datetime) else value
 
 

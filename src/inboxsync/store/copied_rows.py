@@ -20,7 +20,12 @@ from sqlalchemy.exc import DBAPIError
 
 from inboxsync.errors import StoreUnreachable
 from inboxsync.model import Conversation, Message, Page, Served
-from inboxsync.store.conversation_rows import CHANGING, count_served, values_of
+from inboxsync.store.conversation_rows import (
+    CHANGING,
+    INSERTED,
+    inserted_rows,
+    values_of,
+)
 from inboxsync.store.message_rows import ALL_COLUMNS, FILLED, PLAIN_COLUMNS, SERVED, add_row
 from inboxsync.store.message_rows import Served as ServedMessages
 from inboxsync.store.nul import NOTE, conversation_without_nul, messages_without_nul
@@ -30,8 +35,6 @@ from inboxsync.store.schema import HEAD
 from inboxsync.store.types import format_utc, to_milliseconds
 
 _CONVERSATION = ("id", "conversation_id", *CHANGING)
-# What is written of a row that is new alone; `digests` keeps the first two later.
-_NEW = ("served_digest", "served_messages", "page_id", "platform", "created_at", "updated_at")
 _DETAILS = ("sent_at", *SERVED)
 _MESSAGE = ("conversation_id", "message_id", *_DETAILS)
 # Of what is filled in: an empty text counts as an absent one.
@@ -79,15 +82,7 @@ class CopiedRows:
         self._insert(page, new, folder=folder, now=now)
         if not changed:
             return 0
-        rows = (
-            _row(
-                have.id,
-                each,
-                has_older=have.has_older_messages if has_older is None else has_older,
-                folder=folder,
-            )
-            for have, (each, has_older) in changed
-        )
+        rows = (_changed_row(each, folder=folder) for each in changed)
         self._copy("messenger_conversations", _CONVERSATION, rows)
         values = {"page_id": page.id, "platform": page.platform.value, "now": to_milliseconds(now)}
         inserted, updated = self._connection.exec_driver_sql(_upsert_conversations(), values).one()
@@ -116,21 +111,12 @@ class CopiedRows:
     def _insert(self, page: Page, new: Sequence[New], *, folder: str, now: datetime) -> None:
         if not new:
             return
-        at = format_utc(now)
-        rows = (
-            (
-                *_row(row_id, each, has_older=each.has_older_messages, folder=folder),
-                *(digest, count_served(each), page.id, page.platform.value, at, at),
-            )
-            for row_id, each, digest in new
-        )
+        rows = inserted_rows(page, new, folder=folder, now=now)
         try:
-            copy_into(self._connection, "messenger_conversations", (*_CONVERSATION, *_NEW), rows)
+            copy_into(self._connection, "messenger_conversations", INSERTED, rows)
         except DBAPIError as error:
             if isinstance(error.orig, psycopg.errors.UniqueViolation):
-                raise StoreUnreachable(
-                    "A conversation was stored by two processes at the same moment."
-                ) from error
+                raise StoreUnreachable(_AT_ONCE) from error
             raise
         self._inserted = {row_id for row_id, _, _ in new}
 
@@ -166,9 +152,11 @@ class CopiedRows:
         copy_into(self._connection, twin, columns, rows)
 
 
-def _row(row_id: str, conversation: Conversation, *, has_older: bool, folder: str) -> tuple[object, ...]:
-    values = values_of(conversation, has_older=has_older, folder=folder)
-    return (row_id, conversation.conversation_id, *values.values())
+def _changed_row(changed: Changed, *, folder: str) -> tuple[object, ...]:
+    have, (conversation, has_older) = changed
+    older = have.has_older_messages if has_older is None else has_older
+    values = values_of(conversation, has_older=older, folder=folder)
+    return (have.id, conversation.conversation_id, *values.values())
 
 
 def _twin(table: str) -> str:

@@ -62,7 +62,8 @@ def fetch_rows(connection: Connection, query: Select[Any]) -> list[Any]:
     if is_postgresql(connection):
         return list(connection.execute(query))
     columns = query.selected_columns
-    packed = _packed(tuple(columns.keys())).select_from(query.subquery())
+    names = tuple(columns.keys())
+    packed = _packed(names).select_from(query.subquery())
     values = _decode_rows(connection.execute(packed).scalar_one())
     dialect = connection.dialect
     for place, column in enumerate(columns):
@@ -70,7 +71,7 @@ def fetch_rows(connection: Connection, query: Select[Any]) -> list[Any]:
         if process is not None:
             for row in values:
                 row[place] = process(row[place])
-    return list(map(_row_type(tuple(columns.keys()))._make, values))
+    return list(map(_row_type(names)._make, values))
 
 
 def insert_into(connection: Connection, table: Table) -> sqlite.Insert | postgresql.Insert:
