@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from inboxsync.cli.interpreter import set_for_syncing
 from inboxsync.engine import Engine
 from inboxsync.model import Mode, Platform
 from inboxsync.settings import Settings
@@ -48,6 +49,7 @@ def sync(
     if schema is not None:
         values["database_schema"] = schema
     engine = Engine(Settings(**values))
+    set_for_syncing()  # as the command does
     try:
         return asyncio.run(_sync(engine, ready, listener or Quiet(), mode))
     finally:

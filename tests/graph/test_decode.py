@@ -8,6 +8,7 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
+from inboxsync.graph import decode
 from inboxsync.graph.body import FaultError, decode_body
 from inboxsync.graph.decode import decode_conversations, identifier, timestamp
 from inboxsync.model import Conversation
@@ -204,6 +205,26 @@ def test_fields_without_a_place_are_kept_as_extra() -> None:
     conversation = decode_one({"id": "t_1", "wallpaper": "blue", "messages": {"data": [message]}})
     assert conversation.extra == '{"wallpaper":"blue"}'
     assert conversation.messages[0].extra == '{"is_unsupported":"true"}'
+
+
+def nested(depth: int) -> list[Any]:
+    return [nested(depth - 1)] if depth else []
+
+
+touchy = st.sampled_from(["paging", "access_token", "x?access_token=1", "9" * 19, '"paging"'])
+touchy_json = st.recursive(
+    any_json | touchy | st.integers(2**62, 2**65) | st.integers(0, 70).map(nested),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(touchy | st.text(), inner, max_size=3),
+    max_leaves=6,
+)
+
+
+@given(touchy_json)
+def test_what_is_kept_as_it_is_is_what_a_closer_look_would_keep(value: object) -> None:
+    kept = decode.json_text(value)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(decode, "_as_it_is", lambda _: None)
+        assert decode.json_text(value) == kept
 
 
 def test_an_attachment_lists_own_next_is_not_kept() -> None:

@@ -9,7 +9,7 @@ import structlog
 import typer
 
 from inboxsync.cli.ending import asked_to_end
-from inboxsync.cli.lasting import freeze_loaded
+from inboxsync.cli.interpreter import set_for_syncing
 from inboxsync.cli.logs import configure_library_logs
 from inboxsync.cli.opening import open_engine
 from inboxsync.engine import Engine
@@ -67,7 +67,7 @@ async def _serve(engine: Engine, listener: socket.socket, *, host: str, has_work
     if worker is not None:
         await worker.start()
     serving = asyncio.create_task(server.run_on(listener))
-    freeze_loaded()
+    set_for_syncing(stays=True)
     log.info("serving", url=_url(listener), worker=has_worker)
     await asyncio.wait({asked, serving}, return_when=asyncio.FIRST_COMPLETED)
     log.info("ending")

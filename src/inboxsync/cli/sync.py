@@ -8,6 +8,7 @@ import typer
 
 from inboxsync.cli.deriving import derive_after_sync
 from inboxsync.cli.exits import exit_code_of_runs
+from inboxsync.cli.interpreter import set_for_syncing
 from inboxsync.cli.opening import open_engine
 from inboxsync.cli.output import (
     outcome_as_json,
@@ -104,6 +105,7 @@ def sync(
             )
             _enqueue(engine, pages, request, as_json=as_json)
             return
+        set_for_syncing()
         options = engine.sync_options(
             mode=mode, messages=messages, max_conversations=max_conversations, history=history, wait=wait
         )

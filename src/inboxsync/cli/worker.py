@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from inboxsync.cli.ending import asked_to_end
-from inboxsync.cli.lasting import freeze_loaded
+from inboxsync.cli.interpreter import set_for_syncing
 from inboxsync.cli.opening import open_engine
 from inboxsync.engine import Engine
 from inboxsync.workers import Worker
@@ -38,6 +38,6 @@ async def _work(engine: Engine, *, concurrency: int, schedules: bool, drain_seco
     one = Worker(engine, concurrency=concurrency, schedules=schedules)
     asked = asked_to_end()
     await one.start()
-    freeze_loaded()
+    set_for_syncing(stays=True)
     await asked
     await one.drain(drain_seconds)

@@ -29,6 +29,8 @@ _JSON_INTEGER_BITS = 63
 # Graph nests a handful deep. Python and JSON libraries give up at some hundreds, each elsewhere.
 _DEEPEST = 60
 _TOKEN_PARAMETER = re.compile(r"access_token(=|%3D)[^&\s\"]*", re.IGNORECASE)
+_TOUCHED = (b'"paging"', b"access_token")
+_LONG_NUMBER = re.compile(rb"\d{19}")
 _encode = msgspec.json.Encoder().encode
 _CONVERSATION_FIELDS = frozenset(
     {
@@ -274,11 +276,26 @@ def json_text(value: object) -> str | None:
     """JSON to be kept; None for what is empty."""
     if value in EMPTY:
         return None
+    if (text := _as_it_is(value)) is not None:
+        return text
     storable = _storable(value)
     try:
         return _encode(storable).decode()
     except UnicodeEncodeError:
         return _encode(mend_surrogates(storable)).decode()
+
+
+def _as_it_is(value: object) -> str | None:
+    """The JSON of a value that `_storable` leaves as it is; None where that takes a closer look.
+
+    Nearly all need none, and to write them takes less than to look at each of their values.
+    """
+    try:
+        text = _encode(value)
+    except (OverflowError, RecursionError, UnicodeEncodeError):
+        return None
+    may_change = any(each in text for each in _TOUCHED) or _LONG_NUMBER.search(text)
+    return None if may_change or text.count(b"{") + text.count(b"[") > _DEEPEST else text.decode()
 
 
 def _storable(value: Any, depth: int = 0) -> Any:  # noqa: ANN401 - any JSON

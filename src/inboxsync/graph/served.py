@@ -250,7 +250,7 @@ def _has_next(entry: UsualConversation) -> bool:
 
 def _conversation(entry: UsualConversation, own_ids: frozenset[str], *, is_instagram: bool) -> Conversation:
     served = entry.messages.data if entry.messages is not None else []
-    messages = tuple([_message(each, own_ids, is_instagram=is_instagram) for each in served])
+    messages = tuple(_messages(served, own_ids, is_instagram=is_instagram))
     participants = tuple(_participants(entry.participants))
     return Conversation(
         conversation_id=entry.id,
@@ -276,21 +276,26 @@ def _participants(people: _People | None) -> Iterable[Participant]:
         )
 
 
-def _message(served: _Message, own_ids: frozenset[str], *, is_instagram: bool) -> Message:
-    sender = served.sender
-    # Nearly all messages are text alone, and there are tens of thousands a second.
-    is_plain = served.is_unsupported is None and _rest_values(served) == _NO_REST
-    rest: dict[str, Any] = {} if is_plain else _rest(served)
-    return Message(
-        message_id=served.id,
-        sent_at=timestamp(served.created_time),
-        is_from_page=sender is not None and sender.id in own_ids,
-        sender_id=sender.id if sender is not None else None,
-        sender_name=(sender.name or sender.username or None) if sender is not None else None,
-        text=served.message,
-        is_readable=not is_instagram or _tells_something(served),
-        **rest,
-    )
+def _messages(served: list[_Message], own_ids: frozenset[str], *, is_instagram: bool) -> list[Message]:
+    messages = []
+    for each in served:
+        sender, sender_id, sender_name = each.sender, None, None
+        if sender is not None:
+            sender_id, sender_name = sender.id, sender.name or sender.username or None
+        message = Message(
+            message_id=each.id,
+            sent_at=timestamp(each.created_time),
+            is_from_page=sender_id in own_ids,
+            sender_id=sender_id,
+            sender_name=sender_name,
+            text=each.message,
+            is_readable=not is_instagram or _tells_something(each),
+        )
+        # Nearly all are text alone, and there are tens of thousands a second.
+        if each.is_unsupported is not None or _rest_values(each) != _NO_REST:
+            message = msgspec.structs.replace(message, **_rest(each))
+        messages.append(message)
+    return messages
 
 
 def _rest(served: _Message) -> dict[str, str | None]:

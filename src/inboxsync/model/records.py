@@ -1,7 +1,7 @@
 """The records that the source serves and the store keeps.
 
-They are msgspec structs because a sync makes tens of thousands of them a second;
-nothing here reads or writes JSON. JSON that is kept as served is text.
+They are msgspec structs because a sync makes tens of thousands of them a second.
+JSON that is kept as served is text.
 """
 
 from datetime import datetime
@@ -37,8 +37,8 @@ class Served(Protocol):
         """Whether U+0000 may be in one of its texts, which not every database holds."""
 
 
-class Participant(msgspec.Struct, frozen=True, kw_only=True, gc=False):
-    """Someone in a conversation, the Page included.
+class Participant(msgspec.Struct, frozen=True, kw_only=True, gc=False, omit_defaults=True):
+    """Someone in a conversation, the Page included. Kept as JSON without what is absent, as it is served.
 
     `id` is Page-scoped (PSID) or app-scoped (IGSID), never a person's own id
     (graph-facts 1.10). Any of the rest may be missing: accounts go, names are withheld.

@@ -12,15 +12,16 @@ from inboxsync.reports.columns import Column, Kind, Record, Value
 class ParquetWriter:
     """Writes Parquet: times are UTC timestamps, JSON is text, what was found is a list of structs."""
 
-    # A row group each: fewer rows would cost space, more of them memory.
-    rows_at_once = 1000
+    # A row group each. What pyarrow keeps of each until the end is 1 kB a column: of fewer rows than these,
+    # more groups; of more, larger ones.
+    rows_at_once = 4000
     cut_cells = 0
 
     def __init__(self, columns: tuple[Column, ...]) -> None:
         self._arrow = _pyarrow()
         self._schema = _schema(self._arrow, columns)
-        # Gives back what it no longer needs; the others keep it for a next time, a third of all memory.
-        self._pool = self._arrow.system_memory_pool()
+        # Not the system's: there, what is kept of each row group lies between what is given back.
+        self._pool = self._arrow.default_memory_pool()
         self._sink = _Sink()
         self._writer: Any = import_module("pyarrow.parquet").ParquetWriter(
             self._arrow.PythonFile(self._sink, mode="w"),
@@ -41,6 +42,8 @@ class ParquetWriter:
             for column, field in zip(columns, self._schema, strict=True)
         ]
         self._writer.write_table(self._arrow.Table.from_arrays(arrays, schema=self._schema))
+        del arrays
+        self._pool.release_unused()
         return self._sink.take()
 
     def end(self) -> Iterator[bytes]:

@@ -1,10 +1,11 @@
 """Rows of `messenger_conversations`: read, inserted, updated a batch at a time."""
 
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from functools import cache
 from itertools import chain
+from operator import attrgetter
 from typing import Any
 
 import msgspec
@@ -12,14 +13,15 @@ import uuid_utils
 from sqlalchemy import Connection, Select, Update, bindparam, func, or_, select, update
 
 from inboxsync.model import Conversation, Page, Participant
+from inboxsync.store.pieces import in_pieces
 from inboxsync.store.put import Among, select_among
 from inboxsync.store.tables import messenger_conversations as table
 from inboxsync.store.types import format_utc
 
 _encode = msgspec.json.Encoder().encode
-# What an answer may change. Absent values are left as they are.
-CHANGING = (
-    "folder",
+_id_of = attrgetter("id")
+# What an answer tells, and may change. Absent values are left as they are.
+_TOLD = (
     "sender_id",
     "sender_name",
     "participants",
@@ -33,13 +35,12 @@ CHANGING = (
     "source_updated_at",
     "extra",
 )
+CHANGING = ("folder", *_TOLD)
 # What is written of a row that is new.
 INSERTED = (
     *("id", "page_id", "conversation_id", "platform", "created_at", "updated_at"),
     *("served_digest", "served_messages", *CHANGING),
 )
-# Rows of one INSERT: the interpreter's lock is given away once a statement, not once a row.
-_ROWS_A_STATEMENT = 100
 # Far below what a statement takes: 32,766 parameters on SQLite.
 _IDS_A_STATEMENT = 1000
 
@@ -72,60 +73,41 @@ def stored_conversations(
 
 def values_of(conversation: Conversation, *, has_older: bool | None, folder: str) -> dict[str, Any]:
     """What an answer tells of a conversation, in the order of `CHANGING`; None: nothing."""
+    return dict(zip(CHANGING, (folder, *_values(conversation, has_older)), strict=True))
+
+
+def told_values(conversation: Conversation, *, has_older: bool | None) -> tuple[Any, ...]:
+    """The same but for the folder; times are text, which both databases take."""
+    return tuple(map(_times_as_text, _values(conversation, has_older)))
+
+
+def _values(conversation: Conversation, has_older: bool | None) -> tuple[Any, ...]:  # noqa: FBT001 - of a row
+    """In the order of `_TOLD`."""
     contact = conversation.contact
     newest = next((message for message in conversation.messages if message.sent_at), None)
-    return {
-        "folder": folder,
-        "sender_id": contact.id if contact else None,
-        "sender_name": (contact.name or contact.username) if contact else None,
-        "participants": _participants(conversation.participants),
+    return (
+        contact.id if contact else None,
+        (contact.name or contact.username) if contact else None,
+        _participants(conversation.participants),
         # A newest message without words has none: the ones before it must not stand in for it.
-        "last_message": conversation.snippet or (newest.text or "" if newest else None),
-        "last_message_time": (newest.sent_at if newest else None) or conversation.source_updated_at,
-        "message_count": conversation.message_count,
-        "unread_count": conversation.unread_count,
-        "conversation_status": "active",
-        "link": conversation.link,
-        "has_older_messages": has_older,
-        "source_updated_at": conversation.source_updated_at,
-        "extra": conversation.extra,
-    }
+        conversation.snippet or (newest.text or "" if newest else None),
+        (newest.sent_at if newest else None) or conversation.source_updated_at,
+        conversation.message_count,
+        conversation.unread_count,
+        "active",
+        conversation.link,
+        has_older,
+        conversation.source_updated_at,
+        conversation.extra,
+    )
 
 
-def inserted_rows(
-    page: Page,
-    conversations: Iterable[tuple[str, Conversation, str | None]],
-    *,
-    folder: str,
-    now: datetime,
-) -> Iterator[tuple[Any, ...]]:
-    """Values of `INSERTED`, of conversations with the id that each shall have and its digest.
-
-    Times are text, which both databases take.
-    """
-    stamp = format_utc(now)
-    for row_id, conversation, digest in conversations:
-        values = values_of(conversation, has_older=conversation.has_older_messages, folder=folder)
-        own = (row_id, page.id, conversation.conversation_id, page.platform.value, stamp, stamp)
-        served = len({message.message_id for message in conversation.messages})
-        yield (*own, digest, served, *map(_times_as_text, values.values()))
-
-
-def insert_conversations(
-    connection: Connection,
-    page: Page,
-    conversations: Sequence[tuple[str, Conversation, str | None]],
-    *,
-    folder: str,
-    now: datetime,
-) -> None:
-    """Insert conversations that are not stored into SQLite, each with the id it shall have and its digest.
+def insert_conversations(connection: Connection, rows: Sequence[tuple[Any, ...]]) -> None:
+    """Insert rows of `INSERTED` into SQLite, of conversations that are not stored.
 
     In its own words: SQLAlchemy's take longer than the database.
     """
-    rows = list(inserted_rows(page, conversations, folder=folder, now=now))
-    for start in range(0, len(rows), _ROWS_A_STATEMENT):
-        some = rows[start : start + _ROWS_A_STATEMENT]
+    for some in in_pieces(rows):
         connection.exec_driver_sql(_insert(len(some)), tuple(chain.from_iterable(some)))
 
 
@@ -238,13 +220,4 @@ def _participants(people: tuple[Participant, ...]) -> str | None:
     """As JSON, in the order of their ids: the source's own order means nothing and changes."""
     if not people:
         return None
-    # Absent keys are left out, as the source does.
-    entries = [
-        {
-            key: value
-            for key in ("id", "name", "username", "email")
-            if (value := getattr(person, key)) is not None
-        }
-        for person in sorted(people, key=lambda person: person.id)
-    ]
-    return _encode(entries).decode()
+    return _encode(sorted(people, key=_id_of)).decode()

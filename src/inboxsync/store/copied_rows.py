@@ -19,14 +19,10 @@ from sqlalchemy import Connection
 from sqlalchemy.exc import DBAPIError
 
 from inboxsync.errors import StoreUnreachable
-from inboxsync.model import Conversation, Message, Page, Served
-from inboxsync.store.conversation_rows import (
-    CHANGING,
-    INSERTED,
-    inserted_rows,
-    values_of,
-)
-from inboxsync.store.message_rows import ALL_COLUMNS, FILLED, PLAIN_COLUMNS, SERVED, add_row
+from inboxsync.model import Message, Page
+from inboxsync.store.conversation_rows import CHANGING, INSERTED, values_of
+from inboxsync.store.drafts import Draft, inserted_rows
+from inboxsync.store.message_rows import ALL_COLUMNS, FILLED, PLAIN_COLUMNS, SERVED, all_of
 from inboxsync.store.message_rows import Served as ServedMessages
 from inboxsync.store.nul import NOTE, conversation_without_nul, messages_without_nul
 from inboxsync.store.postgresql import copy_into
@@ -49,13 +45,10 @@ class CopiedRows:
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
         self._met: set[str] = set()
-        self._inserted: set[str] = set()
 
-    def conversations(self, served: Iterable[Served]) -> list[Conversation]:
+    def conversations(self, served: Iterable[Draft]) -> list[Draft]:
         """All but U+0000."""
-        return [
-            conversation_without_nul(each.whole()) if each.may_hold_nul() else each.whole() for each in served
-        ]
+        return [_without_nul(each) if each.may_hold_nul() else each for each in served]
 
     def messages(self, served: Sequence[Message]) -> Sequence[Message]:
         """All but U+0000."""
@@ -90,23 +83,22 @@ class CopiedRows:
             raise StoreUnreachable("A conversation was deleted while it was being stored.")
         return int(updated)
 
-    def put_messages(self, conversations: ServedMessages, *, source: str, now: datetime) -> int:
+    def put_messages(
+        self, new: Sequence[Draft], conversations: ServedMessages, *, source: str, now: datetime
+    ) -> int:
         """Those of new conversations as they are, the others by one statement, which also counts."""
-        plain: list[tuple[Any, ...]] = []
-        new: list[tuple[Any, ...]] = []
-        others: list[tuple[object, ...]] = []
-        for row_id, served in conversations:
-            for message in {message.message_id: message for message in served}.values():
-                if row_id in self._inserted:
-                    add_row(message, row_id, plain, new)
-                else:
-                    others.append((row_id, *_message_values(message)))
         same = (source, format_utc(now))
-        for rows, columns in ((plain, PLAIN_COLUMNS), (new, ALL_COLUMNS)):
+        plain, others = all_of(each.rows().messages for each in new)
+        for rows, columns in ((plain, PLAIN_COLUMNS), (others, ALL_COLUMNS)):
             if rows:
                 names = (*columns, "source", "created_at")
                 copy_into(self._connection, "messages", names, ((*row, *same) for row in rows))
-        return len(plain) + len(new) + self._upsert_messages(others, source, to_milliseconds(now))
+        stored = [
+            (row_id, *_message_values(message))
+            for row_id, served in conversations
+            for message in {message.message_id: message for message in served}.values()
+        ]
+        return len(plain) + len(others) + self._upsert_messages(stored, source, to_milliseconds(now))
 
     def _insert(self, page: Page, new: Sequence[New], *, folder: str, now: datetime) -> None:
         if not new:
@@ -118,7 +110,6 @@ class CopiedRows:
             if isinstance(error.orig, psycopg.errors.UniqueViolation):
                 raise StoreUnreachable(_AT_ONCE) from error
             raise
-        self._inserted = {row_id for row_id, _, _ in new}
 
     def _upsert_messages(self, rows: Sequence[tuple[object, ...]], source: str, now: datetime) -> int:
         if not rows:
@@ -150,6 +141,12 @@ class CopiedRows:
             f"SELECT {names} FROM {table} WITH NO DATA; DELETE FROM {twin}"
         )
         copy_into(self._connection, twin, columns, rows)
+
+
+def _without_nul(draft: Draft) -> Draft:
+    whole = draft.whole()
+    clean = conversation_without_nul(whole)
+    return draft if clean is whole else Draft(clean)
 
 
 def _changed_row(changed: Changed, *, folder: str) -> tuple[object, ...]:

@@ -1,15 +1,16 @@
 """Rows of `messages`: by far the most, so they are written as plain tuples and compared here."""
 
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from datetime import datetime
 from functools import cache
 from itertools import chain
 from operator import attrgetter
-from typing import Any
+from typing import Any, NamedTuple
 
 from sqlalchemy import Connection, Text, Update, bindparam, func, select, tuple_, type_coerce, update
 
 from inboxsync.model import Message
+from inboxsync.store.pieces import in_pieces
 from inboxsync.store.tables import messages as table
 from inboxsync.store.types import format_utc
 
@@ -42,10 +43,6 @@ _WORDS = ("is_from_page", "sender_id", "sender_name", "text")
 _REST = tuple(name for name in SERVED if name not in (*_WORDS, "is_readable"))
 PLAIN_COLUMNS = ("conversation_id", "message_id", "sent_at", *_WORDS)
 ALL_COLUMNS = (*PLAIN_COLUMNS, "is_readable", *_REST)
-# Rows of one INSERT: the interpreter's lock is given away once a statement, not once a row, so that the next
-# batch can be decoded meanwhile. 200 x 18 values stay far below SQLite's 32,766.
-_ROWS_A_STATEMENT = 200
-_words = attrgetter("sender_id", "sender_name", "text")
 _rest = attrgetter(*_REST)
 _NO_REST = (None,) * len(_REST)
 _comparable_values = attrgetter(*_CHANGING, *FILLED)
@@ -54,6 +51,13 @@ _comparable_values = attrgetter(*_CHANGING, *FILLED)
 KnownOfOne = Mapping[str, Sequence[Any]]
 Known = Mapping[str, KnownOfOne]
 Served = Sequence[tuple[str, Sequence[Message]]]
+
+
+class MessageRows(NamedTuple):
+    """Messages that are not stored: values of `PLAIN_COLUMNS`, and of `ALL_COLUMNS` where there are more."""
+
+    plain: list[tuple[Any, ...]]
+    others: list[tuple[Any, ...]]
 
 
 def known_messages(connection: Connection, conversations: Served) -> Known:
@@ -102,51 +106,80 @@ def newest_message_ids(
     return {row_id: tuple(ids) for row_id, ids in found.items()}
 
 
+def new_message_rows(row_id: str, messages: Iterable[Message]) -> MessageRows:
+    """Rows of messages, of a conversation (our id), that are not stored; one of each.
+
+    Times are text and booleans 0 or 1, which both databases take.
+    """
+    plain, others = [], []
+    for message in {message.message_id: message for message in messages}.values():
+        at = message.sent_at
+        # Attribute by attribute, which is faster, and an integer: the driver looks for an adapter for True.
+        row = (
+            row_id,
+            message.message_id,
+            None if at is None else format_utc(at),
+            1 if message.is_from_page else 0,
+            message.sender_id,
+            message.sender_name,
+            message.text,
+        )
+        rest = _rest(message)
+        if rest == _NO_REST and message.is_readable:
+            plain.append(row)
+        else:
+            others.append((*row, int(message.is_readable), *rest))
+    return MessageRows(plain, others)
+
+
 def upsert_messages(
-    connection: Connection, conversations: Served, known: Known, *, source: str, now: datetime
+    connection: Connection,
+    new: Iterable[MessageRows],
+    conversations: Served,
+    known: Known,
+    *,
+    source: str,
+    now: datetime,
 ) -> int:
-    """Insert messages that are new and bring the known ones up to date; returns how many were new."""
-    new: list[tuple[Any, ...]] = []
-    plain: list[tuple[Any, ...]] = []
+    """Insert what is new and bring the known ones up to date; returns how many were new.
+
+    `new` are of conversations that were not stored, `conversations` of others.
+    """
+    rows = [*new]
     changed, revealed = [], []
     for row_id, served in conversations:
         have = known.get(row_id, {})
-        for message in {message.message_id: message for message in served}.values():
-            stored = have.get(message.message_id)
-            if stored is None:
-                add_row(message, row_id, plain, new)
-            elif message.is_readable and not stored[_IS_READABLE]:
+        rows.append(new_message_rows(row_id, [each for each in served if each.message_id not in have]))
+        for message in {each.message_id: each for each in served if each.message_id in have}.values():
+            stored = have[message.message_id]
+            if message.is_readable and not stored[_IS_READABLE]:
                 revealed.append({"row_id": row_id, "graph_id": message.message_id, **_details(message)})
             elif values := _changes(message, stored):
                 changed.append({"row_id": row_id, "graph_id": message.message_id, **values})
-    for rows, columns in ((plain, PLAIN_COLUMNS), (new, ALL_COLUMNS)):
-        _insert_rows(connection, rows, columns, (source, format_utc(now)))
+    same = (source, format_utc(now))
+    plain, others = all_of(rows)
+    _insert_rows(connection, plain, PLAIN_COLUMNS, same)
+    _insert_rows(connection, others, ALL_COLUMNS, same)
     if changed:
         connection.execute(_update(), changed)
     if revealed:
         connection.execute(_reveal(), revealed)
-    return len(new) + len(plain)
+    return len(plain) + len(others)
 
 
-def add_row(message: Message, row_id: str, plain: list[tuple[Any, ...]], new: list[tuple[Any, ...]]) -> None:
-    """Add a message as values of `PLAIN_COLUMNS`, or, where it has more than words, of `ALL_COLUMNS`.
-
-    Times are text and booleans 0 or 1, which both databases take.
-    """
-    sent_at = format_utc(message.sent_at) if message.sent_at else None
-    # The driver looks for an adapter for every True and None.
-    row = (row_id, message.message_id, sent_at, int(message.is_from_page), *_words(message))
-    rest = _rest(message)
-    if message.is_readable and rest == _NO_REST:
-        plain.append(row)
-    else:
-        new.append((*row, int(message.is_readable), *rest))
+def all_of(rows: Iterable[MessageRows]) -> MessageRows:
+    """Those of many conversations as one."""
+    each = list(rows)
+    return MessageRows(
+        list(chain.from_iterable(one.plain for one in each)),
+        list(chain.from_iterable(one.others for one in each)),
+    )
 
 
 def _insert_rows(
     connection: Connection, rows: Sequence[tuple[Any, ...]], columns: tuple[str, ...], same: tuple[str, str]
 ) -> None:
-    for some in _batched(rows, _ROWS_A_STATEMENT):
+    for some in in_pieces(rows):
         values = (*same, *chain.from_iterable(some))
         connection.exec_driver_sql(_insert(columns, len(some)), values)
 
@@ -187,11 +220,6 @@ def _insert(columns: tuple[str, ...], rows: int) -> str:
     marks = ", ".join("?" * len(columns))
     values = ", ".join([f"(?1, ?2, {marks})"] * rows)
     return f"INSERT INTO messages (source, created_at, {', '.join(columns)}) VALUES {values}"  # noqa: S608
-
-
-def _batched(rows: Sequence[tuple[Any, ...]], size: int) -> Iterator[Sequence[tuple[Any, ...]]]:
-    # In the standard library from Python 3.12 on.
-    return (rows[at : at + size] for at in range(0, len(rows), size))
 
 
 @cache

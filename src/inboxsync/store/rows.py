@@ -6,13 +6,14 @@ from typing import Protocol
 
 from sqlalchemy import Connection
 
-from inboxsync.model import Conversation, Message, Page, Served
+from inboxsync.model import Conversation, Message, Page
 from inboxsync.store.conversation_rows import StoredConversation, insert_conversations, update_conversations
+from inboxsync.store.drafts import Draft, inserted_rows
 from inboxsync.store.message_rows import Known, known_messages, meets_stored, upsert_messages
 from inboxsync.store.message_rows import Served as ServedMessages
 
-# A conversation to be inserted, with the id it shall have and the digest of what was served.
-New = tuple[str, Conversation, str | None]
+# A conversation to be inserted, and the digest of what was served.
+New = tuple[Draft, str | None]
 # A stored one, what was served, and whether there are older messages than will be stored (None: as it was).
 Changed = tuple[StoredConversation, tuple[Conversation, bool | None]]
 
@@ -20,8 +21,8 @@ Changed = tuple[StoredConversation, tuple[Conversation, bool | None]]
 class Rows(Protocol):
     """Writes one batch in the caller's transaction. `look_up` comes first."""
 
-    def conversations(self, served: Iterable[Served]) -> list[Conversation]:
-        """All of what was served, as the database can hold it."""
+    def conversations(self, served: Iterable[Draft]) -> list[Draft]:
+        """What was served, as the database can hold it."""
 
     def messages(self, served: Sequence[Message]) -> Sequence[Message]:
         """What was served, as the database can hold it."""
@@ -37,8 +38,13 @@ class Rows(Protocol):
     ) -> int:
         """Insert the new and bring the others up to date; returns how many of the others differed."""
 
-    def put_messages(self, conversations: ServedMessages, *, source: str, now: datetime) -> int:
-        """Insert the new and bring the others up to date; returns how many were new."""
+    def put_messages(
+        self, new: Sequence[Draft], conversations: ServedMessages, *, source: str, now: datetime
+    ) -> int:
+        """Insert what is new and bring the others up to date; returns how many were new.
+
+        `new` are conversations just inserted, `conversations` the others, by our id.
+        """
 
 
 class ComparedRows:
@@ -48,9 +54,9 @@ class ComparedRows:
         self._connection = connection
         self._known: Known = {}
 
-    def conversations(self, served: Iterable[Served]) -> list[Conversation]:
+    def conversations(self, served: Iterable[Draft]) -> list[Draft]:
         """SQLite holds everything."""
-        return [each.whole() for each in served]
+        return list(served)
 
     def messages(self, served: Sequence[Message]) -> Sequence[Message]:
         """SQLite holds everything."""
@@ -68,9 +74,13 @@ class ComparedRows:
         self, page: Page, new: Sequence[New], changed: Sequence[Changed], *, folder: str, now: datetime
     ) -> int:
         """Two statements, each for many rows."""
-        insert_conversations(self._connection, page, new, folder=folder, now=now)
+        rows = inserted_rows(page, new, folder=folder, now=now)
+        insert_conversations(self._connection, rows)
         return update_conversations(self._connection, changed, folder=folder, now=now)
 
-    def put_messages(self, conversations: ServedMessages, *, source: str, now: datetime) -> int:
+    def put_messages(
+        self, new: Sequence[Draft], conversations: ServedMessages, *, source: str, now: datetime
+    ) -> int:
         """An INSERT for many rows at once, and an UPDATE for those that differ."""
-        return upsert_messages(self._connection, conversations, self._known, source=source, now=now)
+        rows = [each.rows().messages for each in new]
+        return upsert_messages(self._connection, rows, conversations, self._known, source=source, now=now)

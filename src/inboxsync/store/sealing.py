@@ -8,9 +8,6 @@ import hashlib
 import os
 from pathlib import Path
 
-from cryptography.exceptions import InvalidTag
-from cryptography.hazmat.primitives.ciphers.aead import AESGCM
-
 from inboxsync.errors import SettingsInvalid, StoreUnavailable, TokenSealed
 
 _KEY_BYTES = 32
@@ -22,6 +19,9 @@ class TokenSealer:
     """Seals and opens tokens with one key."""
 
     def __init__(self, key: bytes) -> None:
+        # 7 MB that nobody needs who opens no token: an export is held to what memory it takes.
+        from cryptography.hazmat.primitives.ciphers.aead import AESGCM  # noqa: PLC0415
+
         self._cipher = AESGCM(key)
 
     @classmethod
@@ -75,6 +75,8 @@ class TokenSealer:
 
     def open(self, sealed: str, *, page_id: str) -> str:
         """The token. Raises TokenSealed where another key sealed it."""
+        from cryptography.exceptions import InvalidTag  # noqa: PLC0415 - see above
+
         try:
             raw = base64.b64decode(sealed, validate=True)
             return self._cipher.decrypt(raw[:_NONCE_BYTES], raw[_NONCE_BYTES:], page_id.encode()).decode()

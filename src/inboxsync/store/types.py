@@ -13,6 +13,9 @@ from inboxsync.store.nul import json_without_nul
 # by the rules of a language.
 ID: Final = Text().with_variant(Text(collation="C"), "postgresql")
 
+# `2026-01-02T03:04:05Z`
+_WHOLE_SECONDS = 20
+
 
 def format_utc(at: datetime) -> str:
     """Fixed width, so that text order is time order, and readable by SQLite's date functions.
@@ -21,7 +24,7 @@ def format_utc(at: datetime) -> str:
     """
     # A sync formats a time for every message: `isoformat` takes four times as long.
     text: str = to_builtins(at if at.tzinfo is UTC else at.astimezone(UTC))
-    return f"{text[:19]}.000Z" if at.microsecond == 0 else f"{text[:23]}Z"
+    return text[:19] + ".000Z" if len(text) == _WHOLE_SECONDS else text[:23] + "Z"
 
 
 def to_milliseconds(at: datetime) -> datetime:

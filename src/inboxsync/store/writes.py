@@ -17,8 +17,9 @@ from datetime import datetime
 from sqlalchemy import Connection
 
 from inboxsync.model import Conversation, Counts, Message, Page, Served, reached_at
-from inboxsync.store.conversation_rows import StoredConversation, new_id, stored_conversations
+from inboxsync.store.conversation_rows import StoredConversation, stored_conversations
 from inboxsync.store.digests import find_as_stored, forget_digest, note_digests
+from inboxsync.store.drafts import Draft, draft_of
 from inboxsync.store.message_rows import newest_message_ids
 from inboxsync.store.put import is_postgresql
 from inboxsync.store.rows import ComparedRows, Rows
@@ -76,33 +77,34 @@ def upsert_batch(
     """
     rows = _rows_for(connection)
     # A list that moves while it is walked may serve one conversation twice, the newer first.
-    listed: dict[str, Served] = {}
+    listed: dict[str, Draft] = {}
     for each in conversations:
-        listed.setdefault(each.conversation_id, each)
+        listed.setdefault(each.conversation_id, draft_of(each))
     digests = {i: each.digest() for i, each in listed.items()}
     stored = stored_conversations(connection, page, listed)
     may_pass = {i: digest for i, digest in digests.items() if i not in owed}
     passed = find_as_stored(connection, may_pass, stored, folder=folder)
     fresh = [each for i, each in listed.items() if i not in passed]
-    served: dict[str, Conversation] = {}
-    for each, whole in zip(fresh, rows.conversations(fresh), strict=True):
-        served.setdefault(whole.conversation_id, whole)
-        digests.setdefault(whole.conversation_id, digests[each.conversation_id])
+    drafts: dict[str, Draft] = {}
+    for each, draft in zip(fresh, rows.conversations(fresh), strict=True):
+        drafts.setdefault(draft.conversation_id, draft)
+        digests.setdefault(draft.conversation_id, digests[each.conversation_id])
+    served = {i: draft.whole() for i, draft in drafts.items()}
     stored = {i: have for i, have in stored.items() if i in served}
     rows.look_up([(have.id, served[i].messages) for i, have in stored.items()])
     gaps = _find_gaps(connection, served, stored, rows)
 
-    new = {graph_id: new_id() for graph_id in served if graph_id not in stored}
+    new = {i: draft for i, draft in drafts.items() if i not in stored}
     current = {i: have for i, have in stored.items() if not _is_older(served[i], have)}
     changed = [
         (have, (served[i], _has_older(served[i], stands_alone=gaps.get(i) == ())))
         for i, have in current.items()
     ]
     updated = rows.put_conversations(
-        page, [(new[i], served[i], digests[i]) for i in new], changed, folder=folder, now=now
+        page, [(draft, digests[i]) for i, draft in new.items()], changed, folder=folder, now=now
     )
-    ids = new | {graph_id: have.id for graph_id, have in stored.items()}
-    events = rows.put_messages([(ids[i], served[i].messages) for i in served], source=source, now=now)
+    others = [(have.id, served[i].messages) for i, have in stored.items()]
+    events = rows.put_messages(list(new.values()), others, source=source, now=now)
     # What an older answer brings is not what the source would serve again.
     note_digests(connection, {have.id: digests[i] if i in current else None for i, have in stored.items()})
     return Written(
@@ -138,7 +140,7 @@ def upsert_message_batch(
     served = [(have.id, rows.messages(messages))]
     rows.look_up(served)
     forget_digest(connection, have.id)
-    return rows.put_messages(served, source=source, now=now)
+    return rows.put_messages([], served, source=source, now=now)
 
 
 def _rows_for(connection: Connection) -> Rows:

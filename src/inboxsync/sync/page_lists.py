@@ -7,7 +7,7 @@ stored after it.
 
 import asyncio
 from collections.abc import Coroutine, Mapping
-from dataclasses import KW_ONLY, dataclass, field
+from dataclasses import KW_ONLY, dataclass, field, replace
 from datetime import datetime
 from functools import partial
 from typing import Any
@@ -24,6 +24,7 @@ from inboxsync.errors import (
     SourceRefused,
 )
 from inboxsync.model import Batch, Counts, Following, Problem, Run, Span, Unserved, Walking, Window
+from inboxsync.store.drafts import draft_of
 from inboxsync.sync.batch_size import BatchSize
 from inboxsync.sync.context import RunContext
 from inboxsync.sync.fetch import Fetcher
@@ -153,12 +154,12 @@ class PageLists:
             await self.context.source.fetch_conversation_times(self.context.access, after=None, limit=1)
             await self._leave(folder, failure.message)
 
-    async def _prepare(self, batch: Batch) -> None:
+    async def _prepare(self, batch: Batch) -> Batch:
         """Do what needs no database, so that the writer does not wait for it.
 
         Where what came last was stored already, so will this be: then it is not decoded at all.
         """
-        await asyncio.to_thread(_look_at, batch, is_news=self._was_news)
+        return await asyncio.to_thread(_drafted, batch, is_news=self._was_news)
 
     async def _store(self, folder: str, fetched: Fetched) -> None:
         batch, walking, progress = fetched.batch, fetched.walking, fetched.progress
@@ -257,11 +258,13 @@ async def _side_by_side(*works: Coroutine[Any, Any, None]) -> None:
         await asyncio.gather(*tasks, return_exceptions=True)
 
 
-def _look_at(batch: Batch, *, is_news: bool) -> None:
-    for each in batch.conversations:
+def _drafted(batch: Batch, *, is_news: bool) -> Batch:
+    drafts = tuple(map(draft_of, batch.conversations))
+    for each in drafts:
         each.digest()
         if is_news:
-            each.whole()
+            each.rows()
+    return replace(batch, conversations=drafts)
 
 
 def _are_news(before: Counts, after: Counts) -> bool:

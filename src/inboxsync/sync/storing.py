@@ -2,7 +2,7 @@
 
 One write at a time. What comes while the database is still at the one before is stored together with
 the next, in one transaction: its beginning, its lease, its progress and its commit cost as much for one
-answer as for five. That happens only where the source is faster than the database; Meta is not.
+answer as for eight. That happens only where the source is faster than the database; Meta is not.
 """
 
 import asyncio
@@ -14,7 +14,7 @@ from inboxsync.model import Batch, Following, Walking
 
 # So many answers may wait for the one that is being stored, the last of them before it is handed over. A
 # kill costs these, what is being stored, and the calls under way.
-_MOST_TOGETHER = 5
+_MOST_TOGETHER = 8
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

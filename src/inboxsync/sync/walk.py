@@ -59,7 +59,7 @@ class ListWalk:
         windows: TimeWindows,
         quota: Quota,
         store: Callable[[Fetched], Awaitable[None]],
-        prepare: Callable[[Batch], Awaitable[None]] | None = None,
+        prepare: Callable[[Batch], Awaitable[Batch]] | None = None,
         may_scout: bool = True,
     ) -> None:
         self._context = context
@@ -162,7 +162,7 @@ class ListWalk:
     async def _hand_over(self, fetched: Fetched) -> None:
         """Have a batch stored, after those before it."""
         if self._prepare is not None:
-            await self._prepare(fetched.batch)
+            fetched = replace(fetched, batch=await self._prepare(fetched.batch))
         self._progress = fetched.progress
         await self._storing.add(fetched)
 
