@@ -22,16 +22,22 @@ import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from http import HTTPStatus
 from pathlib import Path
 from typing import Any
+from urllib.request import urlopen
 
-import httpx2
+import aiohttp
+import msgspec
 from served import sandbox
+
+from inboxsync.cli.interpreter import set_for_syncing
 
 READERS = 200
 LISTENERS = 50
 THINK_SECONDS = 2.0
 SYNC_PAGES = 5  # two with nobody there, two under load, one that is laid down
+_LONG = aiohttp.ClientTimeout(total=300)
 INBOXSYNC = [sys.executable, "-m", "inboxsync"]
 
 
@@ -58,7 +64,8 @@ def service(ready: dict[str, Any], folder: Path) -> Iterator[tuple[str, dict[str
     url = next(json.loads(line)["url"] for line in process.stderr if '"serving"' in line)
     # Whoever reads its lines must not let the pipe fill.
     drained = subprocess.Popen(["cat"], stdin=process.stderr, stdout=subprocess.DEVNULL)
-    pages = httpx2.get(f"{url}/api/v1/pages").json()["items"]
+    with urlopen(f"{url}/api/v1/pages") as answer:  # noqa: S310 - our own service
+        pages = json.load(answer)["items"]
     try:
         yield url, {page["facebookPageId"]: page["id"] for page in pages}
     finally:
@@ -72,7 +79,7 @@ def service(ready: dict[str, Any], folder: Path) -> Iterator[tuple[str, dict[str
 class Load:
     """Asks one service, and notes how long it took."""
 
-    def __init__(self, client: httpx2.AsyncClient) -> None:
+    def __init__(self, client: aiohttp.ClientSession) -> None:
         self._client = client
         self.errors = 0
 
@@ -80,26 +87,26 @@ class Load:
         """The answer, and its seconds."""
         began = time.perf_counter()
         try:
-            answer = await self._client.get(path, params=asked)
-        except httpx2.HTTPError:
+            async with self._client.get(path, params=asked) as answer:
+                body = await answer.read()
+        except aiohttp.ClientError:
             self.errors += 1
             return None, time.perf_counter() - began
         seconds = time.perf_counter() - began
-        self.errors += answer.status_code != httpx2.codes.OK
-        return answer.json(), seconds
+        self.errors += answer.status != HTTPStatus.OK
+        return msgspec.json.decode(body), seconds
 
     async def sync(self, pages: list[tuple[str, str]]) -> float:
         """These Pages at once; conversations a second."""
         began = time.perf_counter()
-        asked = [
-            self._client.post(
-                "/api/conversations/sync", json={"pageId": ours, "facebookPageId": metas}, timeout=300
-            )
-            for metas, ours in pages
-        ]
-        answers = [answer.json() for answer in await asyncio.gather(*asked)]
+        answers = await asyncio.gather(*(self._sync(metas, ours) for metas, ours in pages))
         self.errors += sum(not answer["complete"] for answer in answers)
         return sum(answer["total"] for answer in answers) / (time.perf_counter() - began)
+
+    async def _sync(self, metas: str, ours: str) -> Any:  # noqa: ANN401 - JSON
+        body = {"pageId": ours, "facebookPageId": metas}
+        async with self._client.post("/api/conversations/sync", json=body, timeout=_LONG) as answer:
+            return await answer.json()
 
     async def reader(self, page: str, taken: list[float]) -> None:
         """Somebody who leafs through a list, until cancelled."""
@@ -115,9 +122,10 @@ class Load:
     async def listener(self, run_id: str) -> int:
         """Follows a run to its end; how many events it was sent."""
         events = 0
-        async with self._client.stream("GET", f"/api/v1/runs/{run_id}/stream", timeout=300) as answer:
-            async for line in answer.aiter_lines():
-                events += line.startswith("id: ")
+        await asyncio.sleep(random.uniform(0, THINK_SECONDS))  # noqa: S311 - as above
+        async with self._client.get(f"/api/v1/runs/{run_id}/stream", timeout=_LONG) as answer:
+            async for line in answer.content:
+                events += line.startswith(b"id: ")
         return events
 
 
@@ -125,8 +133,8 @@ async def measure(
     url: str, pages: dict[str, str], metas: list[str], *, readers: int, listeners: int
 ) -> dict[str, float]:
     """All three measurements."""
-    limits = httpx2.Limits(max_connections=None, max_keepalive_connections=None)
-    async with httpx2.AsyncClient(base_url=url, timeout=60, limits=limits) as client:
+    connector = aiohttp.TCPConnector(limit=0)
+    async with aiohttp.ClientSession(url, connector=connector) as client:
         load = Load(client)
         full, *others = [(meta, pages[meta]) for meta in metas]
         await load.sync([full])
@@ -171,6 +179,7 @@ def main() -> None:
     parser.add_argument("--readers", type=int, default=READERS)
     parser.add_argument("--listeners", type=int, default=LISTENERS)
     asked = parser.parse_args()
+    set_for_syncing(stays=True)  # who measures must not stand still either
     print(f"### {asked.readers} readers, {asked.listeners} listeners, two syncs of {asked.conversations:,}\n")
     with (
         tempfile.TemporaryDirectory() as folder,

@@ -154,6 +154,7 @@ def served(engine: Engine) -> Iterator[httpx2.Client]:
     app = create_app(engine, queue=RunQueue(engine))
     mount_dashboard(app)
     listener = socket.create_server(("127.0.0.1", 0))
+    listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)  # as `serve` does
     server = Server(app, trusted_proxies="127.0.0.1")
     thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]}, daemon=True)
     thread.start()

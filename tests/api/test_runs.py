@@ -10,6 +10,7 @@ import httpx2
 import pytest
 from sqlalchemy import update
 
+from inboxsync.api import queueing
 from inboxsync.errors import StoreUnreachable
 from inboxsync.model import RunRequest
 from inboxsync.store.leases import acquire_lease
@@ -304,6 +305,41 @@ def test_a_number_that_was_never_told_hides_nothing_from_others(api: Any) -> Non
     liar, honest = asyncio.run(go())
     assert honest == ["1", "2", "3", "4", "5"]
     assert liar == ["3", "4", "5"]
+
+
+def test_who_joins_others_costs_no_look_and_hears_all(api: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    run = queued(api)
+    feeds = api.app.state.service.feeds
+    assert feeds.running(run.id) is None, "nobody listens"
+    looked: list[str] = []
+
+    async def go() -> tuple[str, str]:
+        async with httpx2.AsyncClient(base_url=api.url, timeout=20) as client:
+
+            async def listen() -> str:
+                return (await client.get(f"/api/v1/runs/{run.id}/stream")).text
+
+            first = asyncio.create_task(listen())
+            while not feeds.listeners:
+                await asyncio.sleep(0.02)
+            assert feeds.running(run.id).id == run.id
+            find_run = queueing.find_run
+            monkeypatch.setattr(
+                queueing,
+                "find_run",
+                lambda service, run_id: looked.append(run_id) or find_run(service, run_id),
+            )
+            second = asyncio.create_task(listen())
+            while feeds.listeners < 2:
+                await asyncio.sleep(0.02)
+            await asyncio.to_thread(tell, api, run, 3)
+            await asyncio.to_thread(cancel, api, run)
+            return await first, await second
+
+    first, second = asyncio.run(go())
+    assert not looked
+    assert first.count("id: ") == second.count("id: ") == 4
+    assert feeds.running(run.id) is None, "it has ended"
 
 
 def test_many_listeners_on_one_run_cost_one(api: Any) -> None:

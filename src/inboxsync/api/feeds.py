@@ -80,6 +80,11 @@ class Feeds:
         """How many listen or wait now."""
         return sum(channel.listeners for channel in self._channels.values())
 
+    def running(self, run_id: str) -> Run | None:
+        """A run that somebody listens to, as last seen; None where nobody does, or it has ended."""
+        channel = self._channels.get(run_id)
+        return channel.run if channel is not None and not channel.has_ended else None
+
     def drain(self) -> None:
         """Have every listener end now."""
         self._is_draining = True
@@ -91,9 +96,9 @@ class Feeds:
 
         Ends early where the service is ending: a listener then comes back with the last number it saw.
         """
-        newest = await run_in_threadpool(self._newest, run.id)
-        # A number that was never told must not hide from others what will be.
-        after = min(after, newest)
+        if after > 0:
+            # A number that was never told must not hide from others what will be.
+            after = min(after, await run_in_threadpool(self._newest, run.id))
         with self._channel(run, begin=after) as channel:
             while True:
                 changed = channel.changed

@@ -82,6 +82,12 @@ async def find_run(service: Service, run_id: str) -> Run:
     return _noted(run)
 
 
+async def find_followed(service: Service, run_id: str) -> Run:
+    """The same for a listener, to whom a run that others listen to already costs no look."""
+    run = service.feeds.running(run_id)
+    return await find_run(service, run_id) if run is None else _noted(run)
+
+
 async def in_thread(service: Service, read: Callable[[Connection], T]) -> T:
     """What `read` finds in the database."""
 

@@ -271,7 +271,7 @@ async def show_events(
 async def _followed(
     service: ServiceDependency, run_id: RunId, last_event_id: LastEventId = None
 ) -> tuple[Run, int]:
-    run = await queueing.find_run(service, run_id)
+    run = await queueing.find_followed(service, run_id)
     return run, await queueing.begin_after(service, run, last_event_id)
 
 

@@ -62,7 +62,7 @@ async def _serve(engine: Engine, listener: socket.socket, *, host: str, has_work
     app = create_app(engine, queue=queue, names=frozenset({host.lower()}))
     mount_dashboard(app)
     server = Server(app, trusted_proxies=engine.settings.trusted_proxies)
-    worker = Worker(engine) if has_worker else None
+    worker = Worker(engine, gives_way=True) if has_worker else None
     asked = asked_to_end()
     if worker is not None:
         await worker.start()

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from datetime import datetime
+from functools import cache
 from typing import Any
 
 from sqlalchemy import ColumnElement, Connection, Row, Select, func, select, true
@@ -150,6 +151,7 @@ def _filtered(query: Select[Any], wanted: ConversationFilter) -> Select[Any]:
     return query
 
 
+@cache
 def _conversations() -> Select[Any]:
     facts = conversation_facts
     return select(
