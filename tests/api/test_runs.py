@@ -41,6 +41,11 @@ def cancel(api: Any, run: Any) -> None:
         end_cancelled(connection, found, now=api.engine.clock.now())
 
 
+async def listened_to(feeds: Any, listeners: int) -> None:
+    while feeds.listeners < listeners:
+        await asyncio.sleep(0.02)
+
+
 def test_a_run_is_started_listed_shown_and_followed(live: Any) -> None:
     page = live.page()
     started = live.api.post(f"/api/v1/pages/{page.id}/runs", json={"mode": "full", "messages": 5})
@@ -211,8 +216,7 @@ def test_who_waits_for_a_run_of_a_page_that_is_removed_is_told_so(api: Any) -> N
         async with httpx2.AsyncClient(base_url=api.url, timeout=20) as client:
             waiting = asyncio.create_task(client.post("/api/conversations/sync", json=asked))
             listening = asyncio.create_task(client.get("/api/conversations/sync-stream", params=asked))
-            while feeds.listeners < 2:
-                await asyncio.sleep(0.02)
+            await listened_to(feeds, 2)
             assert (await client.delete(f"/api/v1/pages/{page.id}")).status_code == 204
             return await waiting, await listening
 
@@ -293,11 +297,9 @@ def test_a_number_that_was_never_told_hides_nothing_from_others(api: Any) -> Non
                 return [line.rpartition(".")[2] for line in sent if line.startswith("id: ")]
 
             liar = asyncio.create_task(listen("999999999"))
-            while feeds.listeners < 1:
-                await asyncio.sleep(0.02)
+            await listened_to(feeds, 1)
             honest = asyncio.create_task(listen("0"))
-            while feeds.listeners < 2:
-                await asyncio.sleep(0.02)
+            await listened_to(feeds, 2)
             await asyncio.to_thread(tell, api, run, 2)
             await asyncio.to_thread(cancel, api, run)
             return await liar, await honest
@@ -320,8 +322,7 @@ def test_who_joins_others_costs_no_look_and_hears_all(api: Any, monkeypatch: pyt
                 return (await client.get(f"/api/v1/runs/{run.id}/stream")).text
 
             first = asyncio.create_task(listen())
-            while not feeds.listeners:
-                await asyncio.sleep(0.02)
+            await listened_to(feeds, 1)
             assert feeds.running(run.id).id == run.id
             find_run = queueing.find_run
             monkeypatch.setattr(
@@ -330,8 +331,7 @@ def test_who_joins_others_costs_no_look_and_hears_all(api: Any, monkeypatch: pyt
                 lambda service, run_id: looked.append(run_id) or find_run(service, run_id),
             )
             second = asyncio.create_task(listen())
-            while feeds.listeners < 2:
-                await asyncio.sleep(0.02)
+            await listened_to(feeds, 2)
             await asyncio.to_thread(tell, api, run, 3)
             await asyncio.to_thread(cancel, api, run)
             return await first, await second
@@ -355,8 +355,7 @@ def test_many_listeners_on_one_run_cost_one(api: Any) -> None:
                 return answer.text.count("id: ")
 
             listening = [asyncio.create_task(listen()) for _ in range(30)]
-            while feeds.listeners < len(listening):
-                await asyncio.sleep(0.02)
+            await listened_to(feeds, len(listening))
             before, began = feeds.looks, time.monotonic()
             await asyncio.sleep(1.2)
             looks = (feeds.looks - before) / (time.monotonic() - began)

@@ -27,16 +27,6 @@ def format_utc(at: datetime) -> str:
     return text[:19] + ".000Z" if len(text) == _WHOLE_SECONDS else text[:23] + "Z"
 
 
-def parse_utc(text: str) -> datetime:
-    """An aware UTC time from what SQLite keeps, or from another form that it knows."""
-    at = datetime.fromisoformat(text)
-    return at if at.tzinfo is UTC else _as_utc(at)
-
-
-def _as_utc(at: datetime) -> datetime:
-    return at.replace(tzinfo=UTC) if at.tzinfo is None else at.astimezone(UTC)
-
-
 def to_milliseconds(at: datetime) -> datetime:
     """As exact as both databases keep it, so that a copy of one is the other."""
     return at.replace(microsecond=at.microsecond // 1000 * 1000)
@@ -68,7 +58,10 @@ class UtcDateTime(TypeDecorator[datetime]):
         """
         if value is None:
             return None
-        return _as_utc(value) if dialect.name == "postgresql" else parse_utc(value)
+        at = value if dialect.name == "postgresql" else datetime.fromisoformat(value)
+        if at.tzinfo is UTC:
+            return at
+        return at.replace(tzinfo=UTC) if at.tzinfo is None else at.astimezone(UTC)
 
 
 class _Jsonb(UserDefinedType[str]):
