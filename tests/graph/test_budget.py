@@ -1,5 +1,6 @@
 import asyncio
 import json
+import random
 from datetime import timedelta
 from itertools import chain, pairwise
 from typing import Any
@@ -84,6 +85,28 @@ def test_no_three_calls_leave_within_a_second(budget: Budget, clock: Any) -> Non
 def test_at_least_nine_tenths_of_the_pace_are_used(budget: Budget, clock: Any) -> None:
     times = asyncio.run(call_times(budget, clock, 101))
     assert 100 / times[-1] >= 1.8
+
+
+@pytest.mark.parametrize("most_late", [0.004, 0.05])
+def test_what_leaves_late_is_made_up_for_and_no_three_leave_within_a_second(
+    budget: Budget, clock: Any, most_late: float
+) -> None:
+    chance = random.Random(7)  # noqa: S311 - the same each time
+    late = [chance.uniform(0, most_late) for _ in range(60)]
+
+    async def call() -> list[float]:
+        times = []
+        for seconds in late:
+            slot = await budget.acquire(MESSENGER, LIST)
+            await clock.sleep(seconds)
+            times.append(clock.monotonic())
+            slot.sent()
+        return times
+
+    times = asyncio.run(call())
+    assert all(later - earlier > 1.01 for earlier, later in zip(times, times[2:], strict=False))
+    over = sum(max(0.0, seconds - 0.005) for seconds in late)
+    assert times[-1] - times[0] <= 0.51 * (len(late) - 1) + over + 0.0051
 
 
 def test_the_pace_holds_for_all_kinds_of_call_together(budget: Budget, clock: Any) -> None:

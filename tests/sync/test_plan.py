@@ -174,6 +174,17 @@ def test_one_stray_old_time_is_not_taken_for_the_depth_of_the_list() -> None:
         assert going_on.frontier > EARLIER
 
 
+def test_an_answer_that_goes_down_evenly_reaches_its_last_conversation() -> None:
+    even = [timedelta(minutes=minute) for minute in range(20)]
+    assert batch(*even).reached_at == NOW - even[-1]
+    # Out of order, with a step longer than all before, or too few to tell: the newest of the last few.
+    assert batch(*even[:-2], even[-1], even[-2]).reached_at == NOW - even[-3]
+    for strays in ([9000], [9000, 9001], [9000, 9001, 9002]):
+        old = [timedelta(minutes=minute) for minute in strays]
+        assert batch(*even, *old).reached_at == NOW - [*even, *old][-3]
+    assert batch(*even[1:]).reached_at == NOW - even[-3]
+
+
 def test_a_walk_in_spans_ends_with_the_last_of_them() -> None:
     newer, older = Span(frontier=NOW, floor=EARLIER), Span(frontier=EARLIER)
     walking = Walking(pin=NOW, spans=(newer, older))

@@ -24,7 +24,7 @@ def test_a_full_disk_ends_the_run_in_part_and_keeps_whole_batches(
 
     def limit(connection: Any, _record: object) -> None:
         # SQLite's own "database or disk is full", without filling anybody's disk.
-        connection.execute("PRAGMA max_page_count = 700")
+        connection.execute("PRAGMA max_page_count = 250")
 
     event.listen(engine.store.engine, "connect", limit)
     run = sync(engine)

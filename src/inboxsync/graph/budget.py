@@ -22,6 +22,9 @@ from inboxsync.model import Platform, RatePool
 
 # 2 % below what is allowed: two calls' distance as the source measures it differs by what the network adds.
 _SAFETY = 1.02
+# A call leaves a millisecond or two after its turn has come. The next one's turn comes as much sooner, up to
+# a quarter of what three calls have to spare of a second: else a pace that is 2 % below becomes 2.5 %.
+_MADE_UP = 0.01
 _SLOW_FROM_PERCENT = 75
 _STOP_FROM_PERCENT = 95
 _SLOWEST_FACTOR = 4.0
@@ -64,9 +67,10 @@ class _Lane:
 class Slot:
     """Leave to make one call. Tell it when the call left, so that the next keeps its distance from that."""
 
-    def __init__(self, lane: _Lane, *, clock: Clock, spacing_seconds: float) -> None:
+    def __init__(self, lane: _Lane, *, clock: Clock, due_at: float, spacing_seconds: float) -> None:
         self._lane = lane
         self._clock = clock
+        self._due_at = due_at
         self._spacing_seconds = spacing_seconds
         self.sent_at: float | None = None
 
@@ -74,7 +78,8 @@ class Slot:
         """The call is on the wire: the next one's distance counts from here."""
         if self.sent_at is None:
             self.sent_at = self._clock.monotonic()
-            self._lane.next_call_at = self.sent_at + self._spacing_seconds
+            late = min(self.sent_at - self._due_at, _MADE_UP * self._spacing_seconds)
+            self._lane.next_call_at = self.sent_at + self._spacing_seconds - late
             self._lane.turn.release()
 
 
@@ -114,6 +119,7 @@ class Budget:
         while True:
             await self._wait_for_allowance(access, endpoint)
             await lane.turn.acquire()
+            due_at = max(lane.next_call_at, self._clock.monotonic())
             try:
                 while (wait := lane.next_call_at - self._clock.monotonic()) > 0:
                     await self._clock.sleep(wait)
@@ -123,7 +129,7 @@ class Budget:
             # An answer may have come meanwhile that holds everybody back.
             if not self._blocked(self._pools.holding(access, endpoint)):
                 spacing = self._spacing_seconds(access, endpoint)
-                return Slot(lane, clock=self._clock, spacing_seconds=spacing)
+                return Slot(lane, clock=self._clock, due_at=due_at, spacing_seconds=spacing)
             lane.turn.release()
 
     async def note(self, access: Access, endpoint: Endpoint, headers: Mapping[str, str]) -> None:

@@ -29,8 +29,9 @@ _JSON_INTEGER_BITS = 63
 # Graph nests a handful deep. Python and JSON libraries give up at some hundreds, each elsewhere.
 _DEEPEST = 60
 _TOKEN_PARAMETER = re.compile(r"access_token(=|%3D)[^&\s\"]*", re.IGNORECASE)
-_TOUCHED = (b'"paging"', b"access_token")
-_LONG_NUMBER = re.compile(rb"\d{19}")
+# A number that may be past 64 bits, looked for as one of noughts: takes a tenth of what a pattern takes.
+_DIGITS = bytes.maketrans(b"123456789", b"000000000")
+_LONG_NUMBER = b"0" * 19
 _encode = msgspec.json.Encoder().encode
 _CONVERSATION_FIELDS = frozenset(
     {
@@ -294,7 +295,8 @@ def _as_it_is(value: object) -> str | None:
         text = _encode(value)
     except (OverflowError, RecursionError, UnicodeEncodeError):
         return None
-    may_change = any(each in text for each in _TOUCHED) or _LONG_NUMBER.search(text)
+    is_touched = b'"paging"' in text or b"access_token" in text
+    may_change = is_touched or _LONG_NUMBER in text.translate(_DIGITS)
     return None if may_change or text.count(b"{") + text.count(b"[") > _DEEPEST else text.decode()
 
 

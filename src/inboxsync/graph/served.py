@@ -12,7 +12,7 @@ that one which was stored just so can be passed over before it is decoded.
 from collections.abc import Iterable
 from contextlib import suppress
 from datetime import datetime
-from hashlib import blake2b
+from hashlib import sha256
 from operator import attrgetter
 from typing import Annotated, Any
 
@@ -32,8 +32,8 @@ from inboxsync.graph.decode import (
 from inboxsync.model import Conversation, Dropped, Message, Participant, Served
 
 # Counted up whenever an answer that is the same leads to other records.
-_EDITION = 2
-_DIGEST_BYTES = 16
+_EDITION = 3
+_DIGEST_DIGITS = 32
 _PIECE_BYTES = 2047
 _NUL = b"\\u0000"
 _Id = Annotated[str, msgspec.Meta(min_length=1)]
@@ -221,10 +221,10 @@ def _digest(entry: UsualConversation, own_ids: frozenset[str], *, is_instagram: 
 
 def _hash(content: bytes) -> str:
     """In pieces that are hashed in one go: for longer ones Python lets other threads in between."""
-    digest = blake2b(digest_size=_DIGEST_BYTES)
+    digest = sha256(usedforsecurity=False)
     for start in range(0, len(content), _PIECE_BYTES):
         digest.update(content[start : start + _PIECE_BYTES])
-    return digest.hexdigest()
+    return digest.hexdigest()[:_DIGEST_DIGITS]
 
 
 def _what_is_there(message: _Message) -> tuple[object, ...]:

@@ -2,12 +2,15 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
+from itertools import pairwise
 
 from inboxsync.model.records import Message, Served
 from inboxsync.model.run import Problem
 
 _LAST_FEW = 3
+_ENOUGH = 20
+_NO_TIME = timedelta(0)
 
 
 def reached_at(messages: Sequence[Message]) -> datetime | None:
@@ -17,6 +20,18 @@ def reached_at(messages: Sequence[Message]) -> datetime | None:
     """
     times = [message.sent_at for message in messages if message.sent_at is not None]
     return max(times[-_LAST_FEW:], default=None)
+
+
+def _goes_down_evenly(times: Sequence[datetime]) -> bool:
+    """Whether none is newer than the one before it, and no step of the last few longer than all others.
+
+    Of a few times that cannot be told.
+    """
+    if len(times) < _ENOUGH:
+        return False
+    steps = [newer - older for newer, older in pairwise(times)]
+    first, last = steps[:-_LAST_FEW], steps[-_LAST_FEW:]
+    return max(last) <= max(first) and min(steps) >= _NO_TIME
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -62,10 +77,14 @@ class Batch:
     def reached_at(self) -> datetime | None:
         """How far down the list this batch reaches; None where it has no times.
 
-        The newest of its last few: one stray old time in a batch must not be taken for the
-        depth of the list, its order is observed and not promised (graph-facts 1.3).
+        That is the last time of all where the batch is in order and goes down evenly. Else the newest of
+        its last few: one stray old time in a batch must not be taken for the depth of the list, its order
+        is observed and not promised (graph-facts 1.3).
         """
-        return self.depth or max(self._times[-_LAST_FEW:], default=None)
+        times = self._times
+        if self.depth or not _goes_down_evenly(times):
+            return self.depth or max(times[-_LAST_FEW:], default=None)
+        return times[-1]
 
     @property
     def newest_at(self) -> datetime | None:

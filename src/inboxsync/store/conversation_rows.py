@@ -1,6 +1,6 @@
 """Rows of `messenger_conversations`: read, inserted, updated a batch at a time."""
 
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from functools import cache
@@ -73,31 +73,36 @@ def stored_conversations(
 
 def values_of(conversation: Conversation, *, has_older: bool | None, folder: str) -> dict[str, Any]:
     """What an answer tells of a conversation, in the order of `CHANGING`; None: nothing."""
-    return dict(zip(CHANGING, (folder, *_values(conversation, has_older)), strict=True))
+    return dict(zip(CHANGING, (folder, *_values(conversation, has_older, lambda at: at)), strict=True))
 
 
 def told_values(conversation: Conversation, *, has_older: bool | None) -> tuple[Any, ...]:
     """The same but for the folder; times are text, which both databases take."""
-    return tuple(map(_times_as_text, _values(conversation, has_older)))
+    return _values(conversation, has_older, format_utc)
 
 
-def _values(conversation: Conversation, has_older: bool | None) -> tuple[Any, ...]:  # noqa: FBT001 - of a row
-    """In the order of `_TOLD`."""
+def _values(
+    conversation: Conversation,
+    has_older: bool | None,  # noqa: FBT001 - of a row
+    held: Callable[[datetime], object],
+) -> tuple[Any, ...]:
+    """In the order of `_TOLD`, with times as they are `held`."""
     contact = conversation.contact
     newest = next((message for message in conversation.messages if message.sent_at), None)
+    newest_at = (newest.sent_at if newest else None) or conversation.source_updated_at
     return (
         contact.id if contact else None,
         (contact.name or contact.username) if contact else None,
         _participants(conversation.participants),
         # A newest message without words has none: the ones before it must not stand in for it.
         conversation.snippet or (newest.text or "" if newest else None),
-        (newest.sent_at if newest else None) or conversation.source_updated_at,
+        held(newest_at) if newest_at else None,
         conversation.message_count,
         conversation.unread_count,
         "active",
         conversation.link,
         has_older,
-        conversation.source_updated_at,
+        held(conversation.source_updated_at) if conversation.source_updated_at else None,
         conversation.extra,
     )
 
@@ -117,10 +122,6 @@ def _insert(rows: int) -> str:
     marks = f"({', '.join('?' * len(INSERTED))})"
     values = ", ".join([marks] * rows)
     return f"INSERT INTO messenger_conversations ({', '.join(INSERTED)}) VALUES {values}"  # noqa: S608
-
-
-def _times_as_text(value: Any) -> Any:  # noqa: ANN401 - whatever a column holds
-    return format_utc(value) if isinstance(value, datetime) else value
 
 
 def update_conversations(

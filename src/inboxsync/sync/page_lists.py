@@ -1,8 +1,8 @@
 """Walks the lists of a Page that a run reads: the inbox first, then its other folders.
 
 The others follow once the inbox is read to its bottom, never before: whatever its owner files away
-meanwhile is then in the one or in the other. The first is read beside the sweep of the inbox's head, and
-stored after it.
+meanwhile is then in the one or in the other. They are read side by side, beside the sweep of the inbox's
+head, and stored after it.
 """
 
 import asyncio
@@ -79,17 +79,12 @@ class PageLists:
             self._inbox_is_walked.set()
         if INBOX not in lists:
             self._inbox_is_done.set()
-        inbox = {folder: walking for folder, walking in lists.items() if folder == INBOX}
-        others = {folder: walking for folder, walking in lists.items() if folder != INBOX}
         if self.quota.most is not None:
-            await self._walk_in_turn(inbox | others)
+            for folder, walking in lists.items():  # the inbox first, as `plan_lists` has them
+                await self._walk_list(folder, walking)
         else:
-            await _side_by_side(self._walk_in_turn(inbox), self._walk_in_turn(others))
+            await _side_by_side(*(self._walk_list(*each) for each in lists.items()))
         return self._failures
-
-    async def _walk_in_turn(self, lists: Mapping[str, Walking]) -> None:
-        for folder, walking in lists.items():
-            await self._walk_list(folder, walking)
 
     async def _walk_list(self, folder: str, walking: Walking) -> None:
         """Walk a list when its time has come; what keeps it from its end is noted, if others may go on."""

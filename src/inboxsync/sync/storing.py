@@ -33,6 +33,10 @@ class Storing:
         self._store = store
         self._waiting: list[Fetched] = []
         self._under_way: asyncio.Future[None] | None = None
+        self._being_stored: Fetched | None = None
+        # Let go when the next answer comes. So many objects take milliseconds to free, in which the database
+        # would wait for its next batch.
+        self._stored: Fetched | None = None
 
     @property
     def under_way(self) -> set[asyncio.Future[None]]:
@@ -41,6 +45,7 @@ class Storing:
 
     async def add(self, fetched: Fetched) -> None:
         """Have a batch stored; waits where too many do. Raises what kept one before it from that."""
+        self._stored = None
         self._waiting.append(fetched)
         if len(self._waiting) >= _MOST_TOGETHER and self._under_way is not None:
             await asyncio.wait({self._under_way})
@@ -52,10 +57,19 @@ class Storing:
             if not self._under_way.done():
                 return
             ended, self._under_way = self._under_way, None
+            self._stored, self._being_stored = self._being_stored, None
             ended.result()
         if self._waiting:
             together, self._waiting = self._waiting, []
-            self._under_way = asyncio.ensure_future(self._store(_joined(together)))
+            self._being_stored = _joined(together)
+            self._under_way = asyncio.ensure_future(self._store(self._being_stored))
+            # At once, and not when somebody looks: the database is what takes longest.
+            self._under_way.add_done_callback(self._ended)
+
+    def _ended(self, work: asyncio.Future[None]) -> None:
+        """Go on, unless it failed: then whoever asks next is told."""
+        if work is self._under_way and not work.cancelled() and work.exception() is None:
+            self.go_on()
 
     async def settle(self) -> None:
         """Wait until everything is stored. Raises what kept it from that; the rest is then let go."""
@@ -65,6 +79,7 @@ class Storing:
                 self.go_on()
         finally:
             self._waiting, self._under_way = [], None
+            self._stored = self._being_stored = None
 
 
 def _joined(fetched: Sequence[Fetched]) -> Fetched:
