@@ -9,6 +9,7 @@ A conversation read by shape also has a digest of everything in it that the stor
 that one which was stored just so can be passed over before it is decoded.
 """
 
+import re
 from collections.abc import Iterable
 from contextlib import suppress
 from datetime import datetime
@@ -35,7 +36,8 @@ from inboxsync.model import Conversation, Dropped, Message, Participant, Served
 _EDITION = 3
 _DIGEST_DIGITS = 32
 _PIECE_BYTES = 2047
-_NUL = b"\\u0000"
+# As JSON has it; in half a megabyte a pattern finds it sooner than `in` does.
+_find_nul = re.compile(rb"\\u0000").search
 _Id = Annotated[str, msgspec.Meta(min_length=1)]
 _Count = Annotated[int, msgspec.Meta(ge=-LARGEST_INTEGER, le=LARGEST_INTEGER)]
 
@@ -151,7 +153,7 @@ def read_usual(body: bytes) -> dict[str, Any]:
     Raises MsgspecError or UnicodeDecodeError for what is no list answer at all.
     """
     # In JSON, U+0000 can only be written so: one look at the whole saves one at each of its texts.
-    if _NUL not in body:
+    if _find_nul(body) is None:
         with suppress(msgspec.ValidationError):
             answer = _read_answer(body)
             return {"data": answer.data, "paging": answer.paging}
@@ -186,7 +188,7 @@ def decode_listed(
 
 
 def _usual_or_any(raw: msgspec.Raw) -> Any:  # noqa: ANN401 - any JSON
-    if _NUL not in bytes(raw):
+    if _find_nul(raw) is None:
         with suppress(msgspec.ValidationError):
             return _read_one(raw)
     return msgspec.json.decode(raw)

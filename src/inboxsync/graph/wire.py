@@ -24,6 +24,8 @@ _KEPT_SECONDS = 5
 # Meta's usage header names every pool of a business, and a balancer adds its own.
 _LONGEST_HEADER_BYTES = 256 * 1024
 _MOST_HEADERS = 1000
+# An answer has some hundred kilobytes, and all of it is read: no need to hold it up half-way.
+_BUFFER_BYTES = 1024 * 1024
 # It takes the loop so many turns to see that a connection is gone, and under TLS to take leave of it.
 _TURNS_TO_NOTICE = 3
 # Whatever comes before there is a connection; after it, the source was there.
@@ -127,6 +129,7 @@ async def open_wire(
         cookie_jar=aiohttp.DummyCookieJar(),
         middlewares=(_never_repeated,),
         trace_configs=[_telling_what_is_sent()],
+        read_bufsize=_BUFFER_BYTES,
         max_line_size=_LONGEST_HEADER_BYTES,
         max_field_size=_LONGEST_HEADER_BYTES,
         max_headers=_MOST_HEADERS,

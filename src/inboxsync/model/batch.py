@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from functools import cached_property
 from itertools import pairwise
 
 from inboxsync.model.records import Message, Served
@@ -50,7 +51,7 @@ class Unread:
     problem: Problem
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True)
 class Batch:
     """What one list answer brought, in the order served.
 
@@ -73,7 +74,7 @@ class Batch:
     depth: datetime | None = None
     is_whole: bool = True
 
-    @property
+    @cached_property
     def reached_at(self) -> datetime | None:
         """How far down the list this batch reaches; None where it has no times.
 

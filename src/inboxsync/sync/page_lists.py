@@ -73,6 +73,7 @@ class PageLists:
         A list that fails does not stop the next. Raises Stopped, and what no list would survive.
         """
         self._open = set(lists)
+        self._was_news = self.context.page.last_synced_at is None
         list_unreadable = partial(self.context.ingest.list_unreadable, now=self.context.clock.now())
         self._known_bad |= await self.context.patiently(list_unreadable)
         if INBOX not in lists or is_sweep(lists[INBOX]):
@@ -152,7 +153,8 @@ class PageLists:
     async def _prepare(self, batch: Batch) -> Batch:
         """Do what needs no database, so that the writer does not wait for it.
 
-        Where what came last was stored already, so will this be: then it is not decoded at all.
+        Where what came last was stored already, so will this be: then it is not decoded at all. Of a Page
+        that was synced before, that is to be expected.
         """
         return await asyncio.to_thread(_drafted, batch, is_news=self._was_news)
 
