@@ -7,6 +7,7 @@ from fastapi import APIRouter, Path, Query
 from pydantic import Field
 from sqlalchemy import Connection
 
+from inboxsync.api.answers import as_json
 from inboxsync.api.conversations import OfPage, Since
 from inboxsync.api.cursors import decode_key, encode_key
 from inboxsync.api.door import opens
@@ -87,6 +88,7 @@ class ContactDetailShape(ContactShape):
 
 
 @router.get("", summary="List contacts", **opens(Scope.READ, 422))
+@as_json
 def show_contacts(
     *,
     service: ServiceDependency,
@@ -115,6 +117,7 @@ def show_contacts(
 
 
 @router.get("/{page_id}/{sender_id}", summary="A contact", **opens(Scope.READ, 404, 422))
+@as_json
 def show_contact(
     service: ServiceDependency,
     page_id: Annotated[str, Path(pattern=ID_PATTERN, description="Our id of the Page.")],

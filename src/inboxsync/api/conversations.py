@@ -9,6 +9,7 @@ import msgspec
 from fastapi import APIRouter, Path, Query
 from pydantic import AfterValidator, AwareDatetime, BeforeValidator, Field
 
+from inboxsync.api.answers import as_json
 from inboxsync.api.cursors import decode_key, encode_key, in_utc
 from inboxsync.api.door import opens
 from inboxsync.api.errors import ConversationUnknown
@@ -146,6 +147,7 @@ class ThreadShape(ConversationShape):
 
 
 @router.get("", summary="List conversations", **opens(Scope.READ, 422))
+@as_json
 def show_conversations(
     *,
     service: ServiceDependency,
@@ -171,6 +173,7 @@ def show_conversations(
 
 
 @router.get("/{conversation_id}", summary="A conversation with its messages", **opens(Scope.READ, 404, 422))
+@as_json
 def show_conversation(
     service: ServiceDependency, conversation_id: ConversationId, limit: Limit = 50
 ) -> ThreadShape:
@@ -192,6 +195,7 @@ def show_conversation(
 @router.get(
     "/{conversation_id}/messages", summary="The messages of a conversation", **opens(Scope.READ, 404, 422)
 )
+@as_json
 def show_messages(
     service: ServiceDependency, conversation_id: ConversationId, cursor: CursorText = None, limit: Limit = 50
 ) -> Listed[MessageShape]:

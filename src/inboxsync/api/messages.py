@@ -6,6 +6,7 @@ from typing import Annotated
 from fastapi import APIRouter, Query
 from pydantic import Field
 
+from inboxsync.api.answers import as_json
 from inboxsync.api.conversations import OfPage, Since
 from inboxsync.api.cursors import decode_cursor, encode_cursor
 from inboxsync.api.door import opens
@@ -55,6 +56,7 @@ class FoundShape(Shape):
 
 
 @router.get("/search", summary="Search messages", **opens(Scope.READ, 422))
+@as_json
 def search(
     *,
     service: ServiceDependency,

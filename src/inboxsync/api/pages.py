@@ -9,6 +9,7 @@ from fastapi import APIRouter, Response
 from pydantic import Field, SecretStr, field_validator
 from sqlalchemy import Connection
 
+from inboxsync.api.answers import as_json
 from inboxsync.api.cursors import decode_cursor, encode_cursor
 from inboxsync.api.door import opens
 from inboxsync.api.service import Service, ServiceDependency
@@ -125,6 +126,7 @@ class NewPage(Asked):
 
 
 @router.get("", summary="List Pages", **opens(Scope.READ, 422))
+@as_json
 def list_pages(service: ServiceDependency, cursor: CursorText = None, limit: Limit = 50) -> Listed[PageShape]:
     """In the order in which they were added."""
     (after,) = decode_cursor("pages", cursor, parts=1) if cursor else ("",)
@@ -160,6 +162,7 @@ async def add_page(service: ServiceDependency, asked: NewPage, response: Respons
 
 
 @router.get("/{page_id}", summary="Show a Page", **opens(Scope.READ, 404, 422))
+@as_json
 def show_page(service: ServiceDependency, page_id: PageId) -> PageDetailShape:
     """With what is stored of it, how far each folder has come, and what is owed."""
     with service.engine.store.read() as connection:

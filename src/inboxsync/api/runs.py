@@ -10,6 +10,7 @@ from fastapi.sse import EventSourceResponse, ServerSentEvent
 from pydantic import Field
 
 from inboxsync.api import queueing
+from inboxsync.api.answers import as_json
 from inboxsync.api.cursors import decode_cursor, encode_cursor
 from inboxsync.api.door import opens
 from inboxsync.api.errors import CertificateUnknown, CursorInvalid
@@ -211,6 +212,7 @@ async def start_verify(service: ServiceDependency, page_id: PageId, response: Re
 
 
 @router.get("/pages/{page_id}/certificate", summary="The newest certificate", **opens(Scope.READ, 404, 422))
+@as_json
 def show_certificate(service: ServiceDependency, page_id: PageId) -> CertificateShape:
     """What the last verification of the Page found."""
     with service.engine.store.read() as connection:
@@ -228,6 +230,7 @@ def show_certificate(service: ServiceDependency, page_id: PageId) -> Certificate
 
 
 @router.get("/runs", summary="List runs", **opens(Scope.READ, 422))
+@as_json
 def show_runs(
     service: ServiceDependency,
     page: Annotated[str | None, Query(pattern=ID_PATTERN, description="Of this Page alone (our id).")] = None,
