@@ -58,26 +58,24 @@ def service(ready: dict[str, Any], folder: Path, *, beside: bool) -> Iterator[tu
         paused = [*INBOXSYNC, "pages", "set", page["page_id"], "--pause"]
         subprocess.run(paused, env=environment, check=True, capture_output=True)
     command = [*INBOXSYNC, "serve", "--port", "0", *(["--no-worker"] if beside else [])]
-    process = subprocess.Popen(command, env=environment, stderr=subprocess.PIPE, text=True)
-    assert process.stderr is not None
-    url = next(json.loads(line)["url"] for line in process.stderr if '"serving"' in line)
+    serving = subprocess.Popen(command, env=environment, stderr=subprocess.PIPE, text=True)
+    assert serving.stderr is not None
+    url = next(json.loads(line)["url"] for line in serving.stderr if '"serving"' in line)
     # Whoever reads its lines must not let the pipe fill.
-    drained = subprocess.Popen(["cat"], stdin=process.stderr, stdout=subprocess.DEVNULL)
-    worker = (
-        subprocess.Popen([*INBOXSYNC, "worker"], env=environment, stderr=subprocess.DEVNULL)
-        if beside
-        else None
-    )
+    drained = subprocess.Popen(["cat"], stdin=serving.stderr, stdout=subprocess.DEVNULL)
+    processes = [serving]
+    if beside:
+        worker = [*INBOXSYNC, "worker"]
+        processes.append(subprocess.Popen(worker, env=environment, stderr=subprocess.DEVNULL, text=True))
     with urlopen(f"{url}/api/v1/pages") as answer:  # noqa: S310 - our own service
         pages = json.load(answer)["items"]
     try:
         yield url, {page["facebookPageId"]: page["id"] for page in pages}
     finally:
         began = time.perf_counter()
-        for each in (process, worker):
-            if each is not None:
-                each.send_signal(signal.SIGTERM)
-        codes = [each.wait(60) for each in (process, worker) if each is not None]
+        for each in processes:
+            each.send_signal(signal.SIGTERM)
+        codes = [each.wait(60) for each in processes]
         print(f"\nSIGTERM in mid-sync: ended with {codes} after {time.perf_counter() - began:.1f} s.")
         drained.wait(10)
 

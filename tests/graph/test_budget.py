@@ -1,8 +1,9 @@
 import asyncio
 import json
 import random
+from collections.abc import Iterable
 from datetime import timedelta
-from itertools import chain, pairwise
+from itertools import chain, pairwise, repeat
 from typing import Any
 
 import pytest
@@ -55,11 +56,18 @@ def refuse(budget: Budget, code: int, access: Access = MESSENGER, at: Endpoint =
 
 
 async def call_times(
-    budget: Budget, clock: Any, calls: int, access: Access = MESSENGER, at: Endpoint = LIST
+    budget: Budget,
+    clock: Any,
+    calls: int,
+    access: Access = MESSENGER,
+    at: Endpoint = LIST,
+    late: Iterable[float] = repeat(0.0),
 ) -> list[float]:
+    """When each call left, so many seconds `late` after its turn had come."""
     times = []
-    for _ in range(calls):
+    for _, seconds in zip(range(calls), late, strict=False):
         slot = await budget.acquire(access, at)
+        await clock.sleep(seconds)
         times.append(clock.monotonic())
         slot.sent()
     return times
@@ -93,17 +101,7 @@ def test_what_leaves_late_is_made_up_for_and_no_three_leave_within_a_second(
 ) -> None:
     chance = random.Random(7)  # noqa: S311 - the same each time
     late = [chance.uniform(0, most_late) for _ in range(60)]
-
-    async def call() -> list[float]:
-        times = []
-        for seconds in late:
-            slot = await budget.acquire(MESSENGER, LIST)
-            await clock.sleep(seconds)
-            times.append(clock.monotonic())
-            slot.sent()
-        return times
-
-    times = asyncio.run(call())
+    times = asyncio.run(call_times(budget, clock, len(late), late=late))
     assert all(later - earlier > 1.01 for earlier, later in zip(times, times[2:], strict=False))
     over = sum(max(0.0, seconds - 0.005) for seconds in late)
     assert times[-1] - times[0] <= 0.51 * (len(late) - 1) + over + 0.0051

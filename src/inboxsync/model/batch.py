@@ -19,7 +19,10 @@ def reached_at(messages: Sequence[Message]) -> datetime | None:
 
     The newest of the last few: one stray old time must not be taken for the depth.
     """
-    times = [message.sent_at for message in messages if message.sent_at is not None]
+    return _newest_of_the_last([message.sent_at for message in messages if message.sent_at is not None])
+
+
+def _newest_of_the_last(times: Sequence[datetime]) -> datetime | None:
     return max(times[-_LAST_FEW:], default=None)
 
 
@@ -82,10 +85,10 @@ class Batch:
         its last few: one stray old time in a batch must not be taken for the depth of the list, its order
         is observed and not promised (graph-facts 1.3).
         """
+        if self.depth is not None:
+            return self.depth
         times = self._times
-        if self.depth or not _goes_down_evenly(times):
-            return self.depth or max(times[-_LAST_FEW:], default=None)
-        return times[-1]
+        return times[-1] if _goes_down_evenly(times) else _newest_of_the_last(times)
 
     @property
     def newest_at(self) -> datetime | None:

@@ -57,10 +57,10 @@ class PageLists:
     too_busy: TooBusy | None = None
     _failures: list[SourceError] = field(default_factory=list)
     _learned: Learned | None = None
-    _open: set[str] = field(default_factory=set)
+    _open: set[str] = field(init=False)
     _stored: set[str] = field(default_factory=set)
     _looked_at: set[str] = field(default_factory=set)
-    _was_news: bool = True
+    _was_news: bool = field(init=False)
     _inbox_at: datetime | None = None
     _inbox_is_walked: asyncio.Event = field(default_factory=asyncio.Event)
     _inbox_is_done: asyncio.Event = field(default_factory=asyncio.Event)

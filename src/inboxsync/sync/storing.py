@@ -33,10 +33,6 @@ class Storing:
         self._store = store
         self._waiting: list[Fetched] = []
         self._under_way: asyncio.Future[None] | None = None
-        self._being_stored: list[Fetched] = []
-        # Let go one by one, as others come: to free thousands of objects takes milliseconds, in which neither
-        # the database nor the source would be told to go on.
-        self._stored: list[Fetched] = []
 
     @property
     def under_way(self) -> set[asyncio.Future[None]]:
@@ -45,7 +41,6 @@ class Storing:
 
     async def add(self, fetched: Fetched) -> None:
         """Have a batch stored; waits where too many do. Raises what kept one before it from that."""
-        del self._stored[: max(1, len(self._stored) - _MOST_TOGETHER)]
         self._waiting.append(fetched)
         if len(self._waiting) >= _MOST_TOGETHER and self._under_way is not None:
             await asyncio.wait({self._under_way})
@@ -57,12 +52,10 @@ class Storing:
             if not self._under_way.done():
                 return
             ended, self._under_way = self._under_way, None
-            self._stored += self._being_stored
-            self._being_stored = []
             ended.result()
         if self._waiting:
-            self._being_stored, self._waiting = self._waiting, []
-            self._under_way = asyncio.ensure_future(self._store(_joined(self._being_stored)))
+            together, self._waiting = self._waiting, []
+            self._under_way = asyncio.ensure_future(self._store(_joined(together)))
             # At once, and not when somebody looks: the database is what takes longest.
             self._under_way.add_done_callback(self._ended)
 
@@ -78,8 +71,7 @@ class Storing:
                 await self._under_way
                 self.go_on()
         finally:
-            self._under_way = None
-            self._waiting, self._being_stored, self._stored = [], [], []
+            self._waiting, self._under_way = [], None
 
 
 def _joined(fetched: Sequence[Fetched]) -> Fetched:

@@ -30,8 +30,6 @@ if TYPE_CHECKING:
 # On a Page where every sweep takes several answers, so many in one run; then it is said.
 _MOST_SWEEPS = 20
 _MOST_REENTRIES = 3
-# It takes the loop so many turns to put a call that may leave onto the wire.
-_TURNS_TO_LEAVE = 6
 
 
 class TooBusy(Stopped):
@@ -164,9 +162,6 @@ class ListWalk:
     async def _hand_over(self, fetched: Fetched) -> None:
         """Have a batch stored, after those before it."""
         if self._prepare is not None:
-            # The next call leaves first: a thread that computes would hold it up.
-            for _ in range(_TURNS_TO_LEAVE):
-                await asyncio.sleep(0)
             fetched = replace(fetched, batch=await self._prepare(fetched.batch))
         self._progress = fetched.progress
         await self._storing.add(fetched)
