@@ -1,13 +1,14 @@
 """Every folder the Page has: each with its own progress, none that stops another."""
 
+import asyncio
 import json
-import time
 from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
 import pytest
 
+from inboxsync.graph.client import GraphClient
 from inboxsync.model import Mode, RunStatus
 from inboxsync.sandbox import Faults
 from inboxsync.sandbox.conversations import Conversations
@@ -134,15 +135,15 @@ def test_interrupted_anywhere_between_folders_each_goes_on_where_it_stood(
 
 def test_a_time_limit_in_the_second_folder(ready: Any, sync: Any, stored: Any, monkeypatch: Any) -> None:
     _, engine = ready(folders=FOLDERS)
-    answer = Conversations.answer
+    fetch = GraphClient.fetch_conversations
 
-    def slower_there(self: Conversations, call: Any, view: Any) -> str:
-        if call.parameters.get("folder") == "other" and "after" in call.parameters:
-            time.sleep(6.5)
-        return answer(self, call, view)
+    async def unanswered_there(self: GraphClient, *given: Any, after: str | None, **asked: Any) -> Any:
+        if asked["folder"] == "other" and after is not None:
+            await asyncio.sleep(3600)
+        return await fetch(self, *given, after=after, **asked)
 
-    monkeypatch.setattr(Conversations, "answer", slower_there)
-    run = sync(engine, max_seconds=6)
+    monkeypatch.setattr(GraphClient, "fetch_conversations", unanswered_there)
+    run = sync(engine, max_seconds=8)
     assert run.status is RunStatus.PARTIAL
     assert stored(engine, LAST_SYNCED) == [(None,)]
     phases = dict(stored(engine, PHASES))
