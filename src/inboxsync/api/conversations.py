@@ -1,7 +1,6 @@
 """`/api/v1/conversations`: the inbox as it is stored."""
 
 import re
-from dataclasses import asdict
 from datetime import datetime
 from typing import Annotated, Any
 
@@ -238,7 +237,7 @@ def conversation_shape(record: ConversationRecord) -> ConversationShape:
 
 def message_shape(record: MessageRecord) -> MessageShape:
     """A message as it is told."""
-    values = asdict(record)
+    values = msgspec.structs.asdict(record)
     for name in ("attachments", "shares", "reactions", "story"):
         values[name] = msgspec.json.decode(values[name]) if values[name] is not None else None
     return MessageShape(**values)

@@ -6,7 +6,8 @@ built once: SQLAlchemy takes longer to put a statement together than the databas
 
 from collections import namedtuple
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
-from functools import cache
+from dataclasses import dataclass
+from functools import cache, lru_cache
 from typing import Any
 
 import msgspec
@@ -15,6 +16,7 @@ from sqlalchemy import (
     Column,
     ColumnElement,
     Connection,
+    Dialect,
     Select,
     Table,
     Text,
@@ -53,25 +55,23 @@ def select_among(
     return connection.execute(_built(query, _in_json), values | {"ids": _encode(list(ids)).decode()})
 
 
-def fetch_rows(connection: Connection, query: Select[Any]) -> list[Any]:
-    """All rows of a query that has a LIMIT, with their columns by name.
+def fetch_rows(connection: Connection, query: Select[Any], values: Mapping[str, object]) -> list[Any]:
+    """All rows of a query that has a LIMIT, with their columns by name; `values` are its parameters.
+
+    What is made of a query is kept for as long as the query is, so build it once for all its uses.
 
     SQLite's driver gives the interpreter's lock away for each row, and while another thread computes,
     each time takes up to 5 ms to come back: so all rows come as one, as JSON.
     """
     if is_postgresql(connection):
-        return list(connection.execute(query))
-    columns = query.selected_columns
-    names = tuple(columns.keys())
-    packed = _packed(names).select_from(query.subquery())
-    values = _decode_rows(connection.execute(packed).scalar_one())
-    dialect = connection.dialect
-    for place, column in enumerate(columns):
-        process = column.type.dialect_impl(dialect).result_processor(dialect, None)
-        if process is not None:
-            for row in values:
+        return list(connection.execute(query, values))
+    packed = _packed(query, connection.dialect)
+    rows = _decode_rows(connection.execute(packed.query, values).scalar_one())
+    for place, process in packed.processes:
+        for row in rows:
+            if row[place] is not None:
                 row[place] = process(row[place])
-    return list(map(_row_type(names)._make, values))
+    return list(map(packed.row_type._make, rows))
 
 
 def insert_into(connection: Connection, table: Table) -> sqlite.Insert | postgresql.Insert:
@@ -91,16 +91,26 @@ def _insert_for(table: Table, *, is_postgresql: bool) -> sqlite.Insert | postgre
     return postgresql.insert(table) if is_postgresql else sqlite.insert(table)
 
 
-@cache
-def _packed(names: tuple[str, ...]) -> Select[Any]:
-    # By name alone: SQLAlchemy takes a quarter of such a read to make columns of a subquery.
+@dataclass(frozen=True, slots=True)
+class _Packed:
+    """A query whose rows come as one, and what makes rows of that again: on SQLite alone."""
+
+    query: Select[Any]
+    processes: tuple[tuple[int, Callable[[Any], Any]], ...]
+    row_type: Any
+
+
+@lru_cache(maxsize=200)
+def _packed(query: Select[Any], dialect: Dialect) -> _Packed:
+    columns = query.selected_columns
+    names = tuple(columns.keys())
     values: list[ColumnElement[Any]] = [literal_column(f'"{name}"') for name in names]
-    return select(func.json_group_array(func.json_array(*values)))
-
-
-@cache
-def _row_type(names: tuple[str, ...]) -> Any:  # noqa: ANN401 - a named tuple made here
-    return namedtuple("Row", names)  # noqa: PYI024 - its fields are known at run time
+    processes = (column.type.dialect_impl(dialect).result_processor(dialect, None) for column in columns)
+    return _Packed(
+        select(func.json_group_array(func.json_array(*values))).select_from(query.subquery()),
+        tuple((place, process) for place, process in enumerate(processes) if process is not None),
+        namedtuple("Row", names),  # noqa: PYI024 - its fields are known at run time
+    )
 
 
 @cache

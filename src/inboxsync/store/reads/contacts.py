@@ -1,9 +1,11 @@
 """The people of a Page's conversations, as the last pass left them."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
+from functools import lru_cache
 from typing import Any
 
+import msgspec
 from sqlalchemy import Connection, Row, select, true
 
 from inboxsync.model import REPLY_WINDOW
@@ -23,8 +25,7 @@ class ContactFilter:
     has_email: bool | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ContactRecord:
+class ContactRecord(msgspec.Struct, frozen=True, kw_only=True):
     """One contact of one Page; `name_source` tells where the name came from: participants or none."""
 
     page_id: str
@@ -69,6 +70,12 @@ def list_contacts(
     connection: Connection, wanted: ContactFilter, *, after: Key | None = None, limit: int = 50
 ) -> Listed[ContactRecord]:
     """Contacts by the time of their newest conversation, newest first."""
+    listed = _listed(replace(wanted, page_id=None))
+    return listed.read(connection, wanted.page_id, after=after, limit=limit)
+
+
+@lru_cache(maxsize=200)
+def _listed(wanted: ContactFilter) -> KeyedList[ContactRecord]:
     query = select(table)
     if wanted.updated_since is not None:
         query = query.where(table.c.listed_at >= wanted.updated_since)
@@ -78,15 +85,13 @@ def list_contacts(
     for column, asked in ((table.c.has_phone, wanted.has_phone), (table.c.has_email, wanted.has_email)):
         if asked is not None:
             query = query.where(column.is_(true()) if asked else column.is_not(true()))
-
-    listed = KeyedList(
+    return KeyedList(
         of_page=lambda page_id: query.where(table.c.page_id == page_id),
         at=table.c.listed_at,
         row_id=table.c.sender_id,
         record=_contact,
         key_of=lambda each: each.key,
     )
-    return listed.read(connection, wanted.page_id, after=after, limit=limit)
 
 
 def get_contact(connection: Connection, page_id: str, sender_id: str) -> ContactRecord | None:

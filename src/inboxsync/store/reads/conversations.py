@@ -1,10 +1,11 @@
 """Conversations, newest first, all or those that somebody looks for."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
-from functools import cache
+from functools import cache, lru_cache
 from typing import Any
 
+import msgspec
 from sqlalchemy import ColumnElement, Connection, Row, Select, func, select, true
 
 from inboxsync.store.reads.listed import Key, KeyedList, Listed
@@ -57,8 +58,7 @@ class ConversationFilter:
     has_email: bool | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ConversationRecord:
+class ConversationRecord(msgspec.Struct, frozen=True, kw_only=True):
     """One conversation.
 
     `id` is ours, `conversation_id` Graph's; `message_count` and `unread_count` are Meta's estimates.
@@ -103,6 +103,12 @@ def list_conversations(
     connection: Connection, wanted: ConversationFilter, *, after: Key | None = None, limit: int = 50
 ) -> Listed[ConversationRecord]:
     """Conversations by the time of their newest message, newest first, those that are gone among them."""
+    listed = _listed(replace(wanted, page_id=None))
+    return listed.read(connection, wanted.page_id, after=after, limit=limit)
+
+
+@lru_cache(maxsize=200)
+def _listed(wanted: ConversationFilter) -> KeyedList[ConversationRecord]:
     if wanted.is_unanswered or wanted.has_phone or wanted.has_email:
         # Few have this, so they are looked up in the facts, which have an index for each.
         page_of: ColumnElement[str] = conversation_facts.c.page_id
@@ -115,7 +121,7 @@ def list_conversations(
     if wanted.sender_id is not None and page_of is table.c.page_id:
         # A contact has a few: SQLite must not prefer the Page's index, whose order is right.
         page_of = func.coalesce(page_of, "")
-    listed = KeyedList(
+    return KeyedList(
         of_page=lambda page_id: query.where(page_of == page_id),
         at=at,
         row_id=row_id,
@@ -123,7 +129,6 @@ def list_conversations(
         record=lambda row: _record(row, at=getattr(row, at.name)),
         key_of=lambda each: each.key,
     )
-    return listed.read(connection, wanted.page_id, after=after, limit=limit)
 
 
 def get_conversation(connection: Connection, conversation_id: str) -> ConversationRecord | None:

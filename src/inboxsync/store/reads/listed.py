@@ -3,9 +3,10 @@
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import lru_cache
 from typing import Any, Final, Generic, TypeVar
 
-from sqlalchemy import ColumnElement, Connection, Row, Select, or_, select
+from sqlalchemy import ColumnElement, Connection, Integer, Row, Select, bindparam, or_, select
 
 from inboxsync.store.put import fetch_rows
 from inboxsync.store.tables import facebook_pages
@@ -25,14 +26,15 @@ class Listed(Generic[R]):
     next: Key | None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class KeyedList(Generic[R]):
     """A list by time and id, newest first, those without a time last; of each Page apart.
 
-    `of_page` makes the query of one Page, by our id, or by the column of a query around it.
+    `of_page` makes the query of one Page, by our id, or by the column of a query around it. Make one list for
+    all who ask for the same: its statements are built once, which takes longer than to answer them.
     """
 
-    of_page: Callable[[str | ColumnElement[str]], Select[Any]]
+    of_page: Callable[[ColumnElement[str]], Select[Any]]
     at: ColumnElement[Any]
     row_id: ColumnElement[Any]
     record: Callable[[Row[Any]], R]
@@ -57,14 +59,14 @@ class KeyedList(Generic[R]):
         return Listed(records=kept, next=self.key_of(kept[-1]) if len(found) > limit and kept else None)
 
     def _batch(self, connection: Connection, page_id: str, *, after: Key | None, limit: int) -> list[R]:
-        query = self.of_page(page_id)
         found: list[Row[Any]] = []
+        values = _values(after) | {"page_id": page_id}
         if after is None or after[0] is not None:
-            timed = self._timed(query, after).order_by(self.at.desc(), self.row_id.desc())
-            found = fetch_rows(connection, timed.limit(limit))
+            timed = _rows_of_page(self, is_timed=True, is_behind=after is not None)
+            found = fetch_rows(connection, timed, values | {"most": limit})
         if len(found) < limit:
-            timeless = self._timeless(query, after).order_by(self.row_id.desc())
-            found += fetch_rows(connection, timeless.limit(limit - len(found)))
+            timeless = _rows_of_page(self, is_timed=False, is_behind=after is not None and after[0] is None)
+            found += fetch_rows(connection, timeless, values | {"most": limit - len(found)})
         return [self.record(row) for row in found]
 
     def _leading(self, connection: Connection, *, after: Key | None, limit: int) -> Iterable[str]:
@@ -72,31 +74,49 @@ class KeyedList(Generic[R]):
 
         So many Pages with the newest records have so many records already, none older than those.
         """
-        query, leading = self.of_page(facebook_pages.c.id), dict[str, None]()
+        values, leading = _values(after), dict[str, None]()
         if after is None or after[0] is not None:
-            newest = self._timed(query, after).with_only_columns(self.at).order_by(self.at.desc())
-            leading |= dict.fromkeys(_of_the_greatest(connection, newest, limit))
+            newest = _first_of_each_page(self, is_timed=True, is_behind=after is not None)
+            leading |= dict.fromkeys(_of_the_greatest(connection.execute(newest, values).tuples(), limit))
         if len(leading) < limit:
-            last = self._timeless(query, after).with_only_columns(self.row_id).order_by(self.row_id.desc())
-            leading |= dict.fromkeys(_of_the_greatest(connection, last, limit))
+            last = _first_of_each_page(self, is_timed=False, is_behind=after is not None and after[0] is None)
+            leading |= dict.fromkeys(_of_the_greatest(connection.execute(last, values).tuples(), limit))
         return leading
 
-    def _timed(self, query: Select[Any], after: Key | None) -> Select[Any]:
-        if after is None:
-            return query.where(self.at.is_not(None))
-        # Spelt so that an index on the time alone serves it, on both databases.
-        return query.where(self.at <= after[0], or_(self.at < after[0], self.row_id < after[1]))
+    def ordered(self, page_id: ColumnElement[str], *, is_timed: bool, is_behind: bool) -> Select[Any]:
+        """The rows of a Page with a time, or those without; all, or those behind a key."""
+        query = self.of_page(page_id)
+        at, row_id = bindparam("after_at", type_=self.at.type), bindparam("after_id", type_=self.row_id.type)
+        if is_timed:
+            query = query.order_by(self.at.desc(), self.row_id.desc())
+            if not is_behind:
+                return query.where(self.at.is_not(None))
+            # Spelt so that an index on the time alone serves it, on both databases.
+            return query.where(self.at <= at, or_(self.at < at, self.row_id < row_id))
+        query = query.where(self.at.is_(None)).order_by(self.row_id.desc())
+        return query.where(self.row_id < row_id) if is_behind else query
 
-    def _timeless(self, query: Select[Any], after: Key | None) -> Select[Any]:
-        timeless = query.where(self.at.is_(None))
-        return timeless.where(self.row_id < after[1]) if after and after[0] is None else timeless
+
+@lru_cache(maxsize=200)
+def _rows_of_page(listed: KeyedList[Any], *, is_timed: bool, is_behind: bool) -> Select[Any]:
+    page_id, most = bindparam("page_id", type_=facebook_pages.c.id.type), bindparam("most", type_=Integer)
+    return listed.ordered(page_id, is_timed=is_timed, is_behind=is_behind).limit(most)
 
 
-def _of_the_greatest(connection: Connection, first: Select[Any], limit: int) -> list[str]:
-    """The Pages whose `first` value is among the `limit` greatest, or is the least of these."""
-    value = first.limit(1).correlate(facebook_pages).scalar_subquery()
-    rows = connection.execute(select(facebook_pages.c.id, value))
-    found = sorted(((each, page_id) for page_id, each in rows if each is not None), reverse=True)
+@lru_cache(maxsize=200)
+def _first_of_each_page(listed: KeyedList[Any], *, is_timed: bool, is_behind: bool) -> Select[Any]:
+    rows = listed.ordered(facebook_pages.c.id, is_timed=is_timed, is_behind=is_behind)
+    first = rows.with_only_columns(listed.at if is_timed else listed.row_id).limit(1)
+    return select(facebook_pages.c.id, first.correlate(facebook_pages).scalar_subquery())
+
+
+def _values(after: Key | None) -> dict[str, object]:
+    return {"after_at": after[0], "after_id": after[1]} if after is not None else {}
+
+
+def _of_the_greatest(values: Iterable[tuple[str, Any]], limit: int) -> list[str]:
+    """The Pages whose value is among the `limit` greatest, or is the least of these."""
+    found = sorted(((each, page_id) for page_id, each in values if each is not None), reverse=True)
     least = found[:limit][-1][0] if found else None
     return [page_id for each, page_id in found if each >= least]
 

@@ -21,8 +21,7 @@ IS_GAP = and_(
 )
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class MessageRecord:
+class MessageRecord(msgspec.Struct, frozen=True, kw_only=True):
     """One message; `attachments`, `shares`, `reactions` and `story` are JSON as served.
 
     `is_readable` is false where the source tells no more than its time.
@@ -78,7 +77,7 @@ def list_messages(
     """
     # A conversation's messages lie side by side; to order them by time too would cost every write.
     place = (func.coalesce(table.c.sent_at, literal(NO_TIME, table.c.sent_at.type)), table.c.message_id)
-    columns = [table.c[name] for name in MessageRecord.__dataclass_fields__]
+    columns = [table.c[name] for name in MessageRecord.__struct_fields__]
     query = select(*columns).where(table.c.conversation_id == conversation_id)
     for key, comes in ((before, tuple_(*place).__lt__), (after, tuple_(*place).__gt__)):
         if key is not None:
