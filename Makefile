@@ -33,7 +33,6 @@ bench: .venv/installed-dev .venv-bench/installed ## time syncs beside a plain lo
 	$(BIN)/python bench/speed.py
 	$(BIN)/python bench/scale.py 50000
 	$(BIN)/python bench/export.py
-	$(BIN)/python bench/load.py --beside
 	$(BIN)/python bench/load.py
 	$(BIN)/python bench/views.py
 
@@ -47,7 +46,6 @@ bench-pace: .venv/installed-dev ## time a sync at Meta's own pace beside its pre
 	$(BIN)/python bench/pace.py
 
 bench-load: .venv/installed-dev ## time the HTTP service with 200 readers and 50 listeners while two Pages sync
-	$(BIN)/python bench/load.py --beside
 	$(BIN)/python bench/load.py
 
 docs: .venv/installed ## write docs/reference/ from the code

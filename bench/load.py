@@ -2,11 +2,11 @@
 
     make bench-load
 
-One `inboxsync serve` with its worker inside, or with `--beside` a worker of its own; one sandbox at Meta's
-own pace, one process of readers. A reader asks for a list of conversations, thinks for two seconds, and asks
-for the next. Measured three times: reads of one reader with nothing else going on; two syncs with nobody
-there; and everything at once. Exits with 1 where an answer was no success, where the 99th percentile of the
-reads is ten times the idle median or more, or where the syncs had less than 0.7 of their own speed.
+One `inboxsync serve` with its worker, one sandbox at Meta's own pace, one process of readers. A reader asks
+for a list of conversations, thinks for two seconds, and asks for the next. Measured three times: reads of one
+reader with nothing else going on; two syncs with nobody there; and everything at once. Exits with 1 where an
+answer was no success, where the 99th percentile of the reads is ten times the idle median or more, or where
+the syncs had less than 0.7 of their own speed.
 """
 
 import argparse
@@ -42,7 +42,7 @@ INBOXSYNC = [sys.executable, "-m", "inboxsync"]
 
 
 @contextmanager
-def service(ready: dict[str, Any], folder: Path, *, beside: bool) -> Iterator[tuple[str, dict[str, str]]]:
+def service(ready: dict[str, Any], folder: Path) -> Iterator[tuple[str, dict[str, str]]]:
     """A running `inboxsync serve` with the sandbox's Pages: its address, and our ids by Meta's."""
     environment = os.environ | {
         "INBOXSYNC_DATA_DIR": str(folder),
@@ -57,26 +57,22 @@ def service(ready: dict[str, Any], folder: Path, *, beside: bool) -> Iterator[tu
         # Else its schedule syncs it before it is measured.
         paused = [*INBOXSYNC, "pages", "set", page["page_id"], "--pause"]
         subprocess.run(paused, env=environment, check=True, capture_output=True)
-    command = [*INBOXSYNC, "serve", "--port", "0", *(["--no-worker"] if beside else [])]
-    serving = subprocess.Popen(command, env=environment, stderr=subprocess.PIPE, text=True)
+    serving = subprocess.Popen(
+        [*INBOXSYNC, "serve", "--port", "0"], env=environment, stderr=subprocess.PIPE, text=True
+    )
     assert serving.stderr is not None
     url = next(json.loads(line)["url"] for line in serving.stderr if '"serving"' in line)
     # Whoever reads its lines must not let the pipe fill.
     drained = subprocess.Popen(["cat"], stdin=serving.stderr, stdout=subprocess.DEVNULL)
-    processes = [serving]
-    if beside:
-        worker = [*INBOXSYNC, "worker"]
-        processes.append(subprocess.Popen(worker, env=environment, stderr=subprocess.DEVNULL, text=True))
     with urlopen(f"{url}/api/v1/pages") as answer:  # noqa: S310 - our own service
         pages = json.load(answer)["items"]
     try:
         yield url, {page["facebookPageId"]: page["id"] for page in pages}
     finally:
         began = time.perf_counter()
-        for each in processes:
-            each.send_signal(signal.SIGTERM)
-        codes = [each.wait(60) for each in processes]
-        print(f"\nSIGTERM in mid-sync: ended with {codes} after {time.perf_counter() - began:.1f} s.")
+        serving.send_signal(signal.SIGTERM)
+        code = serving.wait(60)
+        print(f"\nSIGTERM in mid-sync: ended with {code} after {time.perf_counter() - began:.1f} s.")
         drained.wait(10)
 
 
@@ -182,16 +178,13 @@ def main() -> None:
     parser.add_argument("--conversations", type=int, default=4_000)
     parser.add_argument("--readers", type=int, default=READERS)
     parser.add_argument("--listeners", type=int, default=LISTENERS)
-    parser.add_argument("--beside", action="store_true", help="the worker is a process of its own")
     asked = parser.parse_args()
     set_for_syncing(stays=True)  # who measures must not stand still either
-    where = "beside" if asked.beside else "inside"
-    syncs = f"two syncs of {asked.conversations:,}, the worker {where}"
-    print(f"### {asked.readers} readers, {asked.listeners} listeners, {syncs}\n")
+    print(f"### {asked.readers} readers, {asked.listeners} listeners, two syncs of {asked.conversations:,}\n")
     with (
         tempfile.TemporaryDirectory() as folder,
         sandbox(asked.conversations, "--pages", str(1 + SYNC_PAGES)) as ready,
-        service(ready, Path(folder), beside=asked.beside) as (url, pages),
+        service(ready, Path(folder)) as (url, pages),
     ):
         metas = [page["page_id"] for page in ready["pages"]]
         found = asyncio.run(measure(url, pages, metas, readers=asked.readers, listeners=asked.listeners))

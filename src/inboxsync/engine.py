@@ -175,19 +175,12 @@ class Engine:
             folder_interval=timedelta(seconds=self.settings.folder_interval_seconds),
         )
 
-    def derive(
-        self, store: Store | None = None, *, max_seconds: float | None = None, gives_way: bool = False
-    ) -> Derived:
+    def derive(self, store: Store | None = None, *, max_seconds: float | None = None) -> Derived:
         """Bring the search, the contacts and all else that is derived up to date; blocks.
 
-        Of the engine's own store, or of another. `gives_way`: in a process that answers people meanwhile.
+        Of the engine's own store, or of another.
         """
-        derive = Derive(
-            store=store or self.store,
-            clock=self.clock,
-            region=self.settings.default_region,
-            gives_way=gives_way,
-        )
+        derive = Derive(store=store or self.store, clock=self.clock, region=self.settings.default_region)
         return derive.run(max_seconds=max_seconds)
 
     def page_verify(

@@ -175,6 +175,68 @@ def test_a_waiting_caller_is_answered_when_the_service_ends(inbox: Any, service:
     assert told["next"]
 
 
+def workers_in(box: Any) -> list[int]:
+    """The processes of the workers that say that they live."""
+    return [int(worker.split(":")[-2]) for (worker,) in box.query("SELECT id FROM workers")]
+
+
+def wait_until(is_so: Callable[[], object], seconds: float = 30) -> None:
+    deadline = time.monotonic() + seconds
+    while not is_so():
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+
+
+def test_a_worker_that_is_killed_is_started_anew_and_the_run_goes_on(inbox: Any, service: Any) -> None:
+    box = inbox("--conversations", "1500", "--messages", "1:2", "--latency", "0.2", batch_size=50)
+    ((page_id, meta_id),) = box.query("SELECT id, facebook_page_id FROM facebook_pages")
+    running = service()
+    asked = {"pageId": page_id, "facebookPageId": meta_id}
+    told = running.ask("/api/conversations/sync", asked, Prefer="respond-async")[1]
+    wait_until(lambda: box.query("SELECT COUNT(*) FROM messenger_conversations")[0][0])
+    (first,) = workers_in(box)
+    os.kill(first, signal.SIGKILL)
+    wait_until(lambda: running.ask(told["location"])[1]["status"] == "complete", 90)
+    assert box.query("SELECT COUNT(*) FROM messenger_conversations")[0][0] == 1500
+    (second,) = workers_in(box)
+    assert second != first
+    assert running.end() == 0
+    said = [json.loads(line) for line in running.log if line.startswith("{")]
+    assert [each["why"] for each in said if each["event"] == "the worker has ended"] == ["signal 9"]
+    assert [each["event"] for each in said].count("worker started") == 2
+
+
+def test_the_worker_ends_when_the_service_is_killed(inbox: Any, service: Any) -> None:
+    box = inbox("--conversations", "10")
+    running = service()
+    wait_until(lambda: workers_in(box))
+    running.process.kill()
+    # It writes to the same pipes, and holds them open for as long as it lives.
+    running.process.communicate(timeout=20)
+
+
+def test_ctrl_c_reaches_both_and_both_end(environment: dict[str, str]) -> None:
+    process = subprocess.Popen(
+        [sys.executable, "-m", "inboxsync", "serve", "--port", "0"],
+        env=environment | {"INBOXSYNC_LOG_FORMAT": "json"},
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    )
+    assert process.stderr is not None
+    log = []
+    for line in process.stderr:
+        log.append(json.loads(line)["event"])
+        if log[-1] == "worker started":
+            break
+    os.killpg(process.pid, signal.SIGINT)
+    _, rest = process.communicate(timeout=20)
+    log += [json.loads(line)["event"] for line in rest.splitlines()]
+    assert process.returncode == 0
+    assert {"ending", "worker drains", "worker ended", "ended"} <= set(log)
+    assert "the worker has ended" not in log
+
+
 @pytest.mark.parametrize(
     "command",
     [["--help"], ["sync", "--help"], ["verify", "--help"], ["pages", "list"], ["report"], ["search", "x"]],

@@ -305,18 +305,6 @@ def test_nothing_new_is_no_work(store: Store, page: Page) -> None:
         assert connection.execute(select(derive_queue)).all() == []
 
 
-def test_a_pass_that_gives_way_takes_little_at_a_time_and_comes_to_the_same(store: Store, page: Page) -> None:
-    put(store, page, *(talk(number, said(number, "the blue one?")) for number in range(130)))
-    small = Derive(store=store, clock=SystemClock(), region="US", gives_way=True)
-    passes = []
-    while not passes or not passes[-1].is_current:
-        passes.append(small.run(max_seconds=0))
-    assert len(passes) > 1
-    assert max(each.notes for each in passes) <= 100
-    assert sum(each.messages for each in passes) == 130
-    assert_made_anew_is_the_same(store)
-
-
 def batches_of(notes: int, messages: int) -> dict[str, int]:
     return {"notes_a_batch": notes, "messages_a_batch": messages}
 

@@ -41,7 +41,8 @@ def configure_logs(log_format: Literal["console", "json"]) -> None:
         ],
         wrapper_class=structlog.make_filtering_bound_logger("info"),
         # Not bound to today's stderr: the progress bar swaps it to print above itself.
-        logger_factory=lambda *_: structlog.PrintLogger(sys.stderr),
+        # A line in one piece: a service and its worker write to the same place.
+        logger_factory=lambda *_: structlog.WriteLogger(sys.stderr),
         cache_logger_on_first_use=False,
     )
 

@@ -1,4 +1,4 @@
-"""`inboxsync serve`: the HTTP service, and a worker beside it."""
+"""`inboxsync serve`: the HTTP service, and a worker with it."""
 
 import asyncio
 import socket
@@ -12,6 +12,7 @@ from inboxsync.cli.ending import asked_to_end
 from inboxsync.cli.interpreter import set_for_syncing
 from inboxsync.cli.logs import configure_library_logs
 from inboxsync.cli.opening import open_engine
+from inboxsync.cli.worker_process import keep_worker
 from inboxsync.engine import Engine
 from inboxsync.errors import InboxsyncError, SettingsInvalid
 from inboxsync.store.api_keys import list_api_keys
@@ -39,7 +40,7 @@ def serve(
         bool, typer.Option("--no-worker", help="Run nothing here: workers of their own take the runs.")
     ] = False,
 ) -> None:
-    """Serve the API over HTTP; a worker runs inside, so nothing else needs starting.
+    """Serve the API over HTTP; a worker begins and ends with it, so nothing else needs starting.
 
     Without an API key it answers this machine alone, and refuses to listen elsewhere.
     SIGTERM ends it within ten seconds: runs go on where they stood at the next start.
@@ -56,24 +57,23 @@ async def _serve(engine: Engine, listener: socket.socket, *, host: str, has_work
     from inboxsync.api import create_app  # noqa: PLC0415
     from inboxsync.api.server import Server  # noqa: PLC0415
     from inboxsync.web import mount_dashboard  # noqa: PLC0415
-    from inboxsync.workers import RunQueue, Worker  # noqa: PLC0415
+    from inboxsync.workers import RunQueue  # noqa: PLC0415
 
     queue = RunQueue(engine)
     app = create_app(engine, queue=queue, names=frozenset({host.lower()}))
     mount_dashboard(app)
     server = Server(app, trusted_proxies=engine.settings.trusted_proxies)
-    worker = Worker(engine, gives_way=True) if has_worker else None
-    asked = asked_to_end()
-    if worker is not None:
-        await worker.start()
-    serving = asyncio.create_task(server.run_on(listener))
+    asked, draining = asked_to_end(), asyncio.Event()
+    works = [asyncio.create_task(server.run_on(listener))]
+    if has_worker:
+        works.append(asyncio.create_task(keep_worker(draining, drain_seconds=_DRAIN_SECONDS)))
     set_for_syncing(stays=True)
     log.info("serving", url=_url(listener), worker=has_worker)
-    await asyncio.wait({asked, serving}, return_when=asyncio.FIRST_COMPLETED)
+    await asyncio.wait({asked, *works}, return_when=asyncio.FIRST_COMPLETED)
     log.info("ending")
     server.end()
-    # Side by side: streams end while batches under way are stored.
-    await asyncio.gather(serving, *([worker.drain(_DRAIN_SECONDS)] if worker is not None else []))
+    draining.set()
+    await asyncio.gather(*works)  # side by side: streams end while batches under way are stored
     queue.close()
     log.info("ended")
 

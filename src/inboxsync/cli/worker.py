@@ -1,6 +1,7 @@
 """`inboxsync worker`."""
 
 import asyncio
+import os
 from typing import Annotated
 
 import typer
@@ -8,8 +9,11 @@ import typer
 from inboxsync.cli.ending import asked_to_end
 from inboxsync.cli.interpreter import set_for_syncing
 from inboxsync.cli.opening import open_engine
-from inboxsync.engine import Engine
 from inboxsync.workers import Worker
+
+# Those whom `inboxsync serve` answers come first: they wait for it, and a batch does not.
+_NICENESS = 10
+_STDIN = 0
 
 
 def worker(
@@ -24,6 +28,10 @@ def worker(
         float,
         typer.Option(min=0, max=3600, help="How long to wait for batches under way when it is stopped."),
     ] = 30.0,
+    attended: Annotated[
+        bool,
+        typer.Option("--attended", hidden=True, help="Live as long as whoever holds the standard input."),
+    ] = False,
 ) -> None:
     """Execute runs that were handed over: by `inboxsync sync --enqueue`, the HTTP service, or a schedule.
 
@@ -31,12 +39,14 @@ def worker(
     others within seconds. SIGTERM or Ctrl-C lays its runs down at their next batch; others go on with them.
     """
     with open_engine() as engine:
-        asyncio.run(_work(engine, concurrency=concurrency, schedules=schedules, drain_seconds=drain_seconds))
+        if attended and hasattr(os, "nice"):
+            os.nice(_NICENESS)
+        one = Worker(engine, concurrency=concurrency, schedules=schedules)
+        asyncio.run(_work(one, lifeline=_STDIN if attended else None, drain_seconds=drain_seconds))
 
 
-async def _work(engine: Engine, *, concurrency: int, schedules: bool, drain_seconds: float) -> None:
-    one = Worker(engine, concurrency=concurrency, schedules=schedules)
-    asked = asked_to_end()
+async def _work(one: Worker, *, lifeline: int | None, drain_seconds: float) -> None:
+    asked = asked_to_end(lifeline=lifeline)
     await one.start()
     set_for_syncing(stays=True)
     await asked

@@ -5,7 +5,6 @@ to date what follows, a batch a transaction. A batch takes its notes from the qu
 stores what was derived, so a kill anywhere loses nothing, and what is done twice comes to the same.
 """
 
-import time
 from dataclasses import dataclass, field
 from datetime import datetime
 
@@ -40,8 +39,6 @@ from inboxsync.sync.details import details_in
 # new is noted twice, as it comes and as its messages do, and not far apart.
 _NOTES_A_BATCH = 1000
 _MESSAGES_A_BATCH = 5000
-# For a process that answers people meanwhile: a twentieth of a second.
-_NOTES_A_SMALL_BATCH = 100
 # Conversations that are looked through anew in one transaction.
 _AGAIN_A_BATCH = 500
 # From so many new messages on the index is worth being put in order at once.
@@ -62,8 +59,7 @@ class Derive:
     """The pass, for one store; `region` is where a phone number without its country's is taken to be.
 
     None: where the last pass that was told a region took it to be. Another one than that pass was told has
-    everything looked through anew. Where it `gives_way` its batches are small, and it rests after each for as
-    long as that took.
+    everything looked through anew.
     """
 
     store: Store
@@ -71,7 +67,6 @@ class Derive:
     region: str | None = None
     notes_a_batch: int = field(default=_NOTES_A_BATCH)
     messages_a_batch: int = field(default=_MESSAGES_A_BATCH)
-    gives_way: bool = False
 
     def run(self, *, max_seconds: float | None = None) -> Derived:
         """Bring everything up to date, or as much as fits into this time; at least one batch.
@@ -82,10 +77,7 @@ class Derive:
         notes = messages = 0
         is_current = self._is_current()
         while not is_current:
-            batch_began = self.clock.monotonic()
             batch = self._batch()
-            if self.gives_way:
-                time.sleep(self.clock.monotonic() - batch_began)
             notes, messages = notes + batch.notes, messages + batch.messages
             is_current = self._is_current()
             if max_seconds is not None and self.clock.monotonic() - began >= max_seconds:
@@ -103,8 +95,7 @@ class Derive:
         with self.store.write() as connection:
             lock(connection)
             region = settle_region(connection, self.region)
-            most = min(self.notes_a_batch, _NOTES_A_SMALL_BATCH) if self.gives_way else self.notes_a_batch
-            notes = list_notes(connection, limit=most)
+            notes = list_notes(connection, limit=self.notes_a_batch)
             if not notes:
                 # Another pass has done it while this one waited for the lock; or no more than this is left.
                 _look_again(connection, region)

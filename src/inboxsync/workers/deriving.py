@@ -17,12 +17,11 @@ class Deriving:
     """Brings the search and the contacts up to date whenever it is asked to.
 
     Of all workers one derives at a time. Were it a part of each slice, the others would wait with a slot and
-    a thread each, and the batches of other Pages behind them. `gives_way` as in `Derive`.
+    a thread each, and the batches of other Pages behind them.
     """
 
-    def __init__(self, engine: Engine, *, gives_way: bool = False) -> None:
+    def __init__(self, engine: Engine) -> None:
         self._engine = engine
-        self._gives_way = gives_way
         self._is_asked = False
         self._is_closing = False
         self._task: asyncio.Task[None] | None = None
@@ -34,12 +33,9 @@ class Deriving:
             self._task = asyncio.create_task(self._derive())
 
     async def close(self, seconds: float) -> None:
-        """End once everything is derived, or after about so long: the next pass makes up for the rest.
-
-        Where it gives way it ends at once: it has too much left to wait for.
-        """
+        """End once everything is derived, or after about so long: the next pass makes up for the rest."""
         if self._task is not None:
-            await asyncio.wait({self._task}, timeout=0.0 if self._gives_way else max(0.0, seconds))
+            await asyncio.wait({self._task}, timeout=max(0.0, seconds))
             self._is_closing = True
             await self._task
 
@@ -47,9 +43,7 @@ class Deriving:
         while self._is_asked and not self._is_closing:
             self._is_asked = False
             try:
-                derived = await asyncio.to_thread(
-                    self._engine.derive, max_seconds=_PART_SECONDS, gives_way=self._gives_way
-                )
+                derived = await asyncio.to_thread(self._engine.derive, max_seconds=_PART_SECONDS)
             except Exception as failure:  # noqa: BLE001 - the runs stand, and the next pass makes up for it
                 known = isinstance(failure, InboxsyncError)
                 log.warning("not derived", why=str(failure) if known else type(failure).__name__)

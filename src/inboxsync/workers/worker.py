@@ -46,20 +46,17 @@ class Worker:
     """Executes runs in this process, on the loop that it is started on, until it is drained.
 
     `concurrency` is how many Pages are worked on side by side. The queue keeps one number for all workers:
-    that of the worker that was started last. One worker a process: DBOS allows no second. It `gives_way` in a
-    process that answers people too.
+    that of the worker that was started last. One worker a process: DBOS allows no second.
     """
 
-    def __init__(
-        self, engine: Engine, *, concurrency: int = 8, schedules: bool = True, gives_way: bool = False
-    ) -> None:
+    def __init__(self, engine: Engine, *, concurrency: int = 8, schedules: bool = True) -> None:
         self._engine = engine
         self._concurrency = concurrency
         self._schedules = schedules
         self.id = new_owner()
         self._slices: dict[tuple[str, int], tuple[SliceRun, asyncio.Task[None]]] = {}
         self._numbers = count(1)
-        self._deriving = Deriving(engine, gives_way=gives_way)
+        self._deriving = Deriving(engine)
         self._open = AsyncExitStack()
         self._loops: list[asyncio.Task[None]] = []
         self._threads = ThreadPoolExecutor(2, thread_name_prefix="inboxsync-worker")
