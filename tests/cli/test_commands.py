@@ -7,6 +7,7 @@ import pty
 import re
 import signal
 import struct
+import subprocess
 import sys
 import termios
 import time
@@ -363,3 +364,18 @@ def test_the_bar_of_many_pages_sums_them_up(run: Any, sandbox: Any, terminal: An
     code, text = terminal("sync").end()
     assert code == 0
     assert "3 of 3 Pages · 360 conversations" in text
+
+
+def test_ctrl_c_while_it_loads_leaves_no_traceback(environment: dict[str, str]) -> None:
+    code = (
+        "import runpy, signal, sys\n"
+        "class PressCtrlC:\n"
+        "    def find_spec(self, name, *_):\n"
+        "        if name == 'inboxsync.cli': signal.raise_signal(signal.SIGINT)\n"
+        "sys.meta_path.insert(0, PressCtrlC())\n"
+        "runpy.run_module('inboxsync', run_name='__main__')\n"
+    )
+    ended = subprocess.run(
+        [sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=False
+    )
+    assert (ended.returncode, ended.stdout, ended.stderr) == (130, "", "")

@@ -19,8 +19,10 @@ from inboxsync.sync.telling import WAITING
 
 # Long enough for a worker that is busy, or whose clock is another.
 _DEAD: Final = timedelta(seconds=60)
+# That of `inboxsync serve` takes a second or two to begin.
 NO_WORKER: Final = (
-    "No worker is there to execute it: start `inboxsync worker`, or `inboxsync serve` without --no-worker."
+    "No worker is there yet to execute it. Where that lasts, start `inboxsync worker`, or `inboxsync serve` "
+    "without --no-worker."
 )
 
 
