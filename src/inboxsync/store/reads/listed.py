@@ -77,10 +77,10 @@ class KeyedList(Generic[R]):
         values, leading = _values(after), dict[str, None]()
         if after is None or after[0] is not None:
             newest = _first_of_each_page(self, is_timed=True, is_behind=after is not None)
-            leading |= dict.fromkeys(_of_the_greatest(connection.execute(newest, values).tuples(), limit))
+            leading |= dict.fromkeys(_of_the_greatest(connection.execute(newest, values), limit))
         if len(leading) < limit:
             last = _first_of_each_page(self, is_timed=False, is_behind=after is not None and after[0] is None)
-            leading |= dict.fromkeys(_of_the_greatest(connection.execute(last, values).tuples(), limit))
+            leading |= dict.fromkeys(_of_the_greatest(connection.execute(last, values), limit))
         return leading
 
     def ordered(self, page_id: ColumnElement[str], *, is_timed: bool, is_behind: bool) -> Select[Any]:
@@ -104,7 +104,7 @@ def _rows_of_page(listed: KeyedList[Any], *, is_timed: bool, is_behind: bool) ->
 
 
 @lru_cache(maxsize=200)
-def _first_of_each_page(listed: KeyedList[Any], *, is_timed: bool, is_behind: bool) -> Select[Any]:
+def _first_of_each_page(listed: KeyedList[Any], *, is_timed: bool, is_behind: bool) -> Select[str, Any]:
     rows = listed.ordered(facebook_pages.c.id, is_timed=is_timed, is_behind=is_behind)
     first = rows.with_only_columns(listed.at if is_timed else listed.row_id).limit(1)
     return select(facebook_pages.c.id, first.correlate(facebook_pages).scalar_subquery())
@@ -114,7 +114,7 @@ def _values(after: Key | None) -> dict[str, object]:
     return {"after_at": after[0], "after_id": after[1]} if after is not None else {}
 
 
-def _of_the_greatest(values: Iterable[tuple[str, Any]], limit: int) -> list[str]:
+def _of_the_greatest(values: Iterable[Row[str, Any]], limit: int) -> list[str]:
     """The Pages whose value is among the `limit` greatest, or is the least of these."""
     found = sorted(((each, page_id) for page_id, each in values if each is not None), reverse=True)
     least = found[:limit][-1][0] if found else None
