@@ -101,8 +101,7 @@ def test_a_signal_ends_the_run_at_a_batch_boundary(
         text=True,
     )
     assert process.stderr is not None
-    while "batch stored" not in process.stderr.readline():
-        pass
+    assert any("batch stored" in line for line in process.stderr)
     process.send_signal(number)
     out, _ = process.communicate(timeout=30)
     assert process.returncode == 3
@@ -124,8 +123,7 @@ def test_a_killed_run_loses_nothing(run: Run, sandbox: Any, environment: dict[st
             text=True,
         )
         assert process.stderr is not None
-        while "batch stored" not in process.stderr.readline():
-            pass
+        assert any("batch stored" in line for line in process.stderr)
         process.kill()
         process.communicate(timeout=30)
     assert run("sync").returncode == 0
@@ -334,8 +332,7 @@ def test_the_demos_sandbox_ends_with_the_demo_however_it_ends(environment: dict[
         [*INBOXSYNC, "demo", "--conversations", "2000"], env=environment, stderr=subprocess.PIPE, text=True
     )
     assert demo.stderr is not None
-    while "batch stored" not in demo.stderr.readline():
-        pass
+    assert any("batch stored" in line for line in demo.stderr)
     listed = subprocess.run(["pgrep", "-P", str(demo.pid)], capture_output=True, text=True, check=False)
     children = [int(number) for number in listed.stdout.split()]
     assert children

@@ -200,8 +200,7 @@ def test_a_killed_run_loses_nothing(
         command = [sys.executable, "-m", "inboxsync", "sync"]
         process = subprocess.Popen(command, env=environment, stderr=subprocess.PIPE, text=True)
         assert process.stderr is not None
-        while "batch stored" not in process.stderr.readline():
-            pass
+        assert any("batch stored" in line for line in process.stderr)
         process.send_signal(signal.SIGKILL)
         process.communicate(timeout=30)
     run = sync(engine)
