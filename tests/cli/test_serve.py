@@ -13,6 +13,7 @@ import urllib.request
 from collections.abc import Callable, Iterator
 from contextlib import closing
 from dataclasses import dataclass
+from threading import Thread
 from typing import Any
 
 import pytest
@@ -34,11 +35,13 @@ _LISTEN = (
 
 @dataclass
 class Service:
-    """A running `inboxsync serve`; its lines so far are read from `log`."""
+    """A running `inboxsync serve`; its lines so far are in `log`."""
 
     process: subprocess.Popen[str]
     url: str
     log: list[str]
+    # Nobody else reads them, and a pipe that is full holds up who writes into it.
+    reader: Thread
 
     def ask(self, path: str, body: Any = None, **headers: str) -> tuple[int, Any]:
         data = json.dumps(body).encode() if body is not None else None
@@ -54,9 +57,9 @@ class Service:
     def end(self, number: int = signal.SIGTERM) -> int:
         """Its exit code, after that signal and no other."""
         self.process.send_signal(number)
-        _, rest = self.process.communicate(timeout=60)
-        self.log += rest.splitlines()
-        return self.process.returncode
+        code = self.process.wait(60)
+        self.reader.join(20)
+        return code
 
 
 @pytest.fixture
@@ -68,7 +71,9 @@ def service(start: Callable[..., subprocess.Popen[str]]) -> Iterator[Callable[..
         for line in process.stderr:
             log.append(line)
             if '"serving"' in line:
-                return Service(process, json.loads(line)["url"], log)
+                reader = Thread(target=log.extend, args=(process.stderr,), daemon=True)
+                reader.start()
+                return Service(process, json.loads(line)["url"], log, reader)
         raise AssertionError("".join(log))
 
     return serve
@@ -211,8 +216,9 @@ def test_the_worker_ends_when_the_service_is_killed(inbox: Any, service: Any) ->
     running = service()
     wait_until(lambda: workers_in(box))
     running.process.kill()
-    # It writes to the same pipes, and holds them open for as long as it lives.
-    running.process.communicate(timeout=20)
+    # It writes to the same pipe, and holds it open for as long as it lives.
+    running.reader.join(20)
+    assert not running.reader.is_alive()
 
 
 def test_ctrl_c_reaches_both_and_both_end(environment: dict[str, str]) -> None:
