@@ -79,6 +79,13 @@ def service(start: Callable[..., subprocess.Popen[str]]) -> Iterator[Callable[..
     return serve
 
 
+def wait_until(is_so: Callable[[], object], seconds: float = 30) -> None:
+    deadline = time.monotonic() + seconds
+    while not is_so():
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+
+
 def test_without_a_key_it_refuses_to_listen_elsewhere(run: Any) -> None:
     refused = run("serve", "--host", "0.0.0.0", "--port", "0")  # noqa: S104 - which is the point
     assert refused.returncode == 2
@@ -136,8 +143,7 @@ def test_sigterm_drains_and_the_interrupted_run_goes_on_after_the_restart(inbox:
         "/api/conversations/sync", {"pageId": page_id, "facebookPageId": meta_id}, Prefer="respond-async"
     )
     assert (status, told["complete"]) == (202, False)
-    while not box.query("SELECT COUNT(*) FROM messenger_conversations")[0][0]:
-        time.sleep(0.05)
+    wait_until(lambda: box.query("SELECT COUNT(*) FROM messenger_conversations")[0][0])
     command = [sys.executable, "-c", _LISTEN, f"{first.url}{told['location']}/stream"]
     listener = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
     assert listener.stdout is not None
@@ -172,8 +178,7 @@ def test_a_waiting_caller_is_answered_when_the_service_ends(inbox: Any, service:
         stdout=subprocess.PIPE,
         text=True,
     )
-    while not box.query("SELECT COUNT(*) FROM sync_runs WHERE status = 'running'")[0][0]:
-        time.sleep(0.05)
+    wait_until(lambda: box.query("SELECT COUNT(*) FROM sync_runs WHERE status = 'running'")[0][0])
     assert running.end() == 0
     told = json.loads(caller.communicate(timeout=20)[0])
     assert (told["success"], told["complete"]) == (False, False)
@@ -183,13 +188,6 @@ def test_a_waiting_caller_is_answered_when_the_service_ends(inbox: Any, service:
 def workers_in(box: Any) -> list[int]:
     """The processes of the workers that say that they live."""
     return [int(worker.split(":")[-2]) for (worker,) in box.query("SELECT id FROM workers")]
-
-
-def wait_until(is_so: Callable[[], object], seconds: float = 30) -> None:
-    deadline = time.monotonic() + seconds
-    while not is_so():
-        assert time.monotonic() < deadline
-        time.sleep(0.05)
 
 
 def test_a_worker_that_is_killed_is_started_anew_and_the_run_goes_on(inbox: Any, service: Any) -> None:
@@ -221,26 +219,20 @@ def test_the_worker_ends_when_the_service_is_killed(inbox: Any, service: Any) ->
     assert not running.reader.is_alive()
 
 
-def test_ctrl_c_reaches_both_and_both_end(environment: dict[str, str]) -> None:
-    process = subprocess.Popen(
-        [sys.executable, "-m", "inboxsync", "serve", "--port", "0"],
-        env=environment | {"INBOXSYNC_LOG_FORMAT": "json"},
-        stderr=subprocess.PIPE,
-        text=True,
-        start_new_session=True,
-    )
-    assert process.stderr is not None
-    log = []
-    for line in process.stderr:
-        log.append(json.loads(line)["event"])
-        if log[-1] == "worker started":
-            break
-    os.killpg(process.pid, signal.SIGINT)
-    _, rest = process.communicate(timeout=20)
-    log += [json.loads(line)["event"] for line in rest.splitlines()]
-    assert process.returncode == 0
-    assert {"ending", "worker drains", "worker ended", "ended"} <= set(log)
-    assert "the worker has ended" not in log
+@pytest.mark.parametrize("seconds_later", [0, 0.3])
+def test_ctrl_c_reaches_both_and_both_end(inbox: Any, service: Any, seconds_later: float) -> None:
+    box = inbox("--conversations", "10")
+    running = service()
+    wait_until(lambda: workers_in(box))
+    (worker,) = workers_in(box)
+    running.process.send_signal(signal.SIGINT)
+    time.sleep(seconds_later)  # the service may have asked it already
+    os.kill(worker, signal.SIGINT)
+    assert running.process.wait(20) == 0
+    running.reader.join(20)
+    said = [json.loads(line)["event"] for line in running.log if line.startswith("{")]
+    assert {"ending", "worker drains", "worker ended", "ended"} <= set(said)
+    assert "the worker has ended" not in said
 
 
 @pytest.mark.parametrize(

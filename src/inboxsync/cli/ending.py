@@ -15,7 +15,8 @@ def asked_to_end(*, lifeline: int | None = None) -> asyncio.Future[None]:
 
     At once: Python's own answer to Ctrl-C would wait for every thread, and so for a database that is locked.
     `lifeline` is the end of a pipe whose other end is held by the process that this one serves: a byte from
-    there asks like a signal, and when it breaks this process ends at once, as that one has.
+    there asks too, and is no first signal: what asks that process to end may reach this one a little later.
+    When the pipe breaks this process ends at once, as that one has.
     """
     loop = asyncio.get_running_loop()
     asked: asyncio.Future[None] = loop.create_future()
@@ -23,13 +24,14 @@ def asked_to_end(*, lifeline: int | None = None) -> asyncio.Future[None]:
     def end() -> None:
         if not asked.done():
             asked.set_result(None)
-            for each in _SIGNALS:
-                loop.remove_signal_handler(each)
-                signal.signal(each, signal.SIG_DFL)
 
     def ask(number: signal.Signals) -> None:
-        if asked.done():  # both came before the loop looked
+        if signal.getsignal(number) is signal.SIG_DFL:  # both came before the loop looked
             signal.raise_signal(number)
+            return
+        for each in _SIGNALS:
+            loop.remove_signal_handler(each)
+            signal.signal(each, signal.SIG_DFL)
         end()
 
     for each in _SIGNALS:
