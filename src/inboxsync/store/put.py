@@ -58,7 +58,7 @@ def select_among(
 def fetch_rows(connection: Connection, query: Select[Any], values: Mapping[str, object]) -> list[Any]:
     """All rows of a query that has a LIMIT, with their columns by name; `values` are its parameters.
 
-    What is made of a query is kept for as long as the query is, so build it once for all its uses.
+    What is made of a query is kept for its next use, so build it once for all of them.
 
     SQLite's driver gives the interpreter's lock away for each row, and while another thread computes,
     each time takes up to 5 ms to come back: so all rows come as one, as JSON.

@@ -60,12 +60,12 @@ class KeyedList(Generic[R]):
 
     def _batch(self, connection: Connection, page_id: str, *, after: Key | None, limit: int) -> list[R]:
         found: list[Row[Any]] = []
-        values = _values(after) | {"page_id": page_id}
-        if after is None or after[0] is not None:
+        values, has_timed = _values(after) | {"page_id": page_id}, _has_timed(after)
+        if has_timed:
             timed = _rows_of_page(self, is_timed=True, is_behind=after is not None)
             found = fetch_rows(connection, timed, values | {"most": limit})
         if len(found) < limit:
-            timeless = _rows_of_page(self, is_timed=False, is_behind=after is not None and after[0] is None)
+            timeless = _rows_of_page(self, is_timed=False, is_behind=not has_timed)
             found += fetch_rows(connection, timeless, values | {"most": limit - len(found)})
         return [self.record(row) for row in found]
 
@@ -74,12 +74,12 @@ class KeyedList(Generic[R]):
 
         So many Pages with the newest records have so many records already, none older than those.
         """
-        values, leading = _values(after), dict[str, None]()
-        if after is None or after[0] is not None:
+        values, has_timed, leading = _values(after), _has_timed(after), dict[str, None]()
+        if has_timed:
             newest = _first_of_each_page(self, is_timed=True, is_behind=after is not None)
             leading |= dict.fromkeys(_of_the_greatest(connection.execute(newest, values), limit))
         if len(leading) < limit:
-            last = _first_of_each_page(self, is_timed=False, is_behind=after is not None and after[0] is None)
+            last = _first_of_each_page(self, is_timed=False, is_behind=not has_timed)
             leading |= dict.fromkeys(_of_the_greatest(connection.execute(last, values), limit))
         return leading
 
@@ -108,6 +108,11 @@ def _first_of_each_page(listed: KeyedList[Any], *, is_timed: bool, is_behind: bo
     rows = listed.ordered(facebook_pages.c.id, is_timed=is_timed, is_behind=is_behind)
     first = rows.with_only_columns(listed.at if is_timed else listed.row_id).limit(1)
     return select(facebook_pages.c.id, first.correlate(facebook_pages).scalar_subquery())
+
+
+def _has_timed(after: Key | None) -> bool:
+    """Whether there may be records with a time behind it; else it stands among those without."""
+    return after is None or after[0] is not None
 
 
 def _values(after: Key | None) -> dict[str, object]:
