@@ -23,7 +23,7 @@ from inboxsync.model import Platform
 from inboxsync.reports.folders import check_folder
 from inboxsync.reports.manifest import check_file
 from inboxsync.store import Store
-from inboxsync.store.pages import upsert_page
+from inboxsync.store.state.pages import upsert_page
 
 MESSAGES_EACH = 10
 MOST_BYTES = 150_000_000

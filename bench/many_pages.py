@@ -21,8 +21,8 @@ from views import p95, served
 from inboxsync.engine import Engine
 from inboxsync.settings import Settings
 from inboxsync.store import Store
-from inboxsync.store.pages import list_pages
-from inboxsync.store.writes import upsert_batch
+from inboxsync.store.state.pages import list_pages
+from inboxsync.store.writing.upsert import upsert_batch
 from inboxsync.web.page_list import cursor_of
 
 CONVERSATIONS = 3

@@ -10,7 +10,7 @@ from inboxsync.cli.interpreter import set_for_syncing
 from inboxsync.engine import Engine
 from inboxsync.model import Mode, Platform
 from inboxsync.settings import Settings
-from inboxsync.store.pages import count_page
+from inboxsync.store.state.pages import count_page
 from inboxsync.sync import Listener, Outcome, Silent
 
 

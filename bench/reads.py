@@ -24,8 +24,7 @@ from sqlalchemy import Connection
 from inboxsync.clock import SystemClock
 from inboxsync.model import Conversation, Message, Page, Participant, Platform
 from inboxsync.store import Store
-from inboxsync.store.pages import upsert_page
-from inboxsync.store.reads import (
+from inboxsync.store.reading import (
     ContactFilter,
     ConversationFilter,
     get_conversation,
@@ -37,7 +36,8 @@ from inboxsync.store.reads import (
     messages_by_weekday_and_hour,
 )
 from inboxsync.store.search import Order, parse_query, search_messages
-from inboxsync.store.writes import upsert_batch
+from inboxsync.store.state.pages import upsert_page
+from inboxsync.store.writing.upsert import upsert_batch
 from inboxsync.sync import Derive
 
 NOW = datetime(2026, 6, 1, 12, 0, 0, tzinfo=UTC)

@@ -31,7 +31,7 @@ from inboxsync.api import create_app
 from inboxsync.api.server import Server
 from inboxsync.engine import Engine
 from inboxsync.settings import Settings
-from inboxsync.store.reads import ConversationFilter, list_conversations, list_overviews
+from inboxsync.store.reading import ConversationFilter, list_conversations, list_overviews
 from inboxsync.web import mount_dashboard
 from inboxsync.web.keys import text_of
 from inboxsync.workers import RunQueue

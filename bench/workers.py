@@ -29,7 +29,7 @@ from inboxsync.graph import PageIdentity
 from inboxsync.model import Lane, Platform, Slice
 from inboxsync.settings import Settings
 from inboxsync.sync import keep_page
-from inboxsync.workers.durable import Durable
+from inboxsync.workers.dispatch import Durable
 from inboxsync.workers.schedules import start_due
 
 LATENCY = "0.4"

@@ -11,8 +11,8 @@ from sqlalchemy.schema import CreateIndex, CreateTable, DDLElement, SetColumnCom
 
 from inboxsync.reports.tables import TABLES
 from inboxsync.store.tables import metadata
-from inboxsync.store.triggers import derived_ddl
-from inboxsync.store.views import events_view
+from inboxsync.store.tables.triggers import derived_ddl
+from inboxsync.store.tables.views import events_view
 
 REFERENCE = Path(__file__).parent / "reference"
 _NOTICE = "<!-- Made from the code by `make docs`. -->\n\n"

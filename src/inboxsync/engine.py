@@ -15,8 +15,8 @@ from inboxsync.graph import Access, App, Budget, GraphClient, RetryPolicy
 from inboxsync.model import History, Mode, Page, Platform, RatePool
 from inboxsync.settings import Settings
 from inboxsync.store import Store, TokenSealer, open_queue_database
-from inboxsync.store.pages import get_sealed_token
-from inboxsync.store.rate_pools import list_rate_pools, put_rate_pool
+from inboxsync.store.state.pages import get_sealed_token
+from inboxsync.store.state.quotas import list_rate_pools, put_rate_pool
 from inboxsync.sync import (
     Derive,
     Derived,
@@ -84,7 +84,7 @@ class Engine:
         until when it waits before it does. Else it waits for no longer than a person at a prompt.
         """
         # A tenth of a second that a command without a network does not pay.
-        from inboxsync.graph.wire import open_wire  # noqa: PLC0415
+        from inboxsync.graph.transport import open_wire  # noqa: PLC0415
 
         settings = self.settings
         keep = self._keep_pool if remembers else None

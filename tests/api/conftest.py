@@ -20,8 +20,8 @@ from inboxsync.engine import Engine
 from inboxsync.model import Page, Platform, Scope
 from inboxsync.sandbox import Sandbox, SandboxConfig
 from inboxsync.settings import Settings
-from inboxsync.store.api_keys import create_api_key
-from inboxsync.store.pages import upsert_page
+from inboxsync.store.state.api_keys import create_api_key
+from inboxsync.store.state.pages import upsert_page
 from inboxsync.workers import RunQueue, Worker
 
 

@@ -11,7 +11,7 @@ from sqlalchemy import update
 
 from inboxsync.model import Conversation, Message, Page, Participant, Scope
 from inboxsync.store.tables import facebook_pages, messenger_conversations
-from inboxsync.store.writes import upsert_batch
+from inboxsync.store.writing.upsert import upsert_batch
 
 # As the examples of the document have them.
 PAGE_ID = "01978b2e-4a10-7cc3-9f6d-3a2b1c0d9e8f"

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from inboxsync.store.pages import list_pages
+from inboxsync.store.state.pages import list_pages
 
 _ID = "01978b2e-4a10-7cc3-9f6d-3a2b1c0d9e8f"
 

@@ -13,9 +13,9 @@ from sqlalchemy import update
 from inboxsync.api import queueing
 from inboxsync.errors import StoreUnreachable
 from inboxsync.model import RunRequest
-from inboxsync.store.leases import acquire_lease
-from inboxsync.store.run_events import append_run_events
-from inboxsync.store.runs import get_run
+from inboxsync.store.state.leases import acquire_lease
+from inboxsync.store.state.run_events import append_run_events
+from inboxsync.store.state.runs import get_run
 from inboxsync.store.tables import facebook_pages
 from inboxsync.workers import RunQueue
 from inboxsync.workers.queue import end_cancelled

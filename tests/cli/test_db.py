@@ -14,8 +14,8 @@ from sqlalchemy import create_engine, make_url
 
 from inboxsync.model import Conversation, Message, Platform
 from inboxsync.store import Store, schema
-from inboxsync.store.pages import upsert_page
-from inboxsync.store.writes import upsert_batch
+from inboxsync.store.state.pages import upsert_page
+from inboxsync.store.writing.upsert import upsert_batch
 
 pytestmark = pytest.mark.system
 

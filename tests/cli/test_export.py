@@ -13,14 +13,14 @@ from typing import Any
 
 import pytest
 
-from inboxsync.cli.when import parse_since, parse_zone
+from inboxsync.cli.times import parse_since, parse_zone
 from inboxsync.errors import SettingsInvalid
 from inboxsync.model import Conversation as Served
 from inboxsync.model import Message, Participant, Platform
 from inboxsync.settings import Settings
 from inboxsync.store import Store
-from inboxsync.store.pages import upsert_page
-from inboxsync.store.writes import upsert_batch
+from inboxsync.store.state.pages import upsert_page
+from inboxsync.store.writing.upsert import upsert_batch
 
 pytestmark = pytest.mark.system
 

@@ -13,7 +13,7 @@ from aiohttp.test_utils import RawTestServer
 
 from inboxsync.clock import Clock
 from inboxsync.graph import Access, Budget, GraphClient, RetryPolicy
-from inboxsync.graph.wire import open_wire
+from inboxsync.graph.transport import open_wire
 from inboxsync.model import Platform
 
 Answering = Callable[[web.BaseRequest], Awaitable[web.StreamResponse]]

@@ -4,7 +4,7 @@ import re
 from pathlib import Path
 
 from inboxsync import errors
-from inboxsync.graph.faults import Fault
+from inboxsync.graph.errors import Fault
 from inboxsync.graph.retry import Treatment, rule_for
 from inboxsync.model import TokenReason
 

@@ -20,7 +20,7 @@ from inboxsync.engine import Engine
 from inboxsync.errors import PageNotVisible, SourceUnreachable
 from inboxsync.graph import Access, GraphClient
 from inboxsync.graph.body import FaultError
-from inboxsync.graph.wire import Received, Wire, open_wire
+from inboxsync.graph.transport import Received, Wire, open_wire
 from inboxsync.model import Platform
 from inboxsync.settings import Settings
 

@@ -20,7 +20,7 @@ from inboxsync.errors import (
     SourceUnreachable,
     TokenInvalid,
 )
-from inboxsync.graph.faults import Fault
+from inboxsync.graph.errors import Fault
 from inboxsync.graph.policy import RetryPolicy
 from inboxsync.graph.retry import RULES, Subject, Treatment, rule_for
 from inboxsync.model import TokenReason

@@ -8,8 +8,8 @@ import pytest
 from inboxsync.model import Conversation, Message, Page, Participant, Platform
 from inboxsync.reports import Export, ExportRequest, Format, What
 from inboxsync.store import Store
-from inboxsync.store.pages import upsert_page
-from inboxsync.store.writes import upsert_batch
+from inboxsync.store.state.pages import upsert_page
+from inboxsync.store.writing.upsert import upsert_batch
 
 NOON = datetime(2026, 6, 1, 12, 0, 0, tzinfo=UTC)
 

@@ -18,7 +18,7 @@ from inboxsync.reports.archive import Archived, open_archive
 from inboxsync.reports.attachments import links_of
 from inboxsync.reports.folders import check_folder
 from inboxsync.store import Store
-from inboxsync.store.items import put_item
+from inboxsync.store.state.backlog import put_item
 
 NOON = datetime(2026, 6, 1, 12, 0, 0, tzinfo=UTC)
 HANOI = ZoneInfo("Asia/Ho_Chi_Minh")

@@ -10,8 +10,7 @@ from inboxsync.clock import SystemClock
 from inboxsync.model import Page
 from inboxsync.reports.tables import last_sender
 from inboxsync.store import Store
-from inboxsync.store.reads import get_conversation
-from inboxsync.store.streams import Scope, iter_contacts, iter_conversations
+from inboxsync.store.reading import Scope, get_conversation, iter_contacts, iter_conversations
 from inboxsync.sync import Derive
 
 # Who wrote in each minute: the contact, the Page, both, something that nobody can read, or nobody.

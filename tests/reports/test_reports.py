@@ -13,7 +13,7 @@ from inboxsync.model import Page
 from inboxsync.reports import activity, response_times
 from inboxsync.reports.response_times import speed_of
 from inboxsync.store import Store
-from inboxsync.store.streams import Scope
+from inboxsync.store.reading import Scope
 
 NOON = datetime(2026, 6, 1, 12, 0, 0, tzinfo=UTC)  # a Monday
 HANOI, KOLKATA = ZoneInfo("Asia/Ho_Chi_Minh"), ZoneInfo("Asia/Kolkata")

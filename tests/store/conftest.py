@@ -8,8 +8,8 @@ from sqlalchemy import event
 
 from inboxsync.model import Page, Platform
 from inboxsync.store import Store
-from inboxsync.store.pages import upsert_page
-from inboxsync.store.types import format_utc
+from inboxsync.store.connection.types import format_utc
+from inboxsync.store.state.pages import upsert_page
 
 NOW = datetime(2026, 6, 1, 12, 0, 0, tzinfo=UTC)
 

@@ -11,9 +11,9 @@ from hypothesis import strategies as st
 
 from inboxsync.model import Conversation, Message, Page, Participant, Platform
 from inboxsync.store import Store
-from inboxsync.store.pages import upsert_page
-from inboxsync.store.types import format_utc
-from inboxsync.store.writes import upsert_batch, upsert_message_batch
+from inboxsync.store.connection.types import format_utc
+from inboxsync.store.state.pages import upsert_page
+from inboxsync.store.writing.upsert import upsert_batch, upsert_message_batch
 
 NOW = datetime(2026, 6, 1, 12, 0, 0, tzinfo=UTC)
 times = st.none() | st.sampled_from([NOW, NOW + timedelta(seconds=1), NOW + timedelta(seconds=2)])

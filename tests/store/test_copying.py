@@ -32,20 +32,20 @@ from inboxsync.model import (
     WorkerInfo,
 )
 from inboxsync.store import Store, copying
-from inboxsync.store.api_keys import create_api_key
-from inboxsync.store.certificates import put_certificate
-from inboxsync.store.conversation_rows import new_id
 from inboxsync.store.copying import CopyProgress, copy_store
-from inboxsync.store.items import get_item, put_item
-from inboxsync.store.leases import acquire_lease
-from inboxsync.store.progress import list_progress, put_progress
-from inboxsync.store.rate_pools import list_rate_pools, put_rate_pool
-from inboxsync.store.run_events import append_run_events
-from inboxsync.store.runs import start_run
-from inboxsync.store.schedules import put_schedule
-from inboxsync.store.slices import add_slice
-from inboxsync.store.workers import put_worker
-from inboxsync.store.writes import upsert_batch
+from inboxsync.store.state.api_keys import create_api_key
+from inboxsync.store.state.backlog import get_item, put_item
+from inboxsync.store.state.leases import acquire_lease
+from inboxsync.store.state.list_positions import list_progress, put_progress
+from inboxsync.store.state.quotas import list_rate_pools, put_rate_pool
+from inboxsync.store.state.run_events import append_run_events
+from inboxsync.store.state.runs import start_run
+from inboxsync.store.state.schedules import put_schedule
+from inboxsync.store.state.tasks import add_slice
+from inboxsync.store.state.verifications import put_certificate
+from inboxsync.store.state.workers import put_worker
+from inboxsync.store.writing.conversation_rows import new_id
+from inboxsync.store.writing.upsert import upsert_batch
 
 NOW = datetime(2026, 6, 1, 12, 0, 0, 123_000, tzinfo=UTC)
 

@@ -10,8 +10,8 @@ import pytest
 
 from inboxsync.model import Conversation, Lease, Page
 from inboxsync.store import Store
-from inboxsync.store.leases import acquire_lease, break_lease, get_lease, release_lease, renew_lease
-from inboxsync.store.writes import upsert_batch
+from inboxsync.store.state.leases import acquire_lease, break_lease, get_lease, release_lease, renew_lease
+from inboxsync.store.writing.upsert import upsert_batch
 
 NOW = datetime(2026, 6, 1, 12, 0, 0, tzinfo=UTC)
 
@@ -143,7 +143,7 @@ COUNT_UP = """
 import sys
 from datetime import UTC, datetime
 from inboxsync.store import Store
-from inboxsync.store.leases import acquire_lease, release_lease
+from inboxsync.store.state.leases import acquire_lease, release_lease
 
 # Raises a counter ten times under the lease: read in one transaction, written in another.
 url, page_id, owner = sys.argv[1:]

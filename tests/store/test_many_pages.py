@@ -9,11 +9,11 @@ from sqlalchemy import event
 
 from inboxsync.model import Conversation, Mode, Page, Participant, Platform, Run, RunStatus, Schedule
 from inboxsync.store import Store
-from inboxsync.store.pages import list_pages_named, upsert_page
-from inboxsync.store.reads import ConversationFilter, Key, get_overview, list_conversations, list_overviews
-from inboxsync.store.runs import list_open_runs, start_run
-from inboxsync.store.schedules import get_schedule, list_schedules, put_schedule
-from inboxsync.store.writes import upsert_batch
+from inboxsync.store.reading import ConversationFilter, Key, get_overview, list_conversations, list_overviews
+from inboxsync.store.state.pages import list_pages_named, upsert_page
+from inboxsync.store.state.runs import list_open_runs, start_run
+from inboxsync.store.state.schedules import get_schedule, list_schedules, put_schedule
+from inboxsync.store.writing.upsert import upsert_batch
 
 NOW = datetime(2026, 6, 1, 12, 0, 0, tzinfo=UTC)
 MANY = 40

@@ -4,7 +4,7 @@ from typing import Any
 
 from inboxsync.model import History, Page, Platform, TokenReason, TokenState
 from inboxsync.store import Store
-from inboxsync.store.pages import (
+from inboxsync.store.state.pages import (
     get_page,
     set_batch_size,
     set_history,

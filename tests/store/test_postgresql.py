@@ -17,9 +17,10 @@ from inboxsync.errors import (
     StoreUnreachable,
 )
 from inboxsync.model import Conversation, Counts, Message, Page, Participant, Platform
-from inboxsync.store import Store, postgresql
-from inboxsync.store.pages import upsert_page
-from inboxsync.store.writes import upsert_batch
+from inboxsync.store import Store
+from inboxsync.store.connection import postgresql
+from inboxsync.store.state.pages import upsert_page
+from inboxsync.store.writing.upsert import upsert_batch
 
 NOW = datetime(2026, 6, 1, 12, 0, 0, tzinfo=UTC)
 
@@ -323,7 +324,7 @@ def test_a_newer_answer_that_landed_first_is_not_overwritten(
     upsert(store, page, Conversation(conversation_id="t_1", source_updated_at=NOW, snippet="old"))
     newest = Conversation(conversation_id="t_1", source_updated_at=NOW + timedelta(hours=2), snippet="new")
     late = Conversation(conversation_id="t_1", source_updated_at=NOW + timedelta(hours=1), snippet="late")
-    from inboxsync.store import copied_rows  # noqa: PLC0415 - only on PostgreSQL
+    from inboxsync.store.writing import copied_rows  # noqa: PLC0415 - only on PostgreSQL
 
     look_up = copied_rows.CopiedRows.look_up
 

@@ -9,8 +9,7 @@ from sqlalchemy import Connection, event, text
 
 from inboxsync.model import Conversation, Item, Message, Page, Participant, Phase
 from inboxsync.store import Store
-from inboxsync.store.items import put_item
-from inboxsync.store.reads import (
+from inboxsync.store.reading import (
     ContactFilter,
     ConversationFilter,
     Gap,
@@ -23,7 +22,8 @@ from inboxsync.store.reads import (
     list_messages,
     list_overviews,
 )
-from inboxsync.store.writes import upsert_batch
+from inboxsync.store.state.backlog import put_item
+from inboxsync.store.writing.upsert import upsert_batch
 
 NOW = datetime(2026, 6, 1, 12, 0, 0, tzinfo=UTC)
 

@@ -12,8 +12,8 @@ from sqlalchemy import create_engine, inspect, make_url
 from inboxsync.errors import InboxsyncError, SettingsInvalid, StoreOutdated, StoreTooNew, StoreUnavailable
 from inboxsync.store import Store, schema
 from inboxsync.store.tables import metadata
-from inboxsync.store.triggers import derived_ddl
-from inboxsync.store.views import events_view
+from inboxsync.store.tables.triggers import derived_ddl
+from inboxsync.store.tables.views import events_view
 
 sqlite_only = pytest.mark.parametrize("database", ["sqlite"], indirect=True)
 postgresql_only = pytest.mark.parametrize("database", ["postgresql"], indirect=True)

@@ -18,7 +18,6 @@ from inboxsync.clock import SystemClock
 from inboxsync.errors import SearchInvalid
 from inboxsync.model import Conversation, Message, Page, Participant
 from inboxsync.store import Store
-from inboxsync.store.conversation_rows import mark_gone
 from inboxsync.store.search import (
     FoundMessage,
     Order,
@@ -32,7 +31,8 @@ from inboxsync.store.search import (
     terms_of,
 )
 from inboxsync.store.tables import message_index
-from inboxsync.store.writes import upsert_batch
+from inboxsync.store.writing.conversation_rows import mark_gone
+from inboxsync.store.writing.upsert import upsert_batch
 from inboxsync.sync import Derive
 
 NOW = datetime(2026, 6, 1, 12, 0, 0, tzinfo=UTC)

@@ -10,8 +10,8 @@ from sqlalchemy import Engine, create_engine, make_url
 from inboxsync.errors import StoreOutdated
 from inboxsync.model import History, Span, Walking
 from inboxsync.store import Store, schema
-from inboxsync.store.pages import list_pages
-from inboxsync.store.progress import list_progress
+from inboxsync.store.state.list_positions import list_progress
+from inboxsync.store.state.pages import list_pages
 
 EARLIER = "2026-05-01T12:00:00.000Z"
 AT = "2026-06-01T12:00:00.000Z"

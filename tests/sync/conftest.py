@@ -9,7 +9,7 @@ from inboxsync.engine import Engine
 from inboxsync.model import Certificate, Page, Platform, Run
 from inboxsync.sandbox.folders import TOP
 from inboxsync.sandbox.nodes import View
-from inboxsync.store.pages import list_pages
+from inboxsync.store.state.pages import list_pages
 from inboxsync.sync import BatchStored, Findings, Outcome, Silent, Stop, SyncOptions, storing
 
 

@@ -23,10 +23,10 @@ from inboxsync.model import (
     RunStatus,
 )
 from inboxsync.store import Store
-from inboxsync.store.items import get_item
-from inboxsync.store.leases import acquire_lease
-from inboxsync.store.pages import upsert_page
-from inboxsync.store.runs import start_run
+from inboxsync.store.state.backlog import get_item
+from inboxsync.store.state.leases import acquire_lease
+from inboxsync.store.state.pages import upsert_page
+from inboxsync.store.state.runs import start_run
 from inboxsync.sync.ingest import Ingest
 from inboxsync.sync.plan import begin_walk, plan_item, plan_next
 

@@ -12,12 +12,11 @@ from sqlalchemy import Connection, event, select
 from inboxsync.clock import SystemClock
 from inboxsync.model import Conversation, Message, Page, Participant, Platform
 from inboxsync.store import Store
-from inboxsync.store.conversation_rows import mark_gone
-from inboxsync.store.pages import remove_page, upsert_page
-from inboxsync.store.reads import (
+from inboxsync.store.reading import (
     ContactFilter,
     ConversationFilter,
     get_contact,
+    is_looked_through,
     list_contact_details,
     list_contacts,
     list_conversations,
@@ -25,7 +24,7 @@ from inboxsync.store.reads import (
     messages_by_day,
     messages_by_weekday_and_hour,
 )
-from inboxsync.store.streams import is_looked_through
+from inboxsync.store.state.pages import remove_page, upsert_page
 from inboxsync.store.tables import (
     contact_details,
     contacts,
@@ -34,7 +33,8 @@ from inboxsync.store.tables import (
     message_index,
     page_activity,
 )
-from inboxsync.store.writes import upsert_batch, upsert_message_batch
+from inboxsync.store.writing.conversation_rows import mark_gone
+from inboxsync.store.writing.upsert import upsert_batch, upsert_message_batch
 from inboxsync.sync import Derive
 
 NOON = datetime(2026, 6, 1, 12, 0, 0, tzinfo=UTC)  # a Monday

@@ -28,7 +28,7 @@ from inboxsync.sandbox import Faults, Sandbox, SandboxConfig
 from inboxsync.sandbox.folders import TOP
 from inboxsync.sandbox.nodes import View
 from inboxsync.settings import Settings
-from inboxsync.store.pages import list_pages
+from inboxsync.store.state.pages import list_pages
 from inboxsync.sync import Outcome, Silent, SyncOptions
 
 MESSAGES = (

@@ -15,8 +15,8 @@ from inboxsync.engine import Engine
 from inboxsync.errors import LeaseLost, PageBusy
 from inboxsync.model import History, Mode, RunStatus
 from inboxsync.sandbox import Faults
-from inboxsync.store.leases import acquire_lease, break_lease
-from inboxsync.store.pages import list_pages
+from inboxsync.store.state.leases import acquire_lease, break_lease
+from inboxsync.store.state.pages import list_pages
 
 IDS = "SELECT conversation_id FROM messenger_conversations"
 MESSAGES = (

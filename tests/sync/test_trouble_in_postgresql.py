@@ -12,7 +12,7 @@ from sqlalchemy import event
 from inboxsync.engine import Engine
 from inboxsync.errors import StoreFull, StoreUnreachable
 from inboxsync.model import RunStatus
-from inboxsync.store import postgresql
+from inboxsync.store.connection import postgresql
 
 CONVERSATIONS = 700
 COUNTS = (
@@ -34,7 +34,7 @@ def ready(serve: Any, engine_for: Any, add: Any, restarted: Any) -> Callable[...
 
 @pytest.fixture
 def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("inboxsync.sync.patience.PAUSES", (0.05, 0.1))
+    monkeypatch.setattr("inboxsync.sync.waiting.PAUSES", (0.05, 0.1))
 
 
 def assert_whole(engine: Engine, stored: Any, served: Any) -> None:

@@ -23,7 +23,7 @@ from inboxsync.api import create_app
 from inboxsync.api.server import Server
 from inboxsync.engine import Engine
 from inboxsync.model import Page, Platform, Scope
-from inboxsync.store.api_keys import create_api_key
+from inboxsync.store.state.api_keys import create_api_key
 from inboxsync.sync import Silent
 from inboxsync.web import mount_dashboard
 from inboxsync.workers import RunQueue

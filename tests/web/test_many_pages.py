@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from inboxsync.model import Platform
-from inboxsync.store.pages import list_pages, upsert_page
+from inboxsync.store.state.pages import list_pages, upsert_page
 
 NOW = datetime(2026, 6, 1, 12, 0, 0, tzinfo=UTC)
 

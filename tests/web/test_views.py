@@ -12,9 +12,9 @@ from sqlalchemy import update
 
 from inboxsync.api.cursors import encode_cursor
 from inboxsync.model import RunRequest, RunStatus
-from inboxsync.store.pages import list_pages
-from inboxsync.store.run_events import append_run_events
-from inboxsync.store.runs import list_runs
+from inboxsync.store.state.pages import list_pages
+from inboxsync.store.state.run_events import append_run_events
+from inboxsync.store.state.runs import list_runs
 from inboxsync.store.tables import messages
 
 HOSTILE = '<script>alert(1)</script><img src=x onerror="alert(2)">'

@@ -8,8 +8,8 @@ import pytest
 
 from inboxsync.engine import Engine
 from inboxsync.model import Page, Platform, Run
-from inboxsync.store.run_events import list_run_events
-from inboxsync.store.runs import get_run
+from inboxsync.store.state.run_events import list_run_events
+from inboxsync.store.state.runs import get_run
 from inboxsync.workers import Worker
 
 

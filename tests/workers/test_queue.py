@@ -11,10 +11,10 @@ from sqlalchemy import text
 
 from inboxsync.errors import PageUnknown, RunUnknown
 from inboxsync.model import Lane, Mode, RunKind, RunRequest, RunStatus
-from inboxsync.store.pages import remove_page
-from inboxsync.store.run_events import list_run_events
-from inboxsync.store.runs import get_run, list_runs, resume_run, update_run
-from inboxsync.store.slices import begin_slice, get_slice, list_due, next_slice
+from inboxsync.store.state.pages import remove_page
+from inboxsync.store.state.run_events import list_run_events
+from inboxsync.store.state.runs import get_run, list_runs, resume_run, update_run
+from inboxsync.store.state.tasks import begin_slice, get_slice, list_due, next_slice
 from inboxsync.workers import RunQueue
 from inboxsync.workers.queue import cancel_run
 

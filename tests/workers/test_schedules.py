@@ -7,9 +7,9 @@ from typing import Any
 import pytest
 
 from inboxsync.model import RunKind, RunRequest, RunStatus, Schedule, TokenState
-from inboxsync.store.pages import set_last_synced_at, set_token_state, upsert_page
-from inboxsync.store.runs import list_runs
-from inboxsync.store.schedules import get_schedule, list_due_for_sync, list_due_for_verify, put_schedule
+from inboxsync.store.state.pages import set_last_synced_at, set_token_state, upsert_page
+from inboxsync.store.state.runs import list_runs
+from inboxsync.store.state.schedules import get_schedule, list_due_for_sync, list_due_for_verify, put_schedule
 from inboxsync.workers import RunQueue, set_schedule
 from inboxsync.workers.schedules import next_night, start_due
 

@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 
 from inboxsync.model import RunRequest, RunStatus
-from inboxsync.store.slices import get_slice, mark_handed
-from inboxsync.workers import RunQueue, durable
+from inboxsync.store.state.tasks import get_slice, mark_handed
+from inboxsync.workers import RunQueue, dispatch
 
 
 def test_after_a_step_back_the_earlier_form_is_executed_again(
@@ -19,7 +19,7 @@ def test_after_a_step_back_the_earlier_form_is_executed_again(
     runs = []
     for form in ("1", "2", "1"):
         with monkeypatch.context() as release:
-            release.setattr(durable, "WORKFLOW_VERSION", form)
+            release.setattr(dispatch, "WORKFLOW_VERSION", form)
             runs.append(queue.submit(page, RunRequest()))
             work(engine, runs[-1].id)
     assert [run_of(engine, run.id).status for run in runs] == [RunStatus.COMPLETE] * 3
@@ -31,7 +31,7 @@ def test_what_waits_in_an_earlier_form_is_handed_over_anew(
     _, engine, (page,) = ready(conversations=20)
     run = RunQueue(engine).submit(page, RunRequest())
     with monkeypatch.context() as earlier:
-        earlier.setattr(durable, "WORKFLOW_VERSION", "0")
+        earlier.setattr(dispatch, "WORKFLOW_VERSION", "0")
         asyncio.run(hand_over(engine, run.id))
     work(engine, run.id)
     assert run_of(engine, run.id).status is RunStatus.COMPLETE
@@ -46,7 +46,7 @@ async def hand_over(engine: Any, run_id: str) -> None:
 
     database, schema = engine.queue_database()
     loop = asyncio.get_running_loop()
-    killed = durable.Durable(database, schema=schema, worker_id="elsewhere:1:a", step=never, loop=loop)
+    killed = dispatch.Durable(database, schema=schema, worker_id="elsewhere:1:a", step=never, loop=loop)
     await asyncio.to_thread(killed.launch, concurrency=1)
     with engine.store.write() as connection:
         waiting = get_slice(connection, run_id)

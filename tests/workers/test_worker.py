@@ -12,11 +12,11 @@ from structlog.testing import capture_logs
 from inboxsync.errors import WorkerRunning
 from inboxsync.model import History, Lane, RunKind, RunRequest, RunStatus, Slice
 from inboxsync.store.derived import has_notes
-from inboxsync.store.leases import acquire_lease, break_lease
-from inboxsync.store.pages import remove_page
-from inboxsync.store.runs import get_run, update_run
-from inboxsync.store.slices import add_slice, begin_slice, mark_handed
-from inboxsync.store.workers import list_workers
+from inboxsync.store.state.leases import acquire_lease, break_lease
+from inboxsync.store.state.pages import remove_page
+from inboxsync.store.state.runs import get_run, update_run
+from inboxsync.store.state.tasks import add_slice, begin_slice, mark_handed
+from inboxsync.store.state.workers import list_workers
 from inboxsync.sync import Stop, heed
 from inboxsync.workers import RunQueue, Worker
 

@@ -6,7 +6,7 @@ presented key with `door.check_key`.
 """
 
 from inboxsync.api.app import create_app
-from inboxsync.api.door import CallerDependency, Door, SessionResolver, opens, require
+from inboxsync.api.auth import CallerDependency, Door, SessionResolver, opens, require
 from inboxsync.api.keys import Caller
 from inboxsync.api.service import Service, ServiceDependency
 

@@ -10,7 +10,7 @@ from typing import ParamSpec
 
 from fastapi import Response
 
-from inboxsync.api.shapes import Shape
+from inboxsync.api.schemas import Shape
 
 P = ParamSpec("P")
 

@@ -7,25 +7,25 @@ from fastapi.middleware.cors import CORSMiddleware
 
 from inboxsync import __version__
 from inboxsync.api import (
+    compatible,
+    compatible_stream,
     contacts,
     conversations,
     docs_page,
-    given,
-    given_stream,
     health,
     messages,
     pages,
     runs,
 )
 from inboxsync.api.document import methods_at, openapi_document
-from inboxsync.api.envelope import BodyLimit, HeadAsGet, HostCheck, RequestLog
+from inboxsync.api.middleware import BodyLimit, HeadAsGet, HostCheck, RequestLog
 from inboxsync.api.problems import add_problem_handlers
 from inboxsync.api.service import Queue, Service
 from inboxsync.engine import Engine
 
 _ROUTERS = (
-    given.router,
-    given_stream.router,
+    compatible.router,
+    compatible_stream.router,
     pages.router,
     runs.router,
     conversations.router,

@@ -8,14 +8,14 @@ from pydantic import Field
 from sqlalchemy import Connection
 
 from inboxsync.api.answers import as_json
+from inboxsync.api.auth import opens
 from inboxsync.api.conversations import OfPage, Since
 from inboxsync.api.cursors import decode_key, encode_key
-from inboxsync.api.door import opens
 from inboxsync.api.errors import ContactUnknown
+from inboxsync.api.schemas import ID_PATTERN, CursorText, Limit, Listed, Shape, example
 from inboxsync.api.service import ServiceDependency
-from inboxsync.api.shapes import ID_PATTERN, CursorText, Limit, Listed, Shape, example
 from inboxsync.model import Scope
-from inboxsync.store.reads import (
+from inboxsync.store.reading import (
     ContactFilter,
     ContactRecord,
     get_contact,

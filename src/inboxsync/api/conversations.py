@@ -9,13 +9,13 @@ from fastapi import APIRouter, Path, Query
 from pydantic import AfterValidator, AwareDatetime, BeforeValidator, Field
 
 from inboxsync.api.answers import as_json
+from inboxsync.api.auth import opens
 from inboxsync.api.cursors import decode_key, encode_key, in_utc
-from inboxsync.api.door import opens
 from inboxsync.api.errors import ConversationUnknown
+from inboxsync.api.schemas import ID_PATTERN, CursorText, Limit, Listed, Shape, example
 from inboxsync.api.service import ServiceDependency
-from inboxsync.api.shapes import ID_PATTERN, CursorText, Limit, Listed, Shape, example
 from inboxsync.model import Platform, Scope
-from inboxsync.store.reads import (
+from inboxsync.store.reading import (
     ConversationFilter,
     ConversationRecord,
     MessageRecord,

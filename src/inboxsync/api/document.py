@@ -6,7 +6,7 @@ from typing import Any
 from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
 
-from inboxsync.api.envelope import takes_head
+from inboxsync.api.middleware import takes_head
 from inboxsync.api.problems import Problem
 
 _REF = "#/components/schemas/{model}"

@@ -11,12 +11,12 @@ from pydantic import BaseModel, Field
 from sqlalchemy import text
 from starlette.concurrency import run_in_threadpool
 
-from inboxsync.api.door import opens
+from inboxsync.api.auth import opens
 from inboxsync.api.service import Service, ServiceDependency
 from inboxsync.errors import InboxsyncError
 from inboxsync.model import Scope
 from inboxsync.store import schema
-from inboxsync.store.run_health import was_source_reached
+from inboxsync.store.state.run_health import was_source_reached
 
 log = structlog.get_logger("inboxsync.api")
 router = APIRouter(tags=["health"])

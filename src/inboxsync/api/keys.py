@@ -13,7 +13,7 @@ from inboxsync.clock import Clock
 from inboxsync.errors import StoreError
 from inboxsync.model import ApiKey, Scope
 from inboxsync.store import Store
-from inboxsync.store.api_keys import PREFIX_LENGTH, digest_of, list_api_keys
+from inboxsync.store.state.api_keys import PREFIX_LENGTH, digest_of, list_api_keys
 
 # A key that is revoked elsewhere opens nothing after so long.
 _FRESH_SECONDS = 1.0

@@ -7,12 +7,12 @@ from fastapi import APIRouter, Query
 from pydantic import Field
 
 from inboxsync.api.answers import as_json
+from inboxsync.api.auth import opens
 from inboxsync.api.conversations import OfPage, Since
 from inboxsync.api.cursors import decode_cursor, encode_cursor
-from inboxsync.api.door import opens
 from inboxsync.api.errors import CursorInvalid
+from inboxsync.api.schemas import CursorText, Limit, Listed, Shape, example
 from inboxsync.api.service import ServiceDependency
-from inboxsync.api.shapes import CursorText, Limit, Listed, Shape, example
 from inboxsync.model import Scope
 from inboxsync.store.search import FoundMessage, Order, SearchKey, parse_query, search_messages
 from inboxsync.store.search.query import LONGEST_QUERY

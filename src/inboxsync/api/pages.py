@@ -10,10 +10,10 @@ from pydantic import Field, SecretStr, field_validator
 from sqlalchemy import Connection
 
 from inboxsync.api.answers import as_json
+from inboxsync.api.auth import opens
 from inboxsync.api.cursors import decode_cursor, encode_cursor
-from inboxsync.api.door import opens
+from inboxsync.api.schemas import Asked, CursorText, Limit, Listed, PageId, Shape, example
 from inboxsync.api.service import Service, ServiceDependency
-from inboxsync.api.shapes import Asked, CursorText, Limit, Listed, PageId, Shape, example
 from inboxsync.errors import PageUnknown
 from inboxsync.model import (
     Following,
@@ -27,9 +27,9 @@ from inboxsync.model import (
     Walking,
 )
 from inboxsync.model import Unserved as NotServed
-from inboxsync.store.items import count_items
-from inboxsync.store.pages import count_page, get_page, list_pages_after, remove_page
-from inboxsync.store.progress import list_progress
+from inboxsync.store.state.backlog import count_items
+from inboxsync.store.state.list_positions import list_progress
+from inboxsync.store.state.pages import count_page, get_page, list_pages_after, remove_page
 
 router = APIRouter(prefix="/api/v1/pages", tags=["pages"])
 

@@ -13,9 +13,9 @@ from inboxsync.api.errors import NothingToFollow, PageMismatch, QueueUnavailable
 from inboxsync.api.service import Service
 from inboxsync.errors import PageBusy, PageUnknown, RunUnknown
 from inboxsync.model import Mode, Run, RunKind, RunRequest
-from inboxsync.store.pages import get_page
-from inboxsync.store.run_totals import newest_event_seq
-from inboxsync.store.runs import get_run
+from inboxsync.store.state.pages import get_page
+from inboxsync.store.state.run_totals import newest_event_seq
+from inboxsync.store.state.runs import get_run
 
 T = TypeVar("T")
 

@@ -11,13 +11,12 @@ from pydantic import Field
 
 from inboxsync.api import queueing
 from inboxsync.api.answers import as_json
+from inboxsync.api.auth import opens
 from inboxsync.api.cursors import decode_cursor, encode_cursor
-from inboxsync.api.door import opens
 from inboxsync.api.errors import CertificateUnknown, CursorInvalid
-from inboxsync.api.feeds import as_sent
+from inboxsync.api.event_stream import as_sent
 from inboxsync.api.pages import get_own_page
-from inboxsync.api.service import Service, ServiceDependency
-from inboxsync.api.shapes import (
+from inboxsync.api.schemas import (
     ID_PATTERN,
     WHOLE,
     Asked,
@@ -29,10 +28,11 @@ from inboxsync.api.shapes import (
     Shape,
     example,
 )
+from inboxsync.api.service import Service, ServiceDependency
 from inboxsync.model import History, Mode, Run, RunEvent, RunKind, RunRequest, RunStatus, Scope
-from inboxsync.store.certificates import newest_certificate
-from inboxsync.store.run_events import list_run_events
-from inboxsync.store.runs import list_runs
+from inboxsync.store.state.run_events import list_run_events
+from inboxsync.store.state.runs import list_runs
+from inboxsync.store.state.verifications import newest_certificate
 
 router = APIRouter(prefix="/api/v1", tags=["runs"])
 

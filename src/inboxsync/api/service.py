@@ -6,10 +6,10 @@ from typing import Annotated, Final, Protocol
 from anyio import CapacityLimiter
 from fastapi import Depends, Request
 
-from inboxsync.api.door import Door
-from inboxsync.api.feeds import Feeds
+from inboxsync.api.auth import Door
+from inboxsync.api.event_stream import Feeds
 from inboxsync.api.keys import Guesses, KeyRing
-from inboxsync.api.meters import Meters
+from inboxsync.api.metrics import Meters
 from inboxsync.engine import Engine
 from inboxsync.model import Page, Run, RunRequest
 

@@ -9,7 +9,7 @@ import typer
 
 from inboxsync import __version__
 from inboxsync.cli import db, demo, export, keys, pages, report, runs, serve, sync, verify, worker
-from inboxsync.cli.exits import FAILED, exit_code
+from inboxsync.cli.exit_codes import FAILED, exit_code
 from inboxsync.cli.output import print_error, print_problem
 from inboxsync.cli.sandbox import sandbox
 from inboxsync.cli.search import search

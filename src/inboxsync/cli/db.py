@@ -9,8 +9,8 @@ from typing import Annotated
 import typer
 
 from inboxsync.cli.copying import Bar, CopyStopped, LogLines, print_copied
-from inboxsync.cli.deriving import derive_all
-from inboxsync.cli.exits import FAILED, PARTIAL
+from inboxsync.cli.derive import derive_all
+from inboxsync.cli.exit_codes import FAILED, PARTIAL
 from inboxsync.cli.opening import open_engine
 from inboxsync.cli.output import print_error, print_problem, stderr, stdout
 from inboxsync.errors import StoreUnreachable

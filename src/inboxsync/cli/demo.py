@@ -13,14 +13,14 @@ from typing import Annotated, Any
 import msgspec
 import typer
 
-from inboxsync.cli.exits import exit_code_of_runs
+from inboxsync.cli.exit_codes import exit_code_of_runs
 from inboxsync.cli.opening import open_engine
 from inboxsync.cli.output import own_command, print_outcome, stdout
 from inboxsync.cli.syncing import sync_pages
 from inboxsync.engine import Engine
 from inboxsync.model import Page, Platform, RunStatus
 from inboxsync.settings import Settings, load_settings
-from inboxsync.store.pages import PageCounts, count_page, list_pages
+from inboxsync.store.state.pages import PageCounts, count_page, list_pages
 from inboxsync.sync import Outcome
 
 _ENOUGH_SECONDS = 10

@@ -9,11 +9,11 @@ from typing import Annotated
 
 import typer
 
-from inboxsync.cli.exits import PARTIAL
+from inboxsync.cli.exit_codes import PARTIAL
 from inboxsync.cli.exporting import ExportStopped, watching
 from inboxsync.cli.opening import open_engine
 from inboxsync.cli.output import print_error, print_problem, some, stderr, stdout
-from inboxsync.cli.when import parse_since, parse_zone
+from inboxsync.cli.times import parse_since, parse_zone
 from inboxsync.clock import SystemClock
 from inboxsync.engine import Engine
 from inboxsync.errors import FileNotWhole, OutputFailed, SettingsInvalid, StoreError
@@ -24,7 +24,7 @@ from inboxsync.reports.folders import FolderManifest, check_folder
 from inboxsync.reports.formats import STREAMED, format_of
 from inboxsync.reports.manifest import Manifest, check_file, manifest_path
 from inboxsync.settings import load_settings
-from inboxsync.store.pages import find_pages
+from inboxsync.store.state.pages import find_pages
 
 app = typer.Typer(help="Take your data with you: tables for spreadsheets and programs.", no_args_is_help=True)
 

@@ -8,7 +8,7 @@ from inboxsync.cli.opening import open_engine
 from inboxsync.cli.output import local, print_json, stdout, table
 from inboxsync.errors import SettingsInvalid
 from inboxsync.model import Scope
-from inboxsync.store.api_keys import create_api_key, list_api_keys, revoke_api_key
+from inboxsync.store.state.api_keys import create_api_key, list_api_keys, revoke_api_key
 
 _LONGEST_NAME = 64
 

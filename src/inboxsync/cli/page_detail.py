@@ -24,12 +24,12 @@ from inboxsync.model import (
     Unserved,
     Walking,
 )
-from inboxsync.store.certificates import newest_certificate
-from inboxsync.store.items import Older, count_items, count_older
-from inboxsync.store.leases import get_lease
-from inboxsync.store.pages import PageCounts, count_page
-from inboxsync.store.progress import list_progress
-from inboxsync.store.schedules import get_schedule
+from inboxsync.store.state.backlog import Older, count_items, count_older
+from inboxsync.store.state.leases import get_lease
+from inboxsync.store.state.list_positions import list_progress
+from inboxsync.store.state.pages import PageCounts, count_page
+from inboxsync.store.state.schedules import get_schedule
+from inboxsync.store.state.verifications import newest_certificate
 from inboxsync.workers import EVERY_SECONDS
 
 _MESSAGES = 10

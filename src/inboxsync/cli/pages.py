@@ -12,7 +12,7 @@ from inboxsync.cli.output import duration, local, print_json, stdout, table
 from inboxsync.cli.page_detail import page_as_json, page_detail
 from inboxsync.errors import SettingsInvalid
 from inboxsync.model import History, Platform
-from inboxsync.store.pages import count_page, find_pages, list_pages, remove_page, set_history
+from inboxsync.store.state.pages import count_page, find_pages, list_pages, remove_page, set_history
 from inboxsync.workers import set_schedule
 
 _LONGEST_ID = 32

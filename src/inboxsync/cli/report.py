@@ -7,14 +7,14 @@ import typer
 from inboxsync.cli.opening import open_engine
 from inboxsync.cli.output import print_json
 from inboxsync.cli.reporting import print_activity, print_response_times
-from inboxsync.cli.when import parse_since, parse_zone
+from inboxsync.cli.times import parse_since, parse_zone
 from inboxsync.engine import Engine
 from inboxsync.model import Page
 from inboxsync.reports import activity as activity_of
 from inboxsync.reports import response_times as response_times_of
 from inboxsync.settings import load_settings
-from inboxsync.store.pages import find_pages, list_pages
-from inboxsync.store.streams import Scope
+from inboxsync.store.reading import Scope
+from inboxsync.store.state.pages import find_pages, list_pages
 
 app = typer.Typer(help="How soon people are answered, and when they write.", no_args_is_help=True)
 

@@ -5,14 +5,14 @@ from typing import Annotated
 
 import typer
 
-from inboxsync.cli.exits import exit_code_of_runs
+from inboxsync.cli.exit_codes import exit_code_of_runs
 from inboxsync.cli.opening import open_engine
 from inboxsync.cli.output import local, print_json, print_run, run_as_json, stdout, table
 from inboxsync.engine import Engine
 from inboxsync.errors import RunUnknown, StoreUnreachable
 from inboxsync.model import Run, RunEvent
-from inboxsync.store.run_events import list_run_events
-from inboxsync.store.runs import get_run, list_runs
+from inboxsync.store.state.run_events import list_run_events
+from inboxsync.store.state.runs import get_run, list_runs
 from inboxsync.workers import RunQueue
 
 _LOOK_SECONDS = 0.5

@@ -5,12 +5,12 @@ from typing import Annotated, Any
 import typer
 from rich.text import Text
 
-from inboxsync.cli.deriving import derive_all
+from inboxsync.cli.derive import derive_all
 from inboxsync.cli.opening import open_engine
 from inboxsync.cli.output import local, print_json, stdout
-from inboxsync.cli.when import parse_since, parse_zone
-from inboxsync.store.pages import find_pages, list_pages
+from inboxsync.cli.times import parse_since, parse_zone
 from inboxsync.store.search import FoundMessage, Order, parse_query, search_messages
+from inboxsync.store.state.pages import find_pages, list_pages
 
 
 def search(

@@ -15,7 +15,7 @@ from inboxsync.cli.opening import open_engine
 from inboxsync.cli.worker_process import keep_worker
 from inboxsync.engine import Engine
 from inboxsync.errors import InboxsyncError, SettingsInvalid
-from inboxsync.store.api_keys import list_api_keys
+from inboxsync.store.state.api_keys import list_api_keys
 
 log = structlog.get_logger("inboxsync.serve")
 

@@ -6,8 +6,8 @@ from typing import Annotated
 
 import typer
 
-from inboxsync.cli.deriving import derive_after_sync
-from inboxsync.cli.exits import exit_code_of_runs
+from inboxsync.cli.derive import derive_after_sync
+from inboxsync.cli.exit_codes import exit_code_of_runs
 from inboxsync.cli.interpreter import set_for_syncing
 from inboxsync.cli.opening import open_engine
 from inboxsync.cli.output import (
@@ -23,7 +23,7 @@ from inboxsync.cli.syncing import sync_pages
 from inboxsync.engine import Engine
 from inboxsync.errors import PageUnknown, SettingsInvalid
 from inboxsync.model import History, Mode, Page, Run, RunKind, RunRequest, RunStatus
-from inboxsync.store.pages import find_pages, list_pages
+from inboxsync.store.state.pages import find_pages, list_pages
 from inboxsync.workers import RunQueue
 
 LONGEST_SECONDS = 366 * 86_400

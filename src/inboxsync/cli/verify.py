@@ -9,7 +9,7 @@ import typer
 from rich.console import Console
 from rich.text import Text
 
-from inboxsync.cli.exits import COMPLETE, FAILED, NEEDS_PERSON, PARTIAL, exit_code
+from inboxsync.cli.exit_codes import COMPLETE, FAILED, NEEDS_PERSON, PARTIAL, exit_code
 from inboxsync.cli.opening import open_engine
 from inboxsync.cli.output import page_name, print_command, print_error, print_json, some, stderr, stdout
 from inboxsync.cli.syncing import for_each_page
@@ -17,7 +17,7 @@ from inboxsync.engine import Engine
 from inboxsync.errors import InboxsyncError, PageBusy, PageUnknown
 from inboxsync.graph import GraphClient
 from inboxsync.model import Certificate, Page
-from inboxsync.store.pages import find_pages, list_pages
+from inboxsync.store.state.pages import find_pages, list_pages
 from inboxsync.sync import Findings, Stop, Stopped
 
 _SHOWN_IDS = 5

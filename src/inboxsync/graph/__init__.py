@@ -2,10 +2,10 @@
 
 from inboxsync.graph.access import Access
 from inboxsync.graph.app import App
-from inboxsync.graph.budget import Budget, Waiting
-from inboxsync.graph.calls import CallCounts, Retrying
 from inboxsync.graph.client import GraphClient, Pace, PageIdentity
 from inboxsync.graph.policy import RetryPolicy
+from inboxsync.graph.rate_limiter import Budget, Waiting
+from inboxsync.graph.requests import CallCounts, Retrying
 
 __all__ = [
     "Access",

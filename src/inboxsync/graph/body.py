@@ -7,7 +7,7 @@ from typing import Any
 
 import msgspec
 
-from inboxsync.graph.faults import Fault
+from inboxsync.graph.errors import Fault
 
 _SHOWN_CHARACTERS = 80
 _READ_BYTES = 4_000

@@ -17,24 +17,24 @@ from inboxsync.errors import PageNotVisible
 from inboxsync.graph.access import Access
 from inboxsync.graph.app import App, decode_token_end
 from inboxsync.graph.body import FaultError
-from inboxsync.graph.budget import Budget
-from inboxsync.graph.calls import Answer, Call, CallCounts, Calls, Params, Retrying
 from inboxsync.graph.decode import (
     decode_conversation,
     decode_messages,
     identifier,
 )
-from inboxsync.graph.faults import Fault
+from inboxsync.graph.errors import Fault
+from inboxsync.graph.fast_decode import decode_listed, read_usual
 from inboxsync.graph.fields import Fields
-from inboxsync.graph.paging import list_params, read_list, read_paging, window_params
+from inboxsync.graph.pagination import list_params, read_list, read_paging, window_params
 from inboxsync.graph.policy import RetryPolicy
-from inboxsync.graph.pools import Endpoint
+from inboxsync.graph.quotas import Endpoint
+from inboxsync.graph.rate_limiter import Budget
+from inboxsync.graph.requests import Answer, Call, CallCounts, Calls, Params, Retrying
 from inboxsync.graph.retry import Subject
-from inboxsync.graph.served import decode_listed, read_usual
 from inboxsync.model import Batch, Conversation, Dropped, MessageBatch, Served, TokenReason, Window
 
 if TYPE_CHECKING:
-    from inboxsync.graph.wire import Wire
+    from inboxsync.graph.transport import Wire
 
 log = structlog.get_logger(__name__)
 

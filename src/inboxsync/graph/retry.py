@@ -21,7 +21,7 @@ from inboxsync.errors import (
     SourceUnreachable,
     TokenInvalid,
 )
-from inboxsync.graph.faults import Fault
+from inboxsync.graph.errors import Fault
 from inboxsync.model import TokenReason
 
 

@@ -6,7 +6,7 @@ from datetime import UTC, date, datetime, timedelta, tzinfo
 
 from sqlalchemy import Connection
 
-from inboxsync.store.streams import Scope, iter_quarters
+from inboxsync.store.reading import Scope, iter_quarters
 
 _HOURS = 24
 _WEEKDAYS = 7

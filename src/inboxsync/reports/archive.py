@@ -22,7 +22,7 @@ from inboxsync.reports.files import whole_file
 from inboxsync.reports.folders import FolderManifest, NewFolder, whole_folder
 from inboxsync.reports.pages import Pages
 from inboxsync.store import Store
-from inboxsync.store.streams import Thread, count_threads, iter_thread_messages, iter_threads
+from inboxsync.store.reading import Thread, count_threads, iter_thread_messages, iter_threads
 
 # Conversations a file: some hundred kilobytes, unless somebody has written very much.
 _A_FILE: Final = 100

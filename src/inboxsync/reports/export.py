@@ -14,8 +14,8 @@ from inboxsync.reports.formats import MEDIA_TYPES, Format, Writer, writer_of
 from inboxsync.reports.manifest import Manifest, ManifestPage, as_trailer
 from inboxsync.reports.tables import TABLES, What
 from inboxsync.store import Store
-from inboxsync.store.pages import find_pages, list_pages
-from inboxsync.store.streams import Scope, is_looked_through
+from inboxsync.store.reading import Scope, is_looked_through
+from inboxsync.store.state.pages import find_pages, list_pages
 
 T = TypeVar("T")
 

@@ -14,7 +14,7 @@ from inboxsync.model import Page
 from inboxsync.reports.as_csv import iso
 from inboxsync.reports.attachments import Link, links_of
 from inboxsync.reports.cells import mended, without_nul
-from inboxsync.store.streams import Thread, ThreadMessage
+from inboxsync.store.reading import Thread, ThreadMessage
 
 _SHOWN_OF_A_MESSAGE: Final = 120
 

@@ -15,7 +15,7 @@ from sqlalchemy import Connection
 
 from inboxsync.model import REPLY_WINDOW, iter_responses
 from inboxsync.model.exchange import Sent, exchange_of
-from inboxsync.store.streams import Scope, iter_conversations_sent
+from inboxsync.store.reading import Scope, iter_conversations_sent
 
 _HOURS = 24
 _NINE_TENTHS = 0.9

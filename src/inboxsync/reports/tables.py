@@ -9,7 +9,7 @@ from sqlalchemy import Connection
 
 from inboxsync.model import Exchange
 from inboxsync.reports.columns import Column, Found, Kind, Record
-from inboxsync.store.streams import (
+from inboxsync.store.reading import (
     ContactRow,
     ConversationRow,
     Detail,

@@ -15,11 +15,11 @@ from typing import Any
 from sqlalchemy import ColumnElement, Connection, Row, Select, Table, Text, collate, func, select, tuple_
 
 from inboxsync.errors import StoreUnavailable
-from inboxsync.store.database import Store
-from inboxsync.store.nul import NOTE, is_clean, json_without_nul, text_without_nul
-from inboxsync.store.put import is_postgresql
+from inboxsync.store.connection.database import Store
+from inboxsync.store.connection.nul import NOTE, is_clean, json_without_nul, text_without_nul
+from inboxsync.store.connection.statements import is_postgresql
+from inboxsync.store.connection.types import JsonText, format_utc
 from inboxsync.store.tables import metadata
-from inboxsync.store.types import JsonText, format_utc
 
 _ROWS_A_BATCH = 2000
 # What is derived is not copied: the target's own triggers note each row that comes, and a pass makes it anew.
@@ -94,7 +94,7 @@ def _copy_table(reading: Connection, target: Store, table: Table, on_progress: O
 def _insert(connection: Connection, table: Table, rows: Sequence[_Values]) -> None:
     names = [column.name for column in table.columns]
     if is_postgresql(connection):
-        from inboxsync.store.postgresql import copy_into  # noqa: PLC0415 - see `database`
+        from inboxsync.store.connection.postgresql import copy_into  # noqa: PLC0415 - see `database`
 
         copy_into(connection, table.name, names, rows)
         return

@@ -12,7 +12,7 @@ from sqlalchemy import Connection, Engine, inspect, text
 from sqlalchemy.schema import CreateSchema
 
 from inboxsync.errors import StoreOutdated, StoreTooNew, StoreUnavailable
-from inboxsync.store.put import is_postgresql
+from inboxsync.store.connection.statements import is_postgresql
 from inboxsync.store.tables import metadata
 
 VERSION_TABLE: Final = "inboxsync_schema_version"

@@ -10,14 +10,14 @@ from inboxsync.sync.add_page import check_token, keep_page
 from inboxsync.sync.begin import SliceOptions, SyncOptions
 from inboxsync.sync.conclude import Debts, Outcome, Rest, passes
 from inboxsync.sync.derive import Derive, Derived
+from inboxsync.sync.event_log import LAST, Telling, told_at_end, told_at_start
+from inboxsync.sync.events import BatchStored, Listener, Silent, Stage, in_words
 from inboxsync.sync.lease import is_gone, new_owner
-from inboxsync.sync.listener import BatchStored, Listener, Silent, Stage, in_words
 from inboxsync.sync.log_lines import LogLines
-from inboxsync.sync.runs import PageSync
+from inboxsync.sync.monitor import heed
+from inboxsync.sync.run import PageSync
 from inboxsync.sync.stop import Stop, Stopped
-from inboxsync.sync.telling import LAST, Telling, told_at_end, told_at_start
 from inboxsync.sync.verify import Findings, PageVerify
-from inboxsync.sync.watch import heed
 
 __all__ = [
     "LAST",

@@ -7,8 +7,8 @@ from inboxsync.errors import NeedsPerson, PageNotVisible, SettingsInvalid, Sourc
 from inboxsync.graph import Access, GraphClient, PageIdentity
 from inboxsync.model import Page, Platform
 from inboxsync.store import Store, TokenSealer
-from inboxsync.store.pages import upsert_page
-from inboxsync.store.schedules import make_due
+from inboxsync.store.state.pages import upsert_page
+from inboxsync.store.state.schedules import make_due
 
 
 async def check_token(

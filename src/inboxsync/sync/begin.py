@@ -8,13 +8,13 @@ from sqlalchemy import Connection
 
 from inboxsync.errors import LeaseLost
 from inboxsync.model import History, Mode, Page, Run, RunStatus, Walking
-from inboxsync.store.conversation_rows import new_id
-from inboxsync.store.pages import get_page, set_history
-from inboxsync.store.progress import list_progress, put_progress
-from inboxsync.store.run_events import append_run_events
-from inboxsync.store.runs import close_unended_runs, get_run, resume_run, start_run
+from inboxsync.store.state.list_positions import list_progress, put_progress
+from inboxsync.store.state.pages import get_page, set_history
+from inboxsync.store.state.run_events import append_run_events
+from inboxsync.store.state.runs import close_unended_runs, get_run, resume_run, start_run
+from inboxsync.store.writing.conversation_rows import new_id
+from inboxsync.sync.event_log import told_at_start
 from inboxsync.sync.plan import INBOX, is_full, plan_lists, starts_over
-from inboxsync.sync.telling import told_at_start
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

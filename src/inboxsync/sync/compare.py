@@ -11,8 +11,8 @@ from hashlib import blake2b
 
 from inboxsync.model import Batch, Conversation, History, Page
 from inboxsync.store import Store
-from inboxsync.store.items import Older
-from inboxsync.store.outlines import StoredOutline, iter_conversation_ids, message_ids, outlines_of
+from inboxsync.store.reading.summaries import StoredOutline, iter_conversation_ids, message_ids, outlines_of
+from inboxsync.store.state.backlog import Older
 
 
 @dataclass(slots=True, kw_only=True)

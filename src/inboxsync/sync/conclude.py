@@ -14,7 +14,7 @@ from inboxsync.errors import (
 )
 from inboxsync.graph import Waiting
 from inboxsync.model import Item, Page, Phase, Platform, Problem, Run, RunStatus, TokenState
-from inboxsync.store.items import Older
+from inboxsync.store.state.backlog import Older
 
 _TOKEN_WARNING = timedelta(days=7)
 # What goes by, or what somebody mends without a word to us.

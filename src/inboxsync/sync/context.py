@@ -9,10 +9,10 @@ from inboxsync.graph import Access, GraphClient
 from inboxsync.model import Page
 from inboxsync.sync.ingest import Ingest
 from inboxsync.sync.limits import StallGuard
-from inboxsync.sync.patience import patiently
 from inboxsync.sync.plan import plan_lanes
 from inboxsync.sync.stop import Stop
-from inboxsync.sync.tally import Tally
+from inboxsync.sync.tracker import Tally
+from inboxsync.sync.waiting import patiently
 
 T = TypeVar("T")
 

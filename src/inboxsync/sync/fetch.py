@@ -18,8 +18,8 @@ from inboxsync.errors import (
 )
 from inboxsync.model import Batch, Problem, Span, Window
 from inboxsync.sync.batch_size import LARGEST_BATCH, BatchSize
+from inboxsync.sync.bisect import Parts
 from inboxsync.sync.context import Reading
-from inboxsync.sync.parts import Parts
 from inboxsync.sync.plan import respects, wanted_of
 
 # What one conversation of a list can do to the whole answer.

@@ -26,18 +26,18 @@ from inboxsync.model import (
     Walking,
 )
 from inboxsync.store import Store
-from inboxsync.store.conversation_rows import set_has_older_messages
-from inboxsync.store.items import delete_item, get_item, list_items, owed_conversations, put_item
-from inboxsync.store.outlines import count_listed_elsewhere
-from inboxsync.store.pages import (
+from inboxsync.store.reading.summaries import count_listed_elsewhere
+from inboxsync.store.state.backlog import delete_item, get_item, list_items, owed_conversations, put_item
+from inboxsync.store.state.list_positions import put_progress
+from inboxsync.store.state.pages import (
     has_conversations,
     set_batch_size,
     set_last_synced_at,
     set_time_windows,
 )
-from inboxsync.store.progress import put_progress
-from inboxsync.store.runs import update_run
-from inboxsync.store.writes import Hole, upsert_batch, upsert_message_batch
+from inboxsync.store.state.runs import update_run
+from inboxsync.store.writing.conversation_rows import set_has_older_messages
+from inboxsync.store.writing.upsert import Hole, upsert_batch, upsert_message_batch
 from inboxsync.sync.lease import keep_lease
 from inboxsync.sync.plan import is_full, owed_since
 

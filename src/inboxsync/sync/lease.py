@@ -23,10 +23,10 @@ from inboxsync.clock import Clock
 from inboxsync.errors import LeaseLost, PageBusy, StoreError
 from inboxsync.model import Lease, Page
 from inboxsync.store import Store
-from inboxsync.store.leases import acquire_lease, break_lease, release_lease, renew_lease
-from inboxsync.store.pages import get_page
-from inboxsync.sync.patience import patiently
+from inboxsync.store.state.leases import acquire_lease, break_lease, release_lease, renew_lease
+from inboxsync.store.state.pages import get_page
 from inboxsync.sync.stop import Stop
+from inboxsync.sync.waiting import patiently
 
 log = structlog.get_logger(__name__)
 

@@ -8,7 +8,7 @@ import structlog
 
 from inboxsync.graph import Waiting
 from inboxsync.model import Run, RunStatus
-from inboxsync.sync.listener import BatchStored, Silent
+from inboxsync.sync.events import BatchStored, Silent
 
 log = structlog.get_logger("inboxsync.sync")
 

@@ -24,17 +24,17 @@ from inboxsync.errors import (
     SourceRefused,
 )
 from inboxsync.model import Batch, Counts, Following, Problem, Run, Span, Unserved, Walking, Window
-from inboxsync.store.drafts import draft_of
+from inboxsync.store.writing.prepared import draft_of
 from inboxsync.sync.batch_size import BatchSize
 from inboxsync.sync.context import RunContext
+from inboxsync.sync.events import Stage
 from inboxsync.sync.fetch import Fetcher
 from inboxsync.sync.folders import FolderIgnored, refuse_inbox
 from inboxsync.sync.ingest import Learned
 from inboxsync.sync.limits import Quota
-from inboxsync.sync.listener import Stage
+from inboxsync.sync.list_scan import ListWalk, TimeWindows, TooBusy
 from inboxsync.sync.plan import INBOX, is_full, is_sweep
-from inboxsync.sync.storing import Fetched
-from inboxsync.sync.walk import ListWalk, TimeWindows, TooBusy
+from inboxsync.sync.write_queue import Fetched
 
 log = structlog.get_logger(__name__)
 

@@ -29,12 +29,12 @@ from inboxsync.errors import (
 from inboxsync.graph import Access, GraphClient
 from inboxsync.model import Batch, Certificate, History, Item, Page, Phase, Span, Window
 from inboxsync.store import Store
-from inboxsync.store.certificates import put_certificate
-from inboxsync.store.conversation_rows import mark_active, mark_gone, new_id
-from inboxsync.store.items import Older, count_items, delete_item, get_item, list_items, put_item
-from inboxsync.store.outlines import count_unreadable, oldest_stored_at, outlines_of
-from inboxsync.store.pages import count_page, set_last_synced_at
-from inboxsync.store.progress import list_progress
+from inboxsync.store.reading.summaries import count_unreadable, oldest_stored_at, outlines_of
+from inboxsync.store.state.backlog import Older, count_items, delete_item, get_item, list_items, put_item
+from inboxsync.store.state.list_positions import list_progress
+from inboxsync.store.state.pages import count_page, set_last_synced_at
+from inboxsync.store.state.verifications import put_certificate
+from inboxsync.store.writing.conversation_rows import mark_active, mark_gone, new_id
 from inboxsync.sync.batch_size import BatchSize
 from inboxsync.sync.compare import Comparison, FolderFindings
 from inboxsync.sync.context import Reading
@@ -43,10 +43,10 @@ from inboxsync.sync.fetch import Fetcher
 from inboxsync.sync.folders import FolderIgnored, refuse_inbox
 from inboxsync.sync.lease import held_lease, keep_lease, new_owner
 from inboxsync.sync.limits import Quota, StallGuard
+from inboxsync.sync.list_scan import ListWalk, TimeWindows
 from inboxsync.sync.plan import FOLDERS, INBOX, begin_walk, followed_since
 from inboxsync.sync.stop import Stop
-from inboxsync.sync.storing import Fetched
-from inboxsync.sync.walk import ListWalk, TimeWindows
+from inboxsync.sync.write_queue import Fetched
 
 log = structlog.get_logger(__name__)
 

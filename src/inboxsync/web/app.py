@@ -25,8 +25,8 @@ from inboxsync.web import views
 from inboxsync.web.assets import serve_file
 from inboxsync.web.cookies import COOKIE, put_cookie
 from inboxsync.web.rendering import query
+from inboxsync.web.request_context import Visit
 from inboxsync.web.sessions import Session, Sessions, has_token
-from inboxsync.web.visit import Visit
 
 log = structlog.get_logger("inboxsync.web")
 
@@ -57,9 +57,9 @@ class Way:
 
 
 WAYS: Final = (
-    Way(path="/login", view=views.door.show_login, scope=None),
-    Way(path="/login", view=views.door.log_in, method="POST", scope=None),
-    Way(path="/logout", view=views.door.log_out, method="POST"),
+    Way(path="/login", view=views.login.show_login, scope=None),
+    Way(path="/login", view=views.login.log_in, method="POST", scope=None),
+    Way(path="/logout", view=views.login.log_out, method="POST"),
     Way(path="/", view=views.pages.list_all),
     Way(path="/pages/new", view=views.new_page.show_form, scope=Scope.ADMIN),
     Way(path="/pages/new", view=views.new_page.add, method="POST", scope=Scope.ADMIN),

@@ -9,7 +9,7 @@ from urllib.parse import urlsplit
 
 import msgspec
 
-from inboxsync.store.reads import Gap, MessageRecord
+from inboxsync.store.reading import Gap, MessageRecord
 
 _UNREADABLE: Final = "The platform tells no more of this message than its time."
 _NOTHING: Final = "A message without words."

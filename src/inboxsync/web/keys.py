@@ -1,7 +1,7 @@
 """Where a list goes on, as text in an address: the HTTP service's cursors around the store's keys."""
 
 from inboxsync.api.cursors import decode_key, encode_key
-from inboxsync.store.reads import Key
+from inboxsync.store.reading import Key
 
 
 def text_of(kind: str, key: Key | None) -> str | None:

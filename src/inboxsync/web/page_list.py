@@ -8,7 +8,7 @@ from sqlalchemy import Connection
 
 from inboxsync.api.cursors import decode_cursor, encode_cursor
 from inboxsync.model import Page
-from inboxsync.store.pages import (
+from inboxsync.store.state.pages import (
     count_pages,
     list_pages,
     list_pages_after,
@@ -16,7 +16,7 @@ from inboxsync.store.pages import (
     list_pages_of,
 )
 from inboxsync.web.page_rows import labels
-from inboxsync.web.visit import Visit
+from inboxsync.web.request_context import Visit
 
 _KIND: Final = "pages-view"
 LIMIT: Final = 50

@@ -5,8 +5,8 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from inboxsync.model import Page, Platform, Run, Schedule, TokenState
-from inboxsync.store.reads import PageOverview
-from inboxsync.web.words import days_left
+from inboxsync.store.reading import PageOverview
+from inboxsync.web.wording import days_left
 
 PLATFORMS = {Platform.MESSENGER: "Messenger", Platform.INSTAGRAM: "Instagram"}
 

@@ -11,7 +11,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup, escape
 
 from inboxsync import __version__
-from inboxsync.web import words
+from inboxsync.web import wording
 
 _FACES = 6
 
@@ -34,13 +34,13 @@ def _environment() -> Environment:
     made.globals |= {"asset": asset, "version": __version__}
     made.filters |= {
         "count": lambda number: f"{number:,}",
-        "some": words.some,
-        "duration": words.duration,
-        "moment": words.moment,
-        "initials": words.initials,
+        "some": wording.some,
+        "duration": wording.duration,
+        "moment": wording.moment,
+        "initials": wording.initials,
         "face": _face,
         "time": time_tag,
-        "owed": words.owed_in_words,
+        "owed": wording.owed_in_words,
     }
     return made
 
@@ -57,20 +57,22 @@ def time_tag(at: datetime | None, shape: str = "ago") -> str:
     if at is None:
         return "never"
     said = {
-        "ago": lambda: words.ago(at, datetime.now(UTC)),
-        "moment": lambda: words.moment(at),
+        "ago": lambda: wording.ago(at, datetime.now(UTC)),
+        "moment": lambda: wording.moment(at),
         "clock": lambda: f"{at.astimezone(UTC):%H:%M}",
     }[shape]()
     stamp = at.astimezone(UTC).isoformat(timespec="seconds")
     return Markup('<time datetime="{}" data-shape="{}" title="{}">{}</time>').format(
-        stamp, shape, words.moment(at), said
+        stamp, shape, wording.moment(at), said
     )
 
 
 def _face(name: str | None) -> Markup:
     """A round with initials; decoration, so screen readers pass it by."""
     number = int(hashlib.sha256((name or "").encode()).hexdigest(), 16) % _FACES
-    return Markup('<span class="face f{}" aria-hidden="true">{}</span>').format(number, words.initials(name))
+    return Markup('<span class="face f{}" aria-hidden="true">{}</span>').format(
+        number, wording.initials(name)
+    )
 
 
 def query(parts: Mapping[str, Any]) -> str:

@@ -5,7 +5,7 @@ from dataclasses import asdict, dataclass
 from datetime import datetime
 
 from inboxsync.model import Problem, Run, RunEvent, RunKind, RunStatus
-from inboxsync.web import words
+from inboxsync.web import wording
 from inboxsync.web.charts import SpeedLine, speed_line, thinned
 
 _WINDOW_SECONDS = 4.0
@@ -56,7 +56,7 @@ def run_row(run: Run, labels: Mapping[str, str], *, now: datetime) -> RunRow:
         updated=run.counts.updated,
         messages=run.counts.events,
         calls_made=run.calls,
-        took=words.duration(seconds) if run.status is not RunStatus.QUEUED else "",
+        took=wording.duration(seconds) if run.status is not RunStatus.QUEUED else "",
         speed=_rate(speed),
         problems=run.problems,
         next=run.next,
@@ -112,7 +112,7 @@ def live_run(run: Run, events: Sequence[RunEvent], *, total: int | None) -> Live
         speed=_rate(rate),
         calls=_calls(data, events, run),
         until=_until(data),
-        left=words.duration((expected - fetched) / rate) if expected and rate > 0 else "not known",
+        left=wording.duration((expected - fetched) / rate) if expected and rate > 0 else "not known",
         chart=speed_line(thinned(speeds, most=_MOST_POINTS)),
     )
 

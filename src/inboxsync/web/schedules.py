@@ -3,7 +3,7 @@
 from typing import Final
 
 from inboxsync.model import Schedule
-from inboxsync.web.words import duration
+from inboxsync.web.wording import duration
 from inboxsync.workers import EVERY_SECONDS
 
 EVERY: Final = {

@@ -11,13 +11,12 @@ from sqlalchemy import Connection
 from inboxsync.engine import Engine
 from inboxsync.errors import RunUnknown
 from inboxsync.model import Lane, Mode, Page, Run, RunKind, RunRequest, RunStatus, Slice
-from inboxsync.store.conversation_rows import new_id
-from inboxsync.store.leases import get_lease
-from inboxsync.store.pages import get_page
-from inboxsync.store.run_events import append_run_events
-from inboxsync.store.runs import ask_to_cancel, find_running, get_run, start_run, update_run
-from inboxsync.store.schedules import make_due
-from inboxsync.store.slices import (
+from inboxsync.store.state.leases import get_lease
+from inboxsync.store.state.pages import get_page
+from inboxsync.store.state.run_events import append_run_events
+from inboxsync.store.state.runs import ask_to_cancel, find_running, get_run, start_run, update_run
+from inboxsync.store.state.schedules import make_due
+from inboxsync.store.state.tasks import (
     add_slice,
     end_slices,
     get_slice,
@@ -26,6 +25,7 @@ from inboxsync.store.slices import (
     lock_page,
     next_slice,
 )
+from inboxsync.store.writing.conversation_rows import new_id
 from inboxsync.sync import told_at_end
 
 # Slices are begun in the order in which they are due.

@@ -9,7 +9,7 @@ from sqlalchemy import Connection
 
 from inboxsync.engine import Engine
 from inboxsync.model import Page, RunKind, RunRequest, Schedule
-from inboxsync.store.schedules import get_schedule, list_due_for_sync, list_due_for_verify, put_schedule
+from inboxsync.store.state.schedules import get_schedule, list_due_for_sync, list_due_for_verify, put_schedule
 from inboxsync.workers.queue import submit_run
 
 EVERY_SECONDS: Final = 300

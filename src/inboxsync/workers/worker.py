@@ -16,17 +16,17 @@ from sqlalchemy.exc import DBAPIError
 from inboxsync.engine import Engine
 from inboxsync.errors import InboxsyncError
 from inboxsync.model import WorkerInfo
-from inboxsync.store.faults import store_error
-from inboxsync.store.workers import delete_worker, put_worker
+from inboxsync.store.connection.faults import store_error
+from inboxsync.store.state.workers import delete_worker, put_worker
 from inboxsync.sync import new_owner
 from inboxsync.workers.deriving import Deriving
-from inboxsync.workers.slices import SliceRun
-from inboxsync.workers.trouble import Trouble
+from inboxsync.workers.outages import Trouble
+from inboxsync.workers.task import SliceRun
 
 if TYPE_CHECKING:
     from inboxsync.graph import GraphClient
-    from inboxsync.workers.durable import Durable
-    from inboxsync.workers.duties import Duties
+    from inboxsync.workers.dispatch import Durable
+    from inboxsync.workers.maintenance import Duties
 
 log = structlog.get_logger(__name__)
 
@@ -67,8 +67,8 @@ class Worker:
     async def start(self) -> None:
         """Begin to take slices. Raises WorkerRunning, and what opening the database raises."""
         # DBOS takes a quarter of a second to import: nobody else waits for that.
-        from inboxsync.workers.durable import WORKFLOW_VERSION, Durable  # noqa: PLC0415
-        from inboxsync.workers.duties import Duties  # noqa: PLC0415
+        from inboxsync.workers.dispatch import WORKFLOW_VERSION, Durable  # noqa: PLC0415
+        from inboxsync.workers.maintenance import Duties  # noqa: PLC0415
 
         now = self._engine.clock.now()
         self._info = WorkerInfo(

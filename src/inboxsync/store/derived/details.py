@@ -6,7 +6,7 @@ from datetime import datetime
 
 from sqlalchemy import Connection, delete, tuple_
 
-from inboxsync.store.put import insert_into
+from inboxsync.store.connection.statements import insert_into
 from inboxsync.store.tables import contact_details as table
 
 _KEYS_A_STATEMENT = 1000

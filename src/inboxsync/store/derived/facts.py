@@ -20,7 +20,7 @@ from sqlalchemy import (
     true,
 )
 
-from inboxsync.store.reads.listed import NO_TIME
+from inboxsync.store.connection.types import NO_TIME
 from inboxsync.store.tables import contact_details, messages, messenger_conversations
 from inboxsync.store.tables import conversation_facts as table
 

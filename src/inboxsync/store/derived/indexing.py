@@ -10,12 +10,12 @@ from zlib import crc32
 
 from sqlalchemy import Connection, bindparam, delete, select, text
 
-from inboxsync.store.put import insert_into, is_postgresql
+from inboxsync.store.connection.statements import insert_into, is_postgresql
 from inboxsync.store.search.places import LAST_SECOND, LOWER, SHIFT, first_id, time_of
 from inboxsync.store.search.words import terms_of
 from inboxsync.store.tables import message_index as table
 from inboxsync.store.tables import page_activity
-from inboxsync.store.triggers import SEARCH_TABLE
+from inboxsync.store.tables.triggers import SEARCH_TABLE
 
 _COLUMNS: Final = ("id", "page_id", "conversation_id", "message_id", "is_from_page", "terms")
 
@@ -68,7 +68,7 @@ def index_messages(connection: Connection, messages: Sequence[Unindexed]) -> Non
         for i, each in sorted(numbered.items())
     ]
     if is_postgresql(connection):
-        from inboxsync.store.postgresql import copy_into  # noqa: PLC0415 - see `database`
+        from inboxsync.store.connection.postgresql import copy_into  # noqa: PLC0415 - see `database`
 
         copy_into(connection, table.name, _COLUMNS, rows)
     else:

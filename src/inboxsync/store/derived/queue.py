@@ -6,7 +6,7 @@ from datetime import datetime
 
 from sqlalchemy import Connection, delete, insert, select
 
-from inboxsync.store.put import is_postgresql
+from inboxsync.store.connection.statements import is_postgresql
 from inboxsync.store.tables import conversation_facts, messenger_conversations
 from inboxsync.store.tables import derive_queue as table
 

@@ -14,11 +14,11 @@ from typing import Any, Final
 
 from sqlalchemy import Connection, Select, and_, bindparam, func, select, text
 
-from inboxsync.store.put import is_postgresql
+from inboxsync.store.connection.statements import is_postgresql
 from inboxsync.store.search.places import first_id
 from inboxsync.store.search.query import Pattern, Query
 from inboxsync.store.tables import message_index, messages, messenger_conversations
-from inboxsync.store.triggers import SEARCH_TABLE
+from inboxsync.store.tables.triggers import SEARCH_TABLE
 
 # How many of the newest are read through first.
 _NEWEST: Final = 20_000

@@ -2,8 +2,8 @@
 
 from sqlalchemy import Column, Table, Text, UniqueConstraint
 
+from inboxsync.store.connection.types import ID, UtcDateTime
 from inboxsync.store.tables.base import metadata
-from inboxsync.store.types import ID, UtcDateTime
 
 api_keys = Table(
     "api_keys",

@@ -20,8 +20,8 @@ from sqlalchemy import (
     true,
 )
 
+from inboxsync.store.connection.types import ID, UtcDateTime
 from inboxsync.store.tables.base import metadata
-from inboxsync.store.types import ID, UtcDateTime
 
 # What a copy of the database leaves out: the target's own triggers note everything, and a pass makes it.
 DERIVED = {"is_derived": True}

@@ -16,8 +16,8 @@ from sqlalchemy import (
     true,
 )
 
+from inboxsync.store.connection.types import ID, JsonText, UtcDateTime
 from inboxsync.store.tables.base import metadata
-from inboxsync.store.types import ID, JsonText, UtcDateTime
 
 facebook_pages = Table(
     "facebook_pages",

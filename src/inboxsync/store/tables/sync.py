@@ -13,8 +13,8 @@ from sqlalchemy import (
     text,
 )
 
+from inboxsync.store.connection.types import ID, JsonText, UtcDateTime
 from inboxsync.store.tables.base import metadata
-from inboxsync.store.types import ID, JsonText, UtcDateTime
 
 sync_progress = Table(
     "sync_progress",

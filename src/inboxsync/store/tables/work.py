@@ -2,8 +2,8 @@
 
 from sqlalchemy import Boolean, Column, ForeignKey, Index, Integer, Table, Text, UniqueConstraint, false, text
 
+from inboxsync.store.connection.types import ID, UtcDateTime
 from inboxsync.store.tables.base import metadata
-from inboxsync.store.types import ID, UtcDateTime
 
 run_slices = Table(
     "run_slices",

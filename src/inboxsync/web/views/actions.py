@@ -5,9 +5,9 @@ from starlette.responses import Response
 
 from inboxsync.api import queueing
 from inboxsync.model import Page, RunKind, RunRequest
-from inboxsync.store.pages import get_page
-from inboxsync.store.runs import list_runs
-from inboxsync.web.visit import Visit
+from inboxsync.store.state.pages import get_page
+from inboxsync.store.state.runs import list_runs
+from inboxsync.web.request_context import Visit
 from inboxsync.workers import set_schedule
 
 

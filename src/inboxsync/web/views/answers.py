@@ -7,11 +7,11 @@ from typing import Final
 from starlette.responses import Response
 
 from inboxsync.reports import response_times
-from inboxsync.store.pages import get_page
-from inboxsync.store.streams import Scope
+from inboxsync.store.reading import Scope
+from inboxsync.store.state.pages import get_page
 from inboxsync.web.page_rows import page_label
-from inboxsync.web.visit import Visit
-from inboxsync.web.words import duration
+from inboxsync.web.request_context import Visit
+from inboxsync.web.wording import duration
 
 _DAYS: Final = 90
 

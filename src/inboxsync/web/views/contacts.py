@@ -8,12 +8,12 @@ from typing import Final
 from sqlalchemy import Connection
 from starlette.responses import Response
 
-from inboxsync.store.reads import ContactFilter, ContactRecord, list_contact_details, list_contacts
+from inboxsync.store.reading import ContactFilter, ContactRecord, list_contact_details, list_contacts
 from inboxsync.web.keys import key_of, text_of
 from inboxsync.web.page_list import called, page_choice
 from inboxsync.web.rendering import query
+from inboxsync.web.request_context import Visit
 from inboxsync.web.views.conversations import NO_NAME
-from inboxsync.web.visit import Visit
 
 _KIND: Final = "contacts-view"
 _LIMIT: Final = 50

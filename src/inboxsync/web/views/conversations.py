@@ -7,10 +7,10 @@ from typing import Final
 
 from starlette.responses import Response
 
-from inboxsync.store.reads import ConversationFilter, ConversationRecord, list_conversations
+from inboxsync.store.reading import ConversationFilter, ConversationRecord, list_conversations
 from inboxsync.web.keys import key_of, text_of
 from inboxsync.web.page_list import called, page_choice
-from inboxsync.web.visit import Visit
+from inboxsync.web.request_context import Visit
 
 _KIND: Final = "conversations-view"
 _LIMIT: Final = 50

@@ -8,7 +8,7 @@ from starlette.responses import Response, StreamingResponse
 from inboxsync.errors import InboxsyncError
 from inboxsync.reports import Export, ExportRequest, Format, What
 from inboxsync.web.page_list import page_choice
-from inboxsync.web.visit import Visit
+from inboxsync.web.request_context import Visit
 
 _KINDS: Final = {
     What.CONTACTS: "Contacts",

@@ -17,11 +17,11 @@ from inboxsync.api import Service
 from inboxsync.api.queueing import find_run, in_thread
 from inboxsync.errors import InboxsyncError
 from inboxsync.model import Run, RunEvent
-from inboxsync.store.run_totals import newest_event_seq
+from inboxsync.store.state.run_totals import newest_event_seq
 from inboxsync.sync import LAST
+from inboxsync.web.request_context import Visit
 from inboxsync.web.run_rows import live_run
 from inboxsync.web.views.page import expected_of
-from inboxsync.web.visit import Visit
 
 log = structlog.get_logger("inboxsync.web")
 

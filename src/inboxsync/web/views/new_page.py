@@ -6,7 +6,7 @@ from starlette.responses import Response
 from inboxsync.errors import InboxsyncError, SettingsInvalid
 from inboxsync.model import Platform
 from inboxsync.web.page_rows import PLATFORMS
-from inboxsync.web.visit import Visit
+from inboxsync.web.request_context import Visit
 
 _LONGEST_ID = 32
 _LONGEST_NAME = 200

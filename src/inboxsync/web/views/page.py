@@ -7,24 +7,24 @@ from sqlalchemy import Connection
 from starlette.responses import Response
 
 from inboxsync.model import Mode, Page, Run, RunKind
-from inboxsync.store.certificates import newest_certificate
-from inboxsync.store.items import count_items, count_older, list_failed_items
-from inboxsync.store.pages import count_conversations, get_page
-from inboxsync.store.reads import (
+from inboxsync.store.reading import (
     ConversationFilter,
     get_overview,
     list_conversations,
     messages_by_day,
     messages_by_weekday_and_hour,
 )
-from inboxsync.store.run_events import list_run_events
-from inboxsync.store.runs import list_runs
-from inboxsync.store.schedules import get_schedule
+from inboxsync.store.state.backlog import count_items, count_older, list_failed_items
+from inboxsync.store.state.pages import count_conversations, get_page
+from inboxsync.store.state.run_events import list_run_events
+from inboxsync.store.state.runs import list_runs
+from inboxsync.store.state.schedules import get_schedule
+from inboxsync.store.state.verifications import newest_certificate
 from inboxsync.web.charts import DayBars, HeatMap, day_bars, heat_map
 from inboxsync.web.page_rows import PageRow, page_label, page_row
-from inboxsync.web.proof import Proof, proof_of
+from inboxsync.web.request_context import Visit
 from inboxsync.web.run_rows import LiveRun, live_run, run_row
-from inboxsync.web.visit import Visit
+from inboxsync.web.verification import Proof, proof_of
 
 _DAYS: Final = 60
 _HEAT: Final = timedelta(weeks=26)

@@ -6,13 +6,13 @@ from sqlalchemy import Connection
 from starlette.responses import Response
 
 from inboxsync.model import Page
-from inboxsync.store.reads import list_overviews
-from inboxsync.store.runs import list_open_runs
-from inboxsync.store.schedules import list_schedules
+from inboxsync.store.reading import list_overviews
+from inboxsync.store.state.runs import list_open_runs
+from inboxsync.store.state.schedules import list_schedules
 from inboxsync.web.page_list import PageList, page_list
 from inboxsync.web.page_rows import PageRow, page_row
-from inboxsync.web.visit import Visit
-from inboxsync.web.words import some
+from inboxsync.web.request_context import Visit
+from inboxsync.web.wording import some
 
 
 def list_all(visit: Visit) -> Response:

@@ -8,13 +8,13 @@ from starlette.responses import Response
 
 from inboxsync.errors import RunUnknown
 from inboxsync.model import RunEvent
-from inboxsync.store.run_events import list_run_events
-from inboxsync.store.runs import get_run, list_runs
+from inboxsync.store.state.run_events import list_run_events
+from inboxsync.store.state.runs import get_run, list_runs
 from inboxsync.web.charts import SpeedLine, speed_line, thinned
 from inboxsync.web.page_list import called, page_choice
+from inboxsync.web.request_context import Visit
 from inboxsync.web.run_rows import run_row, said, speeds_of
 from inboxsync.web.views.page import EVENTS, live_of
-from inboxsync.web.visit import Visit
 
 _LIMIT: Final = 50
 _SHOWN_EVENTS: Final = 60

@@ -12,9 +12,9 @@ from inboxsync.api.errors import CursorInvalid
 from inboxsync.errors import SearchInvalid
 from inboxsync.store.search import FoundMessage, Order, SearchKey, parse_query, search_messages
 from inboxsync.web.page_list import called, page_choice
+from inboxsync.web.request_context import Visit
 from inboxsync.web.views.conversations import NO_NAME
 from inboxsync.web.views.thread import link_to
-from inboxsync.web.visit import Visit
 
 _LIMIT: Final = 30
 _KIND: Final = "search-view"

@@ -9,14 +9,14 @@ from starlette.responses import Response
 
 from inboxsync.errors import InboxsyncError, SettingsInvalid
 from inboxsync.model import ApiKey, History, Page, Scope
-from inboxsync.store.api_keys import create_api_key, list_api_keys, revoke_api_key
-from inboxsync.store.pages import get_page, set_history
-from inboxsync.store.schedules import get_schedule, list_schedules
+from inboxsync.store.state.api_keys import create_api_key, list_api_keys, revoke_api_key
+from inboxsync.store.state.pages import get_page, set_history
+from inboxsync.store.state.schedules import get_schedule, list_schedules
 from inboxsync.web.page_list import page_list
 from inboxsync.web.page_rows import PLATFORMS, page_label
 from inboxsync.web.rendering import query
+from inboxsync.web.request_context import MAY, Visit
 from inboxsync.web.schedules import EVERY, every_of
-from inboxsync.web.visit import MAY, Visit
 from inboxsync.workers import set_schedule
 
 _HISTORIES: Final = {History.NEWEST: "the newest messages", History.ALL: "all messages"}

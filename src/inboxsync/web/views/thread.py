@@ -9,8 +9,7 @@ from starlette.responses import Response
 
 from inboxsync.api.errors import ConversationUnknown
 from inboxsync.model import History, Page
-from inboxsync.store.pages import get_page
-from inboxsync.store.reads import (
+from inboxsync.store.reading import (
     ContactDetail,
     ConversationRecord,
     Key,
@@ -20,12 +19,13 @@ from inboxsync.store.reads import (
     list_gaps,
     list_messages,
 )
+from inboxsync.store.state.pages import get_page
 from inboxsync.web.entries import Entry, anchor_of, entries_of, gap_entry
 from inboxsync.web.keys import key_of, text_of
 from inboxsync.web.page_rows import page_label
+from inboxsync.web.request_context import Visit
 from inboxsync.web.views.conversations import FOLDERS, NO_NAME
-from inboxsync.web.visit import Visit
-from inboxsync.web.words import duration, some
+from inboxsync.web.wording import duration, some
 
 KIND: Final = "thread-view"
 _LIMIT: Final = 50

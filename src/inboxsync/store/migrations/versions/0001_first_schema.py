@@ -6,7 +6,7 @@ Revision ID: 0001
 import sqlalchemy as sa
 from alembic import op
 
-from inboxsync.store.types import ID, JsonText, UtcDateTime
+from inboxsync.store.connection.types import ID, JsonText, UtcDateTime
 
 revision = "0001"
 down_revision = None

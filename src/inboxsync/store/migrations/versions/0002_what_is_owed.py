@@ -12,7 +12,7 @@ from typing import Any
 import sqlalchemy as sa
 from alembic import op
 
-from inboxsync.store.types import ID, JsonText, UtcDateTime
+from inboxsync.store.connection.types import ID, JsonText, UtcDateTime
 
 revision = "0002"
 down_revision = "0001"

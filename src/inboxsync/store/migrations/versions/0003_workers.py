@@ -6,7 +6,7 @@ Revision ID: 0003
 import sqlalchemy as sa
 from alembic import op
 
-from inboxsync.store.types import ID, JsonText, UtcDateTime
+from inboxsync.store.connection.types import ID, JsonText, UtcDateTime
 
 revision = "0003"
 down_revision = "0002"

@@ -9,7 +9,7 @@ Revision ID: 0004
 import sqlalchemy as sa
 from alembic import op
 
-from inboxsync.store.types import ID, UtcDateTime
+from inboxsync.store.connection.types import ID, UtcDateTime
 
 revision = "0004"
 down_revision = "0003"

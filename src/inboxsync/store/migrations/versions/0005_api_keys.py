@@ -6,7 +6,7 @@ Revision ID: 0005
 import sqlalchemy as sa
 from alembic import op
 
-from inboxsync.store.types import ID, UtcDateTime
+from inboxsync.store.connection.types import ID, UtcDateTime
 
 revision = "0005"
 down_revision = "0004"

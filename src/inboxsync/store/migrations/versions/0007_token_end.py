@@ -6,7 +6,7 @@ Revision ID: 0007
 import sqlalchemy as sa
 from alembic import op
 
-from inboxsync.store.types import UtcDateTime
+from inboxsync.store.connection.types import UtcDateTime
 
 revision = "0007"
 down_revision = "0006"

@@ -8,7 +8,7 @@ Revision ID: 0008
 import sqlalchemy as sa
 from alembic import op
 
-from inboxsync.store.types import ID
+from inboxsync.store.connection.types import ID
 
 revision = "0008"
 down_revision = "0007"

@@ -1,0 +1,180 @@
+"""What `/metrics` tells.
+
+Requests are counted here. What syncs do is read from the database when somebody asks, since the worker
+may be another process: the counters grow by what runs have counted since the last look.
+"""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from threading import Lock
+from typing import Final
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+
+from inboxsync.clock import Clock
+from inboxsync.model import Page, Phase, RatePool, TokenState
+from inboxsync.store import Store
+from inboxsync.store.state.pages import list_pages
+from inboxsync.store.state.quotas import list_rate_pools
+from inboxsync.store.state.run_totals import (
+    RunTotals,
+    count_owed,
+    list_open_run_totals,
+    list_run_totals,
+    newest_run_id,
+)
+
+ENDED: Final = ("complete", "partial", "failed", "cancelled", "interrupted")
+_SECONDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300)
+
+
+@dataclass(frozen=True, slots=True)
+class _Seen:
+    pages: list[Page]
+    pools: list[RatePool]
+    runs: list[RunTotals]
+    owed: dict[str, int]
+
+
+class Meters:
+    """Counts and tells. One per service; `text` is to be called from a thread."""
+
+    def __init__(self, store: Store, *, clock: Clock) -> None:
+        self._store = store
+        self._clock = clock
+        self._turn = Lock()
+        self._open: dict[str, RunTotals] = {}
+        self._newest = ""
+        self.registry = CollectorRegistry()
+        self._define_requests(self.registry)
+        self._define_runs(self.registry)
+        self._define_pages(self.registry)
+
+    def _define_requests(self, names: CollectorRegistry) -> None:
+        labels = ["route", "method", "status"]
+        self._requests = Counter("inboxsync_http_requests", "Requests answered.", labels, registry=names)
+        self._seconds = Histogram(
+            "inboxsync_http_request_seconds",
+            "How long an answer took.",
+            ["route"],
+            buckets=_SECONDS,
+            registry=names,
+        )
+        self.listeners = Gauge("inboxsync_event_listeners", "Who follows a run now.", registry=names)
+
+    def _define_runs(self, names: CollectorRegistry) -> None:
+        self._calls = Counter("inboxsync_source_calls", "Calls to Meta.", ["result"], registry=names)
+        self._rows = Counter("inboxsync_rows_written", "Rows stored.", ["kind"], registry=names)
+        self._batch_seconds = Histogram(
+            "inboxsync_batch_seconds",
+            "Time at work for a batch, from asking for it to having stored it.",
+            buckets=_SECONDS,
+            registry=names,
+        )
+        self._ended = Counter("inboxsync_runs", "Runs that ended.", ["outcome"], registry=names)
+        self._active = Gauge("inboxsync_runs_open", "Runs that have not ended.", registry=names)
+
+    def _define_pages(self, names: CollectorRegistry) -> None:
+        pool = ["object_id", "type"]
+        self._allowance = Gauge(
+            "inboxsync_allowance_used_percent",
+            "How much of an allowance of Meta's is used.",
+            pool,
+            registry=names,
+        )
+        self._blocked = Gauge(
+            "inboxsync_allowance_blocked_seconds",
+            "For how long Meta lets no call through.",
+            pool,
+            registry=names,
+        )
+        self._lag = Gauge(
+            "inboxsync_page_lag_seconds",
+            "How far a Page's watermark is behind now; absent until its first complete sync.",
+            ["page_id", "platform"],
+            registry=names,
+        )
+        self._pages = Gauge("inboxsync_pages", "Pages, by their token's state.", ["token"], registry=names)
+        self._owed = Gauge("inboxsync_owed_items", "What is known to be missing.", ["kind"], registry=names)
+
+    def begin(self) -> None:
+        """Count from here: runs of before are not counted again; those that go on are. Raises StoreError."""
+        with self._store.read() as connection:
+            self._open = {run.id: run for run in list_open_run_totals(connection, ended=ENDED)}
+            self._newest = newest_run_id(connection)
+
+    def note_answer(self, route: str, method: str, status: int, seconds: float) -> None:
+        """A request was answered; `route` is its pattern, empty where there is none."""
+        self._requests.labels(route or "none", method, status).inc()
+        self._seconds.labels(route or "none").observe(seconds)
+
+    def text(self) -> bytes:
+        """All of it, as Prometheus reads it. Raises StoreError."""
+        with self._turn:  # of two who ask at once, each run is counted for one
+            seen = self._look()
+            now = self._clock.now()
+            self._add_runs(seen.runs)
+            self._show_pages(seen.pages, now)
+            self._show_pools(seen.pools, now)
+            self._show_owed(seen.owed)
+            return generate_latest(self.registry)
+
+    def _look(self) -> _Seen:
+        with self._store.read() as connection:
+            return _Seen(
+                pages=list_pages(connection),
+                pools=list_rate_pools(connection),
+                runs=list_run_totals(connection, after=self._newest, also=[*self._open]),
+                owed=count_owed(connection),
+            )
+
+    def _add_runs(self, runs: Iterable[RunTotals]) -> None:
+        for run in runs:
+            before = self._open.pop(run.id, None)
+            refused = run.refused_calls - (before.refused_calls if before else 0)
+            calls = run.calls - (before.calls if before else 0)
+            self._calls.labels("refused").inc(max(0, refused))
+            self._calls.labels("answered").inc(max(0, calls - refused))
+            for kind, name in (
+                ("conversation_inserted", "inserted"),
+                ("conversation_updated", "updated"),
+                ("message_inserted", "events"),
+            ):
+                grown = getattr(run, name) - (getattr(before, name) if before else 0)
+                self._rows.labels(kind).inc(max(0, grown))
+            self._add_batches(run, before)
+            if run.status in ENDED:
+                self._ended.labels(run.status).inc()
+            else:
+                self._open[run.id] = run
+            self._newest = max(self._newest, run.id)
+        self._active.set(len(self._open))
+
+    def _add_batches(self, run: RunTotals, before: RunTotals | None) -> None:
+        batches = run.batches - (before.batches if before else 0)
+        seconds = (run.active_seconds or 0.0) - ((before.active_seconds or 0.0) if before else 0.0)
+        for _ in range(batches):
+            # Of those since the last look only the mean is known.
+            self._batch_seconds.observe(max(0.0, seconds) / batches)
+
+    def _show_pages(self, pages: Iterable[Page], now: datetime) -> None:
+        self._lag.clear()
+        for state in TokenState:
+            self._pages.labels(state.value).set(0)
+        for page in pages:
+            self._pages.labels(page.token_state.value).inc()
+            if page.last_synced_at is not None:
+                lag = self._lag.labels(page.facebook_page_id, page.platform.value)
+                lag.set((now - page.last_synced_at).total_seconds())
+
+    def _show_owed(self, owed: Mapping[str, int]) -> None:
+        for phase in Phase:
+            self._owed.labels(phase.value).set(owed.get(phase.value, 0))
+
+    def _show_pools(self, pools: Iterable[RatePool], now: datetime) -> None:
+        for pool in pools:
+            labels = (pool.object_id, pool.type)
+            self._allowance.labels(*labels).set(pool.used_percent or 0)
+            until = pool.blocked_until
+            self._blocked.labels(*labels).set(max(0.0, (until - now).total_seconds()) if until else 0.0)

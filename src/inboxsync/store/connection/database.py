@@ -1,0 +1,119 @@
+"""Opens the user's database and hands out transactions."""
+
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from pathlib import Path
+from threading import Lock
+
+from sqlalchemy import URL, Connection, Engine, make_url
+from sqlalchemy.exc import ArgumentError, DBAPIError
+from sqlalchemy.exc import TimeoutError as PoolTimeout
+
+from inboxsync.errors import SettingsInvalid, StoreUnavailable
+from inboxsync.store import schema
+from inboxsync.store.connection import sqlite
+from inboxsync.store.connection.faults import pool_error, store_error
+
+_POSTGRESQL = ("postgresql", "postgres", "postgresql+psycopg")
+_HINT = (
+    "Write it as sqlite:////absolute/path/inboxsync.db or as postgresql://user:password@host:5432/database."
+)
+
+
+class Store:
+    """The user's database, open.
+
+    Safe to use from several threads: each transaction has a connection of its own.
+    """
+
+    def __init__(self, engine: Engine, *, where: str) -> None:
+        self.engine = engine
+        self.where = where
+        # SQLite has one writer, and who waits for its file asks again and again: here each has its turn.
+        is_sqlite = engine.dialect.name == "sqlite"
+        self._turn: AbstractContextManager[object] = Lock() if is_sqlite else nullcontext()
+
+    @classmethod
+    def open(cls, url: str, *, schema_name: str | None = None, upgrade: bool | None = None) -> "Store":
+        """Connect, and see that the schema is the one this version writes.
+
+        An embedded database is brought up to date by itself, any other only where it is new;
+        `upgrade` decides otherwise. `schema_name` is PostgreSQL's; it is made where it is missing.
+        Raises SettingsInvalid, StoreUnavailable, StoreTooNew, StoreOutdated.
+        """
+        parsed = _parse(url)
+        is_server = parsed.drivername in _POSTGRESQL
+        store = _connected_to_postgresql(parsed, schema_name) if is_server else _connected_to_sqlite(parsed)
+        permission = schema.Upgrade.of(upgrade, is_server=is_server)
+        try:
+            with store.translated():
+                schema.ensure(store.engine, where=store.where, upgrade=permission, schema_name=schema_name)
+        except BaseException:
+            store.close()
+            raise
+        return store
+
+    @classmethod
+    def open_existing(cls, url: str, *, schema_name: str | None = None) -> "Store":
+        """Open a database that is there and up to date; nothing in it is changed, and none is made.
+
+        Raises what `open` does.
+        """
+        parsed = _parse(url)
+        path = parsed.database or ""
+        if parsed.drivername in sqlite.DRIVERS and not path.startswith("file:") and not Path(path).is_file():
+            raise StoreUnavailable(
+                f"{sqlite.name_of(parsed)} does not exist.", hint="Correct its path, then run it again."
+            )
+        return cls.open(url, schema_name=schema_name, upgrade=False)
+
+    @contextmanager
+    def read(self) -> Iterator[Connection]:
+        """A transaction that sees one state of the database and changes nothing."""
+        with self.translated(), self.engine.begin() as connection:
+            yield connection
+
+    @contextmanager
+    def write(self) -> Iterator[Connection]:
+        """A transaction that is committed whole or not at all; one at a time on SQLite."""
+        with self._turn, self.translated(), self.engine.connect() as connection:
+            writing = connection.execution_options(inboxsync_writes=True)
+            with writing.begin():
+                yield writing
+
+    def close(self) -> None:
+        """Give all connections back."""
+        self.engine.dispose()
+
+    @contextmanager
+    def translated(self) -> Iterator[None]:
+        """Within, a driver's errors become ours."""
+        try:
+            yield
+        except DBAPIError as error:
+            raise store_error(error, where=self.where) from error
+        except PoolTimeout as error:
+            raise pool_error(where=self.where) from error
+
+
+def _connected_to_sqlite(url: URL) -> Store:
+    return Store(sqlite.make_engine(url), where=sqlite.name_of(url))
+
+
+def _connected_to_postgresql(url: URL, schema_name: str | None) -> Store:
+    # The driver, whose import takes a tenth of a second, is for those who use it.
+    from inboxsync.store.connection import postgresql  # noqa: PLC0415
+
+    return Store(postgresql.make_engine(url, schema_name=schema_name), where=postgresql.name_of(url))
+
+
+def _parse(url: str) -> URL:
+    try:
+        parsed = make_url(url)
+    except (ArgumentError, ValueError):
+        raise SettingsInvalid("INBOXSYNC_DATABASE_URL is not a database URL.", hint=_HINT) from None
+    if parsed.drivername not in (*sqlite.DRIVERS, *_POSTGRESQL):
+        raise SettingsInvalid(
+            f"inboxsync stores in SQLite or PostgreSQL, not in {parsed.drivername}.", hint=_HINT
+        )
+    return parsed

@@ -1,0 +1,90 @@
+"""Totals of every Page, cheap at any size."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from sqlalchemy import ColumnElement, Connection, Select, func, select
+
+from inboxsync.model import Page
+from inboxsync.store.state.pages import list_pages
+from inboxsync.store.tables import (
+    UNREAD,
+    contacts,
+    conversation_facts,
+    messenger_conversations,
+    page_activity,
+    sync_items,
+)
+
+# The column of the Page, and the query that counts for each.
+_Counted = tuple[ColumnElement[str], Select[str, int]]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PageOverview:
+    """One Page in numbers.
+
+    Conversations, unread ones and what is owed are as of now; contacts, messages and the unanswered as of
+    the last pass.
+    """
+
+    page: Page
+    conversations: int
+    unread: int
+    owed: int
+    contacts: int
+    messages: int
+    unanswered: int
+
+
+def list_overviews(connection: Connection, pages: Sequence[Page] | None = None) -> list[PageOverview]:
+    """These Pages, in their order; without `pages` every one, in the order in which they were added.
+
+    Messages are summed up from `page_activity`: to count a million rows takes a second.
+    """
+    page_ids = None if pages is None else [page.id for page in pages]
+    numbers = {name: _counts(connection, query, page_ids) for name, query in _COUNTED.items()}
+    return [
+        PageOverview(page=page, **{name: found.get(page.id, 0) for name, found in numbers.items()})
+        for page in (list_pages(connection) if pages is None else pages)
+    ]
+
+
+def get_overview(connection: Connection, page: Page) -> PageOverview:
+    """One Page in numbers, without a look at the others."""
+    (found,) = list_overviews(connection, [page])
+    return found
+
+
+def _counted(
+    page_id: ColumnElement[str], number: ColumnElement[int], *conditions: ColumnElement[bool]
+) -> _Counted:
+    query: Select[str, int] = select(page_id, number).where(*conditions).group_by(page_id)
+    return page_id, query
+
+
+_COUNTED: Final = {
+    "conversations": _counted(messenger_conversations.c.page_id, func.count()),
+    "unread": _counted(messenger_conversations.c.page_id, func.count(), UNREAD),
+    "owed": _counted(sync_items.c.page_id, func.count()),
+    "contacts": _counted(contacts.c.page_id, func.count()),
+    "messages": _counted(
+        page_activity.c.page_id, func.sum(page_activity.c.from_contacts + page_activity.c.from_page)
+    ),
+    "unanswered": _counted(
+        conversation_facts.c.page_id, func.count(), conversation_facts.c.unanswered_since_at.is_not(None)
+    ),
+}
+
+
+def _counts(
+    connection: Connection,
+    counted: _Counted,
+    page_ids: Sequence[str] | None,
+) -> Mapping[str, int]:
+    page_id, query = counted
+    if page_ids is not None:
+        # Each of these has an index that begins with the Page, so no more is read than is shown.
+        query = query.where(page_id.in_(page_ids))
+    return {found: int(count) for found, count in connection.execute(query)}

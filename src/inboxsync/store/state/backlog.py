@@ -1,0 +1,211 @@
+"""Rows of `sync_items`, the ledger, and what is owed beyond it: the older messages of each conversation.
+
+A conversation that is gone is owed nothing: the source no longer has it.
+"""
+
+from collections.abc import Collection
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+import msgspec
+from sqlalchemy import (
+    ColumnElement,
+    Connection,
+    Row,
+    Select,
+    and_,
+    bindparam,
+    delete,
+    exists,
+    func,
+    literal,
+    or_,
+    select,
+)
+
+from inboxsync.model import Item, Page, Phase, Problem
+from inboxsync.store.connection.statements import Among, put_row, select_among
+from inboxsync.store.tables import HAS_OLDER, messenger_conversations
+from inboxsync.store.tables import sync_items as table
+
+_encode = msgspec.json.Encoder().encode
+_decode_anchors = msgspec.json.Decoder(tuple[str, ...]).decode
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Older:
+    """How much of a Page is older than what is stored; the messages by Meta's estimate."""
+
+    conversations: int
+    messages: int
+
+
+def put_item(connection: Connection, page: Page, item: Item, *, now: datetime) -> None:
+    """Owe this, or replace what is noted of it. Since when it is owed stays."""
+    problem = item.problem
+    row = {
+        "page_id": page.id,
+        "phase": item.phase.value,
+        "conversation_id": item.conversation_id,
+        "folder": item.folder,
+        "cursor": item.cursor,
+        "anchors": _encode(item.anchors).decode() if item.anchors else None,
+        "until_at": item.until_at,
+        "error_code": problem.code if problem else None,
+        "error_message": problem.message if problem else None,
+        "error_hint": problem.hint if problem else None,
+        "attempts": item.attempts,
+        "next_attempt_at": item.next_attempt_at,
+        "created_at": now,
+        "updated_at": now,
+    }
+    put_row(connection, table, row, keep={"created_at"})
+
+
+def get_item(connection: Connection, page: Page, phase: Phase, conversation_id: str) -> Item | None:
+    """What is owed of this conversation in this phase, gone or not."""
+    row = connection.execute(select(table).where(_key(page, phase, conversation_id))).one_or_none()
+    return _item(row) if row else None
+
+
+def delete_item(connection: Connection, page: Page, phase: Phase, conversation_id: str) -> None:
+    """It is owed no longer."""
+    connection.execute(delete(table).where(_key(page, phase, conversation_id)))
+
+
+def list_items(
+    connection: Connection,
+    page: Page,
+    phase: Phase,
+    *,
+    now: datetime,
+    limit: int,
+    due_only: bool = True,
+    excluding: Collection[str] = (),
+) -> list[Item]:
+    """What is owed: fewest failed attempts first, then the longest owed."""
+    query = (
+        select(table)
+        .where(table.c.page_id == page.id, table.c.phase == phase.value, ~_is_gone())
+        .order_by(table.c.attempts, table.c.created_at, table.c.conversation_id)
+    )
+    if due_only:
+        query = query.where(_is_due(now))
+    return _items(connection, query, limit=limit, excluding=excluding)
+
+
+def list_failed_items(connection: Connection, page: Page, *, limit: int) -> list[Item]:
+    """A few of what was tried and failed, what failed most often first."""
+    query = (
+        select(table)
+        .where(table.c.page_id == page.id, table.c.error_code.is_not(None), ~_is_gone())
+        .order_by(table.c.attempts.desc(), table.c.created_at)
+    )
+    return _items(connection, query, limit=limit, excluding=())
+
+
+def owed_conversations(connection: Connection, page: Page, graph_ids: Collection[str]) -> frozenset[str]:
+    """Those of these conversations that anything is owed of."""
+    return frozenset(row[0] for row in select_among(connection, _owed, graph_ids, of_page=page.id))
+
+
+def count_items(connection: Connection, page: Page) -> dict[Phase, int]:
+    """How much is owed in each phase, due or not."""
+    rows = connection.execute(
+        select(table.c.phase, func.count())
+        .where(table.c.page_id == page.id, ~_is_gone())
+        .group_by(table.c.phase)
+    )
+    return dict.fromkeys(Phase, 0) | {Phase(phase): count for phase, count in rows}
+
+
+def list_history(
+    connection: Connection, page: Page, *, now: datetime, limit: int, excluding: Collection[str] = ()
+) -> list[Item]:
+    """Conversations with older messages than are stored, the newest first.
+
+    With how far each has come where the ledger knows; not those whose next attempt is not due.
+    """
+    conversations = messenger_conversations
+    noted = and_(
+        table.c.page_id == conversations.c.page_id,
+        table.c.phase == Phase.HISTORY.value,
+        table.c.conversation_id == conversations.c.conversation_id,
+    )
+    columns = {column.name: column for column in table.c} | {
+        "phase": literal(Phase.HISTORY.value).label("phase"),
+        "conversation_id": conversations.c.conversation_id,
+        "folder": conversations.c.folder,
+        "attempts": func.coalesce(table.c.attempts, 0).label("attempts"),
+    }
+    query = (
+        select(*columns.values())
+        .select_from(conversations.outerjoin(table, noted))
+        .where(conversations.c.page_id == page.id, HAS_OLDER, _is_due(now))
+        .order_by(conversations.c.last_message_time.desc())
+    )
+    return _items(connection, query, limit=limit, excluding=excluding)
+
+
+def count_older(connection: Connection, page: Page, *, messages: int) -> Older:
+    """How many conversations have older messages that are not stored, and about how many messages.
+
+    `messages` is how many of each are taken to be stored: a sync stores that many of the newest.
+    """
+    conversations = messenger_conversations
+    count, listed = connection.execute(
+        select(func.count(), func.coalesce(func.sum(conversations.c.message_count), 0)).where(
+            conversations.c.page_id == page.id, HAS_OLDER
+        )
+    ).one()
+    return Older(conversations=count, messages=max(0, listed - messages * count))
+
+
+def _owed(among: Among) -> Select[Any]:
+    of_page = table.c.page_id == bindparam("of_page")
+    return select(table.c.conversation_id).where(of_page, among(table.c.conversation_id)).distinct()
+
+
+def _items(
+    connection: Connection, query: Select[Any], *, limit: int, excluding: Collection[str]
+) -> list[Item]:
+    # Left out here, not in the query: there may be more of them than a statement takes parameters.
+    found = (_item(row) for row in connection.execute(query.limit(limit + len(excluding))))
+    return [item for item in found if item.conversation_id not in excluding][:limit]
+
+
+def _key(page: Page, phase: Phase, conversation_id: str) -> ColumnElement[bool]:
+    return and_(
+        table.c.page_id == page.id,
+        table.c.phase == phase.value,
+        table.c.conversation_id == conversation_id,
+    )
+
+
+def _is_due(now: datetime) -> ColumnElement[bool]:
+    return or_(table.c.next_attempt_at.is_(None), table.c.next_attempt_at <= now)
+
+
+def _is_gone() -> ColumnElement[bool]:
+    conversations = messenger_conversations
+    return exists().where(
+        conversations.c.page_id == table.c.page_id,
+        conversations.c.conversation_id == table.c.conversation_id,
+        conversations.c.conversation_status == "gone",
+    )
+
+
+def _item(row: Row[Any]) -> Item:
+    problem = Problem(code=row.error_code, message=row.error_message, hint=row.error_hint)
+    return Item(
+        conversation_id=row.conversation_id,
+        phase=Phase(row.phase),
+        folder=row.folder,
+        cursor=row.cursor,
+        anchors=_decode_anchors(row.anchors) if row.anchors else (),
+        until_at=row.until_at,
+        problem=problem if row.error_code is not None else None,
+        attempts=row.attempts,
+        next_attempt_at=row.next_attempt_at,
+    )

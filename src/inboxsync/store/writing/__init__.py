@@ -1,0 +1,1 @@
+"""Writes batches of conversations and messages: the one merge rule."""

@@ -1,0 +1,92 @@
+"""What a run tells is written by who has the Page, and by nobody behind its last word."""
+
+import asyncio
+from collections.abc import Callable
+from dataclasses import replace
+from datetime import UTC, datetime
+
+import pytest
+
+from inboxsync.clock import SystemClock
+from inboxsync.model import Mode, Page, Platform, Run, RunStatus
+from inboxsync.store import Store
+from inboxsync.store.state.leases import acquire_lease, release_lease
+from inboxsync.store.state.pages import upsert_page
+from inboxsync.store.state.run_events import list_run_events
+from inboxsync.store.state.runs import start_run, update_run
+from inboxsync.store.writing.conversation_rows import new_id
+from inboxsync.sync.event_log import Telling
+
+NOW = datetime(2026, 6, 1, 12, tzinfo=UTC)
+
+
+@pytest.fixture
+def page(store: Store) -> Page:
+    with store.write() as connection:
+        page, _ = upsert_page(
+            connection,
+            facebook_page_id="104",
+            platform=Platform.MESSENGER,
+            account_id="104",
+            name=None,
+            access_token_sealed="sealed",
+            now=NOW,
+        )
+    return page
+
+
+@pytest.fixture
+def told(store: Store, page: Page) -> Callable[..., list[str]]:
+    """What is written of a run after `before` has happened to it, told by the owner `mine`."""
+    run = Run(
+        id=new_id(),
+        page_id=page.id,
+        facebook_page_id="104",
+        platform="messenger",
+        mode=Mode.FULL,
+        status=RunStatus.RUNNING,
+        started_at=NOW,
+    )
+    with store.write() as connection:
+        start_run(connection, run)
+
+    async def tell() -> None:
+        telling = Telling(store, SystemClock(), run, owner="mine")
+        telling.on_wait(None)
+        await telling.close()
+
+    def after(before: Callable[[Run], None]) -> list[str]:
+        before(run)
+        asyncio.run(tell())
+        with store.read() as connection:
+            return [event.status for event in list_run_events(connection, run.id)]
+
+    return after
+
+
+def test_who_has_the_page_tells(told: Callable[..., list[str]], store: Store, page: Page) -> None:
+    def mine(_: Run) -> None:
+        with store.write() as connection:
+            acquire_lease(connection, page.id, "mine", now=NOW, seconds=20)
+
+    assert told(mine) == ["fetching"]
+
+
+def test_who_has_lost_the_page_tells_nothing(
+    told: Callable[..., list[str]], store: Store, page: Page
+) -> None:
+    def taken(_: Run) -> None:
+        with store.write() as connection:
+            acquire_lease(connection, page.id, "mine", now=NOW, seconds=20)
+            release_lease(connection, page.id, "mine")
+            acquire_lease(connection, page.id, "other", now=NOW, seconds=20)
+
+    assert told(taken) == []
+
+
+def test_nothing_is_told_behind_the_end(told: Callable[..., list[str]], store: Store) -> None:
+    def ended(run: Run) -> None:
+        with store.write() as connection:
+            update_run(connection, replace(run, status=RunStatus.COMPLETE, finished_at=NOW))
+
+    assert told(ended) == []

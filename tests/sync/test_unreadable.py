@@ -1,0 +1,250 @@
+"""Conversations that fail every answer that holds them: alone in the ledger, and brought once they heal."""
+
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from inboxsync.errors import AnswerFailed
+from inboxsync.model import Batch, Conversation, Problem, RunStatus
+from inboxsync.sandbox import Faults
+from inboxsync.sandbox.nodes import View
+from inboxsync.sync.bisect import Parts
+
+IDS = "SELECT conversation_id FROM messenger_conversations"
+OWED = "SELECT conversation_id FROM sync_items WHERE phase = 'conversation' ORDER BY conversation_id"
+LAST_SYNCED = "SELECT last_synced_at FROM facebook_pages"
+WATERMARK = "SELECT watermark_at FROM sync_progress WHERE folder = 'inbox'"
+
+
+def ids_of(served: Any, *slots: int) -> set[str]:
+    view = View(served.page, is_instagram=False)
+    return {view.thread_id(served.page.thread(slot)) for slot in slots}
+
+
+def column(rows: list[tuple[Any, ...]]) -> set[Any]:
+    return {value for (value,) in rows}
+
+
+def poison(served: Any, **faults: Any) -> None:
+    served.sandbox.http.faults = served.sandbox.conversations.faults = Faults(**faults)
+
+
+def heal(served: Any) -> None:
+    poison(served)
+
+
+@pytest.mark.parametrize(
+    "slots",
+    [(0,), (150,), (99,), (100,), (150, 151), (3, 57, 140), (349,), (0, 349), tuple(range(100, 118))],
+    ids=lambda slots: "-".join(map(str, slots[:3])),
+)
+def test_the_poisoned_end_alone_in_the_ledger(
+    ready: Any, sync: Any, stored: Any, slots: tuple[int, ...]
+) -> None:
+    served, engine = ready(faults=Faults(poison_slots=slots))
+    bad = ids_of(served, *slots)
+    run = sync(engine)
+    assert run.status is RunStatus.PARTIAL
+    assert column(stored(engine, OWED)) == bad
+    assert column(stored(engine, IDS)) == set(served.threads()) - bad
+    (problem,) = [each for each in run.problems if each.code == "items_owed"]
+    assert f"{len(bad)} " in problem.message
+    assert stored(engine, LAST_SYNCED) != [(None,)]
+
+    heal(served)
+    healed = sync(engine)
+    assert healed.status is RunStatus.COMPLETE
+    assert column(stored(engine, IDS)) == set(served.threads())
+    assert stored(engine, OWED) == []
+
+
+def test_a_whole_batch_of_poisoned_ends_in_the_ledger_and_the_rest_is_stored(
+    ready: Any, sync: Any, stored: Any
+) -> None:
+    served, engine = ready(conversations=60, faults=Faults(poison_slots=tuple(range(60))))
+    run = sync(engine)
+    assert run.status is RunStatus.PARTIAL
+    assert len(stored(engine, OWED)) == 60
+    assert stored(engine, IDS) == []
+    assert run.calls < 200
+    heal(served)
+    healed = sync(engine)
+    assert healed.status is RunStatus.COMPLETE
+    assert column(stored(engine, IDS)) == set(served.threads())
+
+
+@pytest.mark.parametrize("slot", [0, 37, 63, 98, 99])
+def test_one_among_a_hundred_costs_at_most_twenty_calls(ready: Any, sync: Any, slot: int) -> None:
+    served, engine = ready(conversations=100)
+    plain = sync(engine).calls
+    with engine.store.write() as connection:
+        connection.exec_driver_sql("UPDATE facebook_pages SET last_synced_at = NULL")
+    poison(served, poison_slots=(slot,))
+    run = sync(engine)
+    assert run.status is RunStatus.PARTIAL
+    assert run.calls - plain <= 20
+
+
+def test_a_still_poisoned_head_is_gone_round_in_few_calls(ready: Any, sync: Any, stored: Any) -> None:
+    served, engine = ready(faults=Faults(poison_slots=(3, 4, 40)))
+    sync(engine)
+    ((before,),) = stored(engine, WATERMARK)
+    served.page.write(200, "somebody else")
+    calls = []
+    for _ in range(5):
+        run = sync(engine)
+        assert run.status is RunStatus.PARTIAL
+        calls.append(run.calls)
+    assert calls[0] <= 10 + 3 * 3
+    assert calls[-1] <= 10  # by then the ledger tries them more seldom
+    ((after,),) = stored(engine, WATERMARK)
+    assert after > before
+    assert stored(engine, "SELECT COUNT(*) FROM messages WHERE text = 'somebody else'") == [(1,)]
+
+
+def test_one_still_poisoned_in_the_head_costs_at_most_ten_calls(ready: Any, sync: Any) -> None:
+    served, engine = ready(faults=Faults(poison_slots=(0,)))
+    sync(engine)
+    served.page.write(0, "the poisoned one is written to")
+    run = sync(engine)
+    assert run.status is RunStatus.PARTIAL
+    assert run.calls <= 10
+
+
+def test_what_is_written_to_a_poisoned_one_is_stored_once_it_heals(
+    ready: Any, sync: Any, stored: Any
+) -> None:
+    served, engine = ready()
+    sync(engine)
+    poison(served, poison_slots=(120,))
+    for number in range(25):
+        served.page.write(120, f"unread {number}")
+    assert sync(engine).status is RunStatus.PARTIAL
+    assert sync(engine).status is RunStatus.PARTIAL
+    heal(served)
+    assert sync(engine).status is RunStatus.COMPLETE
+    texts = column(stored(engine, "SELECT text FROM messages WHERE text LIKE 'unread %'"))
+    assert texts == {f"unread {number}" for number in range(25)}
+
+
+def test_in_another_folder(ready: Any, sync: Any, stored: Any) -> None:
+    served, engine = ready(conversations=30, folders={"spam": 130})
+    spam = served.page.messenger.folders["spam"]
+    poison(served, poison_slots=(spam.first_slot + 120,))
+    assert sync(engine).status is RunStatus.PARTIAL
+    assert stored(engine, "SELECT folder FROM sync_items WHERE phase = 'conversation'") == [("spam",)]
+    assert stored(engine, "SELECT COUNT(*) FROM messenger_conversations") == [(159,)]
+    heal(served)
+    assert sync(engine).status is RunStatus.COMPLETE
+    assert stored(engine, "SELECT COUNT(*) FROM messenger_conversations WHERE folder = 'spam'") == [(130,)]
+
+
+@pytest.mark.parametrize("most", [1000, 260, 40])
+def test_poison_where_the_source_wants_less_too(ready: Any, sync: Any, stored: Any, most: int) -> None:
+    served, engine = ready(faults=Faults(weight_limit=most, poison_slots=(5, 222)))
+    bad = ids_of(served, 5, 222)
+    run = sync(engine)
+    assert run.status is RunStatus.PARTIAL
+    assert column(stored(engine, OWED)) == bad
+    assert column(stored(engine, IDS)) == set(served.threads()) - bad
+
+
+@pytest.mark.parametrize("cursors", ["opaque", "index"])
+def test_poison_while_people_write(ready: Any, sync: Any, stored: Any, cursors: str) -> None:
+    served, engine = ready(
+        conversations=700, cursors=cursors, write_every=4, faults=Faults(poison_slots=(50, 333, 334))
+    )
+    run = sync(engine)
+    assert run.status is RunStatus.PARTIAL
+    assert column(stored(engine, OWED)) <= ids_of(served, 50, 333, 334)
+    assert column(stored(engine, IDS)) | column(stored(engine, OWED)) == set(served.threads())
+    heal(served)
+    again = sync(engine)
+    assert again.status is RunStatus.COMPLETE, again.problems
+    assert column(stored(engine, IDS)) == set(served.threads())
+
+
+def test_a_limit_that_is_reached_in_parts_loses_nothing(ready: Any, sync: Any, stored: Any) -> None:
+    served, engine = ready(faults=Faults(poison_slots=(7, 130)))
+    runs = [sync(engine, max_conversations=60)]
+    while len(runs) < 12 and len(stored(engine, IDS)) < 348:
+        runs.append(sync(engine, max_conversations=60))
+    heal(served)
+    assert sync(engine).status is RunStatus.COMPLETE
+    assert column(stored(engine, IDS)) == set(served.threads())
+    assert all(run.counts.fetched <= 61 for run in runs)
+
+
+TOP = datetime(2026, 6, 1, tzinfo=UTC)
+
+
+def part(*names: str, after: str = "c") -> Batch:
+    conversations = tuple(
+        Conversation(conversation_id=name, source_updated_at=TOP - timedelta(minutes=minute))
+        for minute, name in enumerate(names)
+    )
+    return Batch(conversations=conversations, answered_at=TOP, after=after, has_next=True)
+
+
+def test_whom_the_parts_did_not_bring_is_owed() -> None:
+    outline = part("t_0", "t_1", "t_2", "t_3", after="end")
+    parts = Parts(outline, outline.conversations, known_bad={})
+    parts.take(part("t_0", "t_1"))
+    parts.take(part("t_below", "t_far_below"))
+    assert parts.have_passed
+    whole = parts.together()
+    assert [each.conversation_id for each in whole.unread] == ["t_2", "t_3"]
+    assert not whole.is_whole
+    assert (whole.after, whole.has_next) == ("end", True)
+
+
+def test_empty_parts_are_no_progress() -> None:
+    outline = part("t_0", "t_1")
+    parts = Parts(outline, outline.conversations, known_bad={})
+    for _ in range(10):
+        parts.take(part())
+    assert parts.are_missing
+    assert not parts.have_passed
+
+
+def test_known_bad_ones_are_not_asked_for() -> None:
+    outline = part(*(f"t_{number}" for number in range(10)))
+    problem = Problem(code="x", message="x", hint="x")
+    parts = Parts(outline, outline.conversations, known_bad={"t_4": problem, "t_5": problem})
+    assert (parts.hopeless, parts.next_size) == (0, 4)
+    parts.take(part("t_0", "t_1", "t_2", "t_3"))
+    assert parts.hopeless == 2
+    parts.leave_out(part("t_4", "t_5"))
+    assert (parts.hopeless, parts.next_size) == (0, 4)
+
+
+@settings(deadline=None)
+@given(st.integers(1, 100), st.data())
+def test_the_bad_ones_among_a_hundred_are_told_from_the_good(count: int, data: st.DataObject) -> None:
+    bad = data.draw(st.sets(st.integers(0, count - 1), max_size=4))
+    names = [f"t_{number}" for number in range(count)]
+    outline = part(*names)
+    parts = Parts(outline, outline.conversations, known_bad={})
+    at = calls = 0
+    while parts.are_missing:
+        calls += 1
+        if hopeless := parts.hopeless:
+            parts.leave_out(part(*names[at : at + hopeless]))
+            at += hopeless
+        elif bad.isdisjoint(range(at, at + (asked := parts.next_size))):
+            parts.take(part(*names[at : at + asked]))
+            at += asked
+        elif asked > 1:
+            parts.failed(asked, is_too_large=False)
+        else:
+            parts.convict(part(names[at]), AnswerFailed("It failed."))
+            at += 1
+    whole = parts.together()
+    assert {each.conversation_id for each in whole.unread} == {f"t_{number}" for number in bad}
+    assert [each.conversation_id for each in whole.conversations] == [
+        name for number, name in enumerate(names) if number not in bad
+    ]
+    assert calls <= 2 + 16 * max(1, len(bad))

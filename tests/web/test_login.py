@@ -1,0 +1,227 @@
+"""Who gets in, what a form has to bring, and how a session ends."""
+
+import re
+from contextlib import suppress
+from typing import Any
+
+import httpx2
+import pytest
+
+from inboxsync.model import Scope
+from inboxsync.store.state.api_keys import revoke_api_key
+from inboxsync.web.app import WAYS
+from inboxsync.web.cookies import COOKIE
+
+GUARDED = [way for way in WAYS if way.scope is not None]
+FORMS = [way for way in WAYS if way.method == "POST"]
+
+
+def ask(visitor: Any, way: Any, **form: str) -> Any:
+    path = way.path.replace("{id}", "anything")
+    return visitor.client.request(way.method, path, data=form if way.method == "POST" else None)
+
+
+def test_everything_but_the_log_in_needs_a_session(web: Any) -> None:
+    site = web()
+    stranger = site.visitor()
+    stranger.get("/login")
+    for way in GUARDED:
+        answer = ask(stranger, way, csrf=stranger.csrf)
+        assert answer.status_code == 303, way.path
+        assert answer.headers["location"].startswith("/login"), way.path
+    assert stranger.get("/nothing/here").status_code == 303
+
+
+def test_no_form_is_taken_without_its_token(web: Any) -> None:
+    site = web(conversations=2)
+    page = site.add_page()
+    admin = site.admin()
+    for way in FORMS:
+        path = way.path.replace("{id}", page.id)
+        for token in ({}, {"csrf": ""}, {"csrf": "x" * 32}):
+            answer = admin.client.post(path, data=token)
+            assert answer.status_code == 403, (path, token)
+            assert "no longer valid" in answer.text
+    assert admin.get("/").status_code == 200
+
+
+def sent(client: httpx2.Client, body: bytes, kind: str) -> httpx2.Response:
+    """The answer to a form; who is still sending when it is refused may be cut off before the answer."""
+    for _ in range(10):
+        with suppress(httpx2.ReadError, httpx2.WriteError):
+            return client.post("/settings/keys", content=body, headers={"Content-Type": kind})
+    pytest.fail("cut off ten times")
+
+
+def test_a_form_that_cannot_be_read_is_said_on_a_page(web: Any) -> None:
+    admin = web().admin()
+    multipart = "multipart/form-data; boundary=x"
+    for kind, body, status in (
+        ("multipart/form-data", b"no boundary", 400),
+        (multipart, b"not one of its parts", 400),
+        ("application/x-www-form-urlencoded", b"csrf=" + b"a" * 2_000_000, 413),
+    ):
+        answer = sent(admin.client, body, kind)
+        assert answer.status_code == status, kind
+        assert "<h1>" in answer.text
+    assert admin.get("/").status_code == 200
+
+
+def test_another_sessions_token_is_refused(web: Any) -> None:
+    site = web()
+    admin, other = site.admin(), site.visitor()
+    other.get("/login")
+    answer = admin.client.post("/settings/keys", data={"csrf": other.csrf, "name": "x", "scope": "admin"})
+    assert answer.status_code == 403
+    assert "ibs_" not in answer.text
+
+
+@pytest.mark.parametrize("scope", [Scope.READ, Scope.SYNC])
+def test_a_key_opens_what_its_scope_covers_and_no_more(web: Any, scope: Scope) -> None:
+    site = web(conversations=2)
+    page = site.add_page()
+    visitor = site.visitor()
+    visitor.log_in(site.key(scope))
+    for way in GUARDED:
+        if scope.covers(way.scope) or way.path == "/logout":
+            continue
+        answer = ask(visitor, way, csrf=visitor.csrf)
+        assert answer.status_code == 403, way.path
+        assert "This needs the scope" in answer.text
+    shown = visitor.get(f"/pages/{page.id}").text
+    assert ("Sync now" in shown) == scope.covers(Scope.SYNC)
+    assert "Pause" not in shown
+
+
+def test_without_any_key_whoever_sits_at_the_machine_opens_it_with_a_button(web: Any) -> None:
+    site = web()
+    visitor = site.visitor()
+    assert "Open the dashboard" in visitor.get("/login").text
+    assert visitor.log_in().headers["location"] == "/"
+    assert visitor.get("/").status_code == 200
+    site.key()
+    assert visitor.get("/").status_code == 303  # the first key closes that door
+
+
+def test_behind_a_proxy_there_is_no_such_button(web: Any) -> None:
+    visitor = web().visitor(**{"X-Forwarded-For": "203.0.113.9"})
+    assert "API key" in visitor.get("/login").text
+    assert visitor.post("/login").status_code == 401
+
+
+def test_the_cookie_is_for_this_site_alone_and_no_script_reads_it(web: Any) -> None:
+    site = web()
+    plain = site.visitor().get("/login").headers["set-cookie"]
+    assert "HttpOnly" in plain
+    assert "SameSite=strict" in plain
+    assert "Secure" not in plain
+    behind_tls = site.visitor(**{"X-Forwarded-Proto": "https"}).get("/login").headers["set-cookie"]
+    assert "Secure" in behind_tls
+
+
+def test_logging_out_ends_the_session_everywhere(web: Any) -> None:
+    site = web()
+    admin = site.admin()
+    kept = admin.client.cookies[COOKIE]
+    assert admin.post("/logout").headers["location"] == "/login"
+    assert COOKIE not in admin.client.cookies
+    thief = site.visitor(Cookie=f"{COOKIE}={kept}")
+    assert thief.get("/").status_code == 303
+
+
+def test_a_revoked_key_ends_its_sessions(web: Any) -> None:
+    site = web()
+    admin = site.admin()
+    with site.engine.store.write() as connection:
+        revoke_api_key(connection, "admin", now=site.engine.clock.now())
+    site.forget_keys()
+    assert admin.get("/").status_code == 303
+
+
+def test_a_cookie_that_is_not_ours_opens_nothing(web: Any) -> None:
+    site = web()
+    admin = site.admin()
+    ours = admin.client.cookies[COOKIE]
+    middle = len(ours) // 2
+    changed = ours[:middle] + ("A" if ours[middle] != "A" else "B") + ours[middle + 1 :]
+    for cookie in (changed, ours[:-4], "", "x", "é", "A" * 5000):
+        visitor = site.visitor()
+        answer = visitor.client.get("/", headers={"Cookie": f"{COOKIE}={cookie}".encode()})
+        assert answer.status_code == 303, cookie[:20]
+
+
+def test_a_session_after_the_log_in_is_another_one(web: Any) -> None:
+    site = web()
+    visitor = site.visitor()
+    visitor.get("/login")
+    before = visitor.client.cookies[COOKIE]
+    visitor.post("/login", key=site.key())
+    assert visitor.client.cookies[COOKIE] != before
+    assert site.visitor(Cookie=f"{COOKIE}={before}").get("/").status_code == 303
+
+
+def test_a_wrong_key_is_told_and_guessing_is_slowed_down(web: Any) -> None:
+    site = web()
+    key = site.key()
+    visitor = site.visitor()
+    visitor.get("/login")
+    refused = visitor.post("/login", key="ibs_wrong")
+    assert refused.status_code == 401
+    assert "opens nothing" in refused.text
+    assert "ibs_wrong" not in refused.text
+    for _ in range(9):
+        visitor.post("/login", key="ibs_wrong")
+    assert "Too many" in visitor.post("/login", key=key).text
+
+
+@pytest.mark.parametrize(
+    "wanted", ["//evil.example", "https://evil.example", "/\\evil.example", "javascript:alert(1)", "/login"]
+)
+def test_the_log_in_leads_to_no_other_site(web: Any, wanted: str) -> None:
+    site = web()
+    visitor = site.visitor()
+    visitor.get("/login")
+    assert visitor.post("/login", key=site.key(), next=wanted).headers["location"] == "/"
+
+
+def test_the_log_in_leads_to_where_one_wanted_to_go(web: Any) -> None:
+    site = web()
+    visitor = site.visitor()
+    location = visitor.get("/search?q=two+words").headers["location"]
+    visitor.get(location)
+    answer = visitor.post("/login", key=site.key(), next="/search?q=two+words")
+    assert answer.headers["location"] == "/search?q=two+words"
+
+
+def test_every_page_forbids_what_is_not_its_own(web: Any) -> None:
+    site = web(conversations=20)
+    page = site.add_page()
+    site.sync(page)
+    admin = site.admin()
+    for way in WAYS:
+        if way.method != "GET" or "{id}" in way.path or way.path == "/exports/file":
+            continue
+        answer = admin.get(way.path)
+        policy = answer.headers["content-security-policy"]
+        assert policy.startswith("default-src 'self'; base-uri 'none'; form-action 'self'"), way.path
+        assert "unsafe" not in policy
+        for script in re.findall(r"<script\b[^>]*>", answer.text):
+            assert "src=" in script, way.path
+        assert not re.search(r"<style|\sstyle=|\son\w+=", answer.text), way.path
+        for address in re.findall(r'(?:src|href|action)="([^"]*)"', answer.text):
+            assert address.startswith(("/", "#", "tel:", "mailto:")) or address == "", (way.path, address)
+
+
+def test_only_our_own_files_are_served(web: Any) -> None:
+    visitor = web().visitor()
+    assert visitor.get("/static/style.css").headers["content-type"].startswith("text/css")
+    assert "immutable" in visitor.get("/static/live.js").headers["cache-control"]
+    for path in ("/static/../app.py", "/static/%2e%2e/app.py", "/static/nothing", "/static/"):
+        assert visitor.get(path).status_code in (303, 404), path
+
+
+def test_what_is_not_the_dashboards_is_left_to_the_service(web: Any) -> None:
+    visitor = web().visitor()
+    missing = visitor.get("/api/v1/nothing")
+    assert missing.headers["content-type"] == "application/problem+json"
+    assert visitor.get("/healthz").status_code == 200

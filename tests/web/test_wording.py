@@ -1,0 +1,228 @@
+"""Numbers, times and proofs in words; charts as geometry; threads as entries. No I/O."""
+
+from datetime import UTC, date, datetime, timedelta
+
+import msgspec
+import pytest
+
+from inboxsync.model import Certificate, Item, Phase, Problem, RunEvent
+from inboxsync.store.reading import Gap, MessageRecord
+from inboxsync.store.state.backlog import Older
+from inboxsync.web import wording
+from inboxsync.web.charts import day_bars, heat_map, speed_line, thinned
+from inboxsync.web.entries import Entry, anchor_of, entries_of
+from inboxsync.web.run_rows import speeds_of
+from inboxsync.web.verification import proof_of
+
+NOW = datetime(2026, 11, 26, 12, 0, tzinfo=UTC)
+NOTHING_OLDER = Older(conversations=0, messages=0)
+
+
+@pytest.mark.parametrize(
+    ("seconds", "said"),
+    [
+        (0, "just now"),
+        (30, "just now"),
+        (-30, "any moment"),
+        (61, "1 min ago"),
+        (3599, "60 min ago"),
+        (7200, "2 h ago"),
+        (-300, "in 5 min"),
+        (86_400 * 3, "3 days ago"),
+        (86_400 * 40, "17 Oct 2026"),
+    ],
+)
+def test_times_are_told_as_people_tell_them(seconds: int, said: str) -> None:
+    assert wording.ago(NOW - timedelta(seconds=seconds), NOW) == said
+
+
+def test_what_never_was_is_never() -> None:
+    assert (wording.ago(None, NOW), wording.moment(None)) == ("never", "never")
+
+
+@pytest.mark.parametrize(
+    ("seconds", "said"),
+    [
+        (0, "0 s"),
+        (59.4, "59 s"),
+        (60, "1 min"),
+        (125, "2 min 5 s"),
+        (11_400, "3 h 10 min"),
+        (864_000, "10 days"),
+    ],
+)
+def test_durations_have_two_parts_at_most(seconds: float, said: str) -> None:
+    assert wording.duration(seconds) == said
+
+
+@pytest.mark.parametrize(
+    ("name", "letters"),
+    [("Anna Müller", "AM"), ("Siân", "S"), (None, "?"), ("🌸", "?"), ("山田 太郎", "山太"), ("a b c", "AC")],
+)
+def test_initials_stand_for_a_person(name: str | None, letters: str) -> None:
+    assert wording.initials(name) == letters
+
+
+def test_a_bar_is_as_high_as_its_day_and_gaps_are_empty_days() -> None:
+    chart = day_bars(
+        {date(2026, 11, 26): (30, 10), date(2026, 11, 24): (1, 0)}, until=date(2026, 11, 26), days=3
+    )
+    assert [row[1:] for row in chart.rows] == [(1, 0), (0, 0), (30, 10)]
+    assert chart.total == 41
+    first, middle, last = chart.bars
+    assert (middle.in_height, middle.out_height) == (0, 0)
+    assert last.in_height == pytest.approx(3 * last.out_height, abs=0.2)
+    assert last.in_y + last.in_height == pytest.approx(last.out_y, abs=0.2)
+    assert first.x < middle.x < last.x
+
+
+def test_the_busiest_hour_is_the_darkest_and_none_is_none() -> None:
+    assert {cell.level for cell in heat_map({(2, 3): 1}).cells} == {0, 5}
+    chart = heat_map({(0, 9): 100, (6, 23): 1})
+    levels = {cell.label.partition(": ")[0]: cell.level for cell in chart.cells}
+    assert (levels["Monday 09:00"], levels["Sunday 23:00"], levels["Tuesday 00:00"]) == (5, 1, 0)
+    assert chart.busiest == "Monday 09:00-10:00"
+    assert heat_map({}).busiest == ""
+
+
+def test_charts_of_nothing_can_be_drawn() -> None:
+    assert day_bars({}, until=NOW.date(), days=60).total == 0
+    assert speed_line([]).points == ""
+
+
+def test_a_long_run_keeps_its_last_point() -> None:
+    speeds = [(float(second), 1.0) for second in range(1000)]
+    assert len(thinned(speeds, most=120)) == 120
+    assert thinned(speeds, most=120)[-1] == speeds[-1]
+
+
+def test_speed_is_what_the_last_seconds_brought() -> None:
+    def event(seq: int, seconds: float, fetched: int) -> RunEvent:
+        data: dict[str, object] = {"seconds": seconds, "fetched": fetched}
+        return RunEvent(run_id="r", seq=seq, at=NOW, status="processing", data=data)
+
+    told = [event(at, at * 1.0, 100 * at) for at in range(1, 10)] + [event(10, 10.0, 900)]
+    speeds = speeds_of(told)
+    assert speeds[0] == (2.0, 100.0)
+    assert speeds[-1][1] < 100.0
+
+
+def certificate(*, is_complete: bool, missing: list[str]) -> Certificate:
+    summary = {
+        "folders": [{"folder": "inbox", "listed": 12_431, "missing": missing, "behind": []}],
+        "missing_messages": {},
+        "marked_gone": ["t_1"],
+        "only_stored": [],
+        "unreadable_messages": 0,
+    }
+    return Certificate(
+        id="c",
+        page_id="p",
+        checked_at=NOW,
+        is_complete=is_complete,
+        summary=msgspec.json.encode(summary).decode(),
+    )
+
+
+def test_a_certificate_says_what_was_proved() -> None:
+    proof = proof_of(
+        certificate(is_complete=True, missing=[]), owed={}, failed=[], older=NOTHING_OLDER, now=NOW
+    )
+    assert proof.badge == "complete"
+    assert proof.wording.startswith("12,431 of 12,431 conversations")
+    assert proof.more == ("1 conversation no longer at Meta: kept, and marked gone.",)
+
+
+def test_what_is_owed_is_said_with_why_and_when() -> None:
+    item = Item(
+        conversation_id="t_9",
+        phase=Phase.CONVERSATION,
+        folder="inbox",
+        problem=Problem(code="answer_failed", message="Every answer failed.", hint=""),
+        attempts=3,
+        next_attempt_at=NOW + timedelta(minutes=12),
+    )
+    proof = proof_of(
+        certificate(is_complete=False, missing=["t_9"]),
+        owed={Phase.CONVERSATION: 2},
+        failed=[item],
+        older=NOTHING_OLDER,
+        now=NOW,
+    )
+    assert proof.badge == "not complete"
+    assert "12,430 of 12,431 conversations" in proof.words
+    assert "2 owed: 2 could not be read." in proof.words
+    assert proof.more[0] == "t_9: Every answer failed. Next attempt in 12 min."
+
+
+def test_without_a_certificate_nothing_is_claimed() -> None:
+    proof = proof_of(None, owed={}, failed=[], older=NOTHING_OLDER, now=NOW)
+    assert (proof.badge, proof.kind) == ("not verified yet", "")
+
+
+def message(number: int, text: str | None = "hello", **more: object) -> MessageRecord:
+    values: dict[str, object] = {
+        "conversation_id": "c",
+        "message_id": f"m_{number}",
+        "sent_at": NOW + timedelta(hours=number),
+        "is_from_page": False,
+        "sender_id": "1",
+        "sender_name": None,
+        "text": text,
+        "attachments": None,
+        "shares": None,
+        "sticker": None,
+        "reactions": None,
+        "story": None,
+        "reply_to_message_id": None,
+        "source": "initial_sync",
+        "is_readable": True,
+    }
+    return MessageRecord(**(values | more))  # type: ignore[arg-type]
+
+
+def entries(*messages: MessageRecord, gaps: tuple[Gap, ...] = ()) -> list[Entry]:
+    return list(entries_of(messages, gaps, names=("Anna", "Bakery")))
+
+
+def test_a_thread_reads_from_old_to_new_with_its_days() -> None:
+    shown = entries(message(13, "new"), message(1, "old"))
+    assert [entry.kind for entry in shown] == ["day", "message", "day", "message"]
+    assert [entry.text for entry in shown if entry.kind == "message"] == ["old", "new"]
+
+
+def test_a_gap_stands_behind_the_message_it_begins_at() -> None:
+    gap = Gap(above_message_id="m_1", since=NOW, problem="Every answer failed.")
+    shown = entries(message(2), message(1), gaps=(gap,))
+    assert [entry.kind for entry in shown] == ["day", "message", "gap", "message"]
+    assert shown[2].text == "Messages are missing here. The next sync fetches them. Every answer failed."
+
+
+def test_only_addresses_of_the_web_become_links() -> None:
+    served = [
+        {"mime_type": "image/jpeg", "image_data": {"url": "https://cdn.example.com/a.jpg"}},
+        {"name": "x.pdf", "file_url": "javascript:alert(1)"},
+        {"name": "y.pdf", "file_url": "data:text/html,<script>alert(1)</script>"},
+        {"name": "z.pdf", "file_url": "https://"},
+        "not an object",
+    ]
+    shown = entries(message(1, None, attachments=msgspec.json.encode(served).decode(), sticker="//evil"))
+    (said,) = (entry for entry in shown if entry.kind == "message")
+    assert [each.href for each in said.attachments] == ["https://cdn.example.com/a.jpg", "", "", "", ""]
+    assert said.attachments[0].label == "Image"
+
+
+def test_what_the_platform_does_not_tell_is_said() -> None:
+    (_, said) = entries(message(1, None, is_readable=False))
+    assert said.remark == "The platform tells no more of this message than its time."
+
+
+def test_a_reply_links_to_what_is_on_the_page_alone() -> None:
+    shown = entries(message(3, reply_to_message_id="m_1"), message(2, reply_to_message_id="m_0"), message(1))
+    replies = [entry.reply_to for entry in shown if entry.kind == "message"]
+    assert replies == ["", "", anchor_of("m_1")]
+
+
+@pytest.mark.parametrize("served", ["null", "{}", '"x"', "[1]", "[[]]", "not json", '[{"file_url": 5}]'])
+def test_attachments_of_any_shape_are_shown_without_an_error(served: str) -> None:
+    assert entries(message(1, "text", attachments=served, reactions=served, shares=served, story=served))

@@ -1,0 +1,73 @@
+"""Who is found dead, and who must not be."""
+
+from datetime import UTC, datetime, timedelta
+
+from inboxsync.model import WorkerInfo
+from inboxsync.workers.registry import DEAD_SECONDS, Roster
+
+NOON = datetime(2026, 6, 1, 12, 0, 0, tzinfo=UTC)
+OBSERVER, OTHER = "here:1:a", "elsewhere:2:b"
+
+
+class Watching:
+    """A worker that looks at itself and at another; a heartbeat is a number."""
+
+    def __init__(self) -> None:
+        self.now = 0.0
+        self.beats = {OBSERVER: 0, OTHER: 0}
+        self.roster = Roster(OBSERVER, monotonic=lambda: self.now)
+
+    def dead(self, *beating: str, seconds: float = 1.0) -> list[str]:
+        """Who is found dead when so long has passed, in which these said that they live."""
+        self.now += seconds
+        for each in beating:
+            self.beats[each] += 1
+        _, dead = self.roster.look(
+            [
+                WorkerInfo(
+                    id=each,
+                    version="1",
+                    concurrency=1,
+                    started_at=NOON,
+                    heartbeat_at=NOON + timedelta(seconds=beat),
+                )
+                for each, beat in self.beats.items()
+            ]
+        )
+        return [each.id for each in dead]
+
+
+def test_one_that_is_silent_while_the_observer_is_not_is_dead() -> None:
+    two = Watching()
+    looks = int(DEAD_SECONDS) + 1
+    assert [two.dead(OBSERVER) for _ in range(looks)] == [[]] * looks
+    assert two.dead(OBSERVER) == [OTHER]
+
+
+def test_nobody_is_dead_where_none_can_say_that_it_lives() -> None:
+    two = Watching()
+    two.dead(OBSERVER, OTHER)
+    assert [two.dead() for _ in range(60)] == [[]] * 60  # a locked file
+    assert two.dead(OBSERVER) == []  # and the other's heartbeat comes a moment later
+    assert two.dead(OBSERVER, OTHER) == []
+
+
+def test_time_in_which_the_observer_did_not_look_is_nobodys_silence() -> None:
+    two = Watching()
+    two.dead(OBSERVER, OTHER)
+    assert two.dead(OBSERVER, seconds=60) == []  # frozen, or its database was away
+
+
+def test_one_that_speaks_again_lives() -> None:
+    two = Watching()
+    for _ in range(int(DEAD_SECONDS)):
+        two.dead(OBSERVER)
+    assert two.dead(OBSERVER, OTHER) == []
+    assert two.dead(OBSERVER) == []
+
+
+def test_an_observer_that_was_taken_for_dead_itself_finds_nobody_dead() -> None:
+    two = Watching()
+    two.dead(OBSERVER, OTHER)
+    del two.beats[OBSERVER]
+    assert [two.dead() for _ in range(60)] == [[]] * 60
