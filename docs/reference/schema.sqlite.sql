@@ -33,7 +33,7 @@ CREATE TABLE facebook_pages (
 	account_id TEXT NOT NULL /* the id under which the Page itself writes */,
 	user_id TEXT /* the owner in your own application; inboxsync never sets it */,
 	name TEXT /* the Page's name */,
-	access_token_sealed TEXT NOT NULL /* the token, AES-256-GCM, base64; never in clear */,
+	access_token_encrypted TEXT NOT NULL /* the token, AES-256-GCM, base64; never in clear */,
 	token_state TEXT NOT NULL /* what its last use told: valid, invalid, not_permitted */,
 	token_problem TEXT /* why the token is not valid, and what to do */,
 	last_synced_at TEXT /* all up to here is stored; set it to NULL for a full sync */,
@@ -48,14 +48,14 @@ CREATE TABLE facebook_pages (
 	CONSTRAINT uq_facebook_pages_facebook_page_id UNIQUE (facebook_page_id, platform)
 );
 
-CREATE TABLE rate_pools (
-	object_id TEXT NOT NULL /* Meta's id of what the allowance is for */,
+CREATE TABLE quotas (
+	object_id TEXT NOT NULL /* Meta's id of what the quota is for */,
 	type TEXT NOT NULL /* Meta's word: messenger, instagram, pages; app: the app's own */,
 	used_percent INTEGER /* how much of it is used; NULL: not told yet */,
 	blocked_until_at TEXT /* no call before; NULL: calls are welcome */,
 	refusals INTEGER DEFAULT 0 NOT NULL /* waits in a row that did not help */,
 	updated_at TEXT NOT NULL /* when this row last changed */,
-	CONSTRAINT pk_rate_pools PRIMARY KEY (object_id, type)
+	CONSTRAINT pk_quotas PRIMARY KEY (object_id, type)
 );
 
 CREATE TABLE workers (
@@ -67,17 +67,24 @@ CREATE TABLE workers (
 	CONSTRAINT pk_workers PRIMARY KEY (id)
 );
 
-CREATE TABLE certificates (
-	id TEXT NOT NULL /* our id of the certificate, UUIDv7 */,
+CREATE TABLE backlog (
 	page_id TEXT NOT NULL /* the Page */,
-	checked_at TEXT NOT NULL /* when the store was held against the source */,
-	is_complete BOOLEAN NOT NULL /* nothing that can be read is missing */,
-	summary TEXT NOT NULL /* what was found, list by list */,
-	CONSTRAINT pk_certificates PRIMARY KEY (id),
-	CONSTRAINT fk_certificates_page_id FOREIGN KEY(page_id) REFERENCES facebook_pages (id) ON DELETE CASCADE
+	kind TEXT NOT NULL /* what is missing: conversation, gap or history */,
+	conversation_id TEXT NOT NULL /* Graph's id of the conversation; it may not be stored */,
+	folder TEXT NOT NULL /* the inbox folder it was listed in */,
+	cursor TEXT /* how far its messages were read; a hint, it may die */,
+	anchors TEXT /* Graph's ids of stored messages; meeting one closes the gap: [id, ...] */,
+	until_at TEXT /* a message below this time closes the gap too */,
+	error_code TEXT /* what the last attempt met, in one word; NULL: none failed */,
+	error_message TEXT /* the same in a sentence */,
+	error_hint TEXT /* the next thing to do about it */,
+	attempts INTEGER DEFAULT 0 NOT NULL /* attempts that failed in a row */,
+	next_attempt_at TEXT /* not to be tried before; NULL: now */,
+	created_at TEXT NOT NULL /* since when it is known to be missing */,
+	updated_at TEXT NOT NULL /* when this row last changed */,
+	CONSTRAINT pk_backlog PRIMARY KEY (page_id, kind, conversation_id),
+	CONSTRAINT fk_backlog_page_id FOREIGN KEY(page_id) REFERENCES facebook_pages (id) ON DELETE CASCADE
 );
-
-CREATE INDEX ix_certificates_page_id_checked_at ON certificates (page_id, checked_at);
 
 CREATE TABLE contact_details (
 	conversation_id TEXT NOT NULL /* our id of the conversation */,
@@ -144,6 +151,19 @@ CREATE INDEX ix_conversation_facts_with_email ON conversation_facts (page_id, li
 
 CREATE INDEX ix_conversation_facts_with_phone ON conversation_facts (page_id, listed_at) WHERE has_phone IS 1;
 
+CREATE TABLE list_positions (
+	page_id TEXT NOT NULL /* the Page */,
+	folder TEXT NOT NULL /* the list's folder */,
+	state TEXT NOT NULL /* scanning, following, or unserved: the source has no such folder; no row: not started */,
+	snapshot_at TEXT /* the source's time when this scan began */,
+	lower_bound_at TEXT /* how far down this scan goes; NULL: to the bottom */,
+	segments TEXT /* what of the scan is still to be read, newest first: [{position, lower_bound, cursor}] */,
+	watermark_at TEXT /* everything up to here is stored */,
+	updated_at TEXT NOT NULL /* when this row last changed */,
+	CONSTRAINT pk_list_positions PRIMARY KEY (page_id, folder),
+	CONSTRAINT fk_list_positions_page_id FOREIGN KEY(page_id) REFERENCES facebook_pages (id) ON DELETE CASCADE
+);
+
 CREATE TABLE message_index (
 	id INTEGER NOT NULL /* the second it was sent in, times 2 to the 31st, plus what tells apart: newest last */,
 	page_id TEXT NOT NULL /* the Page */,
@@ -175,8 +195,8 @@ CREATE TABLE messenger_conversations (
 	extra TEXT /* fields served that have no column here */,
 	created_at TEXT NOT NULL /* when it was first stored */,
 	updated_at TEXT NOT NULL /* when this row last changed */,
-	served_digest TEXT /* of what was last served: what is served so again is passed over; NULL: to be looked at */,
-	served_messages INTEGER /* how many messages were stored when it was served so */,
+	fingerprint TEXT /* of what was last served: what is served so again is passed over; NULL: to be looked at */,
+	fingerprint_messages INTEGER /* how many messages were stored when it was served so */,
 	CONSTRAINT pk_messenger_conversations PRIMARY KEY (id),
 	CONSTRAINT uq_messenger_conversations_page_id UNIQUE (page_id, conversation_id),
 	CONSTRAINT fk_messenger_conversations_page_id FOREIGN KEY(page_id) REFERENCES facebook_pages (id) ON DELETE CASCADE
@@ -221,38 +241,6 @@ CREATE TABLE page_schedules (
 	CONSTRAINT fk_page_schedules_page_id FOREIGN KEY(page_id) REFERENCES facebook_pages (id) ON DELETE CASCADE
 );
 
-CREATE TABLE sync_items (
-	page_id TEXT NOT NULL /* the Page */,
-	phase TEXT NOT NULL /* what is owed: conversation, gap or history */,
-	conversation_id TEXT NOT NULL /* Graph's id of the conversation; it may not be stored */,
-	folder TEXT NOT NULL /* the inbox folder it was listed in */,
-	cursor TEXT /* how far its messages were read; a hint, it may die */,
-	anchors TEXT /* Graph's ids of stored messages; meeting one closes the gap: [id, ...] */,
-	until_at TEXT /* a message below this time closes the gap too */,
-	error_code TEXT /* what the last attempt met, in one word; NULL: none failed */,
-	error_message TEXT /* the same in a sentence */,
-	error_hint TEXT /* the next thing to do about it */,
-	attempts INTEGER DEFAULT 0 NOT NULL /* attempts that failed in a row */,
-	next_attempt_at TEXT /* not to be tried before; NULL: now */,
-	created_at TEXT NOT NULL /* since when it is owed */,
-	updated_at TEXT NOT NULL /* when this row last changed */,
-	CONSTRAINT pk_sync_items PRIMARY KEY (page_id, phase, conversation_id),
-	CONSTRAINT fk_sync_items_page_id FOREIGN KEY(page_id) REFERENCES facebook_pages (id) ON DELETE CASCADE
-);
-
-CREATE TABLE sync_progress (
-	page_id TEXT NOT NULL /* the Page */,
-	folder TEXT NOT NULL /* the list's folder */,
-	phase TEXT NOT NULL /* walking, following, or unserved: the source has no such folder; no row: not started */,
-	pin_at TEXT /* the source's time when this walk began */,
-	floor_at TEXT /* how far down this walk goes; NULL: to the bottom */,
-	spans TEXT /* what of the walk is still to be read, newest first: [{frontier, floor, cursor}] */,
-	watermark_at TEXT /* everything up to here is stored */,
-	updated_at TEXT NOT NULL /* when this row last changed */,
-	CONSTRAINT pk_sync_progress PRIMARY KEY (page_id, folder),
-	CONSTRAINT fk_sync_progress_page_id FOREIGN KEY(page_id) REFERENCES facebook_pages (id) ON DELETE CASCADE
-);
-
 CREATE TABLE sync_runs (
 	id TEXT NOT NULL /* our id of the run, UUIDv7 */,
 	page_id TEXT NOT NULL /* the Page */,
@@ -282,6 +270,18 @@ CREATE TABLE sync_runs (
 
 CREATE INDEX ix_sync_runs_page_id_started_at ON sync_runs (page_id, started_at);
 
+CREATE TABLE verifications (
+	id TEXT NOT NULL /* our id of the verification, UUIDv7 */,
+	page_id TEXT NOT NULL /* the Page */,
+	checked_at TEXT NOT NULL /* when the store was compared with the source */,
+	is_complete BOOLEAN NOT NULL /* nothing that can be read is missing */,
+	summary TEXT NOT NULL /* what was found, list by list */,
+	CONSTRAINT pk_verifications PRIMARY KEY (id),
+	CONSTRAINT fk_verifications_page_id FOREIGN KEY(page_id) REFERENCES facebook_pages (id) ON DELETE CASCADE
+);
+
+CREATE INDEX ix_verifications_page_id_checked_at ON verifications (page_id, checked_at);
+
 CREATE TABLE messages (
 	conversation_id TEXT NOT NULL /* our id of the conversation */,
 	message_id TEXT NOT NULL /* Graph's id of the message */,
@@ -304,22 +304,22 @@ CREATE TABLE messages (
 	CONSTRAINT fk_messages_conversation_id FOREIGN KEY(conversation_id) REFERENCES messenger_conversations (id) ON DELETE CASCADE
 );
 
-CREATE TABLE run_slices (
+CREATE TABLE run_tasks (
 	run_id TEXT NOT NULL /* the run */,
 	page_id TEXT NOT NULL /* its Page; a Page has one run with the workers at a time */,
-	lane TEXT NOT NULL /* what the slice is for: newest, walk, history or verify */,
-	slice INTEGER NOT NULL /* its number within the run: 1, 2, 3, ... */,
+	queue TEXT NOT NULL /* what the task is for: newest, scan, history or verify */,
+	number INTEGER NOT NULL /* its number within the run: 1, 2, 3, ... */,
 	due_at TEXT NOT NULL /* not to be begun before */,
-	handed_at TEXT /* when it was put into the workers' queue; NULL: not yet */,
+	dispatched_at TEXT /* when it was put into a queue; NULL: not yet */,
 	worker_id TEXT /* the worker that has begun it; NULL: none yet */,
-	failures INTEGER DEFAULT 0 NOT NULL /* slices in a row that were cut short by something that passes */,
-	CONSTRAINT pk_run_slices PRIMARY KEY (run_id),
-	CONSTRAINT uq_run_slices_page_id UNIQUE (page_id),
-	CONSTRAINT fk_run_slices_run_id FOREIGN KEY(run_id) REFERENCES sync_runs (id) ON DELETE CASCADE,
-	CONSTRAINT fk_run_slices_page_id FOREIGN KEY(page_id) REFERENCES facebook_pages (id) ON DELETE CASCADE
+	failures INTEGER DEFAULT 0 NOT NULL /* tasks in a row that were cut short by something that passes */,
+	CONSTRAINT pk_run_tasks PRIMARY KEY (run_id),
+	CONSTRAINT uq_run_tasks_page_id UNIQUE (page_id),
+	CONSTRAINT fk_run_tasks_run_id FOREIGN KEY(run_id) REFERENCES sync_runs (id) ON DELETE CASCADE,
+	CONSTRAINT fk_run_tasks_page_id FOREIGN KEY(page_id) REFERENCES facebook_pages (id) ON DELETE CASCADE
 );
 
-CREATE INDEX ix_run_slices_lane_due_at ON run_slices (lane, due_at);
+CREATE INDEX ix_run_tasks_queue_due_at ON run_tasks (queue, due_at);
 
 CREATE TABLE sync_run_events (
 	run_id TEXT NOT NULL /* the run */,

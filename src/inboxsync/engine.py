@@ -11,21 +11,21 @@ from sqlalchemy import Engine as Database
 from inboxsync import __version__
 from inboxsync.clock import Clock, SystemClock
 from inboxsync.errors import SettingsInvalid
-from inboxsync.graph import Access, App, Budget, GraphClient, RetryPolicy
-from inboxsync.model import History, Mode, Page, Platform, RatePool
+from inboxsync.graph import Access, App, GraphClient, RateLimiter, RetryPolicy
+from inboxsync.model import History, Mode, Page, Platform, Quota
 from inboxsync.settings import Settings
-from inboxsync.store import Store, TokenSealer, open_queue_database
-from inboxsync.store.state.pages import get_sealed_token
-from inboxsync.store.state.quotas import list_rate_pools, put_rate_pool
+from inboxsync.store import Store, TokenCipher, open_queue_database
+from inboxsync.store.state.pages import get_encrypted_token
+from inboxsync.store.state.quotas import list_quotas, put_quota
 from inboxsync.sync import (
     Derive,
     Derived,
     Listener,
     PageSync,
     PageVerify,
-    SliceOptions,
     Stop,
     SyncOptions,
+    TaskOptions,
     check_token,
     keep_page,
 )
@@ -70,11 +70,11 @@ class Engine:
         ):
             yield source, target
 
-    def sealer(self, *, may_make_key: bool = False) -> TokenSealer:
+    def token_cipher(self, *, may_make_key: bool = False) -> TokenCipher:
         """What seals tokens: the key of the environment, else of the key file."""
         if self.settings.secret_key is not None:
-            return TokenSealer.from_secret(self.settings.secret_key.get_secret_value())
-        return TokenSealer.from_file(self.settings.key_file, may_make=may_make_key)
+            return TokenCipher.from_secret(self.settings.secret_key.get_secret_value())
+        return TokenCipher.from_file(self.settings.key_file, may_make=may_make_key)
 
     @asynccontextmanager
     async def source(self, *, remembers: bool = True) -> AsyncIterator[GraphClient]:
@@ -84,26 +84,26 @@ class Engine:
         until when it waits before it does. Else it waits for no longer than a person at a prompt.
         """
         # A tenth of a second that a command without a network does not pay.
-        from inboxsync.graph.transport import open_wire  # noqa: PLC0415
+        from inboxsync.graph.transport import open_transport  # noqa: PLC0415
 
         settings = self.settings
-        keep = self._keep_pool if remembers else None
-        budget = Budget(
+        keep = self._keep_quota if remembers else None
+        rate_limiter = RateLimiter(
             clock=self.clock,
             calls_per_second=settings.calls_per_second or None,
             keep=keep,
             patience_seconds=None if remembers else _PATIENCE_SECONDS,
         )
         if remembers:
-            budget.restore(await asyncio.to_thread(self._stored_pools))
-        async with open_wire(
+            rate_limiter.restore(await asyncio.to_thread(self._stored_quotas))
+        async with open_transport(
             f"{settings.graph_url}/{settings.graph_version}",
             headers={"User-Agent": f"inboxsync/{__version__}", "Accept": "application/json"},
             timeout_seconds=settings.timeout_seconds,
         ) as http:
             yield GraphClient(
                 http=http,
-                budget=budget,
+                rate_limiter=rate_limiter,
                 policy=RetryPolicy(
                     attempts=settings.retry_attempts, base_seconds=settings.retry_base_seconds
                 ),
@@ -124,7 +124,7 @@ class Engine:
         return await asyncio.to_thread(
             keep_page,
             self.store,
-            self.sealer(may_make_key=True),
+            self.token_cipher(may_make_key=True),
             identity,
             platform=platform,
             token=token,
@@ -140,7 +140,7 @@ class Engine:
         options: SyncOptions,
         stop: Stop,
         listener: Listener,
-        slice_options: SliceOptions | None = None,
+        task_options: TaskOptions | None = None,
     ) -> PageSync:
         """A sync of one Page, ready to run; a part of one where a worker executes it."""
         return PageSync(
@@ -152,7 +152,7 @@ class Engine:
             options=options,
             stop=stop,
             listener=listener,
-            slice_options=slice_options,
+            task_options=task_options,
         )
 
     def sync_options(
@@ -211,9 +211,9 @@ class Engine:
         """What ends a run early."""
         return Stop(clock=self.clock, max_duration_seconds=max_duration_seconds)
 
-    async def refresh_pools(self, source: GraphClient) -> None:
+    async def refresh_quotas(self, source: GraphClient) -> None:
         """Learn what holds calls back that another process has met meanwhile."""
-        source.budget.restore(await asyncio.to_thread(self._stored_pools))
+        source.rate_limiter.restore(await asyncio.to_thread(self._stored_quotas))
 
     def queue_database(self) -> tuple[Database, str | None]:
         """Where the workers' queue is kept, and in which schema of it.
@@ -232,24 +232,24 @@ class Engine:
         secret = self.settings.app_secret
         return App(secret=secret.get_secret_value(), id=self.settings.app_id) if secret else None
 
-    def _stored_pools(self) -> list[RatePool]:
+    def _stored_quotas(self) -> list[Quota]:
         with self.store.read() as connection:
-            return list_rate_pools(connection, blocked_after=self.clock.now())
+            return list_quotas(connection, blocked_after=self.clock.now())
 
-    async def _keep_pool(self, pool: RatePool) -> None:
+    async def _keep_quota(self, quota: Quota) -> None:
         def write() -> None:
             with self.store.write() as connection:
-                put_rate_pool(connection, pool, now=self.clock.now())
+                put_quota(connection, quota, now=self.clock.now())
 
         await asyncio.to_thread(write)
 
     def _open_access(self, page: Page) -> Access:
         """Raises TokenSealed where another key sealed the token."""
         with self.store.read() as connection:
-            sealed = get_sealed_token(connection, page)
+            encrypted = get_encrypted_token(connection, page)
         return Access(
             page_id=page.facebook_page_id,
             platform=page.platform,
             account_id=page.account_id,
-            token=self.sealer().open(sealed, page_id=page.facebook_page_id),
+            token=self.token_cipher().open(encrypted, page_id=page.facebook_page_id),
         )

@@ -152,10 +152,10 @@ class AnswerFailed(SourceUnreachable):
     default_hint = "Run it again later: what is stored stays stored."
 
 
-class AllowanceSpent(SourceError):
+class QuotaSpent(SourceError):
     """Meta lets no call through for longer than the caller waits."""
 
-    code = "allowance_spent"
+    code = "quota_spent"
     default_hint = "Run it again then."
 
 
@@ -223,10 +223,10 @@ class TokenInvalid(NeedsPerson):
     default_hint = "Get a new Page token and hand it over with `inboxsync pages add PAGE_ID`."
 
 
-class TokenSealed(NeedsPerson):
+class TokenUndecryptable(NeedsPerson):
     """This key does not open the stored token; of the token itself nothing is known."""
 
-    code = "token_sealed"
+    code = "token_undecryptable"
     default_hint = "Set the INBOXSYNC_SECRET_KEY it was added with, or add the Page again with its token."
 
 

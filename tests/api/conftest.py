@@ -52,7 +52,7 @@ class Api:
                 platform=Platform.MESSENGER,
                 account_id=facebook_page_id,
                 name=f"Page {facebook_page_id}",
-                access_token_sealed="x",
+                access_token_encrypted="x",
                 now=self.engine.clock.now(),
             )
         return added

@@ -254,7 +254,7 @@ def test_a_session_opens_what_its_key_does_and_a_wrong_key_is_not_saved_by_it(ap
         seen.append(request.url.path)
         return Caller(name="ann", scope=Scope.READ) if request.cookies.get("session") == "hers" else None
 
-    api.app.state.service.door.resolve_session = resolve
+    api.app.state.service.auth.resolve_session = resolve
     hers = {"Cookie": "session=hers"}
     assert api.get("/api/v1/pages", headers=hers).status_code == 200
     assert api.post("/api/v1/pages", headers=hers, json={}).json()["code"] == "scope_too_small"

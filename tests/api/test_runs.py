@@ -41,8 +41,8 @@ def cancel(api: Any, run: Any) -> None:
         end_cancelled(connection, found, now=api.engine.clock.now())
 
 
-async def listened_to(feeds: Any, listeners: int) -> None:
-    while feeds.listeners < listeners:
+async def listened_to(event_streams: Any, listeners: int) -> None:
+    while event_streams.listeners < listeners:
         await asyncio.sleep(0.02)
 
 
@@ -64,17 +64,17 @@ def test_a_run_is_started_listed_shown_and_followed(live: Any) -> None:
     assert [each["id"] for each in listed] == [shown["id"]]
 
 
-def test_a_verification_leaves_a_certificate(live: Any) -> None:
+def test_a_verification_leaves_a_verification(live: Any) -> None:
     page = live.page()
     address = f"/api/v1/pages/{page.id}"
-    assert live.api.get(f"{address}/certificate").json()["code"] == "certificate_unknown"
+    assert live.api.get(f"{address}/verification").json()["code"] == "verification_unknown"
     for what in ("runs", "verify"):
         run = live.api.post(f"{address}/{what}").json()
         assert run["kind"] == {"runs": "sync"}.get(what, what)
         list(lines(live.api, f"/api/v1/runs/{run['id']}/stream"))
-    certificate = live.api.get(f"{address}/certificate").json()
-    assert certificate["isComplete"] is True
-    assert certificate["summary"]
+    verification = live.api.get(f"{address}/verification").json()
+    assert verification["isComplete"] is True
+    assert verification["summary"]
 
 
 def test_metrics_tell_what_runs_did(live: Any) -> None:
@@ -210,13 +210,13 @@ def test_waiting_for_a_busy_page_takes_from_the_time_of_the_call(plain_engine: A
 def test_who_waits_for_a_run_of_a_page_that_is_removed_is_told_so(api: Any) -> None:
     page = api.page()
     asked = {"pageId": page.id, "facebookPageId": page.facebook_page_id}
-    feeds = api.app.state.service.feeds
+    event_streams = api.app.state.service.event_streams
 
     async def go() -> tuple[Any, Any]:
         async with httpx2.AsyncClient(base_url=api.url, timeout=20) as client:
             waiting = asyncio.create_task(client.post("/api/conversations/sync", json=asked))
             listening = asyncio.create_task(client.get("/api/conversations/sync-stream", params=asked))
-            await listened_to(feeds, 2)
+            await listened_to(event_streams, 2)
             assert (await client.delete(f"/api/v1/pages/{page.id}")).status_code == 204
             return await waiting, await listening
 
@@ -285,7 +285,7 @@ def test_a_last_event_id_that_is_none_is_refused(api: Any, wrong: str) -> None:
 def test_a_number_that_was_never_told_hides_nothing_from_others(api: Any) -> None:
     run = queued(api)
     tell(api, run, 2)
-    feeds = api.app.state.service.feeds
+    event_streams = api.app.state.service.event_streams
 
     async def go() -> tuple[list[str], list[str]]:
         async with httpx2.AsyncClient(base_url=api.url, timeout=20) as client:
@@ -297,9 +297,9 @@ def test_a_number_that_was_never_told_hides_nothing_from_others(api: Any) -> Non
                 return [line.rpartition(".")[2] for line in sent if line.startswith("id: ")]
 
             liar = asyncio.create_task(listen("999999999"))
-            await listened_to(feeds, 1)
+            await listened_to(event_streams, 1)
             honest = asyncio.create_task(listen("0"))
-            await listened_to(feeds, 2)
+            await listened_to(event_streams, 2)
             await asyncio.to_thread(tell, api, run, 2)
             await asyncio.to_thread(cancel, api, run)
             return await liar, await honest
@@ -311,8 +311,8 @@ def test_a_number_that_was_never_told_hides_nothing_from_others(api: Any) -> Non
 
 def test_who_joins_others_costs_no_look_and_hears_all(api: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     run = queued(api)
-    feeds = api.app.state.service.feeds
-    assert feeds.running(run.id) is None, "nobody listens"
+    event_streams = api.app.state.service.event_streams
+    assert event_streams.running(run.id) is None, "nobody listens"
     looked: list[str] = []
 
     async def go() -> tuple[str, str]:
@@ -322,8 +322,8 @@ def test_who_joins_others_costs_no_look_and_hears_all(api: Any, monkeypatch: pyt
                 return (await client.get(f"/api/v1/runs/{run.id}/stream")).text
 
             first = asyncio.create_task(listen())
-            await listened_to(feeds, 1)
-            assert feeds.running(run.id).id == run.id
+            await listened_to(event_streams, 1)
+            assert event_streams.running(run.id).id == run.id
             find_run = queueing.find_run
             monkeypatch.setattr(
                 queueing,
@@ -331,7 +331,7 @@ def test_who_joins_others_costs_no_look_and_hears_all(api: Any, monkeypatch: pyt
                 lambda service, run_id: looked.append(run_id) or find_run(service, run_id),
             )
             second = asyncio.create_task(listen())
-            await listened_to(feeds, 2)
+            await listened_to(event_streams, 2)
             await asyncio.to_thread(tell, api, run, 3)
             await asyncio.to_thread(cancel, api, run)
             return await first, await second
@@ -339,12 +339,12 @@ def test_who_joins_others_costs_no_look_and_hears_all(api: Any, monkeypatch: pyt
     first, second = asyncio.run(go())
     assert not looked
     assert first.count("id: ") == second.count("id: ") == 4
-    assert feeds.running(run.id) is None, "it has ended"
+    assert event_streams.running(run.id) is None, "it has ended"
 
 
 def test_many_listeners_on_one_run_cost_one(api: Any) -> None:
     run = queued(api)
-    feeds = api.app.state.service.feeds
+    event_streams = api.app.state.service.event_streams
 
     async def go() -> tuple[list[int], int]:
         limits = httpx2.Limits(max_connections=None)
@@ -355,10 +355,10 @@ def test_many_listeners_on_one_run_cost_one(api: Any) -> None:
                 return answer.text.count("id: ")
 
             listening = [asyncio.create_task(listen()) for _ in range(30)]
-            await listened_to(feeds, len(listening))
-            before, began = feeds.looks, time.monotonic()
+            await listened_to(event_streams, len(listening))
+            before, began = event_streams.looks, time.monotonic()
             await asyncio.sleep(1.2)
-            looks = (feeds.looks - before) / (time.monotonic() - began)
+            looks = (event_streams.looks - before) / (time.monotonic() - began)
             await asyncio.to_thread(tell, api, run, 3)
             await asyncio.to_thread(cancel, api, run)
             return await asyncio.gather(*listening), round(looks)
@@ -366,7 +366,7 @@ def test_many_listeners_on_one_run_cost_one(api: Any) -> None:
     counts, looks_a_second = asyncio.run(go())
     assert counts == [4] * 30
     assert looks_a_second <= 3
-    assert feeds.listeners == 0
+    assert event_streams.listeners == 0
 
 
 def test_an_idle_stream_has_a_heartbeat(api: Any, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -167,7 +167,7 @@ class Inbox:
             ids, have = served[graph_id]["message_ids"], stored.get(graph_id, set())
             assert have == set(ids[: len(have)]), f"{graph_id} has a hole, or what was never served"
             assert len(have) >= (len(ids) if whole else min(10, len(ids)))
-        assert self.query("SELECT * FROM sync_items") == []
+        assert self.query("SELECT * FROM backlog") == []
         assert self.query("SELECT * FROM page_leases") == []
         ((events,),) = self.query("SELECT COUNT(*) FROM contact_interaction_events")
         assert events == sum(map(len, stored.values()))

@@ -169,7 +169,7 @@ def test_removing_a_page_forgets_everything_of_it(run: Run, sandbox: Any, tmp_pa
     assert run("pages", "remove", ready["page_id"]).returncode == 2  # nobody to ask
     assert run("pages", "remove", ready["page_id"], "--yes").returncode == 0
     connection = sqlite3.connect(tmp_path / "data" / "inboxsync.db")
-    tables = ("facebook_pages", "messenger_conversations", "messages", "sync_progress", "sync_runs")
+    tables = ("facebook_pages", "messenger_conversations", "messages", "list_positions", "sync_runs")
     counts = [connection.execute(f"SELECT COUNT(*) FROM {table}").fetchone()[0] for table in tables]
     connection.close()
     assert counts == [0, 0, 0, 0, 0]
@@ -315,7 +315,7 @@ def test_one_page_that_fails_does_not_stop_the_others(run: Run, sandbox: Any, tm
     connection = sqlite3.connect(tmp_path / "data" / "inboxsync.db")
     broken = ready["pages"][1]["page_id"]
     connection.execute(
-        "UPDATE facebook_pages SET access_token_sealed = 'x' WHERE facebook_page_id = ?", (broken,)
+        "UPDATE facebook_pages SET access_token_encrypted = 'x' WHERE facebook_page_id = ?", (broken,)
     )
     connection.commit()
     connection.close()
@@ -323,7 +323,7 @@ def test_one_page_that_fails_does_not_stop_the_others(run: Run, sandbox: Any, tm
     assert result.returncode == 4
     told = [json.loads(line) for line in result.stdout.splitlines()]
     assert [each["status"] for each in told] == ["complete", "failed", "complete"]
-    assert told[1]["errors"][0]["code"] == "token_sealed"
+    assert told[1]["errors"][0]["code"] == "token_undecryptable"
 
 
 @pytest.mark.skipif(not Path("/proc/self").exists(), reason="needs /proc")

@@ -133,25 +133,25 @@ def text_percent(text: str) -> str:
     return re.findall(r"\(messenger (\d+) %\)", text)[-1]
 
 
-def test_no_call_is_refused_at_metas_own_pace(inbox: Any, run: Any) -> None:
+def test_no_call_is_refused_at_metas_own_call_rate(inbox: Any, run: Any) -> None:
     inbox("--conversations", "60", "--penalty", "5", limits=True, batch_size=10)
     time.sleep(1.5)  # the Page was added in a hurry
     answer = told(run("sync", "--json", INBOXSYNC_CALLS_PER_SECOND="2"))
     assert (answer["status"], answer["refused_calls"]) == ("complete", 0)
 
 
-def test_what_is_owed_is_told_by_every_command(inbox: Any, run: Any, terminal: Any) -> None:
+def test_what_is_backlog_is_told_by_every_command(inbox: Any, run: Any, terminal: Any) -> None:
     source = inbox("--conversations", "40", "--fault", "poison_slots=3,9", batch_size=20)
     page_id = source.ready["page_id"]
     result = run("sync", "--json")
     answer = told(result)
     assert result.returncode == 3
     assert (answer["status"], answer["inserted"]) == ("partial", 38)
-    assert answer["owed"] == {"conversation": 2, "gap": 0, "history": 0}
-    assert answer["errors"][0]["code"] == "items_owed"
+    assert answer["backlog"] == {"conversation": 2, "gap": 0, "history": 0}
+    assert answer["errors"][0]["code"] == "backlog_open"
     assert answer["next"] == f"inboxsync sync {page_id}"
     (page,) = json.loads(run("pages", "show", page_id, "--json").stdout)
-    assert page["owed"]["conversation"] == 2
+    assert page["backlog"]["conversation"] == 2
     assert page["batch_size"] >= 1
     code, text = terminal("pages", "show", page_id).end()
     assert code == 0
@@ -166,10 +166,10 @@ def test_what_is_owed_is_told_by_every_command(inbox: Any, run: Any, terminal: A
     assert_commands_are_whole(text)
     source.post("faults", heal=True, poison_slots=[])
     healed = told(run("sync", "--json"))
-    assert (healed["status"], healed["owed"]["conversation"], healed["errors"]) == ("complete", 0, [])
+    assert (healed["status"], healed["backlog"]["conversation"], healed["errors"]) == ("complete", 0, [])
     assert run("verify").returncode == 0
     (page,) = json.loads(run("pages", "show", page_id, "--json").stdout)
-    assert page["certificate"]["is_complete"] is True
+    assert page["verification"]["is_complete"] is True
 
 
 def test_all_history_is_remembered_and_nothing_older_is_told(inbox: Any, run: Any) -> None:
@@ -214,7 +214,7 @@ def test_a_verification_that_is_stopped_proves_nothing(inbox: Any, start: Any, t
     assert (process.returncode, "Traceback" in err) == (3, False)
     answer = json.loads(out)
     assert (answer["is_complete"], answer["errors"][0]["code"]) == (False, "stopped")
-    assert source.query("SELECT * FROM certificates") == []
+    assert source.query("SELECT * FROM verifications") == []
     assert source.query("SELECT * FROM page_leases") == []
     shown = terminal("verify", "--deep")
     shown.read(until="compared")

@@ -59,7 +59,7 @@ def filled(tmp_path: Path) -> str:
             platform=Platform.MESSENGER,
             account_id="104",
             name="A Page",
-            access_token_sealed="x",
+            access_token_encrypted="x",
             now=NOW,
         )
         batch = [

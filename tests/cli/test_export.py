@@ -15,7 +15,7 @@ import pytest
 
 from inboxsync.cli.times import parse_since, parse_zone
 from inboxsync.errors import SettingsInvalid
-from inboxsync.model import Conversation as Served
+from inboxsync.model import Conversation as SourceConversation
 from inboxsync.model import Message, Participant, Platform
 from inboxsync.settings import Settings
 from inboxsync.store import Store
@@ -33,7 +33,7 @@ def stored(tmp_path: Path) -> int:
     """A database of so many messages, in the folder of this test's commands."""
     store = Store.open(f"sqlite:///{tmp_path / 'data' / 'inboxsync.db'}")
     conversations = [
-        Served(
+        SourceConversation(
             conversation_id=f"t_{number}",
             contact=Participant(id=f"{number}", name="=HYPERLINK()" if number == 0 else "Ann"),
             source_updated_at=NOON,
@@ -53,7 +53,7 @@ def stored(tmp_path: Path) -> int:
             platform=Platform.MESSENGER,
             account_id="104",
             name="A Page",
-            access_token_sealed="x",
+            access_token_encrypted="x",
             now=NOON,
         )
         upsert_batch(connection, page, conversations, folder="inbox", source="initial_sync", now=NOON)

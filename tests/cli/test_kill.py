@@ -92,7 +92,7 @@ def test_kills_in_a_row_lose_nothing_and_end(inbox: Any, run: Any, killed: Any, 
     assert deaths > 3
 
 
-def test_a_kill_at_any_commit_of_a_sweep_a_gap_and_history_loses_nothing(
+def test_a_kill_at_any_commit_of_a_catch_up_a_gap_and_history_loses_nothing(
     inbox: Any, run: Any, killed: Any, tmp_path: Path
 ) -> None:
     """A message in half the inbox, 30 in one conversation, and then every older message."""
@@ -129,8 +129,8 @@ def test_kills_at_random_moments_lose_nothing(inbox: Any, start: Any, run: Any) 
         time.sleep(random.uniform(0, 0.5))  # noqa: S311
         process.kill()
         process.communicate(timeout=20)
-        for (text,) in source.query("SELECT spans FROM sync_progress WHERE spans IS NOT NULL"):
-            spans = max(spans, text.count("frontier"))
+        for (text,) in source.query("SELECT segments FROM list_positions WHERE segments IS NOT NULL"):
+            spans = max(spans, text.count("position"))
     assert spans > 1, "no kill met a walk in spans"
     completes(run)
     source.assert_stored()

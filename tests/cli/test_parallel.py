@@ -20,7 +20,9 @@ def pages(run: Any, sandbox: Any) -> list[dict[str, Any]]:
     return found
 
 
-def test_pages_are_synced_side_by_side_each_at_its_own_pace(run: Any, pages: list[dict[str, Any]]) -> None:
+def test_pages_are_synced_side_by_side_each_at_its_own_call_rate(
+    run: Any, pages: list[dict[str, Any]]
+) -> None:
     result = run("sync", "--all", "--parallel", "6", "--json", INBOXSYNC_CALLS_PER_SECOND="2")
     assert result.returncode == 0, result.stderr
     told = [json.loads(line) for line in result.stdout.splitlines()]

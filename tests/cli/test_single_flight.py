@@ -168,8 +168,8 @@ def test_an_owner_that_was_frozen_writes_nothing_when_it_wakes(
     kept = (
         "messenger_conversations",
         "messages",
-        "sync_progress",
-        "sync_items",
+        "list_positions",
+        "backlog",
         "page_leases",
         "facebook_pages",
     )
@@ -193,8 +193,8 @@ def test_a_verify_that_was_frozen_writes_nothing_when_it_wakes(inbox: Any, start
     frozen.send_signal(signal.SIGCONT)
     answer = told(frozen)
     assert (frozen.returncode, answer["errors"][0]["code"]) == (1, "lease_lost")
-    assert source.query("SELECT * FROM certificates") == []
-    assert source.query("SELECT * FROM sync_items") == []
+    assert source.query("SELECT * FROM verifications") == []
+    assert source.query("SELECT * FROM backlog") == []
 
 
 def test_two_pages_are_synced_at_once(inbox: Any, start: Any) -> None:

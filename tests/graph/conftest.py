@@ -12,8 +12,8 @@ from aiohttp import web
 from aiohttp.test_utils import RawTestServer
 
 from inboxsync.clock import Clock
-from inboxsync.graph import Access, Budget, GraphClient, RetryPolicy
-from inboxsync.graph.transport import open_wire
+from inboxsync.graph import Access, GraphClient, RateLimiter, RetryPolicy
+from inboxsync.graph.transport import open_transport
 from inboxsync.model import Platform
 
 Answering = Callable[[web.BaseRequest], Awaitable[web.StreamResponse]]
@@ -22,11 +22,13 @@ Opening = Callable[..., AbstractAsyncContextManager[GraphClient]]
 
 @asynccontextmanager
 async def opened(url: str, clock: Clock, **options: Any) -> AsyncIterator[GraphClient]:
-    budget = options.get("budget") or Budget(clock=clock, calls_per_second=options.get("calls_per_second"))
-    async with open_wire(f"{url}/v25.0", timeout_seconds=options.get("timeout_seconds", 30)) as http:
+    rate_limiter = options.get("budget") or RateLimiter(
+        clock=clock, calls_per_second=options.get("calls_per_second")
+    )
+    async with open_transport(f"{url}/v25.0", timeout_seconds=options.get("timeout_seconds", 30)) as http:
         yield GraphClient(
             http=http,
-            budget=budget,
+            rate_limiter=rate_limiter,
             policy=RetryPolicy(attempts=3, base_seconds=0.01),
             clock=clock,
             version="v25.0",

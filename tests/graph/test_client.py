@@ -23,7 +23,7 @@ LONG = (30, 40)
 INSTAGRAM = Platform.INSTAGRAM
 
 
-async def walk(fetch: Callable[[str | None], Awaitable[Any]]) -> list[Any]:
+async def scan(fetch: Callable[[str | None], Awaitable[Any]]) -> list[Any]:
     """Every answer of a list, from the top to its end."""
     answers = [await fetch(None)]
     while answers[-1].has_next:
@@ -56,16 +56,16 @@ def test_every_way_to_list_lists_the_same(serve: Any, ask: Any, access_to: Any) 
     async def use(client: GraphClient) -> list[list[str]]:
         return [
             ids(
-                await walk(
+                await scan(
                     lambda after: client.fetch_conversations(access, after=after, limit=25, messages=2)
                 )
             ),
-            ids(await walk(lambda after: client.fetch_conversation_times(access, after=after, limit=25))),
-            ids(await walk(lambda after: client.fetch_outline(access, after=after, limit=25))),
+            ids(await scan(lambda after: client.fetch_conversation_times(access, after=after, limit=25))),
+            ids(await scan(lambda after: client.fetch_summary(access, after=after, limit=25))),
         ]
 
-    full, times, outline = ask(served, use)
-    assert full == times == outline
+    full, times, summary = ask(served, use)
+    assert full == times == summary
     assert set(full) == set(served.threads())
     assert len(full) == len(served.threads())
 
@@ -77,7 +77,7 @@ def test_a_folder_is_listed_by_itself(serve: Any, ask: Any, access_to: Any) -> N
     async def use(client: GraphClient) -> list[list[str]]:
         return [
             ids(
-                await walk(
+                await scan(
                     lambda after, folder=folder: client.fetch_conversation_times(  # type: ignore[misc]
                         access, folder=folder, after=after, limit=100
                     )
@@ -109,12 +109,12 @@ def test_a_window_brings_what_lies_in_it_alone(serve: Any, ask: Any, access_to: 
         assert found == [at for at in times if times[15] <= at < times[40]]
 
 
-def test_an_outline_counts_and_names_messages(serve: Any, ask: Any, access_to: Any) -> None:
+def test_an_summary_counts_and_names_messages(serve: Any, ask: Any, access_to: Any) -> None:
     served = serve(conversations=5, messages=LONG)
     for access in (access_to(served), access_to(served, INSTAGRAM)):
         batch = ask(
             served,
-            lambda client, access=access: client.fetch_outline(access, after=None, limit=10, message_ids=30),
+            lambda client, access=access: client.fetch_summary(access, after=None, limit=10, message_ids=30),
         )
         assert len(batch.conversations) == 5
         for each in (listed.whole() for listed in batch.conversations):
@@ -155,7 +155,7 @@ def test_a_conversations_messages_come_whole_and_newest_first(serve: Any, ask: A
         return [
             [
                 message
-                for batch in await walk(
+                for batch in await scan(
                     lambda after, only=only: client.fetch_messages(  # type: ignore[misc]
                         access, thread_id, after=after, limit=7, ids_only=only
                     )
@@ -226,7 +226,7 @@ def test_a_cursor_of_nowhere_is_refused_by_every_list(serve: Any, ask: Any, acce
     thread_id = next(iter(served.threads()))
     uses: list[Callable[[GraphClient], Awaitable[Any]]] = [
         lambda client: client.fetch_conversations(access, after="x", limit=1, messages=1),
-        lambda client: client.fetch_outline(access, after="x", limit=1),
+        lambda client: client.fetch_summary(access, after="x", limit=1),
         lambda client: client.fetch_messages(access, thread_id, after="x", limit=1),
     ]
     for use in uses:
@@ -254,7 +254,7 @@ def test_a_cursor_repeated_now_and_then_loses_nothing(serve: Any, ask: Any, acce
     access = access_to(served)
     batches = ask(
         served,
-        lambda client: walk(lambda after: client.fetch_conversation_times(access, after=after, limit=10)),
+        lambda client: scan(lambda after: client.fetch_conversation_times(access, after=after, limit=10)),
     )
     assert sorted(ids(batches)) == sorted(served.threads())
 

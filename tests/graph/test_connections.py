@@ -20,7 +20,7 @@ from inboxsync.engine import Engine
 from inboxsync.errors import PageNotVisible, SourceUnreachable
 from inboxsync.graph import Access, GraphClient
 from inboxsync.graph.body import FaultError
-from inboxsync.graph.transport import Received, Wire, open_wire
+from inboxsync.graph.transport import Received, Transport, open_transport
 from inboxsync.model import Platform
 from inboxsync.settings import Settings
 
@@ -29,16 +29,16 @@ OK = b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n%s" % (len(LISTED), LISTED)
 ACCESS = Access(page_id="104", platform=Platform.MESSENGER, account_id="104", token="EAAmarked" + "x" * 40)
 
 
-def on_wire(address: str, what: Callable[[Wire], Any], **options: Any) -> Any:
+def on_sent(address: str, what: Callable[[Transport], Any], **options: Any) -> Any:
     async def go() -> Any:
-        async with open_wire(address, **({"timeout_seconds": 30} | options)) as wire:
-            return await what(wire)
+        async with open_transport(address, **({"timeout_seconds": 30} | options)) as transport:
+            return await what(transport)
 
     return asyncio.run(go())
 
 
-async def get(wire: Wire, path: str = "x", **params: str | int) -> Received:
-    return await wire.get(path, params=params, token="T", sent=lambda: None)
+async def get(transport: Transport, path: str = "x", **params: str | int) -> Received:
+    return await transport.get(path, params=params, token="T", sent=lambda: None)
 
 
 async def fetch(client: GraphClient) -> Any:
@@ -64,7 +64,7 @@ SPECIAL = {
 @pytest.mark.parametrize("address", ["", "/", "/graph", "/graph/v25.0/", "/a%20b/v25.0"])
 def test_parameters_arrive_as_they_were_meant_under_any_base(played: Any, address: str) -> None:
     server = played([OK])
-    on_wire(server.url + address, lambda wire: get(wire, "104/conversations", **SPECIAL))
+    on_sent(server.url + address, lambda transport: get(transport, "104/conversations", **SPECIAL))
     target, _ = head_of(server.requests[0])
     split = urlsplit(target)
     assert split.path == f"{address.rstrip('/')}/104/conversations"
@@ -88,8 +88,8 @@ def test_no_text_is_changed_on_its_way(answer_with: Any, params: dict[str, str])
         return web.Response(body=b"{}")
 
     async def go() -> None:
-        async with answer_with(source) as url, open_wire(url, timeout_seconds=30) as wire:
-            await get(wire, **params)
+        async with answer_with(source) as url, open_transport(url, timeout_seconds=30) as transport:
+            await get(transport, **params)
 
     asyncio.run(go())
     assert asked == [params]
@@ -99,10 +99,10 @@ def test_cursors_and_tokens_may_be_long(played: Any) -> None:
     server = played([OK])
     token, cursor = "E" * 6_000, "c=" * 8_000
 
-    async def go(wire: Wire) -> None:
-        await wire.get("x", params={"after": cursor}, token=token, sent=lambda: None)
+    async def go(transport: Transport) -> None:
+        await transport.get("x", params={"after": cursor}, token=token, sent=lambda: None)
 
-    on_wire(server.url, go)
+    on_sent(server.url, go)
     target, headers = head_of(server.requests[0])
     assert dict(parse_qsl(urlsplit(target).query)) == {"after": cursor}
     assert headers["authorization"] == f"Bearer {token}"
@@ -129,11 +129,11 @@ def test_what_a_person_typed_as_a_page_is_one_part_of_the_path(played: Any, open
 def test_a_token_that_fits_into_no_header_is_not_sent(played: Any) -> None:
     server = played([OK])
 
-    async def go(wire: Wire) -> None:
-        await wire.get("x", params={}, token="marked\r\nX: y", sent=lambda: None)
+    async def go(transport: Transport) -> None:
+        await transport.get("x", params={}, token="marked\r\nX: y", sent=lambda: None)
 
     with pytest.raises(FaultError) as caught:
-        on_wire(server.url, go)
+        on_sent(server.url, go)
     assert "marked" not in str(caught.value)
     assert server.requests == []
 
@@ -161,18 +161,20 @@ def test_a_request_says_who_asks_and_keeps_no_cookies(played: Any, tmp_path: Any
     assert (len(server.requests), server.connections) == (2, 1)
 
 
-def test_a_request_is_told_once_as_soon_as_it_is_on_the_wire(played: Any) -> None:
+def test_a_request_is_told_once_as_soon_as_it_is_on_the_transport(played: Any) -> None:
     seen: list[str] = []
     asked = threading.Event()
     server = played([asked.set, lambda: time.sleep(0.3), lambda: seen.append("answered"), OK])
 
-    async def go(wire: Wire) -> None:
-        sending = asyncio.create_task(wire.get("x", params={}, token="T", sent=lambda: seen.append("sent")))
+    async def go(transport: Transport) -> None:
+        sending = asyncio.create_task(
+            transport.get("x", params={}, token="T", sent=lambda: seen.append("sent"))
+        )
         await asyncio.to_thread(asked.wait)
         assert seen == ["sent"]
         await sending
 
-    on_wire(server.url, go)
+    on_sent(server.url, go)
     assert seen == ["sent", "answered"]
 
 
@@ -181,11 +183,11 @@ def test_a_request_that_never_leaves_is_not_told_to_have_left() -> None:
         port = listener.getsockname()[1]
     seen: list[str] = []
 
-    async def go(wire: Wire) -> None:
-        await wire.get("x", params={}, token="T", sent=lambda: seen.append("sent"))
+    async def go(transport: Transport) -> None:
+        await transport.get("x", params={}, token="T", sent=lambda: seen.append("sent"))
 
     with pytest.raises(FaultError) as caught:
-        on_wire(f"http://127.0.0.1:{port}", go)
+        on_sent(f"http://127.0.0.1:{port}", go)
     assert not caught.value.fault.is_answered
     assert seen == []
 
@@ -194,15 +196,15 @@ def test_a_request_that_never_leaves_is_not_told_to_have_left() -> None:
 def test_a_kept_connection_that_was_closed_meanwhile_fails_no_call(played: Any, busy: bool) -> None:
     server = played([OK, "close"])
 
-    async def go(wire: Wire) -> None:
+    async def go(transport: Transport) -> None:
         for _ in range(5):
-            assert (await get(wire)).status == 200
+            assert (await get(transport)).status == 200
             if busy:
                 time.sleep(0.05)  # noqa: ASYNC251 - the loop sees nothing, as while an answer is decoded
             else:
                 await asyncio.sleep(0.05)
 
-    on_wire(server.url, go)
+    on_sent(server.url, go)
     assert (len(server.requests), server.connections) == (5, 5)
 
 
@@ -210,15 +212,15 @@ def test_a_request_that_is_lost_with_a_kept_connection_is_not_repeated_unseen(pl
     """It may have been counted: whether it is made again is for the table of failures to say."""
     server = played([OK], ["reset"], [OK])
 
-    async def go(wire: Wire) -> None:
-        await get(wire)
+    async def go(transport: Transport) -> None:
+        await get(transport)
         with pytest.raises(FaultError) as caught:
-            await get(wire)
+            await get(transport)
         assert caught.value.fault.is_answered
         assert len(server.requests) == 2
-        await get(wire)
+        await get(transport)
 
-    on_wire(server.url, go)
+    on_sent(server.url, go)
     assert len(server.requests) == 3
 
 
@@ -227,10 +229,10 @@ def test_any_number_of_calls_is_under_way_at_once(played: Any) -> None:
     all_there = threading.Barrier(many)
     server = played([lambda: all_there.wait(20), OK])
 
-    async def go(wire: Wire) -> None:
-        await asyncio.gather(*(get(wire) for _ in range(many)))
+    async def go(transport: Transport) -> None:
+        await asyncio.gather(*(get(transport) for _ in range(many)))
 
-    on_wire(server.url, go)
+    on_sent(server.url, go)
     assert server.connections == many
 
 
@@ -254,8 +256,8 @@ def test_a_source_belongs_to_its_loop_and_another_loop_has_its_own(played: Any, 
 def test_nothing_is_left_open_when_a_source_is_closed(played: Any, script: list[Any]) -> None:
     server = played(script)
 
-    async def go(wire: Wire) -> None:
-        calls = [asyncio.create_task(get(wire)) for _ in range(3)]
+    async def go(transport: Transport) -> None:
+        calls = [asyncio.create_task(get(transport)) for _ in range(3)]
         await asyncio.wait(calls, timeout=0.2)
         for call in calls:
             call.cancel()
@@ -263,7 +265,7 @@ def test_nothing_is_left_open_when_a_source_is_closed(played: Any, script: list[
 
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
-        on_wire(server.url, go)
+        on_sent(server.url, go)
         gc.collect()
     assert [str(each.message) for each in caught if "nclosed" in str(each.message)] == []
 

@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 
 from inboxsync.graph.body import FaultError, decode_body
 from inboxsync.graph.decode import decode_conversations
-from inboxsync.graph.fast_decode import Listed, decode_listed, read_usual
-from inboxsync.model import Conversation, Served
+from inboxsync.graph.fast_decode import Listed, decode_fast, decode_listed
+from inboxsync.model import Conversation, SourceRecord
 
 PAGE = "104"
 OWN = frozenset({PAGE})
@@ -58,27 +58,31 @@ conversations = st.fixed_dictionaries(
 )
 
 
-def over_the_wire(data: list[Any], *, usual: bool) -> list[Any]:
+def over_the_transport(data: list[Any], *, fast: bool) -> list[Any]:
     body = json.dumps({"data": data, "paging": {"cursors": {"after": "x"}}}).encode()
     try:
         found: list[Any] = decode_body(
-            body, status=200, redact=str, read_usual=read_usual if usual else None
+            body, status=200, redact=str, decode_fast=decode_fast if fast else None
         )["data"]
     except FaultError:
         assume(False)
     return found
 
 
-def listed(entry: dict[str, Any]) -> Served:
-    (found,), _ = decode_listed(over_the_wire([entry], usual=True), own_ids=OWN)
+def listed(entry: dict[str, Any]) -> SourceRecord:
+    (found,), _ = decode_listed(over_the_transport([entry], fast=True), own_ids=OWN)
     return found
 
 
 @settings(deadline=None)
 @given(st.lists(conversations | odd, max_size=4), st.booleans())
 def test_what_is_read_by_shape_is_what_is_read_from_any_json(data: list[Any], is_instagram: bool) -> None:
-    expected = decode_conversations(over_the_wire(data, usual=False), own_ids=OWN, is_instagram=is_instagram)
-    found, dropped = decode_listed(over_the_wire(data, usual=True), own_ids=OWN, is_instagram=is_instagram)
+    expected = decode_conversations(
+        over_the_transport(data, fast=False), own_ids=OWN, is_instagram=is_instagram
+    )
+    found, dropped = decode_listed(
+        over_the_transport(data, fast=True), own_ids=OWN, is_instagram=is_instagram
+    )
     assert (tuple(each.whole() for each in found), dropped) == expected
     for each, whole in zip(found, expected[0], strict=True):
         assert each.conversation_id == whole.conversation_id
@@ -87,13 +91,13 @@ def test_what_is_read_by_shape_is_what_is_read_from_any_json(data: list[Any], is
 
 @settings(deadline=None)
 @given(conversations, conversations, st.sets(st.sampled_from(["id", "snippet", "participants", "messages"])))
-def test_what_would_be_stored_otherwise_has_another_digest(
+def test_what_would_be_stored_otherwise_has_another_fingerprint(
     data: dict[str, Any], other: dict[str, Any], names: set[str]
 ) -> None:
     """Two that differ in a few things at most."""
     changed = data | {name: other[name] for name in names if name in other}
     one, another = listed(data), listed(changed)
-    if one.digest() is not None and one.digest() == another.digest():
+    if one.fingerprint() is not None and one.fingerprint() == another.fingerprint():
         assert _kept(one.whole()) == _kept(another.whole())
 
 
@@ -119,7 +123,7 @@ def _kept(conversation: Conversation) -> Any:
     ]
 
 
-USUAL: dict[str, Any] = {
+FAST: dict[str, Any] = {
     "id": "t_1",
     "updated_time": "2026-01-02T03:04:05+0000",
     "message_count": 2,
@@ -169,10 +173,10 @@ def message(entry: dict[str, Any], place: int) -> dict[str, Any]:
         "participants in another order",
     ],
 )
-def test_what_each_answer_has_of_its_own_is_not_in_the_digest(change: Callable[[Any], None]) -> None:
-    other = copy.deepcopy(USUAL)
+def test_what_each_answer_has_of_its_own_is_not_in_the_fingerprint(change: Callable[[Any], None]) -> None:
+    other = copy.deepcopy(FAST)
     change(other)
-    assert listed(other).digest() == listed(USUAL).digest() is not None
+    assert listed(other).fingerprint() == listed(FAST).fingerprint() is not None
 
 
 @pytest.mark.parametrize(
@@ -201,27 +205,27 @@ def test_what_each_answer_has_of_its_own_is_not_in_the_digest(change: Callable[[
         lambda entry: message(entry, 1)["attachments"]["data"].clear(),
     ],
 )
-def test_what_may_be_stored_is_in_the_digest(change: Callable[[Any], Any]) -> None:
-    other = copy.deepcopy(USUAL)
+def test_what_may_be_stored_is_in_the_fingerprint(change: Callable[[Any], Any]) -> None:
+    other = copy.deepcopy(FAST)
     change(other)
     assert isinstance(listed(other), Listed)
-    assert listed(other).digest() != listed(USUAL).digest()
+    assert listed(other).fingerprint() != listed(FAST).fingerprint()
 
 
-def test_whose_inbox_it_is_is_in_the_digest() -> None:
-    data = over_the_wire([USUAL], usual=True)
-    digests = {
-        decode_listed(data, own_ids=own_ids, is_instagram=is_instagram)[0][0].digest()
+def test_whose_inbox_it_is_is_in_the_fingerprint() -> None:
+    data = over_the_transport([FAST], fast=True)
+    fingerprints = {
+        decode_listed(data, own_ids=own_ids, is_instagram=is_instagram)[0][0].fingerprint()
         for own_ids in (OWN, frozenset({"7"}))
         for is_instagram in (False, True)
     }
-    assert len(digests) == 4
+    assert len(fingerprints) == 4
 
 
-def test_one_of_another_shape_has_no_digest_and_costs_the_others_nothing() -> None:
-    odd_one = USUAL | {"id": "t_2", "wallpaper": "blue"}
-    found, dropped = decode_listed(over_the_wire([USUAL, odd_one, {"x": 1}], usual=True), own_ids=OWN)
+def test_one_of_another_shape_has_no_fingerprint_and_costs_the_others_nothing() -> None:
+    odd_one = FAST | {"id": "t_2", "wallpaper": "blue"}
+    found, dropped = decode_listed(over_the_transport([FAST, odd_one, {"x": 1}], fast=True), own_ids=OWN)
     assert [each.conversation_id for each in found] == ["t_1", "t_2"]
-    assert [each.digest() is None for each in found] == [False, True]
+    assert [each.fingerprint() is None for each in found] == [False, True]
     assert found[1].whole().extra == '{"wallpaper":"blue"}'
     assert len(dropped) == 1

@@ -16,7 +16,7 @@ Use = Callable[[GraphClient], Any]
 
 
 @pytest.fixture
-def at_metas_pace(open_client: Any) -> Callable[..., Any]:
+def at_metas_call_rate(open_client: Any) -> Callable[..., Any]:
     def run(served: Any, use: Use) -> Any:
         async def go() -> Any:
             options = {"clock": SystemClock(), "calls_per_second": 2}
@@ -33,7 +33,7 @@ async def fetch_until(client: GraphClient, access: Access, ends_at: float, threa
     asks = [
         lambda: client.fetch_conversations(access, after=None, limit=50, messages=10),
         lambda: client.fetch_messages(access, thread_id, after=None, limit=50),
-        lambda: client.fetch_outline(access, after=None, limit=50, message_ids=5),
+        lambda: client.fetch_summary(access, after=None, limit=50, message_ids=5),
         lambda: client.fetch_conversation(access, thread_id, messages=10),
     ]
     while True:
@@ -44,7 +44,7 @@ async def fetch_until(client: GraphClient, access: Access, ends_at: float, threa
 
 
 def test_no_call_is_refused_however_many_are_under_way(
-    serve: Any, at_metas_pace: Any, access_to: Any, record_property: Any
+    serve: Any, at_metas_call_rate: Any, access_to: Any, record_property: Any
 ) -> None:
     served = serve(conversations=200, limits=True, penalty_seconds=5.0, latency_seconds=0.3)
     access = access_to(served)
@@ -54,12 +54,12 @@ def test_no_call_is_refused_however_many_are_under_way(
         began = time.monotonic()
         lanes = (fetch_until(client, access, began + SECONDS, thread_id) for _ in range(LANES))
         await asyncio.gather(*lanes)
-        return client.counts(access), client.pace(access), time.monotonic() - began
+        return client.counts(access), client.call_rate(access), time.monotonic() - began
 
-    counts, pace, seconds = at_metas_pace(served, use)
+    counts, call_rate, seconds = at_metas_call_rate(served, use)
     record_property("share_of_the_allowance_used", counts.made / (2 * seconds))
     assert counts.refused == 0
     assert served.sandbox.http.counts["refused"] == 0
     assert counts.made > LANES
-    assert pace.latency_seconds > 0.25
-    assert pace.calls_per_second == pytest.approx(2 / 1.02)
+    assert call_rate.latency_seconds > 0.25
+    assert call_rate.calls_per_second == pytest.approx(2 / 1.02)

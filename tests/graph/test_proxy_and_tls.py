@@ -21,7 +21,7 @@ from yarl import URL
 from inboxsync.errors import SettingsInvalid
 from inboxsync.graph.body import FaultError
 from inboxsync.graph.proxy_and_tls import environment_proxy
-from inboxsync.graph.transport import Received, open_wire
+from inboxsync.graph.transport import Received, open_transport
 
 OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}"
 NAMES = ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "NO_PROXY")
@@ -37,8 +37,8 @@ def _nothing_is_set(monkeypatch: pytest.MonkeyPatch) -> None:
 def get() -> Callable[..., Received]:
     def run(url: str, *, timeout_seconds: float = 30) -> Received:
         async def go() -> Received:
-            async with open_wire(url, timeout_seconds=timeout_seconds) as wire:
-                return await wire.get("x", params={"a": "b/c"}, token="EAAours", sent=lambda: None)
+            async with open_transport(url, timeout_seconds=timeout_seconds) as transport:
+                return await transport.get("x", params={"a": "b/c"}, token="EAAours", sent=lambda: None)
 
         return asyncio.run(go())
 
@@ -210,9 +210,9 @@ def test_the_source_is_asked_through_a_tunnel_that_learns_nothing(
         server = await asyncio.start_server(tunnel, "127.0.0.1", 0, ssl=tls if has_tls else None)
         proxy = f"{'https' if has_tls else 'http'}://me:secret@127.0.0.1:{server.sockets[0].getsockname()[1]}"
         monkeypatch.setenv("HTTPS_PROXY", proxy)
-        async with server, open_wire(origin.url, timeout_seconds=30) as wire:
+        async with server, open_transport(origin.url, timeout_seconds=30) as transport:
             for _ in range(2):
-                assert (await wire.get("x", params={}, token="EAAours", sent=lambda: None)).status == 200
+                assert (await transport.get("x", params={}, token="EAAours", sent=lambda: None)).status == 200
 
     asyncio.run(go())
     (asked,) = tunnel.asked
@@ -274,9 +274,9 @@ def test_kept_connections_under_tls_are_seen_to_be_closed(
     server = played([OK, "close"], tls=tls)
 
     async def go() -> None:
-        async with open_wire(server.url, timeout_seconds=30) as wire:
+        async with open_transport(server.url, timeout_seconds=30) as transport:
             for _ in range(5):
-                await wire.get("x", params={}, token="T", sent=lambda: None)
+                await transport.get("x", params={}, token="T", sent=lambda: None)
                 time.sleep(0.05)  # noqa: ASYNC251 - the loop sees nothing, as while an answer is decoded
 
     asyncio.run(go())

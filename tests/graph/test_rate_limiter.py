@@ -10,11 +10,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from inboxsync.errors import AllowanceSpent
-from inboxsync.graph import Access, Budget
+from inboxsync.errors import QuotaSpent
+from inboxsync.graph import Access, RateLimiter
 from inboxsync.graph.quotas import Endpoint
 from inboxsync.graph.usage import read_usage
-from inboxsync.model import Platform, RatePool
+from inboxsync.model import Platform, Quota
 
 PAGE, ACCOUNT, BUSINESS = "104", "17841", "900"
 LIST, MESSAGES, PAGE_NODE = Endpoint.CONVERSATIONS, Endpoint.MESSAGES, Endpoint.PAGE
@@ -47,16 +47,18 @@ def used(percent: int, *, regain_minutes: int = 0) -> dict[str, str]:
     return header(_104=[entry(percent, regain_minutes=regain_minutes)])
 
 
-def note(budget: Budget, headers: dict[str, str], access: Access = MESSENGER, at: Endpoint = LIST) -> None:
-    asyncio.run(budget.note(access, at, headers))
+def note(
+    rate_limiter: RateLimiter, headers: dict[str, str], access: Access = MESSENGER, at: Endpoint = LIST
+) -> None:
+    asyncio.run(rate_limiter.note(access, at, headers))
 
 
-def refuse(budget: Budget, code: int, access: Access = MESSENGER, at: Endpoint = LIST) -> Any:
-    return asyncio.run(budget.refused(access, at, code=code))
+def refuse(rate_limiter: RateLimiter, code: int, access: Access = MESSENGER, at: Endpoint = LIST) -> Any:
+    return asyncio.run(rate_limiter.refused(access, at, code=code))
 
 
 async def call_times(
-    budget: Budget,
+    rate_limiter: RateLimiter,
     clock: Any,
     calls: int,
     access: Access = MESSENGER,
@@ -66,186 +68,188 @@ async def call_times(
     """When each call left, so many seconds `late` after its turn had come."""
     times = []
     for _, seconds in zip(range(calls), late, strict=False):
-        slot = await budget.acquire(access, at)
+        slot = await rate_limiter.acquire(access, at)
         await clock.sleep(seconds)
         times.append(clock.monotonic())
         slot.sent()
     return times
 
 
-def wait_of(budget: Budget, clock: Any, access: Access = MESSENGER, at: Endpoint = LIST) -> float:
+def wait_of(rate_limiter: RateLimiter, clock: Any, access: Access = MESSENGER, at: Endpoint = LIST) -> float:
     """How long the next such call waits, in seconds."""
     began: float = clock.monotonic()
-    (left,) = asyncio.run(call_times(budget, clock, 1, access, at))
+    (left,) = asyncio.run(call_times(rate_limiter, clock, 1, access, at))
     return left - began
 
 
 @pytest.fixture
-def budget(clock: Any) -> Budget:
-    return Budget(clock=clock, calls_per_second=2)
+def rate_limiter(clock: Any) -> RateLimiter:
+    return RateLimiter(clock=clock, calls_per_second=2)
 
 
-def test_no_three_calls_leave_within_a_second(budget: Budget, clock: Any) -> None:
-    times = asyncio.run(call_times(budget, clock, 20))
+def test_no_three_calls_leave_within_a_second(rate_limiter: RateLimiter, clock: Any) -> None:
+    times = asyncio.run(call_times(rate_limiter, clock, 20))
     assert all(later - earlier > 1 for earlier, later in zip(times, times[2:], strict=False))
 
 
-def test_at_least_nine_tenths_of_the_pace_are_used(budget: Budget, clock: Any) -> None:
-    times = asyncio.run(call_times(budget, clock, 101))
+def test_at_least_nine_tenths_of_the_call_rate_are_used(rate_limiter: RateLimiter, clock: Any) -> None:
+    times = asyncio.run(call_times(rate_limiter, clock, 101))
     assert 100 / times[-1] >= 1.8
 
 
 @pytest.mark.parametrize("most_late", [0.004, 0.05])
 def test_what_leaves_late_is_made_up_for_and_no_three_leave_within_a_second(
-    budget: Budget, clock: Any, most_late: float
+    rate_limiter: RateLimiter, clock: Any, most_late: float
 ) -> None:
     chance = random.Random(7)  # noqa: S311 - the same each time
     late = [chance.uniform(0, most_late) for _ in range(60)]
-    times = asyncio.run(call_times(budget, clock, len(late), late=late))
+    times = asyncio.run(call_times(rate_limiter, clock, len(late), late=late))
     assert all(later - earlier > 1.01 for earlier, later in zip(times, times[2:], strict=False))
     over = sum(max(0.0, seconds - 0.005) for seconds in late)
     assert times[-1] - times[0] <= 0.51 * (len(late) - 1) + over + 0.0051
 
 
-def test_the_pace_holds_for_all_kinds_of_call_together(budget: Budget, clock: Any) -> None:
+def test_the_call_rate_holds_for_all_kinds_of_call_together(rate_limiter: RateLimiter, clock: Any) -> None:
     async def lanes() -> list[list[float]]:
         kinds = [LIST, MESSAGES, Endpoint.CONVERSATION, PAGE_NODE]
-        return await asyncio.gather(*(call_times(budget, clock, 5, at=kind) for kind in kinds))
+        return await asyncio.gather(*(call_times(rate_limiter, clock, 5, at=kind) for kind in kinds))
 
     times = sorted(chain.from_iterable(asyncio.run(lanes())))
     assert all(later - earlier > 0.5 for earlier, later in pairwise(times))
 
 
-def test_inboxes_do_not_wait_for_each_other(budget: Budget, clock: Any) -> None:
+def test_inboxes_do_not_wait_for_each_other(rate_limiter: RateLimiter, clock: Any) -> None:
     async def both() -> None:
-        (await budget.acquire(MESSENGER, LIST)).sent()
-        (await budget.acquire(inbox("2"), LIST)).sent()
-        (await budget.acquire(INSTAGRAM, LIST)).sent()
+        (await rate_limiter.acquire(MESSENGER, LIST)).sent()
+        (await rate_limiter.acquire(inbox("2"), LIST)).sent()
+        (await rate_limiter.acquire(INSTAGRAM, LIST)).sent()
 
     asyncio.run(both())
     assert clock.slept == []
 
 
-def test_the_pace_falls_from_three_quarters_of_the_allowance(clock: Any) -> None:
+def test_the_call_rate_falls_from_three_quarters_of_the_quota(clock: Any) -> None:
     gaps = []
     for percent in (74, 80, 90, 94):
-        budget = Budget(clock=clock, calls_per_second=2)
-        note(budget, used(percent))
-        times = asyncio.run(call_times(budget, clock, 2))
+        rate_limiter = RateLimiter(clock=clock, calls_per_second=2)
+        note(rate_limiter, used(percent))
+        times = asyncio.run(call_times(rate_limiter, clock, 2))
         gaps.append(times[1] - times[0])
-        assert budget.calls_per_second(MESSENGER) == pytest.approx(1 / gaps[-1])
+        assert rate_limiter.calls_per_second(MESSENGER) == pytest.approx(1 / gaps[-1])
     assert gaps[0] == pytest.approx(0.51)
     assert all(slower > faster for faster, slower in pairwise(gaps))
 
 
-def test_a_full_allowance_holds_calls_back_for_the_minutes_told(budget: Budget, clock: Any) -> None:
-    note(budget, used(96, regain_minutes=7))
-    waiting = budget.waiting(MESSENGER)
+def test_a_full_quota_holds_calls_back_for_the_minutes_told(rate_limiter: RateLimiter, clock: Any) -> None:
+    note(rate_limiter, used(96, regain_minutes=7))
+    waiting = rate_limiter.waiting(MESSENGER)
     assert waiting is not None
     assert waiting.until == clock.now() + timedelta(minutes=7)
     assert (waiting.type, waiting.used_percent) == ("messenger", 96)
-    assert wait_of(budget, clock) == 7 * 60
-    assert budget.waiting(MESSENGER) is None
+    assert wait_of(rate_limiter, clock) == 7 * 60
+    assert rate_limiter.waiting(MESSENGER) is None
 
 
-def test_minutes_told_are_believed_up_to_a_day(budget: Budget, clock: Any) -> None:
-    note(budget, used(100, regain_minutes=10**9))
-    assert wait_of(budget, clock) == 24 * 3600
+def test_minutes_told_are_believed_up_to_a_day(rate_limiter: RateLimiter, clock: Any) -> None:
+    note(rate_limiter, used(100, regain_minutes=10**9))
+    assert wait_of(rate_limiter, clock) == 24 * 3600
 
 
-def test_no_minutes_told_means_a_minute_doubling_up_to_an_hour(budget: Budget, clock: Any) -> None:
+def test_no_minutes_told_means_a_minute_doubling_up_to_an_hour(rate_limiter: RateLimiter, clock: Any) -> None:
     waits = []
     for _ in range(8):
-        note(budget, used(97))
-        waits.append(wait_of(budget, clock))
+        note(rate_limiter, used(97))
+        waits.append(wait_of(rate_limiter, clock))
     assert waits == [60, 120, 240, 480, 960, 1920, 3600, 3600]
 
 
-def test_answers_under_way_do_not_make_the_wait_longer(budget: Budget, clock: Any) -> None:
+def test_answers_under_way_do_not_make_the_wait_longer(rate_limiter: RateLimiter, clock: Any) -> None:
     for _ in range(4):
-        note(budget, used(97))
+        note(rate_limiter, used(97))
         clock.pass_seconds(1)
-    assert refuse(budget, 80006) == clock.now() + timedelta(seconds=56)
-    assert wait_of(budget, clock) == 56
+    assert refuse(rate_limiter, 80006) == clock.now() + timedelta(seconds=56)
+    assert wait_of(rate_limiter, clock) == 56
 
 
-def test_a_wait_that_helped_is_a_minute_the_next_time(budget: Budget, clock: Any) -> None:
+def test_a_wait_that_helped_is_a_minute_the_next_time(rate_limiter: RateLimiter, clock: Any) -> None:
     for _ in range(3):
-        note(budget, used(97))
-        wait_of(budget, clock)
-    note(budget, used(40))
-    budget.accepted(MESSENGER, LIST)
-    note(budget, used(97))
-    assert wait_of(budget, clock) == 60
+        note(rate_limiter, used(97))
+        wait_of(rate_limiter, clock)
+    note(rate_limiter, used(40))
+    rate_limiter.accepted(MESSENGER, LIST)
+    note(rate_limiter, used(97))
+    assert wait_of(rate_limiter, clock) == 60
 
 
-def test_a_call_too_soon_waits_a_second_and_grows_until_one_is_accepted(budget: Budget, clock: Any) -> None:
+def test_a_call_too_soon_waits_a_second_and_grows_until_one_is_accepted(
+    rate_limiter: RateLimiter, clock: Any
+) -> None:
     waits = []
     for _ in range(3):
-        waits.append((refuse(budget, 613) - clock.now()).total_seconds())
-        budget.accepted(MESSENGER, LIST)  # one that had left before: it proves nothing
+        waits.append((refuse(rate_limiter, 613) - clock.now()).total_seconds())
+        rate_limiter.accepted(MESSENGER, LIST)  # one that had left before: it proves nothing
         clock.pass_seconds(waits[-1])
-    budget.accepted(MESSENGER, LIST)
-    waits.append((refuse(budget, 613) - clock.now()).total_seconds())
+    rate_limiter.accepted(MESSENGER, LIST)
+    waits.append((refuse(rate_limiter, 613) - clock.now()).total_seconds())
     assert waits == [1, 2, 4, 1]
 
 
-def test_a_full_pages_pool_does_not_hold_back_messenger_calls(budget: Budget, clock: Any) -> None:
-    note(budget, header(_104=[entry(96, kind="pages")]), at=PAGE_NODE)
-    note(budget, header(_104=[entry(96, kind="pages"), entry(3)]))
-    assert budget.waiting(MESSENGER) is None
-    assert wait_of(budget, clock) < 1
-    assert wait_of(budget, clock, at=PAGE_NODE) >= 59
+def test_a_full_pages_quota_does_not_hold_back_messenger_calls(rate_limiter: RateLimiter, clock: Any) -> None:
+    note(rate_limiter, header(_104=[entry(96, kind="pages")]), at=PAGE_NODE)
+    note(rate_limiter, header(_104=[entry(96, kind="pages"), entry(3)]))
+    assert rate_limiter.waiting(MESSENGER) is None
+    assert wait_of(rate_limiter, clock) < 1
+    assert wait_of(rate_limiter, clock, at=PAGE_NODE) >= 59
 
 
-def test_an_instagram_inbox_is_held_by_either_of_its_two_ids(budget: Budget, clock: Any) -> None:
+def test_an_instagram_inbox_is_held_by_either_of_its_two_ids(rate_limiter: RateLimiter, clock: Any) -> None:
     both = header(_17841=[entry(3, kind="instagram")], _900=[entry(96, kind="instagram")])
-    note(budget, both, INSTAGRAM)
-    waiting = budget.waiting(INSTAGRAM)
+    note(rate_limiter, both, INSTAGRAM)
+    waiting = rate_limiter.waiting(INSTAGRAM)
     assert waiting is not None
     assert waiting.type == "instagram"
-    assert budget.waiting(MESSENGER) is None
-    assert wait_of(budget, clock, INSTAGRAM) == 60
+    assert rate_limiter.waiting(MESSENGER) is None
+    assert wait_of(rate_limiter, clock, INSTAGRAM) == 60
 
 
 @pytest.mark.parametrize(
     ("access", "endpoint"), [(MESSENGER, MESSAGES), (INSTAGRAM, LIST), (inbox("2"), PAGE_NODE)]
 )
-def test_the_apps_allowance_holds_back_every_call(
-    budget: Budget, clock: Any, access: Access, endpoint: Endpoint
+def test_the_apps_quota_holds_back_every_call(
+    rate_limiter: RateLimiter, clock: Any, access: Access, endpoint: Endpoint
 ) -> None:
-    note(budget, {"x-app-usage": json.dumps({"call_count": 10, "total_time": 95, "total_cputime": 1})})
-    waiting = budget.waiting(access)
+    note(rate_limiter, {"x-app-usage": json.dumps({"call_count": 10, "total_time": 95, "total_cputime": 1})})
+    waiting = rate_limiter.waiting(access)
     assert waiting is not None
     assert (waiting.type, waiting.used_percent) == ("app", 95)
-    assert wait_of(budget, clock, access, endpoint) == 60
+    assert wait_of(rate_limiter, clock, access, endpoint) == 60
 
 
 @pytest.mark.parametrize("code", [4, 341])
-def test_a_refusal_for_the_app_holds_back_every_inbox(budget: Budget, code: int) -> None:
-    refuse(budget, code)
-    assert budget.waiting(inbox("2")) is not None
+def test_a_refusal_for_the_app_holds_back_every_inbox(rate_limiter: RateLimiter, code: int) -> None:
+    refuse(rate_limiter, code)
+    assert rate_limiter.waiting(inbox("2")) is not None
 
 
 @pytest.mark.parametrize("code", [17, 32, 80006, 80003, 613])
-def test_any_other_refusal_holds_back_this_inbox_alone(budget: Budget, code: int) -> None:
-    refuse(budget, code)
-    assert budget.waiting(MESSENGER) is not None
-    assert budget.waiting(INSTAGRAM) is None
-    assert budget.waiting(inbox("2")) is None
+def test_any_other_refusal_holds_back_this_inbox_alone(rate_limiter: RateLimiter, code: int) -> None:
+    refuse(rate_limiter, code)
+    assert rate_limiter.waiting(MESSENGER) is not None
+    assert rate_limiter.waiting(INSTAGRAM) is None
+    assert rate_limiter.waiting(inbox("2")) is None
 
 
-def test_a_refusal_for_another_pool_teaches_that_it_counts(budget: Budget, clock: Any) -> None:
-    refuse(budget, 80001)
-    assert wait_of(budget, clock) == 60
-    assert wait_of(budget, clock, at=PAGE_NODE) < 1
+def test_a_refusal_for_another_quota_teaches_that_it_counts(rate_limiter: RateLimiter, clock: Any) -> None:
+    refuse(rate_limiter, 80001)
+    assert wait_of(rate_limiter, clock) == 60
+    assert wait_of(rate_limiter, clock, at=PAGE_NODE) < 1
 
 
-def test_a_refusal_blocks_the_fullest_pool_of_its_type(budget: Budget) -> None:
+def test_a_refusal_blocks_the_fullest_quota_of_its_type(rate_limiter: RateLimiter) -> None:
     both = header(_17841=[entry(3, kind="instagram")], _900=[entry(94, kind="instagram")])
-    note(budget, both, INSTAGRAM)
-    refuse(budget, 80002, INSTAGRAM)
-    waiting = budget.waiting(INSTAGRAM)
+    note(rate_limiter, both, INSTAGRAM)
+    refuse(rate_limiter, 80002, INSTAGRAM)
+    waiting = rate_limiter.waiting(INSTAGRAM)
     assert waiting is not None
     assert waiting.used_percent == 94
 
@@ -254,101 +258,103 @@ class Kept:
     """What was written down, and how long had been slept by then."""
 
     def __init__(self, clock: Any) -> None:
-        self.pools: list[RatePool] = []
+        self.quotas: list[Quota] = []
         self._clock = clock
         self.slept_before: list[int] = []
 
-    async def __call__(self, pool: RatePool) -> None:
+    async def __call__(self, quota: Quota) -> None:
         self.slept_before.append(len(self._clock.slept))
         await asyncio.sleep(0)  # others get their turn while it is being written
-        self.pools.append(pool)
+        self.quotas.append(quota)
 
 
 def test_a_block_is_written_down_once_and_before_anybody_sleeps(clock: Any) -> None:
     kept = Kept(clock)
-    budget = Budget(clock=clock, calls_per_second=None, keep=kept)
+    rate_limiter = RateLimiter(clock=clock, calls_per_second=None, keep=kept)
 
     async def lanes() -> None:
         async def note_it() -> None:
-            await budget.note(MESSENGER, LIST, used(96))
+            await rate_limiter.note(MESSENGER, LIST, used(96))
 
-        await asyncio.gather(note_it(), *(call_times(budget, clock, 1) for _ in range(3)))
+        await asyncio.gather(note_it(), *(call_times(rate_limiter, clock, 1) for _ in range(3)))
 
     asyncio.run(lanes())
     assert kept.slept_before == [0]
-    (pool,) = kept.pools
-    assert (pool.object_id, pool.type, pool.used_percent, pool.refusals) == (PAGE, "messenger", 96, 1)
+    (quota,) = kept.quotas
+    assert (quota.object_id, quota.type, quota.used_percent, quota.refusals) == (PAGE, "messenger", 96, 1)
 
 
 def test_what_cannot_be_written_down_is_not_slept_on(clock: Any) -> None:
-    async def fail(_: RatePool) -> None:
+    async def fail(_: Quota) -> None:
         raise OSError("disk full")
 
-    budget = Budget(clock=clock, calls_per_second=None, keep=fail)
+    rate_limiter = RateLimiter(clock=clock, calls_per_second=None, keep=fail)
     with pytest.raises(OSError, match="disk full"):
-        note(budget, used(96))
+        note(rate_limiter, used(96))
     with pytest.raises(OSError, match="disk full"):
-        asyncio.run(call_times(budget, clock, 1))
+        asyncio.run(call_times(rate_limiter, clock, 1))
     assert clock.slept == []
 
 
 def test_a_new_process_goes_on_waiting_and_doubling_where_the_last_was(clock: Any) -> None:
     kept = Kept(clock)
-    killed = Budget(clock=clock, calls_per_second=None, keep=kept)
+    killed = RateLimiter(clock=clock, calls_per_second=None, keep=kept)
     note(killed, used(96))
     clock.pass_seconds(20)
-    budget = Budget(clock=clock, calls_per_second=None)
-    budget.restore(kept.pools)
-    assert wait_of(budget, clock) == 40
-    note(budget, used(96))
-    assert wait_of(budget, clock) == 120
+    rate_limiter = RateLimiter(clock=clock, calls_per_second=None)
+    rate_limiter.restore(kept.quotas)
+    assert wait_of(rate_limiter, clock) == 40
+    note(rate_limiter, used(96))
+    assert wait_of(rate_limiter, clock) == 120
 
 
-def test_a_new_process_waits_for_a_pool_under_another_id_too(clock: Any) -> None:
+def test_a_new_process_waits_for_a_quota_under_another_id_too(clock: Any) -> None:
     kept = Kept(clock)
-    killed = Budget(clock=clock, calls_per_second=None, keep=kept)
+    killed = RateLimiter(clock=clock, calls_per_second=None, keep=kept)
     note(killed, header(_900=[entry(96, kind="instagram", regain_minutes=5)]), INSTAGRAM)
-    budget = Budget(clock=clock, calls_per_second=None)
-    budget.restore(kept.pools)
-    assert wait_of(budget, clock, INSTAGRAM) == 300
+    rate_limiter = RateLimiter(clock=clock, calls_per_second=None)
+    rate_limiter.restore(kept.quotas)
+    assert wait_of(rate_limiter, clock, INSTAGRAM) == 300
 
 
-def test_a_stored_block_that_has_passed_is_forgotten(budget: Budget, clock: Any) -> None:
+def test_a_stored_block_that_has_passed_is_forgotten(rate_limiter: RateLimiter, clock: Any) -> None:
     passed = clock.now() - timedelta(seconds=1)
-    stored = RatePool(object_id=PAGE, type="messenger", used_percent=99, blocked_until=passed, refusals=5)
-    budget.restore([stored])
-    assert budget.waiting(MESSENGER) is None
-    assert budget.usage(MESSENGER) is None
-    assert wait_of(budget, clock) == 0
+    stored = Quota(object_id=PAGE, type="messenger", used_percent=99, blocked_until=passed, refusals=5)
+    rate_limiter.restore([stored])
+    assert rate_limiter.waiting(MESSENGER) is None
+    assert rate_limiter.usage(MESSENGER) is None
+    assert wait_of(rate_limiter, clock) == 0
 
 
-def test_the_usage_shown_is_the_fullest_pools(budget: Budget) -> None:
-    assert budget.usage(MESSENGER) is None
+def test_the_usage_shown_is_the_fullest_quotas(rate_limiter: RateLimiter) -> None:
+    assert rate_limiter.usage(MESSENGER) is None
     app = {"x-app-usage": json.dumps({"call_count": 12, "total_time": 0, "total_cputime": 0})}
-    note(budget, used(50) | app)
-    usage = budget.usage(MESSENGER)
+    note(rate_limiter, used(50) | app)
+    usage = rate_limiter.usage(MESSENGER)
     assert usage is not None
     assert (usage.type, usage.percent) == ("messenger", 50)
 
 
-def test_an_absent_header_says_nothing(budget: Budget) -> None:
-    note(budget, used(50))
-    note(budget, {})
-    usage = budget.usage(MESSENGER)
+def test_an_absent_header_says_nothing(rate_limiter: RateLimiter) -> None:
+    note(rate_limiter, used(50))
+    note(rate_limiter, {})
+    usage = rate_limiter.usage(MESSENGER)
     assert usage is not None
     assert usage.percent == 50
 
 
-def test_a_call_given_up_before_its_turn_leaves_the_turn_to_others(budget: Budget, clock: Any) -> None:
+def test_a_call_given_up_before_its_turn_leaves_the_turn_to_others(
+    rate_limiter: RateLimiter, clock: Any
+) -> None:
     async def give_up() -> None:
-        held = await budget.acquire(MESSENGER, LIST)
-        waiting = asyncio.create_task(budget.acquire(MESSENGER, LIST))
+        held = await rate_limiter.acquire(MESSENGER, LIST)
+        waiting = asyncio.create_task(rate_limiter.acquire(MESSENGER, LIST))
         await asyncio.sleep(0)
         waiting.cancel()
         await asyncio.gather(waiting, return_exceptions=True)
         held.sent()
         held.sent()
-        await call_times(budget, clock, 1)
+        await call_times(rate_limiter, clock, 1)
 
     asyncio.run(give_up())
 
@@ -357,8 +363,8 @@ def test_a_call_given_up_before_its_turn_leaves_the_turn_to_others(budget: Budge
     "text",
     ["", "{}", "null", "[]", "{", '{"104": 7}', '{"104": [7]}', '{"104": [{}]}', "[" * 5000, '"\\ud83d"'],
 )
-def test_no_header_makes_reading_fail(budget: Budget, text: str) -> None:
-    note(budget, {"x-business-use-case-usage": text, "x-app-usage": text})
+def test_no_header_makes_reading_fail(rate_limiter: RateLimiter, text: str) -> None:
+    note(rate_limiter, {"x-business-use-case-usage": text, "x-app-usage": text})
 
 
 @given(st.one_of(st.integers(), st.floats(), st.text(), st.none(), st.lists(st.integers())))
@@ -378,13 +384,13 @@ def test_no_value_in_a_header_makes_reading_fail(value: Any) -> None:
 
 
 def test_a_wait_beyond_the_callers_patience_is_refused_with_its_end(clock: Any) -> None:
-    budget = Budget(clock=clock, calls_per_second=None, patience_seconds=30.0)
+    rate_limiter = RateLimiter(clock=clock, calls_per_second=None, patience_seconds=30.0)
 
     async def use() -> None:
-        (await budget.acquire(MESSENGER, LIST)).sent()
-        await budget.note(MESSENGER, LIST, header(_104=[entry(97, regain_minutes=90)]))
-        await budget.acquire(MESSENGER, LIST)
+        (await rate_limiter.acquire(MESSENGER, LIST)).sent()
+        await rate_limiter.note(MESSENGER, LIST, header(_104=[entry(97, regain_minutes=90)]))
+        await rate_limiter.acquire(MESSENGER, LIST)
 
-    with pytest.raises(AllowanceSpent, match="messenger: 97 % used"):
+    with pytest.raises(QuotaSpent, match="messenger: 97 % used"):
         asyncio.run(use())
     assert clock.slept == []

@@ -10,8 +10,8 @@ import pytest
 from aiohttp import web
 
 from inboxsync.errors import MessageUnreadable, PermissionMissing, SourceRefused, TokenInvalid
-from inboxsync.graph import Access, Budget, GraphClient
-from inboxsync.model import Platform, RatePool, TokenReason, Window
+from inboxsync.graph import Access, GraphClient, RateLimiter
+from inboxsync.model import Platform, Quota, TokenReason, Window
 
 TOKEN = "EAAmarked" + "x" * 40
 ACCESS = Access(page_id="104", platform=Platform.MESSENGER, account_id="104", token=TOKEN)
@@ -88,7 +88,7 @@ def test_instagram_is_never_asked_for_more_than_has_details(play: Any, asked_for
 def test_a_count_that_is_no_longer_served_is_done_without(play: Any) -> None:
     gone = refusal(100, "(#100) Tried accessing nonexisting field (message_count) on node type (X)")
     batch, source = play(
-        lambda client: client.fetch_outline(ACCESS, after=None, limit=7, message_ids=2),
+        lambda client: client.fetch_summary(ACCESS, after=None, limit=7, message_ids=2),
         gone,
         answer(LISTED),
     )
@@ -174,26 +174,26 @@ def test_no_error_holds_the_token(play: Any) -> None:
 
 
 def test_a_stored_block_is_waited_for_before_any_call(play: Any, clock: Any) -> None:
-    budget = Budget(clock=clock, calls_per_second=2)
+    rate_limiter = RateLimiter(clock=clock, calls_per_second=2)
     until = clock.now() + timedelta(minutes=9)
-    budget.restore([RatePool(object_id="104", type="messenger", used_percent=98, blocked_until=until)])
+    rate_limiter.restore([Quota(object_id="104", type="messenger", used_percent=98, blocked_until=until)])
     seen = []
 
     async def use(client: GraphClient) -> None:
         await client.fetch_conversation_times(ACCESS, after=None, limit=1)
         seen.append(clock.now())
 
-    _, source = play(use, answer(LISTED), budget=budget)
+    _, source = play(use, answer(LISTED), rate_limiter=rate_limiter)
     assert len(source.asked) == 1
     assert seen[0] >= until
 
 
-def test_a_refusal_for_the_allowance_is_waited_out_and_counted(play: Any, clock: Any) -> None:
-    kept: list[RatePool] = []
+def test_a_refusal_for_the_quota_is_waited_out_and_counted(play: Any, clock: Any) -> None:
+    kept: list[Quota] = []
 
-    async def keep(pool: RatePool) -> None:
+    async def keep(quota: Quota) -> None:
         assert clock.slept == []
-        kept.append(pool)
+        kept.append(quota)
 
     usage = {"type": "messenger", "call_count": 100, "estimated_time_to_regain_access": 3}
     headers = {"X-Business-Use-Case-Usage": json.dumps({"104": [usage]})}
@@ -204,18 +204,18 @@ def test_a_refusal_for_the_allowance_is_waited_out_and_counted(play: Any, clock:
         return client.counts(ACCESS)
 
     counts, _ = play(
-        use, refused, answer(LISTED), budget=Budget(clock=clock, calls_per_second=None, keep=keep)
+        use, refused, answer(LISTED), rate_limiter=RateLimiter(clock=clock, calls_per_second=None, keep=keep)
     )
     assert (counts.made, counts.refused) == (2, 1)
     assert sum(clock.slept) == pytest.approx(180)
-    assert [(pool.type, pool.used_percent) for pool in kept] == [("messenger", 100)]
+    assert [(quota.type, quota.used_percent) for quota in kept] == [("messenger", 100)]
 
 
-def test_without_a_limit_of_ours_there_is_no_pace_to_tell(play: Any) -> None:
+def test_without_a_limit_of_ours_there_is_no_call_rate_to_tell(play: Any) -> None:
     async def use(client: GraphClient) -> Any:
-        before = client.pace(ACCESS)
+        before = client.call_rate(ACCESS)
         await client.fetch_conversation_times(ACCESS, after=None, limit=1)
-        return before, client.pace(ACCESS)
+        return before, client.call_rate(ACCESS)
 
     (before, after), _ = play(use, answer(LISTED))
     assert (before.latency_seconds, before.calls_per_second) == (None, None)
@@ -227,9 +227,9 @@ def test_latency_leaves_out_the_wait_for_a_turn(play: Any, clock: Any) -> None:
     async def use(client: GraphClient) -> Any:
         for _ in range(5):
             await client.fetch_conversation_times(ACCESS, after=None, limit=1)
-        return client.pace(ACCESS)
+        return client.call_rate(ACCESS)
 
-    pace, _ = play(use, answer(LISTED), calls_per_second=0.5)
+    call_rate, _ = play(use, answer(LISTED), calls_per_second=0.5)
     assert clock.monotonic() > 8
-    assert pace.latency_seconds < 0.1
-    assert pace.calls_per_second == pytest.approx(0.5 / 1.02)
+    assert call_rate.latency_seconds < 0.1
+    assert call_rate.calls_per_second == pytest.approx(0.5 / 1.02)

@@ -155,6 +155,6 @@ def test_usage_headers_longer_than_any_default_are_read(played: Any, open_client
     async def go() -> Any:
         async with open_client(server.url) as client:
             await fetch(client)
-            return client.budget.usage(ACCESS)
+            return client.rate_limiter.usage(ACCESS)
 
     assert asyncio.run(go()).percent == 97

@@ -28,7 +28,7 @@ class Inbox:
                 platform=Platform.MESSENGER,
                 account_id=facebook_page_id,
                 name=name,
-                access_token_sealed="x",
+                access_token_encrypted="x",
                 now=NOON,
             )
         return added

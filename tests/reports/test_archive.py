@@ -12,13 +12,13 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from inboxsync.errors import FileNotWhole, OutputFailed
-from inboxsync.model import Item, Page, Phase
+from inboxsync.model import BacklogItem, BacklogKind, Page
 from inboxsync.reports import archive as archives
 from inboxsync.reports.archive import Archived, open_archive
 from inboxsync.reports.attachments import links_of
 from inboxsync.reports.folders import check_folder
 from inboxsync.store import Store
-from inboxsync.store.state.backlog import put_item
+from inboxsync.store.state.backlog import put_backlog_item
 
 NOON = datetime(2026, 6, 1, 12, 0, 0, tzinfo=UTC)
 HANOI = ZoneInfo("Asia/Ho_Chi_Minh")
@@ -62,23 +62,25 @@ def write(store: Store, page: Page) -> Any:
     return to
 
 
-def test_messages_owed_in_the_middle_are_shown_where_they_are_missing(
+def test_messages_backlog_in_the_middle_are_shown_where_they_are_missing(
     inbox: Any, page: Page, write: Any, store: Store, tmp_path: Path
 ) -> None:
     said = [inbox.said(minute, f"text {minute}") for minute in (1, 2, 3)]
     inbox.put(page, *(inbox.conversation(contact, *said) for contact in ("1", "2", "3", "4")))
-    owed = {
+    backlog = {
         "t_1": ("m_in_2", "m_in_1"),
         "t_2": (),
         # What it stood above was deleted by hand since.
         "t_3": ("m_in_9",),
     }
     with store.write() as connection:
-        for conversation_id, anchors in owed.items():
-            put_item(
+        for conversation_id, anchors in backlog.items():
+            put_backlog_item(
                 connection,
                 page,
-                Item(conversation_id=conversation_id, phase=Phase.GAP, folder="inbox", anchors=anchors),
+                BacklogItem(
+                    conversation_id=conversation_id, kind=BacklogKind.GAP, folder="inbox", anchors=anchors
+                ),
                 now=NOON,
             )
     write(tmp_path / "out.html")

@@ -32,7 +32,7 @@ def add_page(store: Store, facebook_page_id: str) -> Page:
             platform=Platform.MESSENGER,
             account_id=facebook_page_id,
             name="A Page",
-            access_token_sealed="x",
+            access_token_encrypted="x",
             now=NOW,
         )
     return added

@@ -5,7 +5,7 @@ import pytest
 from inboxsync.errors import ApiKeyNameTaken, ApiKeyUnknown
 from inboxsync.model import Scope
 from inboxsync.store import Store
-from inboxsync.store.state.api_keys import create_api_key, digest_of, list_api_keys, revoke_api_key
+from inboxsync.store.state.api_keys import create_api_key, fingerprint_of, list_api_keys, revoke_api_key
 
 NOW = datetime(2026, 6, 1, 12, 0, 0, tzinfo=UTC)
 
@@ -19,7 +19,7 @@ def test_a_key_is_kept_as_a_digest_alone(store: Store) -> None:
     assert text.startswith(made.prefix)
     assert text not in str(row)
     assert text.rpartition(".")[2] not in str(row)
-    assert made.digest == digest_of(text).hex()
+    assert made.digest == fingerprint_of(text).hex()
     assert made.digest not in repr(made)
 
 

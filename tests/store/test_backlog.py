@@ -7,17 +7,17 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from inboxsync.model import Conversation, Item, Message, Page, Phase, Problem
+from inboxsync.model import BacklogItem, BacklogKind, Conversation, Message, Page, Problem
 from inboxsync.store import Store
 from inboxsync.store.state.backlog import (
     Older,
-    count_items,
+    count_backlog,
     count_older,
-    delete_item,
-    get_item,
+    delete_backlog_item,
+    get_backlog_item,
+    list_backlog,
     list_history,
-    list_items,
-    put_item,
+    put_backlog_item,
 )
 from inboxsync.store.writing.conversation_rows import mark_gone
 from inboxsync.store.writing.upsert import upsert_batch
@@ -27,23 +27,23 @@ HOUR = timedelta(hours=1)
 PROBLEM = Problem(code="answer_failed", message="It failed.", hint="Wait.")
 
 
-def item(conversation_id: str = "t_1", phase: Phase = Phase.GAP, **changes: Any) -> Item:
-    return Item(conversation_id=conversation_id, phase=phase, folder="inbox", **changes)
+def item(conversation_id: str = "t_1", kind: BacklogKind = BacklogKind.GAP, **changes: Any) -> BacklogItem:
+    return BacklogItem(conversation_id=conversation_id, kind=kind, folder="inbox", **changes)
 
 
-def put(store: Store, page: Page, *items: Item, now: datetime = NOW) -> None:
+def put(store: Store, page: Page, *items: BacklogItem, now: datetime = NOW) -> None:
     with store.write() as connection:
         for each in items:
-            put_item(connection, page, each, now=now)
+            put_backlog_item(connection, page, each, now=now)
 
 
-def listed(store: Store, page: Page, phase: Phase = Phase.GAP, **options: Any) -> list[str]:
+def listed(store: Store, page: Page, kind: BacklogKind = BacklogKind.GAP, **options: Any) -> list[str]:
     with store.read() as connection:
-        found = list_items(connection, page, phase, **({"now": NOW, "limit": 100} | options))
+        found = list_backlog(connection, page, kind, **({"now": NOW, "limit": 100} | options))
     return [each.conversation_id for each in found]
 
 
-def history(store: Store, page: Page, **options: Any) -> list[Item]:
+def history(store: Store, page: Page, **options: Any) -> list[BacklogItem]:
     with store.read() as connection:
         return list_history(connection, page, **({"now": NOW, "limit": 100} | options))
 
@@ -71,9 +71,9 @@ def gone(store: Store, page: Page, *ids: str) -> None:
 
 times = st.none() | st.sampled_from([NOW - HOUR, NOW, NOW + HOUR])
 items_strategy = st.builds(
-    Item,
+    BacklogItem,
     conversation_id=st.sampled_from(["t_1", "t_2", "T_1"]),
-    phase=st.sampled_from(Phase),
+    kind=st.sampled_from(BacklogKind),
     folder=st.sampled_from(["inbox", "spam"]),
     cursor=st.none() | st.text(max_size=9),
     anchors=st.lists(st.text(max_size=9), max_size=3).map(tuple),
@@ -84,7 +84,7 @@ items_strategy = st.builds(
 )
 
 
-def as_held(store: Store, item: Item) -> Item:
+def as_held(store: Store, item: BacklogItem) -> BacklogItem:
     """PostgreSQL holds no U+0000."""
     if store.engine.dialect.name == "sqlite":
         return item
@@ -101,26 +101,28 @@ def as_held(store: Store, item: Item) -> Item:
 
 @settings(max_examples=50, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
 @given(items=st.lists(items_strategy, max_size=6))
-def test_the_ledger_keeps_the_last_word_on_each_item(store: Store, page: Page, items: list[Item]) -> None:
+def test_the_ledger_keeps_the_last_word_on_each_item(
+    store: Store, page: Page, items: list[BacklogItem]
+) -> None:
     with store.write() as connection:
-        connection.exec_driver_sql("DELETE FROM sync_items")
+        connection.exec_driver_sql("DELETE FROM backlog")
     put(store, page, *items)
-    last = {(each.phase, each.conversation_id): each for each in items}
+    last = {(each.kind, each.conversation_id): each for each in items}
     with store.read() as connection:
         last = {key: as_held(store, each) for key, each in last.items()}
-        for (phase, conversation_id), each in last.items():
-            assert get_item(connection, page, phase, conversation_id) == each
-        counted = count_items(connection, page)
-        for phase in Phase:
-            of_phase = [each for each in last.values() if each.phase is phase]
-            assert counted[phase] == len(of_phase)
-            found = list_items(connection, page, phase, now=NOW, limit=100)
+        for (kind, conversation_id), each in last.items():
+            assert get_backlog_item(connection, page, kind, conversation_id) == each
+        counted = count_backlog(connection, page)
+        for kind in BacklogKind:
+            of_phase = [each for each in last.values() if each.kind is kind]
+            assert counted[kind] == len(of_phase)
+            found = list_backlog(connection, page, kind, now=NOW, limit=100)
             due = [each for each in of_phase if each.next_attempt_at is None or each.next_attempt_at <= NOW]
             assert sorted(map(repr, found)) == sorted(map(repr, due))
             assert [each.attempts for each in found] == sorted(each.attempts for each in due)
 
 
-def test_the_least_tried_and_then_the_longest_owed_comes_first(store: Store, page: Page) -> None:
+def test_the_least_tried_and_then_the_longest_backlog_comes_first(store: Store, page: Page) -> None:
     put(store, page, item("t_new"), now=NOW)
     put(store, page, item("t_tried", attempts=1, problem=PROBLEM), now=NOW - 2 * HOUR)
     put(store, page, item("t_old"), now=NOW - HOUR)
@@ -136,41 +138,45 @@ def test_what_is_not_due_is_listed_only_on_request(store: Store, page: Page) -> 
     assert listed(store, page, due_only=False) == ["t_later", "t_now"]
 
 
-def test_a_deleted_item_is_owed_no_longer(store: Store, page: Page, other_page: Page) -> None:
+def test_a_deleted_item_is_backlog_no_longer(store: Store, page: Page, other_page: Page) -> None:
     for each in (page, other_page):
-        put(store, each, item(), item(phase=Phase.HISTORY))
+        put(store, each, item(), item(kind=BacklogKind.HISTORY))
     with store.write() as connection:
-        delete_item(connection, page, Phase.GAP, "t_1")
-        assert get_item(connection, page, Phase.GAP, "t_1") is None
-        assert count_items(connection, page)[Phase.HISTORY] == 1
-        assert count_items(connection, other_page)[Phase.GAP] == 1
+        delete_backlog_item(connection, page, BacklogKind.GAP, "t_1")
+        assert get_backlog_item(connection, page, BacklogKind.GAP, "t_1") is None
+        assert count_backlog(connection, page)[BacklogKind.HISTORY] == 1
+        assert count_backlog(connection, other_page)[BacklogKind.GAP] == 1
 
 
-def test_a_gone_conversation_is_owed_nothing(store: Store, page: Page) -> None:
+def test_a_gone_conversation_is_backlog_nothing(store: Store, page: Page) -> None:
     store_conversations(store, page, with_older(1), with_older(2))
     put(store, page, item("t_1"), item("t_2"), item("t_9"))
     gone(store, page, "t_1")
     assert listed(store, page) == ["t_2", "t_9"]
     assert [each.conversation_id for each in history(store, page)] == ["t_2"]
     with store.read() as connection:
-        assert count_items(connection, page) == {Phase.CONVERSATION: 0, Phase.GAP: 2, Phase.HISTORY: 0}
+        assert count_backlog(connection, page) == {
+            BacklogKind.CONVERSATION: 0,
+            BacklogKind.GAP: 2,
+            BacklogKind.HISTORY: 0,
+        }
         assert count_older(connection, page, messages=10) == Older(conversations=1, messages=10)
 
 
-def test_history_is_owed_newest_conversation_first(store: Store, page: Page, other_page: Page) -> None:
+def test_history_is_backlog_newest_conversation_first(store: Store, page: Page, other_page: Page) -> None:
     complete = with_older(0, has_older=False)
     store_conversations(store, page, with_older(3), with_older(1), with_older(2), complete)
     store_conversations(store, other_page, with_older(4))
-    assert history(store, page) == [item(f"t_{number}", Phase.HISTORY) for number in (1, 2, 3)]
-    assert history(store, page, limit=1, excluding=["t_1"]) == [item("t_2", Phase.HISTORY)]
+    assert history(store, page) == [item(f"t_{number}", BacklogKind.HISTORY) for number in (1, 2, 3)]
+    assert history(store, page, limit=1, excluding=["t_1"]) == [item("t_2", BacklogKind.HISTORY)]
 
 
 def test_history_goes_on_where_the_ledger_says(store: Store, page: Page) -> None:
     store_conversations(store, page, with_older(1), with_older(2), with_older(3))
-    started = item("t_1", Phase.HISTORY, cursor="further", attempts=2, problem=PROBLEM)
-    put(store, page, started, item("t_2", Phase.GAP, cursor="of the gap"))
-    put(store, page, item("t_3", Phase.HISTORY, next_attempt_at=NOW + HOUR))
-    assert history(store, page) == [started, item("t_2", Phase.HISTORY)]
+    started = item("t_1", BacklogKind.HISTORY, cursor="further", attempts=2, problem=PROBLEM)
+    put(store, page, started, item("t_2", BacklogKind.GAP, cursor="of the gap"))
+    put(store, page, item("t_3", BacklogKind.HISTORY, next_attempt_at=NOW + HOUR))
+    assert history(store, page) == [started, item("t_2", BacklogKind.HISTORY)]
     assert len(history(store, page, now=NOW + HOUR)) == 3
 
 
@@ -224,7 +230,7 @@ def test_the_order_of_the_ledger_does_not_depend_on_how_often_it_was_written(
     put(store, page, item("t_1"), now=NOW - HOUR)
     put(store, page, item("t_2"), now=NOW)
     with store.read() as connection:
-        found = get_item(connection, page, Phase.GAP, "t_1")
+        found = get_backlog_item(connection, page, BacklogKind.GAP, "t_1")
     assert found is not None
     put(store, page, replace(found, cursor="further"), now=NOW + HOUR)
     assert listed(store, page) == ["t_1", "t_2"]

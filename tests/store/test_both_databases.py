@@ -82,7 +82,7 @@ def fresh_page(store: Store) -> Page:
             platform=Platform.MESSENGER,
             account_id="104",
             name="A Page",
-            access_token_sealed="x",
+            access_token_encrypted="x",
             now=NOW,
         )
     return page

@@ -10,39 +10,39 @@ import pytest
 
 from inboxsync.errors import StoreOutdated, StoreUnavailable
 from inboxsync.model import (
-    Certificate,
+    BacklogItem,
+    BacklogKind,
     Conversation,
     Following,
-    Item,
-    Lane,
     Message,
     Mode,
     Page,
     Participant,
-    Phase,
     Problem,
-    RatePool,
+    Quota,
     Run,
     RunStatus,
+    RunTask,
+    Scanning,
     Schedule,
     Scope,
-    Slice,
-    Span,
-    Walking,
+    Segment,
+    TaskQueue,
+    Verification,
     WorkerInfo,
 )
 from inboxsync.store import Store, copying
 from inboxsync.store.copying import CopyProgress, copy_store
 from inboxsync.store.state.api_keys import create_api_key
-from inboxsync.store.state.backlog import get_item, put_item
+from inboxsync.store.state.backlog import get_backlog_item, put_backlog_item
 from inboxsync.store.state.leases import acquire_lease
 from inboxsync.store.state.list_positions import list_progress, put_progress
-from inboxsync.store.state.quotas import list_rate_pools, put_rate_pool
+from inboxsync.store.state.quotas import list_quotas, put_quota
 from inboxsync.store.state.run_events import append_run_events
 from inboxsync.store.state.runs import start_run
 from inboxsync.store.state.schedules import put_schedule
-from inboxsync.store.state.tasks import add_slice
-from inboxsync.store.state.verifications import put_certificate
+from inboxsync.store.state.tasks import add_task
+from inboxsync.store.state.verifications import put_verification
 from inboxsync.store.state.workers import put_worker
 from inboxsync.store.writing.conversation_rows import new_id
 from inboxsync.store.writing.upsert import upsert_batch
@@ -68,7 +68,11 @@ def target(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Store]:
 @pytest.fixture
 def filled(store: Store, page: Page, other_page: Page) -> Store:
     """Something in every table, and what is hard to keep."""
-    walk = Walking(spans=(Span(frontier=NOW, cursor="c"), Span()), pin=NOW, watermark=NOW - timedelta(days=1))
+    scan = Scanning(
+        segments=(Segment(position=NOW, cursor="c"), Segment()),
+        snapshot_at=NOW,
+        watermark=NOW - timedelta(days=1),
+    )
     run = Run(
         id=new_id(),
         page_id=page.id,
@@ -82,16 +86,23 @@ def filled(store: Store, page: Page, other_page: Page) -> Store:
     with store.write() as connection:
         for each in (page, other_page):
             upsert_batch(connection, each, conversations(), folder="inbox", source="initial_sync", now=NOW)
-            put_progress(connection, each, "inbox", walk, now=NOW)
+            put_progress(connection, each, "inbox", scan, now=NOW)
             put_progress(connection, each, "Spam", Following(watermark=NOW), now=NOW)
-            put_item(connection, each, Item(conversation_id="T_1", phase=Phase.GAP, folder="inbox"), now=NOW)
-            put_item(connection, each, owed(), now=NOW)
+            put_backlog_item(
+                connection,
+                each,
+                BacklogItem(conversation_id="T_1", kind=BacklogKind.GAP, folder="inbox"),
+                now=NOW,
+            )
+            put_backlog_item(connection, each, backlog(), now=NOW)
         start_run(connection, run)
         create_api_key(connection, name="Ä script", scope=Scope.SYNC, now=NOW)
         append_run_events(
             connection, run.id, [(NOW, "starting", {"b": 1.0, "a": "\u1ec7"}), (NOW, "error", {})]
         )
-        add_slice(connection, Slice(run_id=run.id, page_id=page.id, lane=Lane.WALK, number=2, due_at=NOW))
+        add_task(
+            connection, RunTask(run_id=run.id, page_id=page.id, queue=TaskQueue.SCAN, number=2, due_at=NOW)
+        )
         put_schedule(
             connection, Schedule(page_id=page.id, every_seconds=60, is_paused=True, next_sync_at=NOW)
         )
@@ -100,10 +111,10 @@ def filled(store: Store, page: Page, other_page: Page) -> Store:
             WorkerInfo(id="h:1:a", version="1", concurrency=8, started_at=NOW, heartbeat_at=NOW),
         )
         acquire_lease(connection, page.id, "somebody", now=NOW, seconds=1)
-        put_rate_pool(connection, RatePool(object_id="104", type="messenger", used_percent=3), now=NOW)
-        put_certificate(
+        put_quota(connection, Quota(object_id="104", type="messenger", used_percent=3), now=NOW)
+        put_verification(
             connection,
-            Certificate(
+            Verification(
                 id=new_id(), page_id=page.id, checked_at=NOW, is_complete=False, summary='{"b":1.0,"a":1e2}'
             ),
         )
@@ -113,10 +124,10 @@ def filled(store: Store, page: Page, other_page: Page) -> Store:
     return store
 
 
-def owed() -> Item:
-    return Item(
+def backlog() -> BacklogItem:
+    return BacklogItem(
         conversation_id="t_1",
-        phase=Phase.GAP,
+        kind=BacklogKind.GAP,
         folder="inbox",
         anchors=("m_1", "ü"),
         until_at=NOW,
@@ -165,9 +176,9 @@ def test_a_copy_is_the_same(filled: Store, target: Store, page: Page) -> None:
     assert {each.table for each in copied if each.source_rows == 0} == set()
     assert sum(each.replaced for each in copied) == 0
     with filled.read() as ours, target.read() as theirs:
-        for read in (list_rate_pools, lambda connection: list_progress(connection, page)):
+        for read in (list_quotas, lambda connection: list_progress(connection, page)):
             assert read(ours) == read(theirs)
-        assert get_item(theirs, page, Phase.GAP, "t_1") == owed()
+        assert get_backlog_item(theirs, page, BacklogKind.GAP, "t_1") == backlog()
         exact = theirs.exec_driver_sql("SELECT DISTINCT last_synced_at, user_id FROM facebook_pages").one()
         assert "05.123456" in str(exact[0])
         assert exact[1] == ""

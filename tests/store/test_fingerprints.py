@@ -28,7 +28,7 @@ class Seen(msgspec.Struct):
     def source_updated_at(self) -> datetime | None:
         return self.conversation.source_updated_at
 
-    def digest(self) -> str | None:
+    def fingerprint(self) -> str | None:
         return self.told
 
     def whole(self) -> Conversation:
@@ -39,7 +39,9 @@ class Seen(msgspec.Struct):
         return True
 
 
-def served(digest: str | None = "d1", *, text: str = "hello", at: datetime = NOW, number: int = 1) -> Seen:
+def served(
+    fingerprint: str | None = "d1", *, text: str = "hello", at: datetime = NOW, number: int = 1
+) -> Seen:
     messages = tuple(
         Message(message_id=f"m_{place}", sent_at=at, sender_id="7", text=text) for place in (2, 1)
     )
@@ -51,7 +53,7 @@ def served(digest: str | None = "d1", *, text: str = "hello", at: datetime = NOW
         snippet="hello",
         messages=messages,
     )
-    return Seen(conversation, digest)
+    return Seen(conversation, fingerprint)
 
 
 def put(store: Store, page: Page, *conversations: Seen, folder: str = "inbox", **given: Any) -> Counts:
@@ -66,8 +68,8 @@ def run(store: Store, sql: str) -> None:
         connection.exec_driver_sql(sql)
 
 
-def is_looked_at(store: Store, page: Page, digest: str | None = "d1", **given: Any) -> bool:
-    again = served(digest)
+def is_looked_at(store: Store, page: Page, fingerprint: str | None = "d1", **given: Any) -> bool:
+    again = served(fingerprint)
     put(store, page, again, **given)
     return again.is_decoded
 
@@ -81,7 +83,7 @@ def test_what_is_served_as_it_was_is_passed_over(store: Store, page: Page, rows:
     assert not again.is_decoded
     assert changed.is_decoded
     assert rows("SELECT DISTINCT text FROM messages ORDER BY text") == [("hello",), ("hello!",)]
-    assert rows("SELECT served_digest, served_messages FROM messenger_conversations ORDER BY 1") == [
+    assert rows("SELECT fingerprint, fingerprint_messages FROM messenger_conversations ORDER BY 1") == [
         ("d1", 2),
         ("d3", 2),
     ]
@@ -93,7 +95,7 @@ def test_what_is_served_as_it_was_is_passed_over(store: Store, page: Page, rows:
     "done",
     [
         "DELETE FROM messages WHERE message_id = 'm_1'",
-        "UPDATE messenger_conversations SET served_digest = NULL",
+        "UPDATE messenger_conversations SET fingerprint = NULL",
         "UPDATE messenger_conversations SET conversation_status = 'gone'",
         "UPDATE messenger_conversations SET folder = 'other'",
     ],
@@ -107,7 +109,7 @@ def test_whatever_was_done_by_hand_is_looked_at_once_and_mended(
     assert is_looked_at(store, page)
     assert not is_looked_at(store, page)
     assert rows("SELECT * FROM messages ORDER BY message_id") == before
-    assert rows("SELECT folder, conversation_status, served_messages FROM messenger_conversations") == [
+    assert rows("SELECT folder, conversation_status, fingerprint_messages FROM messenger_conversations") == [
         ("inbox", "active", 2)
     ]
 
@@ -125,10 +127,10 @@ def test_one_that_was_gone_is_looked_at(store: Store, page: Page) -> None:
     assert is_looked_at(store, page)
 
 
-def test_what_is_owed_is_looked_at(store: Store, page: Page) -> None:
+def test_what_is_backlog_is_looked_at(store: Store, page: Page) -> None:
     put(store, page, served())
-    assert is_looked_at(store, page, owed={"t_1"})
-    assert not is_looked_at(store, page, owed={"t_2"})
+    assert is_looked_at(store, page, backlog={"t_1"})
+    assert not is_looked_at(store, page, backlog={"t_2"})
 
 
 def test_after_one_of_another_shape_it_is_looked_at(store: Store, page: Page, rows: Any) -> None:
@@ -154,6 +156,6 @@ def test_after_messages_that_came_by_themselves_it_is_looked_at(store: Store, pa
     assert rows("SELECT DISTINCT text FROM messages") == [("hello",)]
 
 
-def test_another_pages_digest_is_its_own(store: Store, page: Page, other_page: Page) -> None:
+def test_another_pages_fingerprint_is_its_own(store: Store, page: Page, other_page: Page) -> None:
     put(store, page, served())
     assert is_looked_at(store, other_page)

@@ -11,10 +11,10 @@ from hypothesis import strategies as st
 from inboxsync.model import Conversation, Message, Page
 from inboxsync.store import Store
 from inboxsync.store.writing.conversation_rows import set_has_older_messages
-from inboxsync.store.writing.upsert import Hole, Written, upsert_batch, upsert_message_batch
+from inboxsync.store.writing.upsert import FoundGap, Written, upsert_batch, upsert_message_batch
 
 NOW = datetime(2026, 6, 1, 12, 0, 0, tzinfo=UTC)
-OWED = "SELECT has_older_messages FROM messenger_conversations ORDER BY conversation_id"
+BACKLOG = "SELECT has_older_messages FROM messenger_conversations ORDER BY conversation_id"
 
 
 def message(number: int) -> Message:
@@ -48,15 +48,15 @@ def add_messages(
         return upsert_message_batch(connection, page, graph_id, found, source=source, now=NOW)
 
 
-def hole(*anchors: int, is_new: bool = False, graph_id: str = "t_1") -> Hole:
-    return Hole(conversation_id=graph_id, anchors=tuple(f"m_{each}" for each in anchors), is_new=is_new)
+def gap(*anchors: int, is_new: bool = False, graph_id: str = "t_1") -> FoundGap:
+    return FoundGap(conversation_id=graph_id, anchors=tuple(f"m_{each}" for each in anchors), is_new=is_new)
 
 
 def test_a_new_conversation_with_older_messages_is_a_hole_down_to_its_bottom(
     store: Store, page: Page
 ) -> None:
     written = upsert(store, page, conversation(5, 4, has_older=True), conversation(7, graph_id="t_2"))
-    assert written.holes == (hole(is_new=True),)
+    assert written.found_gaps == (gap(is_new=True),)
     assert written.whole == ("t_2",)
 
 
@@ -65,8 +65,8 @@ def test_messages_that_meet_stored_ones_leave_no_hole(
 ) -> None:
     upsert(store, page, conversation(1, 2))
     written = upsert(store, page, conversation(2, 3, has_older=True))
-    assert (written.holes, written.whole) == ((), ())
-    assert rows(OWED) == [(0,)]
+    assert (written.found_gaps, written.whole) == ((), ())
+    assert rows(BACKLOG) == [(0,)]
 
 
 def test_messages_that_meet_none_leave_a_hole_down_to_the_newest_stored(
@@ -74,35 +74,35 @@ def test_messages_that_meet_none_leave_a_hole_down_to_the_newest_stored(
 ) -> None:
     upsert(store, page, conversation(*range(30)), conversation(1, graph_id="t_2"))
     written = upsert(store, page, conversation(99, 98, has_older=True), conversation(1, graph_id="t_2"))
-    assert written.holes == (hole(*range(29, 9, -1)),)
+    assert written.found_gaps == (gap(*range(29, 9, -1)),)
     assert written.whole == ("t_2",)
     # Below its anchors nothing has changed: the gap is the ledger's.
-    assert rows(OWED) == [(0,), (0,)]
+    assert rows(BACKLOG) == [(0,), (0,)]
 
 
-def test_what_lies_below_a_hole_stays_owed(store: Store, page: Page, rows: Callable[[str], Any]) -> None:
+def test_what_lies_below_a_hole_stays_backlog(store: Store, page: Page, rows: Callable[[str], Any]) -> None:
     upsert(store, page, conversation(1, 2, has_older=True))
-    assert upsert(store, page, conversation(9, 8, has_older=True)).holes == (hole(2, 1),)
-    assert rows(OWED) == [(1,)]
+    assert upsert(store, page, conversation(9, 8, has_older=True)).found_gaps == (gap(2, 1),)
+    assert rows(BACKLOG) == [(1,)]
 
 
 def test_a_hole_above_nothing_stored_has_no_anchors(
     store: Store, page: Page, rows: Callable[[str], Any]
 ) -> None:
     upsert(store, page, conversation(source_updated_at=NOW))
-    assert upsert(store, page, conversation(9, 8, has_older=True)).holes == (hole(),)
-    assert rows(OWED) == [(1,)]
+    assert upsert(store, page, conversation(9, 8, has_older=True)).found_gaps == (gap(),)
+    assert rows(BACKLOG) == [(1,)]
 
 
 def test_a_list_that_has_more_and_shows_nothing_is_a_hole(store: Store, page: Page) -> None:
     upsert(store, page, conversation(1, 2))
-    assert upsert(store, page, conversation(has_older=True)).holes == (hole(2, 1),)
+    assert upsert(store, page, conversation(has_older=True)).found_gaps == (gap(2, 1),)
 
 
 def test_what_a_webhook_brought_neither_meets_nor_anchors(store: Store, page: Page) -> None:
     upsert(store, page, conversation(1, 2))
     add_messages(store, page, 9, source="webhook")
-    assert upsert(store, page, conversation(9, 8, has_older=True)).holes == (hole(2, 1),)
+    assert upsert(store, page, conversation(9, 8, has_older=True)).found_gaps == (gap(2, 1),)
 
 
 def test_an_older_answer_tells_of_its_hole_and_nothing_of_the_bottom(
@@ -111,10 +111,10 @@ def test_an_older_answer_tells_of_its_hole_and_nothing_of_the_bottom(
     upsert(store, page, conversation(9, 8, has_older=True))
     late = upsert(store, page, conversation(5, 4, has_older=True))
     # The hole is above the older answer's messages, which the store has from now on.
-    assert late.holes == (replace(hole(5, 4), is_older=True),)
+    assert late.found_gaps == (replace(gap(5, 4), is_older=True),)
     written = upsert(store, page, conversation(2, 1))
-    assert (written.holes, written.whole) == ((replace(hole(2, 1), is_older=True),), ())
-    assert rows(OWED) == [(1,)]
+    assert (written.found_gaps, written.whole) == ((replace(gap(2, 1), is_older=True),), ())
+    assert rows(BACKLOG) == [(1,)]
 
 
 def test_a_conversation_served_to_its_bottom_is_whole_even_where_it_meets(
@@ -122,8 +122,8 @@ def test_a_conversation_served_to_its_bottom_is_whole_even_where_it_meets(
 ) -> None:
     upsert(store, page, conversation(5, 4, has_older=True))
     written = upsert(store, page, conversation(5, 4, 3))
-    assert (written.whole, written.holes, written.counts.updated) == (("t_1",), (), 1)
-    assert rows(OWED) == [(0,)]
+    assert (written.whole, written.found_gaps, written.counts.updated) == (("t_1",), (), 1)
+    assert rows(BACKLOG) == [(0,)]
 
 
 def test_a_conversation_served_without_messages_tells_nothing_of_them(
@@ -131,8 +131,8 @@ def test_a_conversation_served_without_messages_tells_nothing_of_them(
 ) -> None:
     upsert(store, page, conversation(5, has_older=True))
     written = upsert(store, page, conversation(), conversation(graph_id="t_2"))
-    assert (written.whole, written.holes) == ((), ())
-    assert rows(OWED) == [(1,), (0,)]
+    assert (written.whole, written.found_gaps) == ((), ())
+    assert rows(BACKLOG) == [(1,), (0,)]
 
 
 def test_without_a_hole_no_anchors_are_read(store: Store, page: Page, statements: Callable[[], Any]) -> None:
@@ -155,7 +155,7 @@ def test_messages_alone_are_stored_with_how_they_came(
         ("m_4", "history_sync"),
         ("m_5", "initial_sync"),
     ]
-    assert rows(OWED) == [(1,)]
+    assert rows(BACKLOG) == [(1,)]
 
 
 def test_messages_of_an_unknown_conversation_are_not_stored(
@@ -171,13 +171,13 @@ def test_the_bottom_is_noted_once(store: Store, page: Page, rows: Callable[[str]
     for minutes in (1, 2):
         with store.write() as connection:
             set_has_older_messages(connection, page, "t_1", False, now=NOW + timedelta(minutes=minutes))
-    assert rows(OWED) == [(0,), (1,)]
+    assert rows(BACKLOG) == [(0,), (1,)]
     assert rows("SELECT updated_at FROM messenger_conversations WHERE conversation_id = 't_1'") == [
         ("2026-06-01T12:01:00.000Z",)
     ]
 
 
-def missing(store: Store, owed: list[Hole], served: int) -> set[int]:
+def missing(store: Store, backlog: list[FoundGap], served: int) -> set[int]:
     """Which of the messages 1..served are neither stored nor accounted for by what is owed."""
     with store.read() as connection:
         ids = connection.exec_driver_sql("SELECT message_id FROM messages").scalars()
@@ -189,7 +189,7 @@ def missing(store: Store, owed: list[Hole], served: int) -> set[int]:
     if has_older:
         bottom = min(stored, default=served)
         gone_from = {each for each in gone_from if each > bottom}
-    for each in owed:
+    for each in backlog:
         # Reading from the top until an anchor is met brings everything above it.
         anchor = max((int(name.removeprefix("m_")) for name in each.anchors), default=0)
         gone_from = {number for number in gone_from if number <= anchor}
@@ -211,7 +211,7 @@ def test_every_message_is_stored_or_known_to_be_missing(
     """A conversation grows; now and then its newest few are read, or a webhook brings the newest one."""
     with store.write() as connection:
         connection.exec_driver_sql("DELETE FROM messenger_conversations")
-    owed: list[Hole] = []
+    backlog: list[FoundGap] = []
     newest = 1
     upsert(store, page, conversation(1))
     for grown, window, how in steps:
@@ -221,5 +221,5 @@ def test_every_message_is_stored_or_known_to_be_missing(
             continue
         numbers = range(max(1, newest - window + 1), newest + 1)
         written = upsert(store, page, conversation(*numbers, has_older=numbers[0] > 1))
-        owed = [] if written.whole else [*owed, *written.holes]
-        assert missing(store, owed, newest) == set()
+        backlog = [] if written.whole else [*backlog, *written.found_gaps]
+        assert missing(store, backlog, newest) == set()

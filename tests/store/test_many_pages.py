@@ -27,7 +27,7 @@ def add_page(store: Store, number: int, name: str | None = None) -> Page:
             platform=Platform.MESSENGER,
             account_id="1",
             name=name,
-            access_token_sealed="x",
+            access_token_encrypted="x",
             now=NOW,
         )
     return page

@@ -61,7 +61,7 @@ def test_a_new_token_clears_the_reason_of_the_old(store: Store, page: Page) -> N
             platform=Platform.MESSENGER,
             account_id="104",
             name=None,
-            access_token_sealed="y",
+            access_token_encrypted="y",
             now=NOW,
         )
     assert not is_new

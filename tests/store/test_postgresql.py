@@ -168,7 +168,7 @@ def test_a_schema_of_ones_own_is_made_and_kept_apart(url: str) -> None:
                     platform=Platform.MESSENGER,
                     account_id="1",
                     name=None,
-                    access_token_sealed="x",
+                    access_token_encrypted="x",
                     now=NOW,
                 )
         with store.read() as connection:

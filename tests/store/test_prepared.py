@@ -5,9 +5,9 @@ from typing import Any
 
 import pytest
 
-from inboxsync.model import Conversation, Message, Page, Participant, Served
+from inboxsync.model import Conversation, Message, Page, Participant, SourceRecord
 from inboxsync.store import Store
-from inboxsync.store.writing.prepared import Draft, draft_of
+from inboxsync.store.writing.prepared import PreparedConversation, prepare
 from inboxsync.store.writing.upsert import upsert_batch
 
 NOW = datetime(2026, 6, 1, 12, 0, 0, tzinfo=UTC)
@@ -34,7 +34,7 @@ def conversation(number: int, *, messages: tuple[Message, ...] = MESSAGES) -> Co
     )
 
 
-def put(store: Store, page: Page, *served: Served) -> None:
+def put(store: Store, page: Page, *served: SourceRecord) -> None:
     with store.write() as connection:
         upsert_batch(connection, page, served, folder="inbox", source="initial_sync", now=NOW)
 
@@ -44,7 +44,7 @@ def written(rows: Any) -> Any:
     def read(graph_id: str) -> tuple[list[Any], list[Any]]:
         """The conversation's row and its messages, without ids of ours and Graph's of the conversation."""
         of = f"FROM messenger_conversations AS c WHERE c.conversation_id = '{graph_id}'"
-        row = rows(f"SELECT sender_id, participants, last_message, served_messages, extra {of}")
+        row = rows(f"SELECT sender_id, participants, last_message, fingerprint_messages, extra {of}")
         messages = rows(
             "SELECT message_id, sent_at, is_from_page, sender_id, text, attachments, is_readable, extra "
             f"FROM messages WHERE conversation_id = (SELECT c.id {of}) ORDER BY message_id"
@@ -54,28 +54,28 @@ def written(rows: Any) -> Any:
     return read
 
 
-def test_a_draft_is_stored_as_what_it_was_made_of(store: Store, page: Page, written: Any) -> None:
-    draft = draft_of(conversation(2))
-    draft.rows()
-    put(store, page, conversation(1), draft)
+def test_a_prepared_is_stored_as_what_it_was_made_of(store: Store, page: Page, written: Any) -> None:
+    prepared = prepare(conversation(2))
+    prepared.rows()
+    put(store, page, conversation(1), prepared)
     assert written("t_2") == written("t_1")
     assert len(written("t_2")[1]) == 3
 
 
-def test_a_draft_of_what_is_stored_brings_it_up_to_date(
+def test_a_prepared_of_what_is_stored_brings_it_up_to_date(
     store: Store, page: Page, rows: Any, written: Any
 ) -> None:
     put(store, page, conversation(1, messages=MESSAGES[3:]))
     known = rows("SELECT id FROM messenger_conversations")
-    draft = draft_of(conversation(1))
-    draft.rows()
-    put(store, page, draft, conversation(2))
+    prepared = prepare(conversation(1))
+    prepared.rows()
+    put(store, page, prepared, conversation(2))
     assert rows("SELECT id FROM messenger_conversations WHERE conversation_id = 't_1'") == known
     assert written("t_1")[1] == written("t_2")[1]
 
 
-def test_a_new_conversation_has_the_id_of_its_draft(store: Store, page: Page, rows: Any) -> None:
-    draft = Draft(conversation(1, messages=()))
-    assert draft_of(draft) is draft
-    put(store, page, draft)
-    assert rows("SELECT id FROM messenger_conversations") == [(draft.row_id,)]
+def test_a_new_conversation_has_the_id_of_its_prepared(store: Store, page: Page, rows: Any) -> None:
+    prepared = PreparedConversation(conversation(1, messages=()))
+    assert prepare(prepared) is prepared
+    put(store, page, prepared)
+    assert rows("SELECT id FROM messenger_conversations") == [(prepared.row_id,)]

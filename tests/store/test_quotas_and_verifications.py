@@ -4,17 +4,17 @@ from typing import Any
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from inboxsync.model import Certificate, Page, RatePool
+from inboxsync.model import Page, Quota, Verification
 from inboxsync.store import Store
-from inboxsync.store.state.quotas import list_rate_pools, put_rate_pool
-from inboxsync.store.state.verifications import newest_certificate, put_certificate
+from inboxsync.store.state.quotas import list_quotas, put_quota
+from inboxsync.store.state.verifications import newest_verification, put_verification
 from inboxsync.store.writing.conversation_rows import new_id
 
 NOW = datetime(2026, 6, 1, 12, 0, 0, tzinfo=UTC)
 
-pools_strategy = st.lists(
+quotas_strategy = st.lists(
     st.builds(
-        RatePool,
+        Quota,
         object_id=st.sampled_from(["104", "105"]),
         type=st.sampled_from(["messenger", "app"]),
         used_percent=st.none() | st.integers(0, 200),
@@ -25,27 +25,31 @@ pools_strategy = st.lists(
 
 
 @settings(max_examples=30, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
-@given(pools=pools_strategy)
-def test_the_last_word_on_each_pool_is_kept(store: Store, pools: list[RatePool]) -> None:
+@given(quotas=quotas_strategy)
+def test_the_last_word_on_each_quota_is_kept(store: Store, quotas: list[Quota]) -> None:
     with store.write() as connection:
-        connection.exec_driver_sql("DELETE FROM rate_pools")
-        for pool in pools:
-            put_rate_pool(connection, pool, now=NOW)
-        kept = list_rate_pools(connection)
-    assert {(pool.object_id, pool.type): pool for pool in kept} == {
-        (pool.object_id, pool.type): pool for pool in pools
+        connection.exec_driver_sql("DELETE FROM quotas")
+        for quota in quotas:
+            put_quota(connection, quota, now=NOW)
+        kept = list_quotas(connection)
+    assert {(quota.object_id, quota.type): quota for quota in kept} == {
+        (quota.object_id, quota.type): quota for quota in quotas
     }
 
 
-def certificate(page: Page, **changes: Any) -> Certificate:
+def verification(page: Page, **changes: Any) -> Verification:
     values = {"id": new_id(), "page_id": page.id, "checked_at": NOW, "is_complete": True, "summary": "{}"}
-    return Certificate(**(values | changes))
+    return Verification(**(values | changes))
 
 
-def test_the_newest_certificate_of_a_page_counts(store: Store, page: Page, other_page: Page) -> None:
-    newest = certificate(page, checked_at=NOW + timedelta(days=1), is_complete=False, summary="[1]")
+def test_the_newest_verification_of_a_page_counts(store: Store, page: Page, other_page: Page) -> None:
+    newest = verification(page, checked_at=NOW + timedelta(days=1), is_complete=False, summary="[1]")
     with store.write() as connection:
-        assert newest_certificate(connection, page) is None
-        for each in (newest, certificate(page), certificate(other_page, checked_at=NOW + timedelta(days=2))):
-            put_certificate(connection, each)
-        assert newest_certificate(connection, page) == newest
+        assert newest_verification(connection, page) is None
+        for each in (
+            newest,
+            verification(page),
+            verification(other_page, checked_at=NOW + timedelta(days=2)),
+        ):
+            put_verification(connection, each)
+        assert newest_verification(connection, page) == newest

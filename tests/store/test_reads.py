@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from sqlalchemy import Connection, event, text
 
-from inboxsync.model import Conversation, Item, Message, Page, Participant, Phase
+from inboxsync.model import BacklogItem, BacklogKind, Conversation, Message, Page, Participant
 from inboxsync.store import Store
 from inboxsync.store.reading import (
     ContactFilter,
@@ -22,7 +22,7 @@ from inboxsync.store.reading import (
     list_messages,
     list_overviews,
 )
-from inboxsync.store.state.backlog import put_item
+from inboxsync.store.state.backlog import put_backlog_item
 from inboxsync.store.writing.upsert import upsert_batch
 
 NOW = datetime(2026, 6, 1, 12, 0, 0, tzinfo=UTC)
@@ -148,9 +148,9 @@ def test_a_thread_is_read_in_both_directions(store: Store, page: Page) -> None:
 
 def test_a_gap_is_told_with_the_message_above_which_it_lies(store: Store, page: Page) -> None:
     put(store, page, [conversation(1, messages=(Message(message_id="m_1", sent_at=NOW),))])
-    item = Item(conversation_id="t_1", phase=Phase.GAP, folder="inbox", anchors=("m_1", "m_0"))
+    item = BacklogItem(conversation_id="t_1", kind=BacklogKind.GAP, folder="inbox", anchors=("m_1", "m_0"))
     with store.write() as connection:
-        put_item(connection, page, item, now=NOW)
+        put_backlog_item(connection, page, item, now=NOW)
     with store.read() as connection:
         (found,) = list_conversations(connection, ConversationFilter()).records
         (gap,) = list_gaps(connection, found.id)
@@ -165,7 +165,7 @@ def test_a_gap_is_told_with_the_message_above_which_it_lies(store: Store, page: 
 def test_an_overview_counts_each_page(filled: Store, page: Page) -> None:
     with filled.read() as connection:
         ours, theirs = list_overviews(connection)
-    assert (ours.page.id, ours.conversations, ours.unread, ours.owed) == (page.id, 70, 45, 0)
+    assert (ours.page.id, ours.conversations, ours.unread, ours.backlog) == (page.id, 70, 45, 0)
     assert (theirs.conversations, theirs.unread) == (20, 0)
 
 

@@ -3,12 +3,12 @@ from datetime import UTC, datetime, timedelta
 from inboxsync.model import Conversation, Message, Page
 from inboxsync.store import Store
 from inboxsync.store.reading.summaries import (
-    StoredOutline,
+    StoredSummary,
     count_listed_elsewhere,
     count_unreadable,
     iter_conversation_ids,
     message_ids,
-    outlines_of,
+    summaries_of,
 )
 from inboxsync.store.writing.conversation_rows import mark_gone
 from inboxsync.store.writing.upsert import upsert_batch
@@ -30,7 +30,7 @@ def messages(*ages: int) -> tuple[Message, ...]:
     return tuple(Message(message_id=f"m_{age}", sent_at=NOW - timedelta(hours=age)) for age in ages)
 
 
-def test_an_outline_tells_what_is_stored(store: Store, page: Page) -> None:
+def test_an_summary_tells_what_is_stored(store: Store, page: Page) -> None:
     upsert(
         store,
         page,
@@ -43,8 +43,8 @@ def test_an_outline_tells_what_is_stored(store: Store, page: Page) -> None:
         ),
     )
     with store.read() as connection:
-        assert outlines_of(connection, page, ["t_1", "t_2"]) == {
-            "t_1": StoredOutline(
+        assert summaries_of(connection, page, ["t_1", "t_2"]) == {
+            "t_1": StoredSummary(
                 conversation_id="t_1",
                 source_updated_at=NOW,
                 message_count=9,
@@ -105,7 +105,7 @@ def test_what_is_gone_is_marked_once_and_keeps_its_messages(
     assert active(store, page) == []
     assert active(store, other_page) == ["t_1"]
     with store.read() as connection:
-        assert outlines_of(connection, page, ["t_1"])["t_1"].stored_messages == 1
+        assert summaries_of(connection, page, ["t_1"])["t_1"].stored_messages == 1
 
 
 def test_a_gone_conversation_that_is_served_again_is_active(store: Store, page: Page) -> None:

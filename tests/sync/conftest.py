@@ -6,11 +6,11 @@ from typing import Any
 import pytest
 
 from inboxsync.engine import Engine
-from inboxsync.model import Certificate, Page, Platform, Run
+from inboxsync.model import Page, Platform, Run, Verification
 from inboxsync.sandbox.folders import TOP
 from inboxsync.sandbox.nodes import View
 from inboxsync.store.state.pages import list_pages
-from inboxsync.sync import BatchStored, Findings, Outcome, Silent, Stop, SyncOptions, storing
+from inboxsync.sync import BatchStored, Findings, Outcome, Silent, Stop, SyncOptions, write_queue
 
 
 class Watching(Silent):
@@ -82,7 +82,7 @@ def sync(outcomes: list[Outcome], monkeypatch: pytest.MonkeyPatch) -> Callable[.
 
         with monkeypatch.context() as patch:
             if stop_after is not None:
-                patch.setattr(storing, "_MOST_TOGETHER", 1)
+                patch.setattr(write_queue, "_MOST_TOGETHER", 1)
             outcomes.append(asyncio.run(go()))
         return outcomes[-1].run
 
@@ -99,13 +99,13 @@ def stored() -> Callable[..., list[tuple[Any, ...]]]:
 
 
 @pytest.fixture
-def verify() -> Callable[..., tuple[Certificate, Findings]]:
+def verify() -> Callable[..., tuple[Verification, Findings]]:
     """Verifies the only Page, as a command would."""
 
     def run(
         engine: Engine, *, is_deep: bool = False, stop_after: int | None = None
-    ) -> tuple[Certificate, Findings]:
-        async def go() -> tuple[Certificate, Findings]:
+    ) -> tuple[Verification, Findings]:
+        async def go() -> tuple[Verification, Findings]:
             with engine.store.read() as connection:
                 (page,) = list_pages(connection)
             heard: list[str] = []
@@ -132,12 +132,12 @@ def ready(
 
     `engine` are the engine's settings; a module's `SANDBOX` are its tests' usual switches.
     """
-    usual = getattr(request.module, "SANDBOX", {"conversations": 350})
+    fast = getattr(request.module, "SANDBOX", {"conversations": 350})
 
     def start(
         *, platform: Platform = Platform.MESSENGER, engine: dict[str, Any] | None = None, **switches: Any
     ) -> tuple[Any, Engine]:
-        served = serve(**(usual | switches))
+        served = serve(**(fast | switches))
         built = engine_for(served, **(engine or {}))
         add(built, served, platform=platform)
         return served, built
@@ -203,8 +203,8 @@ def write() -> Callable[..., str]:
 
 
 @pytest.fixture
-def owed(stored: Any) -> Callable[..., list[tuple[str, str]]]:
+def backlog(stored: Any) -> Callable[..., list[tuple[str, str]]]:
     def read(engine: Engine) -> list[tuple[str, str]]:
-        return stored(engine, "SELECT phase, conversation_id FROM sync_items ORDER BY 1, 2")
+        return stored(engine, "SELECT kind, conversation_id FROM backlog ORDER BY 1, 2")
 
     return read

@@ -11,24 +11,24 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from inboxsync.model import (
+    BacklogItem,
+    BacklogKind,
     Batch,
     Conversation,
-    Item,
     Message,
     MessageBatch,
     Mode,
-    Phase,
     Platform,
     Run,
     RunStatus,
 )
 from inboxsync.store import Store
-from inboxsync.store.state.backlog import get_item
+from inboxsync.store.state.backlog import get_backlog_item
 from inboxsync.store.state.leases import acquire_lease
 from inboxsync.store.state.pages import upsert_page
 from inboxsync.store.state.runs import start_run
 from inboxsync.sync.ingest import Ingest
-from inboxsync.sync.plan import begin_walk, plan_item, plan_next
+from inboxsync.sync.plan import begin_scan, plan_backlog_item, plan_next
 
 NOW = datetime(2026, 6, 1, 12, 0, 0, tzinfo=UTC)
 MESSAGES = "SELECT message_id, text FROM messages ORDER BY 1"
@@ -66,7 +66,7 @@ class Archive:
                 platform=Platform.MESSENGER,
                 account_id="104",
                 name="A Page",
-                access_token_sealed="x",
+                access_token_encrypted="x",
                 now=NOW,
             )
             acquire_lease(connection, self.page.id, "me", now=NOW, seconds=10**9)
@@ -84,17 +84,17 @@ class Archive:
 
     def empty(self) -> None:
         with self.store.write() as connection:
-            for table in ("messenger_conversations", "sync_items", "sync_progress"):
+            for table in ("messenger_conversations", "backlog", "list_positions"):
                 connection.exec_driver_sql(f"DELETE FROM {table}")
 
     def take(self, served: Conversation, *, watermark: datetime | None = None) -> None:
         batch = Batch(conversations=(served,), answered_at=at(1000), after=None, has_next=False)
-        walking = begin_walk(floor=watermark, watermark=watermark)
+        scanning = begin_scan(lower_bound=watermark, watermark=watermark)
         self.run = self.ingest.apply_list(
             batch,
             folder="inbox",
-            walking=walking,
-            progress=plan_next(walking, [], batch),
+            scanning=scanning,
+            progress=plan_next(scanning, [], batch),
             completes_page=None,
             counts_unchanged=True,
             learned=None,
@@ -102,13 +102,13 @@ class Archive:
             now=NOW,
         )
 
-    def owed(self, phase: Phase = Phase.GAP) -> Item | None:
+    def backlog(self, phase: BacklogKind = BacklogKind.GAP) -> BacklogItem | None:
         with self.store.read() as connection:
-            return get_item(connection, self.page, phase, "t_1")
+            return get_backlog_item(connection, self.page, phase, "t_1")
 
     def read_gap(self, newest: int, *, size: int, batches: int = 1000) -> None:
         """Go on with what is owed, so many answers of the messages edge at most."""
-        item = self.owed()
+        item = self.backlog()
         while item is not None and batches > 0:
             batches -= 1
             top = int(item.cursor) if item.cursor else newest
@@ -118,9 +118,9 @@ class Archive:
                 after=str(top - size),
                 has_next=top > size,
             )
-            rest = plan_item(item, batch)
+            rest = plan_backlog_item(item, batch)
             self.run = self.ingest.apply_messages(item, batch, rest=rest, run=self.run, now=NOW)
-            item = self.owed()
+            item = self.backlog()
 
     def rows(self, sql: str) -> list[tuple[Any, ...]]:
         with self.store.read() as connection:
@@ -179,7 +179,7 @@ steps = st.lists(
 
 @ALL
 @given(begins=st.integers(1, 30), steps=steps, size=st.integers(1, 7))
-def test_what_is_stored_and_what_is_owed_cover_all_that_was_served(
+def test_what_is_stored_and_what_is_backlog_cover_all_that_was_served(
     archive: Archive, begins: int, steps: list[tuple[int, int, int, int]], size: int
 ) -> None:
     archive.empty()
@@ -192,7 +192,7 @@ def test_what_is_stored_and_what_is_owed_cover_all_that_was_served(
         shown = max(shown, seen)
         archive.read_gap(newest, size=size, batches=batches)
     archive.read_gap(newest, size=size)
-    assert archive.owed() is None
+    assert archive.backlog() is None
     numbers = archive.numbers
     assert all(after - before == 1 for before, after in pairwise(numbers)), numbers
     assert numbers[-1] >= shown
@@ -202,13 +202,13 @@ def test_what_is_stored_and_what_is_owed_cover_all_that_was_served(
 
 @ALL
 @given(begins=st.integers(1, 40), known=st.integers(0, 40), window=st.integers(1, 12), size=st.integers(1, 9))
-def test_a_newcomer_is_owed_down_to_the_last_sync(
+def test_a_newcomer_is_backlog_down_to_the_last_sync(
     archive: Archive, begins: int, known: int, window: int, size: int
 ) -> None:
     archive.empty()
     archive.take(answer(begins, window), watermark=at(known))
     archive.read_gap(begins, size=size)
-    assert archive.owed() is None
+    assert archive.backlog() is None
     numbers = set(archive.numbers)
     assert numbers >= set(range(known, begins + 1)) - {0}
     assert archive.has_older == (1 not in numbers)

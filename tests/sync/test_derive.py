@@ -54,7 +54,7 @@ def add_page(store: Store, facebook_page_id: str) -> Page:
             platform=Platform.MESSENGER,
             account_id=facebook_page_id,
             name="A Page",
-            access_token_sealed="x",
+            access_token_encrypted="x",
             now=NOON,
         )
     return added
@@ -120,7 +120,7 @@ def assert_made_anew_is_the_same(store: Store) -> None:
     assert everything(store) == before
 
 
-def test_a_conversation_tells_who_wrote_last_and_since_when_an_answer_is_owed(
+def test_a_conversation_tells_who_wrote_last_and_since_when_an_answer_is_backlog(
     store: Store, page: Page
 ) -> None:
     put(
@@ -432,6 +432,6 @@ def test_passes_at_the_same_time_do_it_once_between_them(store: Store, page: Pag
     def run(_number: int) -> bool:
         return Derive(store=store, clock=SystemClock(), region="US", notes_a_batch=3).run().is_current
 
-    with ThreadPoolExecutor(4) as pool:
-        assert all(pool.map(run, range(8)))
+    with ThreadPoolExecutor(4) as quota:
+        assert all(quota.map(run, range(8)))
     assert_made_anew_is_the_same(store)

@@ -15,7 +15,7 @@ from inboxsync.store.state.pages import upsert_page
 from inboxsync.store.state.run_events import list_run_events
 from inboxsync.store.state.runs import start_run, update_run
 from inboxsync.store.writing.conversation_rows import new_id
-from inboxsync.sync.event_log import Telling
+from inboxsync.sync.event_log import EventLog
 
 NOW = datetime(2026, 6, 1, 12, tzinfo=UTC)
 
@@ -29,7 +29,7 @@ def page(store: Store) -> Page:
             platform=Platform.MESSENGER,
             account_id="104",
             name=None,
-            access_token_sealed="sealed",
+            access_token_encrypted="sealed",
             now=NOW,
         )
     return page
@@ -51,9 +51,9 @@ def told(store: Store, page: Page) -> Callable[..., list[str]]:
         start_run(connection, run)
 
     async def tell() -> None:
-        telling = Telling(store, SystemClock(), run, owner="mine")
-        telling.on_wait(None)
-        await telling.close()
+        event_log = EventLog(store, SystemClock(), run, owner="mine")
+        event_log.on_wait(None)
+        await event_log.close()
 
     def after(before: Callable[[Run], None]) -> list[str]:
         before(run)

@@ -124,5 +124,5 @@ def test_what_is_written_while_a_slow_answer_is_on_its_way_is_not_below_the_pin(
 
     served.sandbox.app._graph, served.sandbox.conversations.answer = sent_late, noting
     sync(engine, max_seconds=5)
-    ((watermark,),) = stored(engine, "SELECT watermark_at FROM sync_progress WHERE folder = 'inbox'")
+    ((watermark,),) = stored(engine, "SELECT watermark_at FROM list_positions WHERE folder = 'inbox'")
     assert datetime.fromisoformat(watermark).timestamp() <= looked[0]

@@ -17,7 +17,7 @@ from inboxsync.sandbox.nodes import View
 from inboxsync.sandbox.refusal import Refusal
 
 BY_FOLDER = "SELECT folder, COUNT(*) FROM messenger_conversations GROUP BY folder"
-PHASES = "SELECT folder, phase FROM sync_progress"
+PHASES = "SELECT folder, state FROM list_positions"
 LAST_SYNCED = "SELECT last_synced_at FROM facebook_pages"
 FOLDERS = {"other": 130, "page_done": 40, "spam": 15}
 ALL = {"inbox": 350, **FOLDERS}
@@ -158,7 +158,7 @@ def test_a_time_limit_in_the_second_folder(ready: Any, sync: Any, stored: Any, m
     assert stored(engine, LAST_SYNCED) != [(None,)]
 
 
-def test_setting_last_synced_at_to_null_walks_every_folder_again(ready: Any, sync: Any, stored: Any) -> None:
+def test_setting_last_synced_at_to_null_scans_every_folder_again(ready: Any, sync: Any, stored: Any) -> None:
     _, engine = ready(folders=FOLDERS)
     sync(engine)
     with engine.store.write() as connection:
@@ -180,7 +180,7 @@ def test_setting_last_synced_at_to_null_walks_every_folder_again(ready: Any, syn
     ],
     ids=["unknown", "unavailable"],
 )
-def test_a_folder_that_fails_stops_no_other_and_is_owed(
+def test_a_folder_that_fails_stops_no_other_and_is_backlog(
     ready: Any, sync: Any, stored: Any, monkeypatch: Any, refusal: Refusal
 ) -> None:
     served, engine = ready(folders=FOLDERS)
@@ -247,7 +247,7 @@ def test_a_limit_that_is_used_up_by_the_inbox_leaves_the_folders_for_the_next_ru
     _, engine = ready(folders=FOLDERS)
     first = sync(engine, max_conversations=350)
     assert (first.status, first.counts.fetched) == (RunStatus.PARTIAL, 350)
-    spans = dict(stored(engine, "SELECT folder, spans FROM sync_progress"))
-    assert json.loads(spans["other"])[0]["cursor"] is None
+    segments = dict(stored(engine, "SELECT folder, segments FROM list_positions"))
+    assert json.loads(segments["other"])[0]["cursor"] is None
     second = sync(engine)
     assert (second.status, second.counts.inserted) == (RunStatus.COMPLETE, sum(FOLDERS.values()))

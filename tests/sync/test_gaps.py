@@ -37,7 +37,7 @@ def whole(held: Any, held_by_source: Any) -> Callable[[Any, Any, str], bool]:
 
 @pytest.mark.parametrize("count", [40, 500])
 def test_messages_between_two_syncs_are_all_stored_after_the_second(
-    ready: Any, sync: Any, write: Any, whole: Any, owed: Any, stored: Any, count: int
+    ready: Any, sync: Any, write: Any, whole: Any, backlog: Any, stored: Any, count: int
 ) -> None:
     served, engine = ready()
     sync(engine)
@@ -45,7 +45,7 @@ def test_messages_between_two_syncs_are_all_stored_after_the_second(
     run = sync(engine)
     assert (run.status, run.counts.events) == (RunStatus.COMPLETE, count)
     assert whole(served, engine, graph_id)
-    assert owed(engine) == []
+    assert backlog(engine) == []
     assert stored(engine, SOURCES.format(graph_id)) == [("incremental_sync",)]
     # One list call, and one for each hundred messages, the last of them down to what was stored.
     assert run.calls == 1 + count // 100 + 1
@@ -53,7 +53,7 @@ def test_messages_between_two_syncs_are_all_stored_after_the_second(
 
 
 def test_a_new_conversation_between_two_syncs_is_stored_whole(
-    ready: Any, sync: Any, write: Any, whole: Any, owed: Any
+    ready: Any, sync: Any, write: Any, whole: Any, backlog: Any
 ) -> None:
     served, engine = ready()
     sync(engine)
@@ -61,7 +61,7 @@ def test_a_new_conversation_between_two_syncs_is_stored_whole(
     run = sync(engine)
     assert (run.status, run.counts.events) == (RunStatus.COMPLETE, 240)
     assert whole(served, engine, graph_id)
-    assert owed(engine) == []
+    assert backlog(engine) == []
 
 
 def test_a_new_conversation_of_which_all_that_is_new_came_with_the_list_costs_no_call(
@@ -82,7 +82,7 @@ def test_a_new_conversation_of_which_all_that_is_new_came_with_the_list_costs_no
 
 
 @pytest.mark.parametrize("slot", [3, None])
-def test_messages_during_the_first_walk_are_all_stored(
+def test_messages_during_the_first_scan_are_all_stored(
     ready: Any, sync: Any, whole: Any, write: Any, monkeypatch: pytest.MonkeyPatch, slot: int | None
 ) -> None:
     served, engine = ready(conversations=250)
@@ -101,7 +101,7 @@ def test_messages_during_the_first_walk_are_all_stored(
 
 
 def test_anchors_that_were_unsent_meanwhile_lose_nothing(
-    ready: Any, sync: Any, write: Any, whole: Any, owed: Any
+    ready: Any, sync: Any, write: Any, whole: Any, backlog: Any
 ) -> None:
     served, engine = ready()
     slot = 11
@@ -113,7 +113,7 @@ def test_anchors_that_were_unsent_meanwhile_lose_nothing(
     graph_id = write(served, slot, 150)
     assert sync(engine).status is RunStatus.COMPLETE
     assert whole(served, engine, graph_id)
-    assert owed(engine) == []
+    assert backlog(engine) == []
 
 
 def test_equal_times_part_nothing(ready: Any, sync: Any, write: Any, whole: Any) -> None:
@@ -156,7 +156,7 @@ def fail_edge(monkeypatch: pytest.MonkeyPatch, *, after_batches: int = 0) -> lis
 
 
 def test_several_holes_one_above_the_other_are_all_closed(
-    ready: Any, sync: Any, write: Any, whole: Any, owed: Any, monkeypatch: pytest.MonkeyPatch
+    ready: Any, sync: Any, write: Any, whole: Any, backlog: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     served, engine = ready()
     sync(engine)
@@ -165,18 +165,18 @@ def test_several_holes_one_above_the_other_are_all_closed(
         graph_id = write(served, 9, 40)
         run = sync(engine)
         assert run.status is RunStatus.PARTIAL
-        assert [problem.code for problem in run.problems] == ["items_owed"]
+        assert [problem.code for problem in run.problems] == ["backlog_open"]
         assert "between those stored" in run.problems[0].message
         assert run.next == f"inboxsync sync {served.page.page_id}"
-        assert owed(engine) == [("gap", graph_id)]
+        assert backlog(engine) == [("gap", graph_id)]
     failing.clear()
     assert sync(engine).status is RunStatus.COMPLETE
     assert whole(served, engine, graph_id)
-    assert owed(engine) == []
+    assert backlog(engine) == []
 
 
 def test_a_hole_above_a_gap_that_was_read_half_way_is_closed_too(
-    ready: Any, sync: Any, write: Any, whole: Any, owed: Any, monkeypatch: pytest.MonkeyPatch
+    ready: Any, sync: Any, write: Any, whole: Any, backlog: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     served, engine = ready()
     sync(engine)
@@ -188,18 +188,18 @@ def test_a_hole_above_a_gap_that_was_read_half_way_is_closed_too(
     failing.clear()
     assert sync(engine).status is RunStatus.COMPLETE
     assert whole(served, engine, graph_id)
-    assert owed(engine) == []
+    assert backlog(engine) == []
 
 
 def test_a_gap_is_resumed_where_it_was_interrupted(
-    ready: Any, sync: Any, write: Any, whole: Any, owed: Any
+    ready: Any, sync: Any, write: Any, whole: Any, backlog: Any
 ) -> None:
     served, engine = ready()
     sync(engine)
     graph_id = write(served, 9, 450)
     stopped = sync(engine, stop_after=3)  # the list, and two of five
     assert stopped.status is RunStatus.PARTIAL
-    assert owed(engine) == [("gap", graph_id)]
+    assert backlog(engine) == [("gap", graph_id)]
     run = sync(engine)
     assert (run.status, run.calls) == (RunStatus.COMPLETE, 1 + 3)
     assert whole(served, engine, graph_id)
@@ -228,7 +228,7 @@ def test_a_gap_is_resumed_after_a_run_out_of_time(
 
 
 def test_a_dead_cursor_in_mid_gap_is_replaced_by_the_top(
-    ready: Any, sync: Any, write: Any, whole: Any, owed: Any
+    ready: Any, sync: Any, write: Any, whole: Any, backlog: Any
 ) -> None:
     served, engine = ready()
     sync(engine)
@@ -236,14 +236,14 @@ def test_a_dead_cursor_in_mid_gap_is_replaced_by_the_top(
     sync(engine, stop_after=2)
     served.sandbox.http.faults = served.sandbox.conversations.faults = Faults(forget_cursors=1)
     with engine.store.write() as connection:
-        connection.exec_driver_sql("UPDATE sync_items SET cursor = 'QVFIbm9ib2R5cwZDZD'")
+        connection.exec_driver_sql("UPDATE backlog SET cursor = 'QVFIbm9ib2R5cwZDZD'")
     assert sync(engine).status is RunStatus.COMPLETE
     assert whole(served, engine, graph_id)
-    assert owed(engine) == []
+    assert backlog(engine) == []
 
 
-def test_a_gap_in_a_poisoned_conversation_is_owed_and_closed_once_it_heals(
-    ready: Any, sync: Any, write: Any, whole: Any, owed: Any
+def test_a_gap_in_a_poisoned_conversation_is_backlog_and_closed_once_it_heals(
+    ready: Any, sync: Any, write: Any, whole: Any, backlog: Any
 ) -> None:
     served, engine = ready()
     sync(engine)
@@ -252,18 +252,18 @@ def test_a_gap_in_a_poisoned_conversation_is_owed_and_closed_once_it_heals(
     served.sandbox.conversations.faults = Faults(poison_slots=(9,))
     run = sync(engine)
     assert run.status is RunStatus.PARTIAL
-    assert owed(engine) == [("conversation", graph_id)]
+    assert backlog(engine) == [("conversation", graph_id)]
     assert whole(served, engine, neighbour)
     write(served, 9, 40)
     assert sync(engine).status is RunStatus.PARTIAL
     served.sandbox.conversations.heal(served.sandbox.world.pages)
     assert sync(engine).status is RunStatus.COMPLETE
     assert whole(served, engine, graph_id)
-    assert owed(engine) == []
+    assert backlog(engine) == []
 
 
 def test_a_new_conversation_that_was_poisoned_through_several_syncs_is_stored_whole(
-    ready: Any, sync: Any, whole: Any, owed: Any
+    ready: Any, sync: Any, whole: Any, backlog: Any
 ) -> None:
     served, engine = ready()
     sync(engine)
@@ -276,7 +276,7 @@ def test_a_new_conversation_that_was_poisoned_through_several_syncs_is_stored_wh
         # Long enough that its first messages are older than the watermark of the last sync.
         with engine.store.write() as connection:
             connection.exec_driver_sql(
-                "UPDATE sync_progress SET watermark_at = strftime('%Y-%m-%dT%H:%M:%f', 'now', '+40 seconds')"
+                "UPDATE list_positions SET watermark_at = strftime('%Y-%m-%dT%H:%M:%f', 'now', '+40 seconds')"
                 "|| 'Z'"
             )
     served.sandbox.conversations.heal(served.sandbox.world.pages)
@@ -286,10 +286,10 @@ def test_a_new_conversation_that_was_poisoned_through_several_syncs_is_stored_wh
     graph_id = view.thread_id(served.page.messenger.thread(slot))
     assert sync(engine).status is RunStatus.COMPLETE
     assert whole(served, engine, graph_id)
-    assert owed(engine) == []
+    assert backlog(engine) == []
 
 
-def test_a_gap_of_a_conversation_that_the_source_deletes_is_owed_until_verified(
+def test_a_gap_of_a_conversation_that_the_source_deletes_is_backlog_until_verified(
     ready: Any, sync: Any, write: Any, verify: Any, stored: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     served, engine = ready()
@@ -301,16 +301,16 @@ def test_a_gap_of_a_conversation_that_the_source_deletes_is_owed_until_verified(
     served.page.messenger.delete(9)
     run = sync(engine)
     assert run.status is RunStatus.PARTIAL
-    errors = "SELECT error_code, error_hint FROM sync_items"
+    errors = "SELECT error_code, error_hint FROM backlog"
     ((code, hint),) = stored(engine, errors)
     assert (code, "inboxsync verify" in hint) == ("conversation_missing", True)
-    certificate, findings = verify(engine)
-    assert (certificate.is_complete, findings.marked_gone) == (True, (graph_id,))
+    verification, findings = verify(engine)
+    assert (verification.is_complete, findings.marked_gone) == (True, (graph_id,))
     assert sync(engine).status is RunStatus.COMPLETE
 
 
 def test_a_gap_of_a_conversation_that_is_not_stored_any_more_becomes_the_conversation(
-    ready: Any, sync: Any, write: Any, held: Any, owed: Any, monkeypatch: pytest.MonkeyPatch
+    ready: Any, sync: Any, write: Any, held: Any, backlog: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     served, engine = ready()
     sync(engine)
@@ -324,7 +324,7 @@ def test_a_gap_of_a_conversation_that_is_not_stored_any_more_becomes_the_convers
         )
     served.page.messenger.inbox.remove(9)  # no list shows it, its own node answers
     assert sync(engine).status is RunStatus.PARTIAL
-    assert owed(engine) == [("conversation", graph_id)]
+    assert backlog(engine) == [("conversation", graph_id)]
     assert sync(engine).status is RunStatus.COMPLETE
     assert len(held(engine)[graph_id]) == 10
 
@@ -338,10 +338,10 @@ def test_another_number_of_messages_between_two_runs_leaves_no_hole(
     for slot in range(0, 12, 3):
         write(served, slot, 20)
     assert sync(engine, messages=counts[1]).status is RunStatus.COMPLETE
-    assert_without_holes(held(engine), held_by_source(served))
+    assert_without_gaps(held(engine), held_by_source(served))
 
 
-def assert_without_holes(held: dict[str, set[str]], served: dict[str, list[str]]) -> None:
+def assert_without_gaps(held: dict[str, set[str]], served: dict[str, list[str]]) -> None:
     """Of each conversation everything from the newest message down to the oldest stored one."""
     assert held.keys() == served.keys()
     for graph_id, ids in served.items():
@@ -351,7 +351,7 @@ def assert_without_holes(held: dict[str, set[str]], served: dict[str, list[str]]
 
 
 def test_with_one_failed_call_in_five_every_gap_is_closed(
-    ready: Any, sync: Any, write: Any, held: Any, held_by_source: Any, owed: Any
+    ready: Any, sync: Any, write: Any, held: Any, held_by_source: Any, backlog: Any
 ) -> None:
     served, engine = ready(conversations=60, messages=(5, 30))
     sync(engine)
@@ -363,5 +363,5 @@ def test_with_one_failed_call_in_five_every_gap_is_closed(
     for _ in range(4):
         if sync(engine).status is RunStatus.COMPLETE:
             break
-    assert owed(engine) == []
-    assert_without_holes(held(engine), held_by_source(served))
+    assert backlog(engine) == []
+    assert_without_gaps(held(engine), held_by_source(served))

@@ -87,14 +87,14 @@ def test_without_it_the_outcome_says_how_much_is_older(
     served, engine = ready(conversations=20, messages=(5, 60))
     run = sync(engine)
     assert run.status is RunStatus.COMPLETE
-    older = outcomes[-1].debts.older
+    older = outcomes[-1].unfinished.older
     deep = {graph_id: ids for graph_id, ids in held_by_source(served).items() if len(ids) > 10}
     assert older is not None
     assert older.conversations == len(deep)
     # Meta's own estimate, which is wrong of one conversation in eleven.
     assert abs(older.messages - sum(len(ids) - 10 for ids in deep.values())) <= len(deep)
     sync(engine, history=History.ALL)
-    older = outcomes[-1].debts.older
+    older = outcomes[-1].unfinished.older
     assert older is not None
     assert (older.conversations, older.messages) == (0, 0)
 
@@ -127,25 +127,25 @@ def fail_one(monkeypatch: pytest.MonkeyPatch, graph_id: str) -> list[str]:
     return failing
 
 
-def test_a_conversation_that_fails_stops_no_other_and_is_owed(
-    ready: Any, sync: Any, held: Any, held_by_source: Any, owed: Any, monkeypatch: pytest.MonkeyPatch
+def test_a_conversation_that_fails_stops_no_other_and_is_backlog(
+    ready: Any, sync: Any, held: Any, held_by_source: Any, backlog: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     served, engine = ready(conversations=12, messages=(60, 90))
     bad = next(iter(served.threads()))
     failing = fail_one(monkeypatch, bad)
     run = sync(engine, history=History.ALL)
     assert run.status is RunStatus.PARTIAL
-    assert owed(engine) == [("history", bad)]
+    assert backlog(engine) == [("history", bad)]
     expected = sets(held_by_source(served))
     assert {i: ids for i, ids in held(engine).items() if ids != expected[i]}.keys() == {bad}
     failing.clear()
     assert sync(engine).status is RunStatus.COMPLETE
     assert held(engine) == expected
-    assert owed(engine) == []
+    assert backlog(engine) == []
 
 
 def test_a_gap_that_fails_is_not_closed_by_history_that_goes_on_below_it(
-    ready: Any, sync: Any, held: Any, held_by_source: Any, owed: Any, write: Any, monkeypatch: Any
+    ready: Any, sync: Any, held: Any, held_by_source: Any, backlog: Any, write: Any, monkeypatch: Any
 ) -> None:
     """History was half-way down when forty messages came; the gap fails, and history meets the bottom."""
     served, engine = ready(conversations=1, messages=(600, 600))
@@ -160,7 +160,7 @@ def test_a_gap_that_fails_is_not_closed_by_history_that_goes_on_below_it(
 
     monkeypatch.setattr(MessagesEdge, "fetch", fail_from_the_top)
     assert sync(engine).status is RunStatus.PARTIAL
-    assert [phase for phase, _ in owed(engine)] == ["gap"]
+    assert [phase for phase, _ in backlog(engine)] == ["gap"]
     first.clear()
     assert sync(engine).status is RunStatus.COMPLETE
     assert held(engine) == sets(held_by_source(served))
@@ -178,7 +178,7 @@ def test_more_failures_than_a_run_may_make_in_vain_leave_it_partial_and_the_list
         served.page.write(slot, "new")
     run = sync(engine)
     assert run.status is RunStatus.PARTIAL
-    assert {problem.code for problem in run.problems} == {"stalled", "items_owed"}
+    assert {problem.code for problem in run.problems} == {"stalled", "backlog_open"}
     served.sandbox.conversations.heal(served.sandbox.world.pages)
     assert sync(engine).status is RunStatus.COMPLETE
     newest = {

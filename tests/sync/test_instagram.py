@@ -42,8 +42,8 @@ def test_the_newest_of_each_conversation_are_stored_with_their_details(
     assert held(engine) == expected
     assert stored(engine, UNREADABLE) == []
     for is_deep in (False, True):
-        certificate, findings = verify(engine, is_deep=is_deep)
-        assert certificate.is_complete, findings
+        verification, findings = verify(engine, is_deep=is_deep)
+        assert verification.is_complete, findings
 
 
 @pytest.mark.parametrize("mode", MODES)
@@ -58,8 +58,8 @@ def test_with_all_history_every_id_is_known_and_the_twenty_newest_are_told(
     assert dict(stored(engine, UNREADABLE)) == beyond
     assert stored(engine, EVENTS) == [(sum(min(20, len(ids)) for ids in source.values()),)]
     assert stored(engine, GONE) == [(0,)]
-    certificate, findings = verify(engine, is_deep=True)
-    assert (certificate.is_complete, findings.unreadable_messages) == (True, sum(beyond.values()))
+    verification, findings = verify(engine, is_deep=True)
+    assert (verification.is_complete, findings.unreadable_messages) == (True, sum(beyond.values()))
     calls = sync(engine).calls
     assert calls == 1
 
@@ -103,7 +103,7 @@ def test_what_was_readable_once_keeps_its_details(ready: Any, sync: Any, write: 
 
 
 def test_one_unreadable_message_in_the_list_stops_nobody(
-    ready: Any, sync: Any, monkeypatch: pytest.MonkeyPatch, owed: Any
+    ready: Any, sync: Any, monkeypatch: pytest.MonkeyPatch, backlog: Any
 ) -> None:
     """9000001 for a whole list answer, which is no proof of a deletion."""
     served, engine = start(ready, conversations=8, messages=(5, 8))
@@ -120,7 +120,7 @@ def test_one_unreadable_message_in_the_list_stops_nobody(
     monkeypatch.setattr(Conversations, "answer", refuse)
     run = sync(engine)
     # Its own node answers, so that nothing is owed in the end.
-    assert (run.status, run.counts.inserted, owed(engine)) == (RunStatus.COMPLETE, 8, [])
+    assert (run.status, run.counts.inserted, backlog(engine)) == (RunStatus.COMPLETE, 8, [])
 
 
 def test_standard_access_needs_a_person(ready: Any, sync: Any, stored: Any) -> None:

@@ -288,7 +288,7 @@ class SyncMachine(RuleBasedStateMachine):
         self.set_faults(Faults())
         self.renew()
         with self.engine.store.write() as connection:  # as if so much time had passed
-            connection.exec_driver_sql("UPDATE sync_items SET next_attempt_at = NULL")
+            connection.exec_driver_sql("UPDATE backlog SET next_attempt_at = NULL")
         conversations = self.sandbox.conversations
         writing, conversations._config = conversations._config, replace(conversations._config, write_every=0)
         try:
@@ -302,7 +302,7 @@ class SyncMachine(RuleBasedStateMachine):
 
     def complete(self) -> Run:
         run = self.sync(folder_interval=timedelta(0))
-        if run.status is not RunStatus.COMPLETE and self.owed() <= self.gone:
+        if run.status is not RunStatus.COMPLETE and self.backlog() <= self.gone:
             self.verify()  # the source no longer has them: only a complete comparison may say so
             run = self.sync(folder_interval=timedelta(0))
         assert run.status is RunStatus.COMPLETE, run.problems
@@ -316,13 +316,13 @@ class SyncMachine(RuleBasedStateMachine):
                 one = self.engine.page_verify(
                     source, page, stop=stop, is_deep=False, on_batch=lambda _folder, _listed: None
                 )
-                certificate, _ = await one.run(wait=False)
-                return certificate.is_complete
+                verification, _ = await one.run(wait=False)
+                return verification.is_complete
 
         assert asyncio.run(go())
 
-    def owed(self) -> set[str]:
-        return {each for (each,) in self.query("SELECT conversation_id FROM sync_items")}
+    def backlog(self) -> set[str]:
+        return {each for (each,) in self.query("SELECT conversation_id FROM backlog")}
 
     def nothing_is_lost(self) -> None:
         view = View(self.page, is_instagram=False)

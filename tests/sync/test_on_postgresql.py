@@ -100,7 +100,7 @@ def test_a_gap_inside_a_conversation_is_filled(ready: Any, sync: Any, stored: An
     assert sync(engine).status is RunStatus.COMPLETE
     texts = {text for (text,) in stored(engine, "SELECT text FROM messages WHERE source <> 'initial_sync'")}
     assert texts >= {f"number {number}" for number in range(35)}
-    assert stored(engine, "SELECT * FROM sync_items") == []
+    assert stored(engine, "SELECT * FROM backlog") == []
 
 
 def test_history_is_read_to_the_bottom(ready: Any, sync: Any, stored: Any) -> None:
@@ -110,14 +110,14 @@ def test_history_is_read_to_the_bottom(ready: Any, sync: Any, stored: Any) -> No
     assert stored(engine, "SELECT count(*) FROM messenger_conversations WHERE has_older_messages") == [(0,)]
 
 
-def test_a_poisoned_conversation_is_owed_and_brought_later(ready: Any, sync: Any, stored: Any) -> None:
+def test_a_poisoned_conversation_is_backlog_and_brought_later(ready: Any, sync: Any, stored: Any) -> None:
     served, engine = ready(conversations=60, faults=Faults(poison_slots=(7,)))
     assert sync(engine).status is RunStatus.PARTIAL
-    ((owed,),) = stored(engine, "SELECT conversation_id FROM sync_items WHERE error_code IS NOT NULL")
-    assert {graph_id for (graph_id,) in stored(engine, IDS)} == set(served.threads()) - {owed}
+    ((backlog,),) = stored(engine, "SELECT conversation_id FROM backlog WHERE error_code IS NOT NULL")
+    assert {graph_id for (graph_id,) in stored(engine, IDS)} == set(served.threads()) - {backlog}
     served.sandbox.conversations.faults = Faults()
     with engine.store.write() as connection:
-        connection.exec_driver_sql("UPDATE sync_items SET next_attempt_at = NULL")
+        connection.exec_driver_sql("UPDATE backlog SET next_attempt_at = NULL")
     assert sync(engine).status is RunStatus.COMPLETE
     assert {graph_id for (graph_id,) in stored(engine, IDS)} == set(served.threads())
 
@@ -147,7 +147,7 @@ def test_a_run_at_its_limit_is_partial_and_the_next_goes_on(ready: Any, sync: An
     served, engine = ready()
     assert sync(engine, max_conversations=120).status is RunStatus.PARTIAL
     with engine.store.write() as connection:  # as the owner may: JSON on both databases
-        cursor = "SELECT spans->0->>'cursor' FROM sync_progress WHERE folder = 'inbox'"
+        cursor = "SELECT segments->0->>'cursor' FROM list_positions WHERE folder = 'inbox'"
         assert connection.exec_driver_sql(cursor).scalar()
     second = sync(engine)
     assert (second.status, second.counts.inserted) == (RunStatus.COMPLETE, 230)

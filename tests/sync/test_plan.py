@@ -7,32 +7,32 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from inboxsync.model import (
+    BacklogItem,
+    BacklogKind,
     Batch,
     Conversation,
     Following,
-    Item,
     Message,
     MessageBatch,
     Mode,
-    Phase,
     Progress,
-    Span,
+    Scanning,
+    Segment,
     Unserved,
-    Walking,
     Window,
 )
 from inboxsync.sync.plan import (
     FOLDERS,
     INBOX,
     OVERLAP,
-    begin_walk,
+    begin_scan,
     one_chain,
+    plan_backlog_item,
     plan_cut,
-    plan_item,
-    plan_lanes,
     plan_lists,
     plan_next,
-    plan_span,
+    plan_readers,
+    plan_segment,
     respects,
     starts_over,
     wanted_of,
@@ -54,15 +54,15 @@ def batch(*ages: timedelta, after: str | None = "c1", has_next: bool = True, is_
     )
 
 
-def after(walking: Walking, answer: Batch) -> Walking | Following:
+def after(scanning: Scanning, answer: Batch) -> Scanning | Following:
     """What follows an answer to the walk's first span."""
-    rest = plan_span(walking.spans[0], answer)
-    return plan_next(walking, ([rest] if rest else []) + list(walking.spans[1:]), answer)
+    rest = plan_segment(scanning.segments[0], answer)
+    return plan_next(scanning, ([rest] if rest else []) + list(scanning.segments[1:]), answer)
 
 
 def lists(
     progress: Mapping[str, Progress], *, mode: Mode = Mode.AUTO, asked: bool = False
-) -> dict[str, Walking]:
+) -> dict[str, Scanning]:
     return plan_lists(progress, mode=mode, resync_asked=asked, now=NOW, interval=MINUTES)
 
 
@@ -70,13 +70,13 @@ DAYS = [timedelta(days=number) for number in range(5)]
 COMPLETE: dict[str, Progress] = {folder: Following(watermark=EARLIER) for folder in FOLDERS}
 
 
-def test_a_new_page_is_walked_whole_in_every_folder() -> None:
+def test_a_new_page_is_scanned_whole_in_every_folder() -> None:
     for mode in Mode:
-        assert lists({}, mode=mode, asked=True) == {folder: begin_walk() for folder in FOLDERS}
+        assert lists({}, mode=mode, asked=True) == {folder: begin_scan() for folder in FOLDERS}
 
 
 def test_a_followed_list_is_swept_down_to_its_watermark() -> None:
-    assert lists(COMPLETE)[INBOX] == begin_walk(floor=EARLIER, watermark=EARLIER)
+    assert lists(COMPLETE)[INBOX] == begin_scan(lower_bound=EARLIER, watermark=EARLIER)
 
 
 def test_other_folders_are_looked_at_only_when_they_are_due() -> None:
@@ -87,91 +87,98 @@ def test_other_folders_are_looked_at_only_when_they_are_due() -> None:
 
 @pytest.mark.parametrize(("mode", "asked"), [(Mode.FULL, False), (Mode.FULL, True), (Mode.AUTO, True)])
 def test_a_full_sync_of_a_complete_page_starts_over(mode: Mode, asked: bool) -> None:
-    sweeping = begin_walk(floor=EARLIER, watermark=EARLIER)
+    sweeping = begin_scan(lower_bound=EARLIER, watermark=EARLIER)
     for progress in (COMPLETE, {**COMPLETE, INBOX: sweeping}, {**COMPLETE, "spam": Unserved()}):
         assert starts_over(progress, mode=mode, resync_asked=asked)
-        assert lists(progress, mode=mode, asked=asked) == {folder: begin_walk() for folder in FOLDERS}
+        assert lists(progress, mode=mode, asked=asked) == {folder: begin_scan() for folder in FOLDERS}
 
 
 @pytest.mark.parametrize("mode", list(Mode))
-def test_an_unfinished_full_walk_is_never_started_over(mode: Mode) -> None:
-    unfinished = Walking(pin=NOW, spans=(Span(frontier=EARLIER, cursor="c"),))
+def test_an_unfinished_full_scan_is_never_started_over(mode: Mode) -> None:
+    unfinished = Scanning(snapshot_at=NOW, segments=(Segment(position=EARLIER, cursor="c"),))
     assert lists({INBOX: unfinished}, mode=mode, asked=True)[INBOX] == unfinished
 
 
 def test_folders_that_an_unfinished_full_sync_has_finished_stay_so() -> None:
-    progress: dict[str, Progress] = {**COMPLETE, "spam": begin_walk()}
-    assert lists(progress, asked=True)[INBOX] == begin_walk(floor=EARLIER, watermark=EARLIER)
-    assert lists(progress, asked=True)["spam"] == begin_walk()
+    progress: dict[str, Progress] = {**COMPLETE, "spam": begin_scan()}
+    assert lists(progress, asked=True)[INBOX] == begin_scan(lower_bound=EARLIER, watermark=EARLIER)
+    assert lists(progress, asked=True)["spam"] == begin_scan()
 
 
-def test_an_interrupted_sweep_goes_on_where_it_stood() -> None:
-    sweep = Walking(
-        pin=NOW, floor=LONG_AGO, spans=(Span(frontier=EARLIER, floor=LONG_AGO),), watermark=LONG_AGO
+def test_an_interrupted_catch_up_goes_on_where_it_stood() -> None:
+    catch_up = Scanning(
+        snapshot_at=NOW,
+        lower_bound=LONG_AGO,
+        segments=(Segment(position=EARLIER, lower_bound=LONG_AGO),),
+        watermark=LONG_AGO,
     )
-    assert lists({**COMPLETE, INBOX: sweep})[INBOX] == sweep
+    assert lists({**COMPLETE, INBOX: catch_up})[INBOX] == catch_up
 
 
 def test_the_pin_is_the_time_of_the_first_answer() -> None:
-    first = after(begin_walk(), batch(*DAYS))
-    assert isinstance(first, Walking)
-    assert first.pin == NOW
+    first = after(begin_scan(), batch(*DAYS))
+    assert isinstance(first, Scanning)
+    assert first.snapshot_at == NOW
     second = after(first, replace(batch(*DAYS), answered_at=NOW + timedelta(hours=1)))
-    assert isinstance(second, Walking)
-    assert second.pin == NOW
+    assert isinstance(second, Scanning)
+    assert second.snapshot_at == NOW
 
 
 def test_the_bottom_is_where_nothing_follows_not_where_a_cursor_is_missing() -> None:
-    started = Walking(pin=NOW, spans=(Span(frontier=NOW, cursor="c0"),))
+    started = Scanning(snapshot_at=NOW, segments=(Segment(position=NOW, cursor="c0"),))
     assert after(started, batch(*DAYS, has_next=True)) == replace(
-        started, spans=(Span(frontier=NOW - DAYS[2], cursor="c1"),)
+        started, segments=(Segment(position=NOW - DAYS[2], cursor="c1"),)
     )
-    assert after(started, batch(*DAYS, has_next=False)) == begin_walk(floor=NOW)
+    assert after(started, batch(*DAYS, has_next=False)) == begin_scan(lower_bound=NOW)
 
 
 def test_an_empty_batch_with_a_next_one_is_not_the_end() -> None:
-    assert after(begin_walk(), batch(has_next=True)) == Walking(pin=NOW, spans=(Span(cursor="c1"),))
+    assert after(begin_scan(), batch(has_next=True)) == Scanning(
+        snapshot_at=NOW, segments=(Segment(cursor="c1"),)
+    )
 
 
-def test_a_list_that_one_answer_covers_needs_no_sweep() -> None:
-    assert after(begin_walk(), batch(*DAYS, has_next=False)) == Following(watermark=NOW)
+def test_a_list_that_one_answer_covers_needs_no_catch_up() -> None:
+    assert after(begin_scan(), batch(*DAYS, has_next=False)) == Following(watermark=NOW)
 
 
-def test_a_sweep_that_one_answer_covers_moves_the_watermark_to_its_pin() -> None:
-    assert after(begin_walk(floor=EARLIER, watermark=LONG_AGO), batch(*DAYS)) == Following(watermark=NOW)
+def test_a_catch_up_that_one_answer_covers_moves_the_watermark_to_its_pin() -> None:
+    assert after(begin_scan(lower_bound=EARLIER, watermark=LONG_AGO), batch(*DAYS)) == Following(
+        watermark=NOW
+    )
 
 
 def test_an_answer_put_together_from_parts_is_no_snapshot_where_one_has_moved_meanwhile() -> None:
-    sweep = begin_walk(floor=EARLIER, watermark=LONG_AGO)
-    assert after(sweep, batch(*DAYS, is_whole=False)) == begin_walk(floor=NOW, watermark=LONG_AGO)
+    catch_up = begin_scan(lower_bound=EARLIER, watermark=LONG_AGO)
+    assert after(catch_up, batch(*DAYS, is_whole=False)) == begin_scan(lower_bound=NOW, watermark=LONG_AGO)
 
 
-def test_a_sweep_of_several_answers_is_followed_by_another_from_its_pin() -> None:
-    sweep = Walking(
-        pin=NOW,
-        floor=EARLIER,
-        spans=(Span(frontier=NOW, floor=EARLIER - OVERLAP, cursor="c0"),),
+def test_a_catch_up_of_several_answers_is_followed_by_another_from_its_pin() -> None:
+    catch_up = Scanning(
+        snapshot_at=NOW,
+        lower_bound=EARLIER,
+        segments=(Segment(position=NOW, lower_bound=EARLIER - OVERLAP, cursor="c0"),),
         watermark=LONG_AGO,
     )
-    assert after(sweep, batch(*DAYS)) == begin_walk(floor=NOW, watermark=LONG_AGO)
+    assert after(catch_up, batch(*DAYS)) == begin_scan(lower_bound=NOW, watermark=LONG_AGO)
 
 
-def test_a_sweep_reaches_below_its_floor_by_the_overlap() -> None:
-    sweep = begin_walk(floor=EARLIER, watermark=EARLIER)
-    at_floor = NOW - EARLIER + OVERLAP
-    assert isinstance(after(sweep, batch(at_floor)), Walking)
-    assert isinstance(after(sweep, batch(at_floor + timedelta(seconds=1))), Following)
+def test_a_catch_up_reaches_below_its_lower_bound_by_the_overlap() -> None:
+    catch_up = begin_scan(lower_bound=EARLIER, watermark=EARLIER)
+    at_lower_bound = NOW - EARLIER + OVERLAP
+    assert isinstance(after(catch_up, batch(at_lower_bound)), Scanning)
+    assert isinstance(after(catch_up, batch(at_lower_bound + timedelta(seconds=1))), Following)
 
 
 def test_one_stray_old_time_is_not_taken_for_the_depth_of_the_list() -> None:
-    sweep = begin_walk(floor=EARLIER, watermark=EARLIER)
+    catch_up = begin_scan(lower_bound=EARLIER, watermark=EARLIER)
     new = [timedelta(minutes=minute) for minute in range(5)]
     stray = timedelta(days=6000)
     for place in range(6):
-        going_on = after(sweep, batch(*new[:place], stray, *new[place:]))
-        assert isinstance(going_on, Walking)
-        assert going_on.frontier is not None
-        assert going_on.frontier > EARLIER
+        going_on = after(catch_up, batch(*new[:place], stray, *new[place:]))
+        assert isinstance(going_on, Scanning)
+        assert going_on.position is not None
+        assert going_on.position > EARLIER
 
 
 def test_an_answer_that_goes_down_evenly_reaches_its_last_conversation() -> None:
@@ -185,73 +192,79 @@ def test_an_answer_that_goes_down_evenly_reaches_its_last_conversation() -> None
     assert batch(*even[1:]).reached_at == NOW - even[-3]
 
 
-def test_a_walk_in_spans_ends_with_the_last_of_them() -> None:
-    newer, older = Span(frontier=NOW, floor=EARLIER), Span(frontier=EARLIER)
-    walking = Walking(pin=NOW, spans=(newer, older))
-    assert plan_next(walking, [older], batch(*DAYS)) == replace(walking, spans=(older,))
-    assert plan_next(replace(walking, spans=(older,)), [], batch(*DAYS)) == begin_walk(floor=NOW)
+def test_a_scan_in_segments_ends_with_the_last_of_them() -> None:
+    newer, older = Segment(position=NOW, lower_bound=EARLIER), Segment(position=EARLIER)
+    scanning = Scanning(snapshot_at=NOW, segments=(newer, older))
+    assert plan_next(scanning, [older], batch(*DAYS)) == replace(scanning, segments=(older,))
+    assert plan_next(replace(scanning, segments=(older,)), [], batch(*DAYS)) == begin_scan(lower_bound=NOW)
 
 
-def test_lanes_fill_the_pace_and_no_more() -> None:
-    assert plan_lanes(latency_seconds=0.1, calls_per_second=2.0) == 1
-    assert plan_lanes(latency_seconds=1.1, calls_per_second=2.0) == 3
-    assert plan_lanes(latency_seconds=60.0, calls_per_second=2.0) == 6
-    assert plan_lanes(latency_seconds=9.0, calls_per_second=None) == 1
-    assert plan_lanes(latency_seconds=None, calls_per_second=2.0) == 1
+def test_readers_fill_the_call_rate_and_no_more() -> None:
+    assert plan_readers(latency_seconds=0.1, calls_per_second=2.0) == 1
+    assert plan_readers(latency_seconds=1.1, calls_per_second=2.0) == 3
+    assert plan_readers(latency_seconds=60.0, calls_per_second=2.0) == 6
+    assert plan_readers(latency_seconds=9.0, calls_per_second=None) == 1
+    assert plan_readers(latency_seconds=None, calls_per_second=2.0) == 1
 
 
 @given(st.integers(0, 10**9), st.none() | st.integers(1, 10**8), st.floats(1e-9, 10), st.integers(1, 100))
-def test_a_cut_span_is_covered_by_its_parts(
+def test_a_cut_segment_is_covered_by_its_parts(
     age: int, length: int | None, per_second: float, batch_size: int
 ) -> None:
-    frontier = NOW - timedelta(seconds=age % (86_400 * 365 * 15))
-    floor = None if length is None else frontier - timedelta(seconds=length)
-    whole = Span(frontier=frontier, floor=floor, cursor="c")
+    position = NOW - timedelta(seconds=age % (86_400 * 365 * 15))
+    lower_bound = None if length is None else position - timedelta(seconds=length)
+    whole = Segment(position=position, lower_bound=lower_bound, cursor="c")
     cut = plan_cut(whole, per_second=per_second, batch_size=batch_size)
     if cut is None:
         return
     newer, older = cut
-    assert newer.frontier == frontier
-    assert older.floor == floor
-    assert newer.floor is not None
-    assert older.frontier is not None
-    assert newer.floor < older.frontier <= frontier  # they overlap, and neither is empty
-    assert floor is None or floor < newer.floor
+    assert newer.position == position
+    assert older.lower_bound == lower_bound
+    assert newer.lower_bound is not None
+    assert older.position is not None
+    assert newer.lower_bound < older.position <= position  # they overlap, and neither is empty
+    assert lower_bound is None or lower_bound < newer.lower_bound
     assert (newer.cursor, older.cursor) == (None, None)  # a cursor belongs to the stretch it was made for
 
 
-def test_a_span_that_is_about_to_end_is_not_cut() -> None:
-    span = Span(frontier=NOW, floor=EARLIER)
-    assert plan_cut(span, per_second=150 / 86_400, batch_size=100) is None
-    assert plan_cut(span, per_second=260 / 86_400, batch_size=100) is not None
-    assert plan_cut(Span(), per_second=1.0, batch_size=100) is None
+def test_a_segment_that_is_about_to_end_is_not_cut() -> None:
+    segment = Segment(position=NOW, lower_bound=EARLIER)
+    assert plan_cut(segment, per_second=150 / 86_400, batch_size=100) is None
+    assert plan_cut(segment, per_second=260 / 86_400, batch_size=100) is not None
+    assert plan_cut(Segment(), per_second=1.0, batch_size=100) is None
 
 
-def test_where_the_bottom_is_not_known_a_cut_goes_as_far_down_as_the_walk_has_come() -> None:
-    span, per_second = Span(frontier=NOW), 1000 / 86_400
+def test_where_the_bottom_is_not_known_a_cut_goes_as_far_down_as_the_scan_has_come() -> None:
+    segment, per_second = Segment(position=NOW), 1000 / 86_400
     batch_seconds = 99 / per_second
     for come, expected in ((timedelta(0), 20 * batch_seconds), (timedelta(days=9), 9 * 86_400)):
-        cut = plan_cut(span, per_second=per_second, batch_size=100, top=NOW + come)
+        cut = plan_cut(segment, per_second=per_second, batch_size=100, top=NOW + come)
         assert cut is not None
-        assert cut[0].floor is not None
-        assert abs((NOW - cut[0].floor).total_seconds() - expected) <= 1
-        assert cut[1].floor is None
+        assert cut[0].lower_bound is not None
+        assert abs((NOW - cut[0].lower_bound).total_seconds() - expected) <= 1
+        assert cut[1].lower_bound is None
 
 
 def test_where_it_is_known_the_newer_half_ends_with_a_full_batch() -> None:
     for conversations, batches in ((260, 2), (350, 2), (2_000, 10)):
-        cut = plan_cut(Span(frontier=NOW, floor=EARLIER), per_second=conversations / 86_400, batch_size=100)
+        cut = plan_cut(
+            Segment(position=NOW, lower_bound=EARLIER), per_second=conversations / 86_400, batch_size=100
+        )
         assert cut is not None
-        assert cut[0].floor is not None
-        held = (NOW - cut[0].floor).total_seconds() * conversations / 86_400
+        assert cut[0].lower_bound is not None
+        held = (NOW - cut[0].lower_bound).total_seconds() * conversations / 86_400
         assert batches * 97 - 11 <= held < batches * 99
 
 
-def test_without_time_windows_a_cut_walk_goes_on_from_its_newest_gap() -> None:
-    walking = Walking(
-        pin=NOW, spans=(Span(frontier=NOW, floor=EARLIER), Span(frontier=EARLIER, floor=LONG_AGO, cursor="c"))
+def test_without_time_windows_a_cut_scan_goes_on_from_its_newest_gap() -> None:
+    scanning = Scanning(
+        snapshot_at=NOW,
+        segments=(
+            Segment(position=NOW, lower_bound=EARLIER),
+            Segment(position=EARLIER, lower_bound=LONG_AGO, cursor="c"),
+        ),
     )
-    assert one_chain(walking) == replace(walking, spans=(Span(frontier=NOW, floor=LONG_AGO),))
+    assert one_chain(scanning) == replace(scanning, segments=(Segment(position=NOW, lower_bound=LONG_AGO),))
 
 
 def test_an_answer_that_begins_above_its_window_ignores_it() -> None:
@@ -262,11 +275,11 @@ def test_an_answer_that_begins_above_its_window_ignores_it() -> None:
     assert respects(None, batch(timedelta(0)))
 
 
-def test_of_a_light_answer_only_what_lies_above_the_floor_is_wanted() -> None:
+def test_of_a_light_answer_only_what_lies_above_the_lower_bound_is_wanted() -> None:
     answer = batch(*DAYS)
-    assert wanted_of(Span(floor=NOW - timedelta(days=2)), answer) == answer.conversations[:3]
-    assert wanted_of(Span(), answer) == answer.conversations
-    assert wanted_of(Span(floor=NOW + timedelta(days=1)), answer) == ()
+    assert wanted_of(Segment(lower_bound=NOW - timedelta(days=2)), answer) == answer.conversations[:3]
+    assert wanted_of(Segment(), answer) == answer.conversations
+    assert wanted_of(Segment(lower_bound=NOW + timedelta(days=1)), answer) == ()
 
 
 def messages(*names: str, has_next: bool = True, ages: tuple[int, ...] = ()) -> MessageBatch:
@@ -275,44 +288,44 @@ def messages(*names: str, has_next: bool = True, ages: tuple[int, ...] = ()) -> 
     return MessageBatch(messages=found, after="c1", has_next=has_next)
 
 
-GAP = Item(conversation_id="t_1", phase=Phase.GAP, folder=INBOX, anchors=("m_3", "m_2"))
+GAP = BacklogItem(conversation_id="t_1", kind=BacklogKind.GAP, folder=INBOX, anchors=("m_3", "m_2"))
 
 
 def test_a_gap_is_closed_by_meeting_a_message_that_was_stored_before_it() -> None:
-    assert plan_item(GAP, messages("m_9", "m_8")) == replace(GAP, cursor="c1")
-    assert plan_item(GAP, messages("m_4", "m_3")) is None
-    assert plan_item(GAP, messages("m_9", has_next=False)) is None
+    assert plan_backlog_item(GAP, messages("m_9", "m_8")) == replace(GAP, cursor="c1")
+    assert plan_backlog_item(GAP, messages("m_4", "m_3")) is None
+    assert plan_backlog_item(GAP, messages("m_9", has_next=False)) is None
 
 
 def test_a_gap_without_anchors_is_closed_below_its_time() -> None:
     gap = replace(GAP, anchors=(), until_at=NOW - timedelta(minutes=30))
-    assert plan_item(gap, messages("m_9", "m_8", ages=(1, 20))) == replace(gap, cursor="c1")
+    assert plan_backlog_item(gap, messages("m_9", "m_8", ages=(1, 20))) == replace(gap, cursor="c1")
     deep = messages("m_9", "m_8", "m_7", "m_6", ages=(20, 31, 32, 33))
-    assert plan_item(gap, deep) is None
+    assert plan_backlog_item(gap, deep) is None
     # One stray old time is not the depth of a conversation.
     stray = messages("m_9", "m_8", "m_7", ages=(20, 21, 9999))
-    assert plan_item(gap, stray) == replace(gap, cursor="c1")
+    assert plan_backlog_item(gap, stray) == replace(gap, cursor="c1")
 
 
 def test_history_ends_at_the_bottom_alone() -> None:
-    history = replace(GAP, phase=Phase.HISTORY)
-    assert plan_item(history, messages("m_3", "m_2")) == replace(history, cursor="c1")
-    assert plan_item(history, messages("m_3", has_next=False)) is None
+    history = replace(GAP, kind=BacklogKind.HISTORY)
+    assert plan_backlog_item(history, messages("m_3", "m_2")) == replace(history, cursor="c1")
+    assert plan_backlog_item(history, messages("m_3", has_next=False)) is None
 
 
 @given(
     st.lists(st.tuples(st.lists(st.integers(0, 1000), max_size=4), st.booleans()), max_size=20),
     st.none() | st.integers(0, 1000),
 )
-def test_the_frontier_never_rises_and_the_watermark_never_moves_while_walking(
-    answers: list[tuple[list[int], bool]], floor_age: int | None
+def test_the_position_never_rises_and_the_watermark_never_moves_while_scanning(
+    answers: list[tuple[list[int], bool]], lower_bound_age: int | None
 ) -> None:
-    floor = None if floor_age is None else NOW - timedelta(minutes=floor_age)
-    walking = begin_walk(floor=floor, watermark=floor)
+    lower_bound = None if lower_bound_age is None else NOW - timedelta(minutes=lower_bound_age)
+    scanning = begin_scan(lower_bound=lower_bound, watermark=lower_bound)
     for ages, has_next in answers:
-        following = after(walking, batch(*(timedelta(minutes=age) for age in ages), has_next=has_next))
+        following = after(scanning, batch(*(timedelta(minutes=age) for age in ages), has_next=has_next))
         if isinstance(following, Following) or following.at_top:
             return
-        assert following.watermark == walking.watermark
-        assert walking.frontier is None or (following.frontier or NOW) <= walking.frontier
-        walking = following
+        assert following.watermark == scanning.watermark
+        assert scanning.position is None or (following.position or NOW) <= scanning.position
+        scanning = following

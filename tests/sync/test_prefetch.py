@@ -12,7 +12,7 @@ from inboxsync.sandbox.conversations import Conversations
 from inboxsync.sandbox.refusal import bad_cursor
 
 IDS = "SELECT conversation_id FROM messenger_conversations"
-SPANS = "SELECT spans FROM sync_progress WHERE folder = 'inbox'"
+SEGMENTS = "SELECT segments FROM list_positions WHERE folder = 'inbox'"
 SLOW = {"calls_per_second": 40.0}
 
 
@@ -44,7 +44,7 @@ def assert_all_stored(served: Any, stored: Any, engine: Any) -> None:
     assert sorted(graph_id for (graph_id,) in stored(engine, IDS)) == sorted(served.threads())
 
 
-def test_a_slow_list_is_scouted_and_stored_whole(
+def test_a_slow_list_is_prefetched_and_stored_whole(
     slow: Any, sync: Any, stored: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     served, engine = slow()
@@ -57,7 +57,7 @@ def test_a_slow_list_is_scouted_and_stored_whole(
     assert heavy.count(True) <= 15 + 7
 
 
-def test_a_fast_list_is_not_scouted(ready: Any, sync: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_fast_list_is_not_prefetched(ready: Any, sync: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     served, engine = ready(conversations=1500)
     heavy = light_and_heavy(served, monkeypatch)
     assert sync(engine).status is RunStatus.COMPLETE
@@ -78,12 +78,12 @@ def test_who_writes_meanwhile_is_not_missed(slow: Any, sync: Any, stored: Any) -
     assert_all_stored(served, stored, engine)
 
 
-def test_a_stopped_scout_goes_on_where_it_stood(slow: Any, sync: Any, stored: Any) -> None:
+def test_a_stopped_prefetch_goes_on_where_it_stood(slow: Any, sync: Any, stored: Any) -> None:
     served, engine = slow()
     first = sync(engine, stop_after=6)
     assert first.status is RunStatus.PARTIAL
-    ((spans,),) = stored(engine, SPANS)
-    assert len(json.loads(spans)) > 1
+    ((segments,),) = stored(engine, SEGMENTS)
+    assert len(json.loads(segments)) > 1
     second = sync(engine)
     assert second.status is RunStatus.COMPLETE
     assert_all_stored(served, stored, engine)
@@ -100,7 +100,7 @@ def test_a_limit_of_conversations_is_kept(slow: Any, sync: Any, stored: Any) -> 
 
 
 @pytest.mark.parametrize("refuses", [True, False])
-def test_cursors_bound_to_what_they_were_made_with_end_the_scouting_and_nothing_else(
+def test_cursors_bound_to_what_they_were_made_with_end_the_prefetching_and_nothing_else(
     slow: Any, sync: Any, stored: Any, monkeypatch: pytest.MonkeyPatch, refuses: bool
 ) -> None:
     served, engine = slow()
@@ -125,17 +125,17 @@ def test_cursors_bound_to_what_they_were_made_with_end_the_scouting_and_nothing_
     assert_all_stored(served, stored, engine)
 
 
-def test_poison_and_faults_inside_a_block_lose_nobody(slow: Any, sync: Any, stored: Any) -> None:
+def test_poison_and_faults_inside_a_chunk_lose_nobody(slow: Any, sync: Any, stored: Any) -> None:
     served, engine = slow()
     served.sandbox.http.faults = served.sandbox.conversations.faults = Faults(
         poison=2, html=0.04, cut=0.04, code_2=0.04, short_batch=0.1, empty_batch=0.1
     )
     run = sync(engine)
     assert run.status is RunStatus.PARTIAL
-    owed = {graph_id for (graph_id,) in stored(engine, "SELECT conversation_id FROM sync_items")}
+    backlog = {graph_id for (graph_id,) in stored(engine, "SELECT conversation_id FROM backlog")}
     kept = {graph_id for (graph_id,) in stored(engine, IDS)}
-    assert kept | owed == set(served.threads())
-    assert len(owed) == 2
+    assert kept | backlog == set(served.threads())
+    assert len(backlog) == 2
 
 
 @pytest.mark.parametrize("conversations", [100, 700])

@@ -10,7 +10,7 @@ from inboxsync.model import RunStatus
 from inboxsync.sandbox import Faults
 
 IDS = "SELECT COUNT(*) FROM messenger_conversations"
-POOLS = "SELECT type, used_percent, blocked_until_at FROM rate_pools"
+QUOTAS = "SELECT type, used_percent, blocked_until_at FROM quotas"
 
 
 def limited(serve: Any, engine_for: Any, add: Any, **switches: Any) -> tuple[Any, Any]:
@@ -51,14 +51,14 @@ def test_a_run_that_could_only_wait_ends_at_once_and_says_until_when(
     assert run.duration_seconds < 20
     assert outcomes[-1].reason is not None
     assert re.search(r"waiting for Meta until \d\d:\d\d \(messenger (9[5-9]|100) %\)", outcomes[-1].reason)
-    pools = {type_: (used, until) for type_, used, until in stored(engine, POOLS)}
-    used, until = pools["messenger"]
+    quotas = {type_: (used, until) for type_, used, until in stored(engine, QUOTAS)}
+    used, until = quotas["messenger"]
     assert used >= 95
     wait = datetime.fromisoformat(until) - engine.clock.now()
     assert timedelta(minutes=38) < wait <= timedelta(minutes=40)
 
 
-def test_a_restart_does_not_walk_into_a_block(
+def test_a_restart_does_not_scan_into_a_block(
     serve: Any, engine_for: Any, add: Any, sync: Any, outcomes: Any
 ) -> None:
     served, _ = limited(serve, engine_for, add, calls_a_day=12, regain_minutes=40)
@@ -71,7 +71,7 @@ def test_a_restart_does_not_walk_into_a_block(
     assert (served.sandbox.http.counts["answered"], served.sandbox.http.counts["refused"]) == before
 
 
-def test_the_pace_falls_from_three_quarters_on(serve: Any, engine_for: Any, add: Any, sync: Any) -> None:
+def test_the_call_rate_falls_from_three_quarters_on(serve: Any, engine_for: Any, add: Any, sync: Any) -> None:
     served, _ = limited(serve, engine_for, add, conversations=1900, calls_a_day=16)
     arrived: list[float] = []
     clock = engine_for(served).clock
@@ -84,12 +84,12 @@ def test_the_pace_falls_from_three_quarters_on(serve: Any, engine_for: Any, add:
     served.sandbox.app._graph = noting
     sync(engine_for(served, calls_per_second=2.0), max_seconds=20)
     apart = [later - earlier for earlier, later in pairwise(arrived)]
-    usual = sum(apart[2:8]) / 6
+    fast = sum(apart[2:8]) / 6
     assert len(arrived) == 15  # the sixteenth was made when the Page was added
-    assert apart[-1] > 1.5 * usual
+    assert apart[-1] > 1.5 * fast
 
 
-def test_the_app_s_own_allowance_holds_calls_back_too(
+def test_the_app_s_own_quota_holds_calls_back_too(
     serve: Any, engine_for: Any, add: Any, sync: Any, outcomes: Any
 ) -> None:
     served, engine = limited(serve, engine_for, add)

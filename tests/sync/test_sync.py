@@ -25,7 +25,7 @@ MESSAGES = (
     "JOIN messenger_conversations c ON c.id = m.conversation_id ORDER BY m.sent_at"
 )
 DEAD_CURSOR = (
-    "UPDATE sync_progress SET spans = json_replace(spans, '$[0].cursor', 'QVFIbm9ib2R5cwZDZD') "
+    "UPDATE list_positions SET segments = json_replace(segments, '$[0].cursor', 'QVFIbm9ib2R5cwZDZD') "
     "WHERE folder = 'inbox'"
 )
 LAST_SYNCED = "SELECT last_synced_at FROM facebook_pages"
@@ -114,7 +114,7 @@ def test_an_incremental_run_brings_what_is_new(ready: Any, sync: Any, stored: An
     assert by_all(stored(engine, MESSAGES)) == by_all(newest_messages(served))
 
 
-def test_a_walk_that_people_write_into_misses_nobody(ready: Any, sync: Any, stored: Any) -> None:
+def test_a_scan_that_people_write_into_misses_nobody(ready: Any, sync: Any, stored: Any) -> None:
     served, engine = ready(conversations=1500, write_every=2)
     run = sync(engine)
     assert run.status is RunStatus.COMPLETE
@@ -280,7 +280,9 @@ def test_calls_refused_for_their_rate_are_waited_for(
     assert run.refused_calls > 0
 
 
-def test_at_the_default_pace_no_call_is_refused(serve: Any, engine_for: Any, add: Any, sync: Any) -> None:
+def test_at_the_default_call_rate_no_call_is_refused(
+    serve: Any, engine_for: Any, add: Any, sync: Any
+) -> None:
     served = serve(conversations=600, limits=True)
     engine = engine_for(served, calls_per_second=2.0)
     add(engine, served)

@@ -64,7 +64,7 @@ def test_the_page_is_marked_with_the_reason_and_what_to_do(
 
 
 @pytest.mark.parametrize("cursors_die_with_token", [False, True])
-def test_after_a_new_token_nothing_above_the_frontier_is_fetched_again(
+def test_after_a_new_token_nothing_above_the_position_is_fetched_again(
     ready: Any, sync: Any, add: Any, heavy: list[str], cursors_die_with_token: bool, held: Any
 ) -> None:
     served, engine = ready(conversations=950, cursors_die_with_token=cursors_die_with_token)
@@ -77,7 +77,7 @@ def test_after_a_new_token_nothing_above_the_frontier_is_fetched_again(
     assert again.status is RunStatus.COMPLETE
     assert len(held(engine)) == 950
     left = -(-(950 - first.counts.inserted) // 100)
-    # What is left, the answer in which the frontier lies once more, and the closing sweep.
+    # What is left, the answer in which the position lies once more, and the closing sweep.
     assert heavy.count("inbox") <= left + 1 + 1
 
 
@@ -95,8 +95,8 @@ def test_a_token_that_dies_in_mid_history_loses_nothing(
     assert held(engine) == {graph_id: set(ids) for graph_id, ids in held_by_source(served).items()}
 
 
-def test_a_token_that_dies_with_the_ledger_open_keeps_what_is_owed(
-    ready: Any, sync: Any, add: Any, write: Any, owed: Any, held: Any, held_by_source: Any
+def test_a_token_that_dies_with_the_ledger_open_keeps_what_is_backlog(
+    ready: Any, sync: Any, add: Any, write: Any, backlog: Any, held: Any, held_by_source: Any
 ) -> None:
     served, engine = ready()
     sync(engine)
@@ -104,7 +104,7 @@ def test_a_token_that_dies_with_the_ledger_open_keeps_what_is_owed(
     sync(engine, stop_after=2)
     served.sandbox.tokens.kill_all(463)
     assert sync(engine).status is RunStatus.FAILED
-    assert owed(engine) == [("gap", graph_id)]
+    assert backlog(engine) == [("gap", graph_id)]
     revive(served, engine, add)
     assert sync(engine).status is RunStatus.COMPLETE
     assert set(held_by_source(served)[graph_id]) == held(engine)[graph_id]

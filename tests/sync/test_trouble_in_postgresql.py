@@ -173,7 +173,7 @@ def test_a_full_disk_ends_the_run_in_part_with_whole_batches(ready: Any, sync: A
         _connection: Any, _cursor: Any, statement: str, parameters: Any, _context: Any, _many: bool
     ) -> tuple[str, Any]:
         # The server's own error, with its SQLSTATE, in the place of the statement.
-        if full.is_set() and "INSERT INTO sync_progress" in statement:
+        if full.is_set() and "INSERT INTO list_positions" in statement:
             return "DO $$ BEGIN RAISE EXCEPTION 'could not extend file' USING ERRCODE = '53100'; END $$", ()
         return statement, parameters
 

@@ -14,9 +14,9 @@ from inboxsync.sandbox.nodes import View
 from inboxsync.sync.bisect import Parts
 
 IDS = "SELECT conversation_id FROM messenger_conversations"
-OWED = "SELECT conversation_id FROM sync_items WHERE phase = 'conversation' ORDER BY conversation_id"
+BACKLOG = "SELECT conversation_id FROM backlog WHERE kind = 'conversation' ORDER BY conversation_id"
 LAST_SYNCED = "SELECT last_synced_at FROM facebook_pages"
-WATERMARK = "SELECT watermark_at FROM sync_progress WHERE folder = 'inbox'"
+WATERMARK = "SELECT watermark_at FROM list_positions WHERE folder = 'inbox'"
 
 
 def ids_of(served: Any, *slots: int) -> set[str]:
@@ -48,9 +48,9 @@ def test_the_poisoned_end_alone_in_the_ledger(
     bad = ids_of(served, *slots)
     run = sync(engine)
     assert run.status is RunStatus.PARTIAL
-    assert column(stored(engine, OWED)) == bad
+    assert column(stored(engine, BACKLOG)) == bad
     assert column(stored(engine, IDS)) == set(served.threads()) - bad
-    (problem,) = [each for each in run.problems if each.code == "items_owed"]
+    (problem,) = [each for each in run.problems if each.code == "backlog_open"]
     assert f"{len(bad)} " in problem.message
     assert stored(engine, LAST_SYNCED) != [(None,)]
 
@@ -58,7 +58,7 @@ def test_the_poisoned_end_alone_in_the_ledger(
     healed = sync(engine)
     assert healed.status is RunStatus.COMPLETE
     assert column(stored(engine, IDS)) == set(served.threads())
-    assert stored(engine, OWED) == []
+    assert stored(engine, BACKLOG) == []
 
 
 def test_a_whole_batch_of_poisoned_ends_in_the_ledger_and_the_rest_is_stored(
@@ -67,7 +67,7 @@ def test_a_whole_batch_of_poisoned_ends_in_the_ledger_and_the_rest_is_stored(
     served, engine = ready(conversations=60, faults=Faults(poison_slots=tuple(range(60))))
     run = sync(engine)
     assert run.status is RunStatus.PARTIAL
-    assert len(stored(engine, OWED)) == 60
+    assert len(stored(engine, BACKLOG)) == 60
     assert stored(engine, IDS) == []
     assert run.calls < 200
     heal(served)
@@ -135,7 +135,7 @@ def test_in_another_folder(ready: Any, sync: Any, stored: Any) -> None:
     spam = served.page.messenger.folders["spam"]
     poison(served, poison_slots=(spam.first_slot + 120,))
     assert sync(engine).status is RunStatus.PARTIAL
-    assert stored(engine, "SELECT folder FROM sync_items WHERE phase = 'conversation'") == [("spam",)]
+    assert stored(engine, "SELECT folder FROM backlog WHERE kind = 'conversation'") == [("spam",)]
     assert stored(engine, "SELECT COUNT(*) FROM messenger_conversations") == [(159,)]
     heal(served)
     assert sync(engine).status is RunStatus.COMPLETE
@@ -148,7 +148,7 @@ def test_poison_where_the_source_wants_less_too(ready: Any, sync: Any, stored: A
     bad = ids_of(served, 5, 222)
     run = sync(engine)
     assert run.status is RunStatus.PARTIAL
-    assert column(stored(engine, OWED)) == bad
+    assert column(stored(engine, BACKLOG)) == bad
     assert column(stored(engine, IDS)) == set(served.threads()) - bad
 
 
@@ -159,8 +159,8 @@ def test_poison_while_people_write(ready: Any, sync: Any, stored: Any, cursors: 
     )
     run = sync(engine)
     assert run.status is RunStatus.PARTIAL
-    assert column(stored(engine, OWED)) <= ids_of(served, 50, 333, 334)
-    assert column(stored(engine, IDS)) | column(stored(engine, OWED)) == set(served.threads())
+    assert column(stored(engine, BACKLOG)) <= ids_of(served, 50, 333, 334)
+    assert column(stored(engine, IDS)) | column(stored(engine, BACKLOG)) == set(served.threads())
     heal(served)
     again = sync(engine)
     assert again.status is RunStatus.COMPLETE, again.problems
@@ -189,9 +189,9 @@ def part(*names: str, after: str = "c") -> Batch:
     return Batch(conversations=conversations, answered_at=TOP, after=after, has_next=True)
 
 
-def test_whom_the_parts_did_not_bring_is_owed() -> None:
-    outline = part("t_0", "t_1", "t_2", "t_3", after="end")
-    parts = Parts(outline, outline.conversations, known_bad={})
+def test_whom_the_parts_did_not_bring_is_backlog() -> None:
+    summary = part("t_0", "t_1", "t_2", "t_3", after="end")
+    parts = Parts(summary, summary.conversations, known_bad={})
     parts.take(part("t_0", "t_1"))
     parts.take(part("t_below", "t_far_below"))
     assert parts.have_passed
@@ -202,8 +202,8 @@ def test_whom_the_parts_did_not_bring_is_owed() -> None:
 
 
 def test_empty_parts_are_no_progress() -> None:
-    outline = part("t_0", "t_1")
-    parts = Parts(outline, outline.conversations, known_bad={})
+    summary = part("t_0", "t_1")
+    parts = Parts(summary, summary.conversations, known_bad={})
     for _ in range(10):
         parts.take(part())
     assert parts.are_missing
@@ -211,9 +211,9 @@ def test_empty_parts_are_no_progress() -> None:
 
 
 def test_known_bad_ones_are_not_asked_for() -> None:
-    outline = part(*(f"t_{number}" for number in range(10)))
+    summary = part(*(f"t_{number}" for number in range(10)))
     problem = Problem(code="x", message="x", hint="x")
-    parts = Parts(outline, outline.conversations, known_bad={"t_4": problem, "t_5": problem})
+    parts = Parts(summary, summary.conversations, known_bad={"t_4": problem, "t_5": problem})
     assert (parts.hopeless, parts.next_size) == (0, 4)
     parts.take(part("t_0", "t_1", "t_2", "t_3"))
     assert parts.hopeless == 2
@@ -226,8 +226,8 @@ def test_known_bad_ones_are_not_asked_for() -> None:
 def test_the_bad_ones_among_a_hundred_are_told_from_the_good(count: int, data: st.DataObject) -> None:
     bad = data.draw(st.sets(st.integers(0, count - 1), max_size=4))
     names = [f"t_{number}" for number in range(count)]
-    outline = part(*names)
-    parts = Parts(outline, outline.conversations, known_bad={})
+    summary = part(*names)
+    parts = Parts(summary, summary.conversations, known_bad={})
     at = calls = 0
     while parts.are_missing:
         calls += 1

@@ -21,7 +21,7 @@ from inboxsync.sync.plan import FOLDERS
 SANDBOX = {"conversations": 30, "messages": (1, 8)}
 
 STATUS = "SELECT conversation_id FROM messenger_conversations WHERE conversation_status = 'gone'"
-CERTIFICATES = "SELECT is_complete, summary FROM certificates ORDER BY checked_at, id"
+VERIFICATIONS = "SELECT is_complete, summary FROM verifications ORDER BY checked_at, id"
 
 
 @pytest.fixture
@@ -41,16 +41,16 @@ def graph_id_of(served: Any, slot: int) -> str:
 def assert_mended(sync: Any, verify: Any, engine: Any, *, is_deep: bool = False) -> None:
     """The next sync brings what is missing, and the next verification finds nothing."""
     assert sync(engine).status is RunStatus.COMPLETE
-    certificate, findings = verify(engine, is_deep=is_deep)
-    assert certificate.is_complete, findings
+    verification, findings = verify(engine, is_deep=is_deep)
+    assert verification.is_complete, findings
 
 
 @pytest.mark.parametrize("is_deep", [False, True])
 def test_after_a_sync_nothing_is_missing(ready: Any, sync: Any, verify: Any, is_deep: bool) -> None:
     _, engine = ready(conversations=250, messages=(1, 30), folders={"spam": 30})
     sync(engine)
-    certificate, findings = verify(engine, is_deep=is_deep)
-    assert certificate.is_complete
+    verification, findings = verify(engine, is_deep=is_deep)
+    assert verification.is_complete
     assert (findings.listed, findings.stored, findings.missing) == (280, 280, 0)
     assert findings.only_stored == findings.marked_gone == ()
 
@@ -67,13 +67,13 @@ def test_a_light_verification_makes_one_call_a_hundred_conversations(
     assert served.sandbox.http.counts["edge:messages"] == 0
 
 
-def test_a_certificate_is_kept_and_can_be_read(ready: Any, sync: Any, verify: Any, stored: Any) -> None:
+def test_a_verification_is_kept_and_can_be_read(ready: Any, sync: Any, verify: Any, stored: Any) -> None:
     served, engine = ready()
     sync(engine)
     verify(engine)
     served.page.write(4, "new")
     verify(engine)
-    (first, told), (second, told_later) = stored(engine, CERTIFICATES)
+    (first, told), (second, told_later) = stored(engine, VERIFICATIONS)
     assert (first, second) == (1, 0)
     assert json.loads(told)["folders"][0]["listed"] == 30
     assert json.loads(told_later)["folders"][0]["behind"] == [graph_id_of(served, 4)]
@@ -86,8 +86,8 @@ def test_a_row_deleted_by_hand_is_seen_and_brought(
     sync(engine)
     graph_id = graph_id_of(served, 120)
     run_sql(engine, f"DELETE FROM messenger_conversations WHERE conversation_id = '{graph_id}'")
-    certificate, findings = verify(engine)
-    assert (certificate.is_complete, findings.folders[0].missing) == (False, {graph_id})
+    verification, findings = verify(engine)
+    assert (verification.is_complete, findings.folders[0].missing) == (False, {graph_id})
     assert_mended(sync, verify, engine)
     assert held(engine)[graph_id]
 
@@ -109,8 +109,8 @@ def test_a_message_deleted_by_hand_is_seen_when_looked_at_deeply(
         f"WHERE c.conversation_id = '{graph_id}' ORDER BY sent_at {order})",
     )
     assert verify(engine)[0].is_complete  # Meta's own count is an estimate: not what tells
-    certificate, findings = verify(engine, is_deep=True)
-    assert (certificate.is_complete, findings.missing_messages) == (False, {graph_id: 1})
+    verification, findings = verify(engine, is_deep=True)
+    assert (verification.is_complete, findings.missing_messages) == (False, {graph_id: 1})
     assert_mended(sync, verify, engine, is_deep=True)
     assert before <= held(engine)[graph_id]
 
@@ -138,8 +138,8 @@ def test_what_came_after_the_sync_is_seen_and_brought(
     served, engine = ready()
     sync(engine)
     newcomer, grown = write(served, None, 40, apart=0), write(served, 20)
-    certificate, findings = verify(engine)
-    assert not certificate.is_complete
+    verification, findings = verify(engine)
+    assert not verification.is_complete
     assert (findings.folders[0].missing, findings.folders[0].behind) == ({newcomer}, {grown})
     assert_mended(sync, verify, engine)
     assert held(engine)[newcomer] == set(held_by_source(served)[newcomer])
@@ -156,13 +156,13 @@ def test_a_newcomer_that_only_its_own_node_brings_is_stored_whole(
     for _ in range(40):
         mailbox.write(slot, "new")
     graph_id = graph_id_of(served, slot)
-    certificate, findings = verify(engine)
-    assert (certificate.is_complete, findings.missing) == (False, 1)
+    verification, findings = verify(engine)
+    assert (verification.is_complete, findings.missing) == (False, 1)
     assert_mended(sync, verify, engine)
     assert held(engine)[graph_id] == set(held_by_source(served)[graph_id])
 
 
-def test_what_is_owed_is_no_completeness(
+def test_what_is_backlog_is_no_completeness(
     ready: Any, sync: Any, verify: Any, write: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     served, engine = ready()
@@ -175,8 +175,8 @@ def test_what_is_owed_is_no_completeness(
         patch.setattr(MessagesEdge, "fetch", fail)
         write(served, 3, 40)
         sync(engine)
-    certificate, findings = verify(engine)
-    assert (certificate.is_complete, findings.owed["gap"]) == (False, 1)
+    verification, findings = verify(engine)
+    assert (verification.is_complete, findings.backlog["gap"]) == (False, 1)
     assert_mended(sync, verify, engine)
 
 
@@ -186,35 +186,35 @@ def test_a_poisoned_conversation_is_no_completeness(
 ) -> None:
     served, engine = ready(faults=Faults(poison_slots=(7,)))
     assert sync(engine).status is RunStatus.PARTIAL
-    certificate, findings = verify(engine, is_deep=is_deep)
-    assert (certificate.is_complete, findings.owed["conversation"]) == (False, 1)
+    verification, findings = verify(engine, is_deep=is_deep)
+    assert (verification.is_complete, findings.backlog["conversation"]) == (False, 1)
     served.sandbox.conversations.heal(served.sandbox.world.pages)
     assert_mended(sync, verify, engine, is_deep=is_deep)
 
 
 def test_a_stored_conversation_that_cannot_be_compared_is_no_proof(
-    ready: Any, sync: Any, verify: Any, owed: Any
+    ready: Any, sync: Any, verify: Any, backlog: Any
 ) -> None:
     served, engine = ready()
     sync(engine)
     served.sandbox.conversations.faults = Faults(poison_slots=(7,))
     assert verify(engine)[0].is_complete
-    certificate, findings = verify(engine, is_deep=True)
-    assert (certificate.is_complete, findings.folders[0].unread) == (False, {graph_id_of(served, 7)})
-    assert owed(engine) == [("conversation", graph_id_of(served, 7))]
+    verification, findings = verify(engine, is_deep=True)
+    assert (verification.is_complete, findings.folders[0].unread) == (False, {graph_id_of(served, 7)})
+    assert backlog(engine) == [("conversation", graph_id_of(served, 7))]
     served.sandbox.conversations.heal(served.sandbox.world.pages)
     assert_mended(sync, verify, engine, is_deep=True)
 
 
-def test_a_poisoned_conversation_that_the_source_deletes_is_owed_no_longer(
-    ready: Any, sync: Any, verify: Any, owed: Any
+def test_a_poisoned_conversation_that_the_source_deletes_is_backlog_no_longer(
+    ready: Any, sync: Any, verify: Any, backlog: Any
 ) -> None:
     served, engine = ready(faults=Faults(poison_slots=(7,)))
     sync(engine)
     served.page.messenger.delete(7)
     assert sync(engine).status is RunStatus.PARTIAL
-    certificate, findings = verify(engine)
-    assert (certificate.is_complete, findings.marked_gone, owed(engine)) == (True, (), [])
+    verification, findings = verify(engine)
+    assert (verification.is_complete, findings.marked_gone, backlog(engine)) == (True, (), [])
     assert sync(engine).status is RunStatus.COMPLETE
 
 
@@ -227,8 +227,8 @@ def test_what_the_source_no_longer_serves_is_marked_gone_and_kept(
     before = held(engine)
     for slot in (0, 50, 129):
         served.page.messenger.delete(slot)
-    certificate, findings = verify(engine)
-    assert (certificate.is_complete, sorted(findings.marked_gone)) == (True, gone)
+    verification, findings = verify(engine)
+    assert (verification.is_complete, sorted(findings.marked_gone)) == (True, gone)
     assert sorted(each for (each,) in stored(engine, STATUS)) == gone
     assert held(engine) == before
     # Once is enough.
@@ -243,7 +243,7 @@ def test_an_interrupted_verification_marks_nobody_and_certifies_nothing(
     served.page.messenger.delete(240)
     with pytest.raises(Stopped):
         verify(engine, stop_after=2)
-    assert stored(engine, STATUS) == stored(engine, CERTIFICATES) == []
+    assert stored(engine, STATUS) == stored(engine, VERIFICATIONS) == []
 
 
 def test_a_failed_verification_marks_nobody(ready: Any, sync: Any, verify: Any, stored: Any) -> None:
@@ -253,7 +253,7 @@ def test_a_failed_verification_marks_nobody(ready: Any, sync: Any, verify: Any, 
     served.sandbox.http.faults = Faults(refuse_code=2)
     with pytest.raises(AnswerFailed):
         verify(engine)
-    assert stored(engine, STATUS) == stored(engine, CERTIFICATES) == []
+    assert stored(engine, STATUS) == stored(engine, VERIFICATIONS) == []
 
 
 def test_a_source_that_lists_nobody_proves_nothing_and_marks_nobody(
@@ -265,8 +265,8 @@ def test_a_source_that_lists_nobody_proves_nothing_and_marks_nobody(
     monkeypatch.setattr(Conversations, "answer", lambda *_: '{"data":[]}')
     for slot in range(30):
         served.page.messenger.delete(slot)
-    certificate, findings = verify(engine)
-    assert (certificate.is_complete, findings.listed, len(findings.only_stored)) == (False, 0, 30)
+    verification, findings = verify(engine)
+    assert (verification.is_complete, findings.listed, len(findings.only_stored)) == (False, 0, 30)
     assert stored(engine, STATUS) == []
 
 
@@ -278,8 +278,8 @@ def test_who_was_moved_to_another_folder_is_not_gone(
     sync(engine)
     served.page.messenger.move(4, "page_done")
     served.page.messenger.move(5, "spam")
-    certificate, findings = verify(engine)
-    assert certificate.is_complete
+    verification, findings = verify(engine)
+    assert verification.is_complete
     assert findings.marked_gone == ()
     assert stored(engine, STATUS) == []
     if unknown_folders == "ignore":
@@ -298,8 +298,8 @@ def test_who_appears_again_is_active_again(ready: Any, sync: Any, verify: Any, s
     mailbox._deleted.clear()
     mailbox._changed[6] = thread
     mailbox.inbox.move(6, thread.updated_at)
-    certificate, findings = verify(engine)
-    assert (certificate.is_complete, findings.returned) == (True, (graph_id_of(served, 6),))
+    verification, findings = verify(engine)
+    assert (verification.is_complete, findings.returned) == (True, (graph_id_of(served, 6),))
     assert stored(engine, STATUS) == []
 
 
@@ -344,10 +344,10 @@ def test_faults_keep_no_verification_from_its_proof(
     )
     served.sandbox.conversations.faults = Faults(short_batch=0.2, empty_batch=0.2)
     for _ in range(4):
-        certificate, findings = verify(engine, is_deep=is_deep)
-        if certificate.is_complete:
+        verification, findings = verify(engine, is_deep=is_deep)
+        if verification.is_complete:
             break
-    assert certificate.is_complete, findings
+    assert verification.is_complete, findings
     assert findings.listed == 300
 
 
@@ -356,8 +356,8 @@ def test_a_deep_verification_reads_whole_what_is_stored_whole(
 ) -> None:
     served, engine = ready(conversations=6, messages=(250, 420))
     sync(engine, history=History.ALL)
-    certificate, findings = verify(engine, is_deep=True)
-    assert certificate.is_complete, findings
+    verification, findings = verify(engine, is_deep=True)
+    assert verification.is_complete, findings
     graph_id = graph_id_of(served, 3)
     run_sql(
         engine,
@@ -365,8 +365,8 @@ def test_a_deep_verification_reads_whole_what_is_stored_whole(
         "JOIN messenger_conversations c ON c.id = m.conversation_id "
         f"WHERE c.conversation_id = '{graph_id}' ORDER BY sent_at LIMIT 30)",
     )
-    certificate, findings = verify(engine, is_deep=True)
-    assert (certificate.is_complete, findings.missing_messages) == (False, {graph_id: 30})
+    verification, findings = verify(engine, is_deep=True)
+    assert (verification.is_complete, findings.missing_messages) == (False, {graph_id: 30})
     assert_mended(sync, verify, engine, is_deep=True)
     assert held(engine)[graph_id] == set(held_by_source(served)[graph_id])
 
@@ -379,8 +379,8 @@ def test_a_message_unsent_at_the_source_is_kept_and_misses_nobody(
     before = held(engine)
     thread = served.page.messenger.thread(4)
     served.page.messenger.unsend(4, thread.messages[-3].ordinal)
-    certificate, findings = verify(engine, is_deep=True)
-    assert certificate.is_complete, findings
+    verification, findings = verify(engine, is_deep=True)
+    assert verification.is_complete, findings
     assert held(engine) == before
 
 
@@ -399,8 +399,8 @@ def test_time_windows_change_nothing(ready: Any, sync: Any, verify: Any, time_wi
     served, engine = ready(conversations=400, time_windows=time_windows)
     sync(engine)
     served.page.messenger.delete(333)
-    certificate, findings = verify(engine)
-    assert (certificate.is_complete, findings.listed, len(findings.marked_gone)) == (True, 399, 1)
+    verification, findings = verify(engine)
+    assert (verification.is_complete, findings.listed, len(findings.marked_gone)) == (True, 399, 1)
 
 
 def test_of_those_that_agree_no_more_than_a_number_is_kept(ready: Any, sync: Any, verify: Any) -> None:
@@ -441,8 +441,8 @@ def test_one_conversation_that_fails_when_read_deeper_stops_no_verification(
 
     with monkeypatch.context() as patch:
         patch.setattr(MessagesEdge, "fetch", fail_one)
-        certificate, findings = verify(engine, is_deep=True)
-    assert (certificate.is_complete, findings.folders[0].unread) == (False, {bad})
+        verification, findings = verify(engine, is_deep=True)
+    assert (verification.is_complete, findings.folders[0].unread) == (False, {bad})
     assert_mended(sync, verify, engine, is_deep=True)
 
 
@@ -458,8 +458,8 @@ def test_where_too_much_was_lost_nothing_counts_as_synced_and_the_next_sync_is_a
     assert (findings.missing, findings.needs_full_sync) == (20, False)  # new, and the next sync sees it
     sync(engine)
     run_sql(engine, "DELETE FROM messenger_conversations WHERE source_updated_at < '2026-05-01'")
-    certificate, findings = verify(engine)
-    assert (certificate.is_complete, findings.needs_full_sync) == (False, True)
+    verification, findings = verify(engine)
+    assert (verification.is_complete, findings.needs_full_sync) == (False, True)
     assert stored(engine, "SELECT last_synced_at FROM facebook_pages") == [(None,)]
     run = sync(engine)
     assert (run.status, run.mode) == (RunStatus.COMPLETE, Mode.FULL)

@@ -12,9 +12,9 @@ from inboxsync.sandbox.mailbox import ANCHOR, Mailbox
 from inboxsync.sandbox.refusal import Refusal
 
 IDS = "SELECT conversation_id FROM messenger_conversations"
-OWED = "SELECT conversation_id FROM sync_items"
+BACKLOG = "SELECT conversation_id FROM backlog"
 HONOURED = "SELECT time_windows FROM facebook_pages"
-SPANS = "SELECT spans FROM sync_progress WHERE folder = 'inbox'"
+SEGMENTS = "SELECT segments FROM list_positions WHERE folder = 'inbox'"
 SLOW = {"calls_per_second": 40.0}
 
 
@@ -59,7 +59,9 @@ def most_at_once(sandbox: Sandbox) -> list[int]:
     return seen
 
 
-def test_lanes_fill_the_pace_and_fetch_each_conversation_once(slow: Any, sync: Any, stored: Any) -> None:
+def test_readers_fill_the_call_rate_and_fetch_each_conversation_once(
+    slow: Any, sync: Any, stored: Any
+) -> None:
     served, engine = slow(conversations=4000)
     seen = most_at_once(served.sandbox)
     run = sync(engine)
@@ -71,7 +73,7 @@ def test_lanes_fill_the_pace_and_fetch_each_conversation_once(slow: Any, sync: A
     assert stored(engine, HONOURED) == [(1,)]
 
 
-def test_lanes_read_dense_and_thin_stretches_alike(
+def test_readers_read_dense_and_thin_stretches_alike(
     slow: Any, sync: Any, stored: Any, monkeypatch: Any
 ) -> None:
     # Most conversations are of the last week, the others spread over years.
@@ -104,7 +106,7 @@ def test_many_conversations_in_one_second_are_all_read(
 
 @pytest.mark.parametrize("cursors", ["opaque", "index"])
 @pytest.mark.parametrize("every", [2, 5])
-def test_writes_during_the_walk_lose_nobody(
+def test_writes_during_the_scan_lose_nobody(
     slow: Any, sync: Any, stored: Any, cursors: str, every: int
 ) -> None:
     served, engine = slow(conversations=2500, cursors=cursors, write_every=every, write_new_every=7)
@@ -117,10 +119,10 @@ def test_writes_during_the_walk_lose_nobody(
     assert len(set(served.threads()) - set(ids(stored(engine, IDS)))) <= 1
 
 
-def test_an_interrupted_walk_in_spans_does_not_start_over(slow: Any, sync: Any, stored: Any) -> None:
+def test_an_interrupted_scan_in_segments_does_not_start_over(slow: Any, sync: Any, stored: Any) -> None:
     served, engine = slow(conversations=3000)
     runs: list[Run] = [sync(engine, stop_after=6)]
-    assert stored(engine, SPANS)[0][0].count("frontier") > 1
+    assert stored(engine, SEGMENTS)[0][0].count("position") > 1
     while runs[-1].status is not RunStatus.COMPLETE and len(runs) < 12:
         runs.append(sync(engine, stop_after=6))
     assert runs[-1].status is RunStatus.COMPLETE
@@ -129,7 +131,7 @@ def test_an_interrupted_walk_in_spans_does_not_start_over(slow: Any, sync: Any, 
     assert sum(run.counts.fetched for run in runs) <= 3000 * 1.25
 
 
-def test_max_conversations_holds_for_all_lanes_together(slow: Any, sync: Any, stored: Any) -> None:
+def test_max_conversations_holds_for_all_readers_together(slow: Any, sync: Any, stored: Any) -> None:
     served, engine = slow(conversations=2000)
     runs = [sync(engine, max_conversations=450)]
     while runs[-1].status is not RunStatus.COMPLETE and len(runs) < 10:
@@ -155,7 +157,7 @@ def test_a_source_that_ignores_windows_is_asked_once(slow: Any, sync: Any, store
 
 
 @pytest.mark.parametrize("batches", [3, 8])
-def test_a_source_that_stops_honouring_windows_in_mid_walk(
+def test_a_source_that_stops_honouring_windows_in_mid_scan(
     slow: Any, sync: Any, stored: Any, monkeypatch: Any, batches: int
 ) -> None:
     served, engine = slow(conversations=3000)
@@ -175,7 +177,7 @@ def test_a_source_that_stops_honouring_windows_in_mid_walk(
     assert stored(engine, HONOURED) == [(0,)]
 
 
-def test_spans_of_an_earlier_run_are_read_where_windows_are_honoured_no_more(
+def test_segments_of_an_earlier_run_are_read_where_windows_are_honoured_no_more(
     slow: Any, sync: Any, stored: Any
 ) -> None:
     served, engine = slow(conversations=3000)
@@ -232,11 +234,11 @@ def test_a_source_that_refuses_windows_after_a_while(
     ],
     ids=["poison", "weight", "broken", "short", "repeat", "refuse", "deep"],
 )
-def test_trouble_inside_lanes(slow: Any, sync: Any, stored: Any, faults: Faults) -> None:
+def test_trouble_inside_readers(slow: Any, sync: Any, stored: Any, faults: Faults) -> None:
     served, engine = slow()
     served.sandbox.http.faults = served.sandbox.conversations.faults = faults
     run = sync(engine)
-    bad = set(ids(stored(engine, OWED)))
+    bad = set(ids(stored(engine, BACKLOG)))
     assert set(ids(stored(engine, IDS))) | bad == set(served.threads()), run.problems
     assert len(bad) == len(faults.poison_slots)
     assert run.status is (RunStatus.PARTIAL if bad else RunStatus.COMPLETE)

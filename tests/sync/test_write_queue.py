@@ -6,9 +6,9 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from inboxsync.model import Batch, Conversation, Span, Walking
+from inboxsync.model import Batch, Conversation, Scanning, Segment
 from inboxsync.sync import write_queue
-from inboxsync.sync.write_queue import Fetched, Storing
+from inboxsync.sync.write_queue import Fetched, WriteQueue
 
 NOON = datetime(2026, 6, 1, 12, 0, 0, tzinfo=UTC)
 
@@ -21,11 +21,13 @@ def fetched(number: int) -> Fetched:
         after=f"cursor {number}",
         has_next=True,
     )
-    return Fetched(walking=walking(number - 1), batch=batch, progress=walking(number))
+    return Fetched(scanning=scanning(number - 1), batch=batch, progress=scanning(number))
 
 
-def walking(number: int) -> Walking:
-    return Walking(spans=(Span(cursor=f"cursor {number}"),), pin=NOON, floor=None, watermark=None)
+def scanning(number: int) -> Scanning:
+    return Scanning(
+        segments=(Segment(cursor=f"cursor {number}"),), snapshot_at=NOON, lower_bound=None, watermark=None
+    )
 
 
 class Database:
@@ -48,17 +50,17 @@ class Database:
         return [[each.conversation_id for each in one.batch.conversations] for one in self.given]
 
 
-def run(story: Callable[[Storing, Database], object]) -> Database:
+def run(story: Callable[[WriteQueue, Database], object]) -> Database:
     async def tell() -> Database:
         database = Database()
-        await story(Storing(database.store), database)  # type: ignore[misc]
+        await story(WriteQueue(database.store), database)  # type: ignore[misc]
         return database
 
     return asyncio.run(tell())
 
 
 def test_what_waits_is_stored_together_with_the_progress_of_the_last() -> None:
-    async def story(storing: Storing, database: Database) -> None:
+    async def story(write_queue: WriteQueue, database: Database) -> None:
         for number in (1, 2, 3):
             await write_queue.add(fetched(number))
         database.let(2)
@@ -67,14 +69,14 @@ def test_what_waits_is_stored_together_with_the_progress_of_the_last() -> None:
     database = run(story)
     assert database.ids() == [["t_1"], ["t_2", "t_3"]]
     together = database.given[1]
-    assert (together.walking, together.progress) == (walking(1), walking(3))
+    assert (together.scanning, together.progress) == (scanning(1), scanning(3))
     assert together.batch.answered_at == NOON + timedelta(seconds=2)
     assert (together.batch.after, together.batch.has_next) == ("cursor 3", True)
     assert together.batch.reached_at == NOON - timedelta(hours=3)
 
 
 def test_where_the_database_is_faster_each_is_stored_alone() -> None:
-    async def story(storing: Storing, database: Database) -> None:
+    async def story(write_queue: WriteQueue, database: Database) -> None:
         for number in (1, 2, 3):
             await write_queue.add(fetched(number))
             database.let()
@@ -89,7 +91,7 @@ def test_where_the_database_is_faster_each_is_stored_alone() -> None:
 def test_no_more_than_so_many_wait(monkeypatch: pytest.MonkeyPatch, most: int) -> None:
     monkeypatch.setattr(write_queue, "_MOST_TOGETHER", most)
 
-    async def story(storing: Storing, database: Database) -> None:
+    async def story(write_queue: WriteQueue, database: Database) -> None:
         for number in range(1, most + 1):
             await write_queue.add(fetched(number))
         last = asyncio.ensure_future(write_queue.add(fetched(most + 1)))
@@ -105,7 +107,7 @@ def test_no_more_than_so_many_wait(monkeypatch: pytest.MonkeyPatch, most: int) -
 def test_what_comes_behind_a_failure_is_not_stored() -> None:
     """Its progress would claim what the failed one had."""
 
-    async def story(storing: Storing, database: Database) -> None:
+    async def story(write_queue: WriteQueue, database: Database) -> None:
         await write_queue.add(fetched(1))
         await write_queue.add(fetched(2))
         database.let(1, OSError("gone"))

@@ -24,7 +24,7 @@ def crowded(web: Any) -> Any:
                 platform=Platform.MESSENGER,
                 account_id="1",
                 name=f"Shop {number:03}",
-                access_token_sealed="x",
+                access_token_encrypted="x",
                 now=NOW,
             )
     return site

@@ -252,7 +252,7 @@ def test_the_live_view_is_told_what_the_run_told_and_goes_on_behind_the_last_wor
                 "eventsCreated": 900 * n,
                 "calls": n,
                 "seconds": n * 1.0,
-                "stage": "walk",
+                "stage": "full_scan",
                 "folder": "inbox",
             },
         )

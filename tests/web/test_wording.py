@@ -5,7 +5,7 @@ from datetime import UTC, date, datetime, timedelta
 import msgspec
 import pytest
 
-from inboxsync.model import Certificate, Item, Phase, Problem, RunEvent
+from inboxsync.model import BacklogItem, BacklogKind, Problem, RunEvent, Verification
 from inboxsync.store.reading import Gap, MessageRecord
 from inboxsync.store.state.backlog import Older
 from inboxsync.web import wording
@@ -107,7 +107,7 @@ def test_speed_is_what_the_last_seconds_brought() -> None:
     assert speeds[-1][1] < 100.0
 
 
-def certificate(*, is_complete: bool, missing: list[str]) -> Certificate:
+def verification(*, is_complete: bool, missing: list[str]) -> Verification:
     summary = {
         "folders": [{"folder": "inbox", "listed": 12_431, "missing": missing, "behind": []}],
         "missing_messages": {},
@@ -115,7 +115,7 @@ def certificate(*, is_complete: bool, missing: list[str]) -> Certificate:
         "only_stored": [],
         "unreadable_messages": 0,
     }
-    return Certificate(
+    return Verification(
         id="c",
         page_id="p",
         checked_at=NOW,
@@ -124,27 +124,27 @@ def certificate(*, is_complete: bool, missing: list[str]) -> Certificate:
     )
 
 
-def test_a_certificate_says_what_was_proved() -> None:
+def test_a_verification_says_what_was_proved() -> None:
     proof = proof_of(
-        certificate(is_complete=True, missing=[]), owed={}, failed=[], older=NOTHING_OLDER, now=NOW
+        verification(is_complete=True, missing=[]), backlog={}, failed=[], older=NOTHING_OLDER, now=NOW
     )
     assert proof.badge == "complete"
     assert proof.wording.startswith("12,431 of 12,431 conversations")
     assert proof.more == ("1 conversation no longer at Meta: kept, and marked gone.",)
 
 
-def test_what_is_owed_is_said_with_why_and_when() -> None:
-    item = Item(
+def test_what_is_backlog_is_said_with_why_and_when() -> None:
+    item = BacklogItem(
         conversation_id="t_9",
-        phase=Phase.CONVERSATION,
+        kind=BacklogKind.CONVERSATION,
         folder="inbox",
         problem=Problem(code="answer_failed", message="Every answer failed.", hint=""),
         attempts=3,
         next_attempt_at=NOW + timedelta(minutes=12),
     )
     proof = proof_of(
-        certificate(is_complete=False, missing=["t_9"]),
-        owed={Phase.CONVERSATION: 2},
+        verification(is_complete=False, missing=["t_9"]),
+        backlog={BacklogKind.CONVERSATION: 2},
         failed=[item],
         older=NOTHING_OLDER,
         now=NOW,
@@ -155,8 +155,8 @@ def test_what_is_owed_is_said_with_why_and_when() -> None:
     assert proof.more[0] == "t_9: Every answer failed. Next attempt in 12 min."
 
 
-def test_without_a_certificate_nothing_is_claimed() -> None:
-    proof = proof_of(None, owed={}, failed=[], older=NOTHING_OLDER, now=NOW)
+def test_without_a_verification_nothing_is_claimed() -> None:
+    proof = proof_of(None, backlog={}, failed=[], older=NOTHING_OLDER, now=NOW)
     assert (proof.badge, proof.kind) == ("not verified yet", "")
 
 

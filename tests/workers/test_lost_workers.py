@@ -75,7 +75,7 @@ class Fleet:
     def at_work(self) -> dict[int, int]:
         """How many slices each process is at."""
         counts: dict[int, int] = {}
-        for (worker_id,) in self.query("SELECT worker_id FROM run_slices WHERE worker_id IS NOT NULL"):
+        for (worker_id,) in self.query("SELECT worker_id FROM run_tasks WHERE worker_id IS NOT NULL"):
             pid = int(worker_id.split(":")[1])
             counts[pid] = counts.get(pid, 0) + 1
         return counts
@@ -99,7 +99,7 @@ class Fleet:
             "SELECT (SELECT COUNT(*) FROM messages), (SELECT SUM(events) FROM sync_runs)"
         )
         assert messages == events
-        for table in ("run_slices", "page_leases", "sync_items"):
+        for table in ("run_tasks", "page_leases", "backlog"):
             # A run is told as ended a moment before its worker lets go of it.
             count = f"SELECT COUNT(*) FROM {table}"
             self.wait(lambda count=count: self.query(count) == [(0,)], seconds=30)
@@ -222,7 +222,7 @@ def test_a_worker_that_is_asked_to_stop_lays_its_runs_down_and_another_goes_on(f
     assert first.wait(120) == 0
     assert one.living() == []
     assert one.query("SELECT COUNT(*) FROM page_leases") == [(0,)]
-    assert one.query("SELECT COUNT(*) FROM run_slices WHERE worker_id IS NOT NULL") == [(0,)]
+    assert one.query("SELECT COUNT(*) FROM run_tasks WHERE worker_id IS NOT NULL") == [(0,)]
     half = [one.run(run.id) for run in runs]
     assert all(run.status is RunStatus.RUNNING and run.problems == () for run in half)
     one.start()

@@ -10,11 +10,11 @@ import pytest
 from sqlalchemy import text
 
 from inboxsync.errors import PageUnknown, RunUnknown
-from inboxsync.model import Lane, Mode, RunKind, RunRequest, RunStatus
+from inboxsync.model import Mode, RunKind, RunRequest, RunStatus, TaskQueue
 from inboxsync.store.state.pages import remove_page
 from inboxsync.store.state.run_events import list_run_events
 from inboxsync.store.state.runs import get_run, list_runs, resume_run, update_run
-from inboxsync.store.state.tasks import begin_slice, get_slice, list_due, next_slice
+from inboxsync.store.state.tasks import begin_task, get_task, list_due, next_task
 from inboxsync.workers import RunQueue
 from inboxsync.workers.queue import cancel_run
 
@@ -32,8 +32,8 @@ def test_what_is_handed_over_is_queued_with_what_was_asked_for(one: Any) -> None
     assert (run.status, run.request, run.kind) == (RunStatus.QUEUED, request, RunKind.SYNC)
     with engine.store.read() as connection:
         assert get_run(connection, run.id) == run
-        (due,) = list_due(connection, Lane.NEWEST, now=engine.clock.now(), limit=9)
-    assert (due.run_id, due.page_id, due.number, due.handed_at) == (run.id, page.id, 1, None)
+        (due,) = list_due(connection, TaskQueue.NEWEST, now=engine.clock.now(), limit=9)
+    assert (due.run_id, due.page_id, due.number, due.dispatched_at) == (run.id, page.id, 1, None)
 
 
 def test_a_double_click_is_one_run(one: Any) -> None:
@@ -55,8 +55,8 @@ def test_what_is_asked_for_behind_a_run_that_has_just_ended_is_another_run(one: 
     another = queue.submit(page, RunRequest())
     assert (another.id != ended.id, another.status) == (True, RunStatus.QUEUED)
     with engine.store.read() as connection:
-        assert get_slice(connection, ended.id) is None
-        assert get_slice(connection, another.id) is not None
+        assert get_task(connection, ended.id) is None
+        assert get_task(connection, another.id) is not None
 
 
 def test_a_run_that_is_cancelled_as_it_begins_stays_so(one: Any) -> None:
@@ -93,7 +93,7 @@ def test_a_run_that_nobody_is_at_is_cancelled_at_once(one: Any) -> None:
     run = queue.cancel(queue.submit(page, RunRequest()).id)
     assert (run.status, run.finished_at is None) == (RunStatus.CANCELLED, False)
     with engine.store.read() as connection:
-        assert get_slice(connection, run.id) is None
+        assert get_task(connection, run.id) is None
         (event,) = list_run_events(connection, run.id)
     assert (event.seq, event.status, event.data["run_status"]) == (1, "complete_with_errors", "cancelled")
     assert queue.cancel(run.id) == run
@@ -105,8 +105,8 @@ def test_a_run_that_somebody_is_at_is_asked_to_end(one: Any) -> None:
     queue = RunQueue(engine)
     run = queue.submit(page, RunRequest())
     with engine.store.write() as connection:
-        first = get_slice(connection, run.id)
-        assert begin_slice(connection, first, worker_id="elsewhere:1:a")
+        first = get_task(connection, run.id)
+        assert begin_task(connection, first, worker_id="elsewhere:1:a")
         resume_run(connection, run.id, mode=Mode.FULL, now=engine.clock.now())
     asked = queue.cancel(run.id)
     assert (asked.status, asked.cancel_asked_at is None) == (RunStatus.RUNNING, False)
@@ -122,12 +122,12 @@ def test_whoever_comes_with_an_old_number_changes_nothing(one: Any) -> None:
     run = RunQueue(engine).submit(page, RunRequest())
     now = engine.clock.now()
     with engine.store.write() as connection:
-        first = get_slice(connection, run.id)
-        assert next_slice(connection, first, lane=Lane.WALK, due_at=now)
-        assert not next_slice(connection, first, lane=Lane.HISTORY, due_at=now)
-        assert not begin_slice(connection, first, worker_id="late:1:a")
-        second = get_slice(connection, run.id)
-    assert (second.number, second.lane, second.worker_id) == (2, Lane.WALK, None)
+        first = get_task(connection, run.id)
+        assert next_task(connection, first, queue=TaskQueue.SCAN, due_at=now)
+        assert not next_task(connection, first, queue=TaskQueue.HISTORY, due_at=now)
+        assert not begin_task(connection, first, worker_id="late:1:a")
+        second = get_task(connection, run.id)
+    assert (second.number, second.queue, second.worker_id) == (2, TaskQueue.SCAN, None)
 
 
 def test_what_is_new_comes_before_a_pages_own_history(one: Any) -> None:
@@ -136,12 +136,12 @@ def test_what_is_new_comes_before_a_pages_own_history(one: Any) -> None:
     run = queue.submit(page, RunRequest())
     now = engine.clock.now()
     with engine.store.write() as connection:
-        first = get_slice(connection, run.id)
-        next_slice(connection, first, lane=Lane.HISTORY, due_at=now + timedelta(hours=1))
+        first = get_task(connection, run.id)
+        next_task(connection, first, queue=TaskQueue.HISTORY, due_at=now + timedelta(hours=1))
     assert queue.submit(page, RunRequest()).id == run.id
     with engine.store.read() as connection:
         assert [
-            each.run_id for each in list_due(connection, Lane.NEWEST, now=engine.clock.now(), limit=9)
+            each.run_id for each in list_due(connection, TaskQueue.NEWEST, now=engine.clock.now(), limit=9)
         ] == [run.id]
 
 

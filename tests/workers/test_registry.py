@@ -3,7 +3,7 @@
 from datetime import UTC, datetime, timedelta
 
 from inboxsync.model import WorkerInfo
-from inboxsync.workers.registry import DEAD_SECONDS, Roster
+from inboxsync.workers.registry import DEAD_SECONDS, WorkerRegistry
 
 NOON = datetime(2026, 6, 1, 12, 0, 0, tzinfo=UTC)
 OBSERVER, OTHER = "here:1:a", "elsewhere:2:b"
@@ -15,14 +15,14 @@ class Watching:
     def __init__(self) -> None:
         self.now = 0.0
         self.beats = {OBSERVER: 0, OTHER: 0}
-        self.roster = Roster(OBSERVER, monotonic=lambda: self.now)
+        self.registry = WorkerRegistry(OBSERVER, monotonic=lambda: self.now)
 
     def dead(self, *beating: str, seconds: float = 1.0) -> list[str]:
         """Who is found dead when so long has passed, in which these said that they live."""
         self.now += seconds
         for each in beating:
             self.beats[each] += 1
-        _, dead = self.roster.look(
+        _, dead = self.registry.look(
             [
                 WorkerInfo(
                     id=each,

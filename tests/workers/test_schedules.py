@@ -67,7 +67,7 @@ def test_a_paused_page_and_one_with_a_dead_token_are_left_alone(three: Any) -> N
             platform=dead.platform,
             account_id=dead.account_id,
             name=None,
-            access_token_sealed="y",
+            access_token_encrypted="y",
             now=now,
         )
     assert sorted(due(engine)) == sorted([paused.id, dead.id, third.id])

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from inboxsync.model import RunRequest, RunStatus
-from inboxsync.store.state.tasks import get_slice, mark_handed
+from inboxsync.store.state.tasks import get_task, mark_dispatched
 from inboxsync.workers import RunQueue, dispatch
 
 
@@ -32,12 +32,12 @@ def test_what_waits_in_an_earlier_form_is_handed_over_anew(
     run = RunQueue(engine).submit(page, RunRequest())
     with monkeypatch.context() as earlier:
         earlier.setattr(dispatch, "WORKFLOW_VERSION", "0")
-        asyncio.run(hand_over(engine, run.id))
+        asyncio.run(enqueue(engine, run.id))
     work(engine, run.id)
     assert run_of(engine, run.id).status is RunStatus.COMPLETE
 
 
-async def hand_over(engine: Any, run_id: str) -> None:
+async def enqueue(engine: Any, run_id: str) -> None:
     """As a worker does that is killed before anybody takes the slice."""
 
     async def never(_run_id: str, _number: int) -> bool:
@@ -46,11 +46,11 @@ async def hand_over(engine: Any, run_id: str) -> None:
 
     database, schema = engine.queue_database()
     loop = asyncio.get_running_loop()
-    killed = dispatch.Durable(database, schema=schema, worker_id="elsewhere:1:a", step=never, loop=loop)
+    killed = dispatch.Dispatcher(database, schema=schema, worker_id="elsewhere:1:a", step=never, loop=loop)
     await asyncio.to_thread(killed.launch, concurrency=1)
     with engine.store.write() as connection:
-        waiting = get_slice(connection, run_id)
+        waiting = get_task(connection, run_id)
         assert waiting is not None
         await asyncio.to_thread(killed.enqueue, [waiting])
-        mark_handed(connection, [waiting], now=engine.clock.now() - timedelta(minutes=1))
+        mark_dispatched(connection, [waiting], now=engine.clock.now() - timedelta(minutes=1))
     await asyncio.to_thread(killed.destroy, seconds=0)

@@ -10,14 +10,14 @@ from sqlalchemy import text
 from structlog.testing import capture_logs
 
 from inboxsync.errors import WorkerRunning
-from inboxsync.model import History, Lane, RunKind, RunRequest, RunStatus, Slice
+from inboxsync.model import History, RunKind, RunRequest, RunStatus, RunTask, TaskQueue
 from inboxsync.store.derived import has_notes
 from inboxsync.store.state.leases import acquire_lease, break_lease
 from inboxsync.store.state.pages import remove_page
 from inboxsync.store.state.runs import get_run, update_run
-from inboxsync.store.state.tasks import add_slice, begin_slice, mark_handed
+from inboxsync.store.state.tasks import add_task, begin_task, mark_dispatched
 from inboxsync.store.state.workers import list_workers
-from inboxsync.sync import Stop, heed
+from inboxsync.sync import Stop, check_requests
 from inboxsync.workers import RunQueue, Worker
 
 
@@ -26,7 +26,7 @@ def count(engine: Any, table: str) -> int:
         return int(connection.execute(text(f"SELECT COUNT(*) FROM {table}")).scalar_one())
 
 
-def test_a_run_goes_through_the_lanes_in_one_row_and_is_told(
+def test_a_run_goes_through_the_queues_in_one_row_and_is_told(
     ready: Any, work: Any, run_of: Any, told: Any
 ) -> None:
     _, engine, (page,) = ready(conversations=130, messages=(5, 60))
@@ -37,7 +37,7 @@ def test_a_run_goes_through_the_lanes_in_one_row_and_is_told(
     assert done.calls >= 5
     assert done.updated_at is not None
     assert count(engine, "sync_runs") == 1
-    assert count(engine, "run_slices") == count(engine, "page_leases") == count(engine, "workers") == 0
+    assert count(engine, "run_tasks") == count(engine, "page_leases") == count(engine, "workers") == 0
     words = told(engine, run.id)
     assert words[:2] == ["starting", "fetching"]
     assert words.count("fetching") == 3  # a slice of the newest, of the walk, of history
@@ -65,7 +65,7 @@ def test_a_verification_is_a_run_too(ready: Any, work: Any, run_of: Any, told: A
     done = run_of(engine, verify.id)
     assert (done.status, done.kind, done.counts.fetched) == (RunStatus.COMPLETE, RunKind.VERIFY, 30)
     assert told(engine, verify.id)[-1] == "complete"
-    assert count(engine, "certificates") == 1
+    assert count(engine, "verifications") == 1
 
 
 def test_a_run_that_hits_its_time_limit_goes_on_by_itself(
@@ -79,7 +79,7 @@ def test_a_run_that_hits_its_time_limit_goes_on_by_itself(
     assert "timeout_warning" in told(engine, run.id)
 
 
-def test_a_run_ends_at_its_limit_of_conversations_over_all_its_slices(
+def test_a_run_ends_at_its_limit_of_conversations_over_all_its_tasks(
     ready: Any, work: Any, run_of: Any
 ) -> None:
     _, engine, (page,) = ready(conversations=400)
@@ -129,7 +129,7 @@ def test_a_run_whose_page_is_removed_ends_at_once_and_says_so(ready: Any, work: 
     told = [each["event"] for each in logs if each.get("run_id") == run.id and "batch" not in each["event"]]
     assert "its Page was removed" in told
     assert not {"another worker has taken over", "unexpected error", "a slice failed"} & set(told)
-    for table in ("sync_runs", "sync_run_events", "run_slices", "page_leases", "messages", "sync_progress"):
+    for table in ("sync_runs", "sync_run_events", "run_tasks", "page_leases", "messages", "list_positions"):
         assert count(engine, table) == 0
 
 
@@ -139,7 +139,7 @@ def test_a_run_is_laid_down_where_its_page_is_no_longer_the_workers(ready: Any) 
 
     def heeded(owner: str | None) -> Stop:
         stop = engine.stop()
-        asyncio.run(heed(engine.store, run, stop=stop, owner=owner))
+        asyncio.run(check_requests(engine.store, run, stop=stop, owner=owner))
         return stop
 
     with engine.store.write() as connection:
@@ -155,14 +155,14 @@ def test_a_run_is_laid_down_where_its_page_is_no_longer_the_workers(ready: Any) 
 
 
 @pytest.mark.parametrize("executor", [None, "elsewhere:1:a"], ids=["its own", "of one that ended"])
-def test_a_slice_that_stays_begun_with_nobody_at_it_is_taken_up_again(
+def test_a_task_that_stays_begun_with_nobody_at_it_is_taken_up_again(
     ready: Any, work: Any, run_of: Any, executor: str | None
 ) -> None:
     _, engine, (page,) = ready(conversations=120)
     run = RunQueue(engine).submit(page, RunRequest())
 
     async def ended() -> None:
-        while run_of(engine, run.id).status.is_open or count(engine, "run_slices"):
+        while run_of(engine, run.id).status.is_open or count(engine, "run_tasks"):
             await asyncio.sleep(0.1)
 
     async def leave_and_wait() -> None:
@@ -193,10 +193,10 @@ def leave_begun(engine: Any, run_id: str, executor: str | None) -> None:
     with engine.store.write() as connection:
         run = get_run(connection, run_id)
         update_run(connection, replace(run, status=RunStatus.RUNNING, finished_at=None))
-        left = Slice(run_id=run_id, page_id=run.page_id, lane=Lane.WALK, number=number, due_at=now)
-        add_slice(connection, left)
-        mark_handed(connection, [left], now=now - timedelta(minutes=1))
-        begin_slice(connection, left, worker_id=executor or worker)
+        left = RunTask(run_id=run_id, page_id=run.page_id, queue=TaskQueue.SCAN, number=number, due_at=now)
+        add_task(connection, left)
+        mark_dispatched(connection, [left], now=now - timedelta(minutes=1))
+        begin_task(connection, left, worker_id=executor or worker)
 
 
 def test_what_a_drained_worker_was_at_another_goes_on_with(ready: Any, work: Any, run_of: Any) -> None:
@@ -216,7 +216,7 @@ def test_what_a_drained_worker_was_at_another_goes_on_with(ready: Any, work: Any
     done = run_of(engine, run.id)
     assert (done.status, done.counts.inserted) == (RunStatus.COMPLETE, 1500)
     assert done.started_at == half.started_at
-    assert served.list_calls() < 30  # nothing above the frontier was fetched again
+    assert served.list_calls() < 30  # nothing above the position was fetched again
 
 
 def test_a_second_worker_in_one_process_is_refused_in_one_sentence(ready: Any) -> None:

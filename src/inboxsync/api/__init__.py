@@ -6,14 +6,14 @@ presented key with `door.check_key`.
 """
 
 from inboxsync.api.app import create_app
-from inboxsync.api.auth import CallerDependency, Door, SessionResolver, opens, require
+from inboxsync.api.auth import Auth, CallerDependency, SessionResolver, opens, require
 from inboxsync.api.keys import Caller
 from inboxsync.api.service import Service, ServiceDependency
 
 __all__ = [
+    "Auth",
     "Caller",
     "CallerDependency",
-    "Door",
     "Service",
     "ServiceDependency",
     "SessionResolver",

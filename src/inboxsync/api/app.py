@@ -57,7 +57,7 @@ def create_app(engine: Engine, *, queue: Queue | None = None, names: frozenset[s
         redirect_slashes=False,
     )
     service = Service(engine, queue)
-    service.meters.begin()
+    service.metrics.begin()
     app.state.service = service
     app.state.methods_at = lambda path: methods_at(app, path)
     add_problem_handlers(app)
@@ -83,4 +83,4 @@ def _surround(app: FastAPI, service: Service, names: frozenset[str]) -> None:
         )
     known = {*settings.allowed_host_names, *names, socket.gethostname().lower()}
     app.add_middleware(HostCheck, names=frozenset(known))
-    app.add_middleware(RequestLog, on_answer=service.meters.note_answer)
+    app.add_middleware(RequestLog, on_answer=service.metrics.note_answer)

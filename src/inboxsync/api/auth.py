@@ -28,7 +28,7 @@ _header = APIKeyHeader(name="X-API-Key", auto_error=False, scheme_name="apiKey",
 _FORWARDED = ("forwarded", "x-forwarded-for", "x-forwarded-host", "x-real-ip")
 
 
-class Door:
+class Auth:
     """Lets callers in. `resolve_session` is set by whoever has sessions."""
 
     def __init__(self, keys: KeyRing, guesses: Guesses, *, origins: tuple[str, ...] = ()) -> None:
@@ -93,7 +93,7 @@ async def _admitted(
     _bearer_key: Annotated[object, Security(_bearer)],
     _header_key: Annotated[object, Security(_header)],
 ) -> Caller:
-    caller: Caller = await request.app.state.service.door.admit(request)
+    caller: Caller = await request.app.state.service.auth.admit(request)
     structlog.contextvars.bind_contextvars(caller=caller.name)
     return caller
 

@@ -18,7 +18,7 @@ from inboxsync.api import queueing
 from inboxsync.api.auth import opens
 from inboxsync.api.errors import AnswerTooLate
 from inboxsync.api.problems import problem, status_of_code
-from inboxsync.api.run_status import Standing, standing_of
+from inboxsync.api.run_status import RunView, run_view_of
 from inboxsync.api.runs import location_of
 from inboxsync.api.schemas import ID_PATTERN, WHOLE, Shape, example
 from inboxsync.api.service import Service, ServiceDependency
@@ -172,53 +172,53 @@ def request_of(asked: SyncAsked | OptimizedAsked) -> RunRequest:
     return RunRequest(mode=Mode.FULL if asked.force_full else Mode.AUTO)
 
 
-def sync_answer(standing: Standing) -> SyncAnswer:
+def sync_answer(run_view: RunView) -> SyncAnswer:
     """In the shape of `/sync`."""
-    counts = standing.run.counts
+    counts = run_view.run.counts
     synced = counts.inserted + counts.updated
-    kind = "Full" if standing.is_full else "Incremental"
+    kind = "Full" if run_view.is_full else "Incremental"
     said = f"{synced} conversation(s) with {counts.events} events"
     message = (
         f"{kind} sync: {said}"
-        if standing.is_complete
-        else f"{kind} sync, not complete: {said} so far. {standing.why_not}"
+        if run_view.is_complete
+        else f"{kind} sync, not complete: {said} so far. {run_view.why_not}"
     )
     return SyncAnswer(
-        success=standing.is_complete,
+        success=run_view.is_complete,
         synced=synced,
         inserted=counts.inserted,
         updated=counts.updated,
         skipped=counts.unchanged,
         total=counts.fetched,
         events_created=counts.events,
-        sync_mode="full" if standing.is_full else "incremental",
-        duration=standing.duration,
-        speed=standing.speed,
+        sync_mode="full" if run_view.is_full else "incremental",
+        duration=run_view.duration,
+        speed=run_view.speed,
         message=message,
-        **standing.going,
+        **run_view.going,
     )
 
 
-def optimized_answer(standing: Standing) -> OptimizedAnswer:
+def optimized_answer(run_view: RunView) -> OptimizedAnswer:
     """In the shape of `/sync-optimized`."""
-    run, counts = standing.run, standing.run.counts
-    said = f"{counts.fetched} conversations in {standing.duration}"
+    run, counts = run_view.run, run_view.run.counts
+    said = f"{counts.fetched} conversations in {run_view.duration}"
     return OptimizedAnswer(
-        success=standing.is_complete,
+        success=run_view.is_complete,
         stats=Stats(
             fetched=counts.fetched,
             inserted=counts.inserted,
             updated=counts.updated,
             events=counts.events,
             batches=run.batches,
-            duration=standing.duration,
-            speed=standing.speed,
+            duration=run_view.duration,
+            speed=run_view.speed,
             errors=[each.message for each in run.problems],
         ),
         message=f"Successfully synced {said}"
-        if standing.is_complete
-        else f"Not complete: {said} so far. {standing.why_not}",
-        **standing.going,
+        if run_view.is_complete
+        else f"Not complete: {said} so far. {run_view.why_not}",
+        **run_view.going,
     )
 
 
@@ -274,11 +274,11 @@ async def _answered(
             )
             if wants_no_wait(prefer):
                 return _accepted(run)
-            run = await service.feeds.wait_for_end(run, seconds=ends_at - loop.time())
-            standing = await standing_of(service, run, address=address)
+            run = await service.event_streams.wait_for_end(run, seconds=ends_at - loop.time())
+            run_view = await run_view_of(service, run, address=address)
     except TimeoutError:
         raise AnswerTooLate("The database took too long to take the run.") from None
-    made = sync_answer(standing) if isinstance(asked, SyncAsked) else optimized_answer(standing)
+    made = sync_answer(run_view) if isinstance(asked, SyncAsked) else optimized_answer(run_view)
     told = made.model_dump(mode="json", by_alias=True)
     return _failed(run, told) if run.status is RunStatus.FAILED else JSONResponse(told)
 

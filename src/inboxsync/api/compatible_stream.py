@@ -13,7 +13,7 @@ from inboxsync.api import queueing
 from inboxsync.api.compatible import StreamAsked, StreamQuery, StreamQueryParameters
 from inboxsync.api.errors import NothingToFollow, PageMismatch
 from inboxsync.api.event_stream import as_sent
-from inboxsync.api.run_status import NO_WORKER, standing_of
+from inboxsync.api.run_status import NO_WORKER, run_view_of
 from inboxsync.api.runs import LastEventId, event_id, opens_stream
 from inboxsync.api.service import Service, ServiceDependency
 from inboxsync.errors import RunUnknown
@@ -102,12 +102,12 @@ async def _begin(service: Service, asked: StreamAsked | StreamQuery, last_event_
 
 async def _tell(service: Service, followed: Followed) -> AsyncIterator[ServerSentEvent]:
     run = followed.run
-    standing = await standing_of(service, run, address=_ADDRESS)
-    next_step = standing.going["next"]
+    run_view = await run_view_of(service, run, address=_ADDRESS)
+    next_step = run_view.going["next"]
     last: RunEvent | None = None
-    if standing.held_up == NO_WORKER:
+    if run_view.held_up == NO_WORKER:
         yield _aside(run, WAITING, counters(run), next_step=next_step, message=NO_WORKER)
-    async with aclosing(service.feeds.follow(run, after=followed.after)) as events:
+    async with aclosing(service.event_streams.follow(run, after=followed.after)) as events:
         while True:
             try:
                 async with asyncio.timeout_at(followed.ends_at):
@@ -117,8 +117,8 @@ async def _tell(service: Service, followed: Followed) -> AsyncIterator[ServerSen
             except TimeoutError:
                 break
             yield ServerSentEvent(id=event_id(last), data=as_sent(last, next_step=next_step))
-    standing = await standing_of(service, run, address=_ADDRESS)
-    message = f"This answer ends here, the run does not: ask again to follow it. {standing.why_not}"
+    run_view = await run_view_of(service, run, address=_ADDRESS)
+    message = f"This answer ends here, the run does not: ask again to follow it. {run_view.why_not}"
     told = last.data if last is not None else counters(run)
     yield _aside(run, TIMEOUT_WARNING, told, next_step=next_step, message=message)
 

@@ -48,10 +48,10 @@ class ContactUnknown(RequestError):
     default_hint = "GET /api/v1/contacts lists what is there."
 
 
-class CertificateUnknown(RequestError):
+class VerificationUnknown(RequestError):
     """This Page was never verified."""
 
-    code = "certificate_unknown"
+    code = "verification_unknown"
     default_hint = "POST to the Page's /verify first."
 
 

@@ -21,7 +21,7 @@ from inboxsync.store import Store
 from inboxsync.store.state.run_events import list_run_events
 from inboxsync.store.state.run_totals import newest_event_seq
 from inboxsync.store.state.runs import get_run
-from inboxsync.sync.event_log import LAST, told_at_end
+from inboxsync.sync.event_log import LAST, end_event
 
 log = structlog.get_logger("inboxsync.api")
 
@@ -64,7 +64,7 @@ class _Channel:
         return None if after < self.begin else [event for event in self.events if event.seq > after]
 
 
-class Feeds:
+class EventStreams:
     """The runs that somebody listens to."""
 
     def __init__(self, store: Store, clock: Clock) -> None:
@@ -208,7 +208,7 @@ def _removed(run: Run) -> Run:
 
 def _last_word(run: Run, seq: int) -> RunEvent:
     """For a run that ended without one: it was killed, or its events were removed."""
-    word, data = told_at_end(run, reason=None)
+    word, data = end_event(run, reason=None)
     return RunEvent(run_id=run.id, seq=seq, at=run.finished_at or run.started_at, status=word, data=data)
 
 

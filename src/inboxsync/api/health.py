@@ -99,5 +99,5 @@ _METRICS: dict[str, Any] = {
 )
 async def tell_metrics(service: ServiceDependency) -> Response:
     """Every figure is explained in docs/operations.md."""
-    told = await run_in_threadpool(service.meters.text)
+    told = await run_in_threadpool(service.metrics.text)
     return Response(told, media_type="text/plain; version=0.0.4; charset=utf-8")

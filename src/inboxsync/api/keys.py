@@ -13,7 +13,7 @@ from inboxsync.clock import Clock
 from inboxsync.errors import StoreError
 from inboxsync.model import ApiKey, Scope
 from inboxsync.store import Store
-from inboxsync.store.state.api_keys import PREFIX_LENGTH, digest_of, list_api_keys
+from inboxsync.store.state.api_keys import PREFIX_LENGTH, fingerprint_of, list_api_keys
 
 # A key that is revoked elsewhere opens nothing after so long.
 _FRESH_SECONDS = 1.0
@@ -41,7 +41,7 @@ class KeyRing:
 
     def __init__(self, store: Store, *, fixed: str | None, clock: Clock) -> None:
         self._store = store
-        self._fixed = digest_of(fixed) if fixed is not None else None
+        self._fixed = fingerprint_of(fixed) if fixed is not None else None
         self._clock = clock
         self._by_prefix: dict[str, ApiKey] = {}
         self._read_at: float | None = None
@@ -54,7 +54,7 @@ class KeyRing:
 
         The fixed one needs no database: who has it is told what is wrong with that.
         """
-        digest = digest_of(presented)
+        digest = fingerprint_of(presented)
         if self._fixed is not None and hmac.compare_digest(digest, self._fixed):
             return Caller(name=FIXED, scope=Scope.ADMIN)
         await self._refresh()

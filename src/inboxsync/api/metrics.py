@@ -13,13 +13,13 @@ from typing import Final
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 
 from inboxsync.clock import Clock
-from inboxsync.model import Page, Phase, RatePool, TokenState
+from inboxsync.model import BacklogKind, Page, Quota, TokenState
 from inboxsync.store import Store
 from inboxsync.store.state.pages import list_pages
-from inboxsync.store.state.quotas import list_rate_pools
+from inboxsync.store.state.quotas import list_quotas
 from inboxsync.store.state.run_totals import (
     RunTotals,
-    count_owed,
+    count_backlog_by_kind,
     list_open_run_totals,
     list_run_totals,
     newest_run_id,
@@ -32,12 +32,12 @@ _SECONDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300
 @dataclass(frozen=True, slots=True)
 class _Seen:
     pages: list[Page]
-    pools: list[RatePool]
+    quotas: list[Quota]
     runs: list[RunTotals]
-    owed: dict[str, int]
+    backlog: dict[str, int]
 
 
-class Meters:
+class Metrics:
     """Counts and tells. One per service; `text` is to be called from a thread."""
 
     def __init__(self, store: Store, *, clock: Clock) -> None:
@@ -76,17 +76,17 @@ class Meters:
         self._active = Gauge("inboxsync_runs_open", "Runs that have not ended.", registry=names)
 
     def _define_pages(self, names: CollectorRegistry) -> None:
-        pool = ["object_id", "type"]
-        self._allowance = Gauge(
-            "inboxsync_allowance_used_percent",
+        quota = ["object_id", "type"]
+        self._quota = Gauge(
+            "inboxsync_quota_used_percent",
             "How much of an allowance of Meta's is used.",
-            pool,
+            quota,
             registry=names,
         )
         self._blocked = Gauge(
-            "inboxsync_allowance_blocked_seconds",
+            "inboxsync_quota_blocked_seconds",
             "For how long Meta lets no call through.",
-            pool,
+            quota,
             registry=names,
         )
         self._lag = Gauge(
@@ -96,7 +96,9 @@ class Meters:
             registry=names,
         )
         self._pages = Gauge("inboxsync_pages", "Pages, by their token's state.", ["token"], registry=names)
-        self._owed = Gauge("inboxsync_owed_items", "What is known to be missing.", ["kind"], registry=names)
+        self._backlog = Gauge(
+            "inboxsync_backlog_items", "What is known to be missing.", ["kind"], registry=names
+        )
 
     def begin(self) -> None:
         """Count from here: runs of before are not counted again; those that go on are. Raises StoreError."""
@@ -116,17 +118,17 @@ class Meters:
             now = self._clock.now()
             self._add_runs(seen.runs)
             self._show_pages(seen.pages, now)
-            self._show_pools(seen.pools, now)
-            self._show_owed(seen.owed)
+            self._show_quotas(seen.quotas, now)
+            self._show_backlog(seen.backlog)
             return generate_latest(self.registry)
 
     def _look(self) -> _Seen:
         with self._store.read() as connection:
             return _Seen(
                 pages=list_pages(connection),
-                pools=list_rate_pools(connection),
+                quotas=list_quotas(connection),
                 runs=list_run_totals(connection, after=self._newest, also=[*self._open]),
-                owed=count_owed(connection),
+                backlog=count_backlog_by_kind(connection),
             )
 
     def _add_runs(self, runs: Iterable[RunTotals]) -> None:
@@ -168,13 +170,13 @@ class Meters:
                 lag = self._lag.labels(page.facebook_page_id, page.platform.value)
                 lag.set((now - page.last_synced_at).total_seconds())
 
-    def _show_owed(self, owed: Mapping[str, int]) -> None:
-        for phase in Phase:
-            self._owed.labels(phase.value).set(owed.get(phase.value, 0))
+    def _show_backlog(self, backlog: Mapping[str, int]) -> None:
+        for phase in BacklogKind:
+            self._backlog.labels(phase.value).set(backlog.get(phase.value, 0))
 
-    def _show_pools(self, pools: Iterable[RatePool], now: datetime) -> None:
-        for pool in pools:
-            labels = (pool.object_id, pool.type)
-            self._allowance.labels(*labels).set(pool.used_percent or 0)
-            until = pool.blocked_until
+    def _show_quotas(self, quotas: Iterable[Quota], now: datetime) -> None:
+        for quota in quotas:
+            labels = (quota.object_id, quota.type)
+            self._quota.labels(*labels).set(quota.used_percent or 0)
+            until = quota.blocked_until
             self._blocked.labels(*labels).set(max(0.0, (until - now).total_seconds()) if until else 0.0)

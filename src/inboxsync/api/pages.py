@@ -21,13 +21,13 @@ from inboxsync.model import (
     Page,
     Platform,
     Progress,
+    Scanning,
     Scope,
     TokenReason,
     TokenState,
-    Walking,
 )
 from inboxsync.model import Unserved as NotServed
-from inboxsync.store.state.backlog import count_items
+from inboxsync.store.state.backlog import count_backlog
 from inboxsync.store.state.list_positions import list_progress
 from inboxsync.store.state.pages import count_page, get_page, list_pages_after, remove_page
 
@@ -83,14 +83,14 @@ class PageDetailShape(PageShape):
         contacts=9_870,
         messages=85_000,
         folders=[{"folder": "inbox", "state": "following", "watermarkAt": "2026-06-01T12:00:00Z"}],
-        owed={"conversation": 0, "gap": 0, "history": 0},
+        backlog={"conversation": 0, "gap": 0, "history": 0},
     )
 
     conversations: int
     contacts: int
     messages: int
     folders: list[FolderShape]
-    owed: dict[str, int] = Field(description="What is known to be missing, by kind.")
+    backlog: dict[str, int] = Field(description="What is known to be missing, by kind.")
 
 
 class NewPage(Asked):
@@ -212,7 +212,7 @@ def _detail(connection: Connection, page: Page) -> PageDetailShape:
         contacts=counts.contacts,
         messages=counts.messages,
         folders=[_folder(folder, each) for folder, each in list_progress(connection, page).items()],
-        owed={phase.value: count for phase, count in count_items(connection, page).items()},
+        backlog={phase.value: count for phase, count in count_backlog(connection, page).items()},
     )
 
 
@@ -220,7 +220,7 @@ def _folder(folder: str, progress: Progress) -> FolderShape:
     match progress:
         case Following(watermark=watermark):
             return FolderShape(folder=folder, state="following", watermark_at=watermark)
-        case Walking(watermark=watermark):
+        case Scanning(watermark=watermark):
             return FolderShape(folder=folder, state="walking", watermark_at=watermark)
         case NotServed():
             return FolderShape(folder=folder, state="unserved", watermark_at=None)

@@ -26,7 +26,7 @@ _STATUSES: Final[tuple[tuple[type[errors.InboxsyncError], int], ...]] = (
     (errors.RunUnknown, 404),
     (asked.ConversationUnknown, 404),
     (asked.ContactUnknown, 404),
-    (asked.CertificateUnknown, 404),
+    (asked.VerificationUnknown, 404),
     (asked.PageMismatch, 409),
     (asked.BodyTooLarge, 413),
     (asked.HostUnknown, 400),
@@ -44,7 +44,7 @@ _STATUSES: Final[tuple[tuple[type[errors.InboxsyncError], int], ...]] = (
     (errors.PageBusy, 409),
     (errors.LeaseLost, 409),
     (errors.NeedsPerson, 409),
-    (errors.AllowanceSpent, 503),
+    (errors.QuotaSpent, 503),
     (errors.SourceError, 502),
     (errors.StoreError, 503),
 )

@@ -84,7 +84,7 @@ async def find_run(service: Service, run_id: str) -> Run:
 
 async def find_followed(service: Service, run_id: str) -> Run:
     """The same for a listener, to whom a run that others listen to already costs no look."""
-    run = service.feeds.running(run_id)
+    run = service.event_streams.running(run_id)
     return await find_run(service, run_id) if run is None else _noted(run)
 
 

@@ -27,7 +27,7 @@ NO_WORKER: Final = (
 
 
 @dataclass(frozen=True, slots=True)
-class Standing:
+class RunView:
     """A run as it is told after a call has waited for it, in the words of the given endpoints."""
 
     run: Run
@@ -79,7 +79,7 @@ class Standing:
         }
 
 
-async def standing_of(service: Service, run: Run, *, address: str) -> Standing:
+async def run_view_of(service: Service, run: Run, *, address: str) -> RunView:
     """A run as it is told now."""
     now = service.engine.clock.now()
     seconds = run.duration_seconds
@@ -93,7 +93,7 @@ async def standing_of(service: Service, run: Run, *, address: str) -> Standing:
             )
         except StoreError as failure:  # what was seen last can be told all the same
             held_up = failure.message
-    return Standing(run, seconds, address, held_up)
+    return RunView(run, seconds, address, held_up)
 
 
 def what_holds_up(connection: Connection, run: Run, now: datetime) -> str:

@@ -13,7 +13,7 @@ from inboxsync.api import queueing
 from inboxsync.api.answers import as_json
 from inboxsync.api.auth import opens
 from inboxsync.api.cursors import decode_cursor, encode_cursor
-from inboxsync.api.errors import CertificateUnknown, CursorInvalid
+from inboxsync.api.errors import CursorInvalid, VerificationUnknown
 from inboxsync.api.event_stream import as_sent
 from inboxsync.api.pages import get_own_page
 from inboxsync.api.schemas import (
@@ -32,7 +32,7 @@ from inboxsync.api.service import Service, ServiceDependency
 from inboxsync.model import History, Mode, Run, RunEvent, RunKind, RunRequest, RunStatus, Scope
 from inboxsync.store.state.run_events import list_run_events
 from inboxsync.store.state.runs import list_runs
-from inboxsync.store.state.verifications import newest_certificate
+from inboxsync.store.state.verifications import newest_verification
 
 router = APIRouter(prefix="/api/v1", tags=["runs"])
 
@@ -147,7 +147,7 @@ class SyncRequest(Asked):
     history: Annotated[History | None, Field(strict=False, description="newest or all.")] = None
 
 
-class CertificateShape(Shape):
+class VerificationShape(Shape):
     """What the last verification found."""
 
     model_config = example(
@@ -211,15 +211,15 @@ async def start_verify(service: ServiceDependency, page_id: PageId, response: Re
     return await _started(service, page_id, RunRequest(kind=RunKind.VERIFY), response)
 
 
-@router.get("/pages/{page_id}/certificate", summary="The newest certificate", **opens(Scope.READ, 404, 422))
+@router.get("/pages/{page_id}/verification", summary="The newest verification", **opens(Scope.READ, 404, 422))
 @as_json
-def show_certificate(service: ServiceDependency, page_id: PageId) -> CertificateShape:
+def show_verification(service: ServiceDependency, page_id: PageId) -> VerificationShape:
     """What the last verification of the Page found."""
     with service.engine.store.read() as connection:
-        found = newest_certificate(connection, get_own_page(connection, page_id))
+        found = newest_verification(connection, get_own_page(connection, page_id))
     if found is None:
-        raise CertificateUnknown("This Page was never verified to the end.")
-    return CertificateShape.model_validate(
+        raise VerificationUnknown("This Page was never verified to the end.")
+    return VerificationShape.model_validate(
         {
             "id": found.id,
             "checkedAt": found.checked_at,
@@ -292,7 +292,7 @@ async def follow_run(
     Where there is nothing left to follow the answer is 204, so that an EventSource stays away.
     """
     run, after = followed
-    async for event in service.feeds.follow(run, after=after):
+    async for event in service.event_streams.follow(run, after=after):
         yield ServerSentEvent(id=event_id(event), data=as_sent(event, next_step=next_step(run)))
 
 

@@ -6,10 +6,10 @@ from typing import Annotated, Final, Protocol
 from anyio import CapacityLimiter
 from fastapi import Depends, Request
 
-from inboxsync.api.auth import Door
-from inboxsync.api.event_stream import Feeds
+from inboxsync.api.auth import Auth
+from inboxsync.api.event_stream import EventStreams
 from inboxsync.api.keys import Guesses, KeyRing
-from inboxsync.api.metrics import Meters
+from inboxsync.api.metrics import Metrics
 from inboxsync.engine import Engine
 from inboxsync.model import Page, Run, RunRequest
 
@@ -39,10 +39,10 @@ class Service:
         self.engine = engine
         self.queue = queue
         self.keys = KeyRing(engine.store, fixed=fixed, clock=engine.clock)
-        self.door = Door(self.keys, Guesses(engine.clock), origins=settings.cors_origin_list)
-        self.meters = Meters(engine.store, clock=engine.clock)
-        self.feeds = Feeds(engine.store, engine.clock)
-        self.meters.listeners.set_function(lambda: self.feeds.listeners)
+        self.auth = Auth(self.keys, Guesses(engine.clock), origins=settings.cors_origin_list)
+        self.metrics = Metrics(engine.store, clock=engine.clock)
+        self.event_streams = EventStreams(engine.store, engine.clock)
+        self.metrics.listeners.set_function(lambda: self.event_streams.listeners)
         # Who writes waits here, so that a database that is locked leaves threads to those who read.
         self.writers = CapacityLimiter(_WRITERS)
         # Set when the process is told to end: whoever waits answers with what there is.
@@ -51,7 +51,7 @@ class Service:
     def drain(self) -> None:
         """Have streams and waiting calls end now, without a loss: their runs are not theirs."""
         self.draining.set()
-        self.feeds.drain()
+        self.event_streams.drain()
 
 
 async def _service(request: Request) -> Service:

@@ -122,9 +122,9 @@ def _added_page(engine: Engine, ready: dict[str, Any]) -> Page:
 
 
 def _introduce(ready: dict[str, Any], page: Page, stored: int, *, fast: bool) -> None:
-    pace = "without limits" if fast else "at Meta's own pace, 2 calls a second"
+    call_rate = "without limits" if fast else "at Meta's own pace, 2 calls a second"
     console = stdout()
-    console.print(f"A sandbox Page with {_conversations(ready):,} conversations, {pace}.")
+    console.print(f"A sandbox Page with {_conversations(ready):,} conversations, {call_rate}.")
     for note in ready.get("notes", ()):
         console.print(f"  {note}")
     if page.last_synced_at is not None:
@@ -139,7 +139,7 @@ def _report(engine: Engine, ended: Outcome, ready: dict[str, Any]) -> None:
     again = shlex.join([own_command(), *(word for word in sys.argv[1:] if word != "--reset")])
     run = replace(ended.run, next=again if ended.run.next else None)
     # Of the sandbox's older messages nobody wants to hear: it ends with the demo.
-    print_outcome(replace(ended, run=run, debts=replace(ended.debts, older=None)))
+    print_outcome(replace(ended, run=run, unfinished=replace(ended.unfinished, older=None)))
     stored = _stored(engine, ended.page)
     console = stdout()
     console.print(

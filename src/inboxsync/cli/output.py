@@ -132,12 +132,12 @@ def run_as_json(run: Run) -> dict[str, Any]:
 
 def outcome_as_json(outcome: Outcome) -> dict[str, Any]:
     """A run that has just ended, with what it leaves open: `inboxsync sync --json`."""
-    older, waiting = outcome.debts.older, outcome.waiting
+    older, waiting = outcome.unfinished.older, outcome.waiting
     return run_as_json(outcome.run) | {
         "stopped": outcome.reason,
         "waiting": in_words(waiting) if waiting else None,
         "waiting_until": waiting.until if waiting else None,
-        "owed": {phase.value: count for phase, count in outcome.debts.owed.items()},
+        "backlog": {phase.value: count for phase, count in outcome.unfinished.backlog.items()},
         "older_not_fetched": {
             "conversations": older.conversations if older else 0,
             "messages": older.messages if older else 0,
@@ -183,7 +183,7 @@ def print_outcome(outcome: Outcome) -> None:
         console.print(f"  Stopped: {outcome.reason}. Everything fetched is stored.")
     for problem in run.problems:
         print_problem(problem.message, problem.hint)
-    older = outcome.debts.older
+    older = outcome.unfinished.older
     if run.status is RunStatus.COMPLETE and older and older.conversations:
         console.print(
             f"  About {some(older.messages, 'older message')} of {some(older.conversations, 'conversation')} "

@@ -12,31 +12,31 @@ from sqlalchemy import Connection
 
 from inboxsync.cli.output import duration, local, page_name
 from inboxsync.model import (
-    Certificate,
+    BacklogKind,
     Following,
     History,
     Lease,
     Page,
-    Phase,
     Progress,
+    Scanning,
     Schedule,
     TokenState,
     Unserved,
-    Walking,
+    Verification,
 )
-from inboxsync.store.state.backlog import Older, count_items, count_older
+from inboxsync.store.state.backlog import Older, count_backlog, count_older
 from inboxsync.store.state.leases import get_lease
 from inboxsync.store.state.list_positions import list_progress
 from inboxsync.store.state.pages import PageCounts, count_page
 from inboxsync.store.state.schedules import get_schedule
-from inboxsync.store.state.verifications import newest_certificate
+from inboxsync.store.state.verifications import newest_verification
 from inboxsync.workers import EVERY_SECONDS
 
 _MESSAGES = 10
-_OWED = {
-    Phase.CONVERSATION: "that could not be read",
-    Phase.GAP: "without messages between those stored",
-    Phase.HISTORY: "without older messages",
+_BACKLOG = {
+    BacklogKind.CONVERSATION: "that could not be read",
+    BacklogKind.GAP: "without messages between those stored",
+    BacklogKind.HISTORY: "without older messages",
 }
 _WINDOWS = {None: "not tried yet", True: "honoured", False: "not honoured"}
 
@@ -48,15 +48,15 @@ class PageDetail:
     page: Page
     counts: PageCounts
     progress: Mapping[str, Progress]
-    owed: Mapping[Phase, int]
+    backlog: Mapping[BacklogKind, int]
     older: Older
     lease: Lease | None
-    certificate: Certificate | None
+    verification: Verification | None
     schedule: Schedule
 
     def as_json(self) -> dict[str, Any]:
         """For scripts; a superset of what `pages list --json` tells."""
-        lease, certificate = self.lease, self.certificate
+        lease, verification = self.lease, self.verification
         return page_as_json(self.page, self.counts) | {
             "history": self.page.history.value,
             "batch_size": self.page.batch_size,
@@ -65,7 +65,7 @@ class PageDetail:
                 {"folder": folder, "state": _state(progress), "watermark_at": _watermark(progress)}
                 for folder, progress in self.progress.items()
             ],
-            "owed": {phase.value: count for phase, count in self.owed.items()},
+            "backlog": {phase.value: count for phase, count in self.backlog.items()},
             "older_not_fetched": {
                 "conversations": self.older.conversations,
                 "messages": self.older.messages,
@@ -77,8 +77,8 @@ class PageDetail:
                 "next_verify_at": self.schedule.next_verify_at,
             },
             "syncing": {"owner": lease.owner, "since": lease.acquired_at} if lease else None,
-            "certificate": {"checked_at": certificate.checked_at, "is_complete": certificate.is_complete}
-            if certificate
+            "verification": {"checked_at": verification.checked_at, "is_complete": verification.is_complete}
+            if verification
             else None,
         }
 
@@ -95,7 +95,9 @@ class PageDetail:
             "history": "every message" if page.history is History.ALL else self._not_fetched(),
             "folders": ", ".join(f"{folder} ({_state(each)})" for folder, each in self.progress.items())
             or "not looked at yet",
-            "owed": "; ".join(f"{count:,} {_OWED[phase]}" for phase, count in self.owed.items() if count)
+            "backlog": "; ".join(
+                f"{count:,} {_BACKLOG[phase]}" for phase, count in self.backlog.items() if count
+            )
             or "nothing",
             "batch size": f"{page.batch_size or 100} conversations a call",
             "time windows": _WINDOWS[page.time_windows],
@@ -132,10 +134,10 @@ class PageDetail:
         return f"{every}, next at {local(self.schedule.next_sync_at)}"
 
     def _verified(self) -> str:
-        if self.certificate is None:
+        if self.verification is None:
             return f"never: inboxsync verify {self.page.facebook_page_id}"
-        verdict = "complete" if self.certificate.is_complete else "not complete"
-        return f"{verdict} on {local(self.certificate.checked_at)}"
+        verdict = "complete" if self.verification.is_complete else "not complete"
+        return f"{verdict} on {local(self.verification.checked_at)}"
 
 
 def page_detail(connection: Connection, page: Page) -> PageDetail:
@@ -145,10 +147,10 @@ def page_detail(connection: Connection, page: Page) -> PageDetail:
         page=page,
         counts=count_page(connection, page),
         progress=list_progress(connection, page),
-        owed=count_items(connection, page),
+        backlog=count_backlog(connection, page),
         older=count_older(connection, page, messages=_MESSAGES),
         lease=lease if lease and lease.expires_at > datetime.now(UTC) else None,
-        certificate=newest_certificate(connection, page),
+        verification=newest_verification(connection, page),
         schedule=get_schedule(connection, page.id),
     )
 
@@ -179,12 +181,12 @@ def _state(progress: Progress) -> str:
             return "following"
         case Unserved():
             return "not served"
-        case Walking() if progress.floor is not None:
+        case Scanning() if progress.lower_bound is not None:
             return "catching up"
-        case Walking() if progress.frontier is not None:
-            return f"walked to {progress.frontier:%Y-%m-%d}"
+        case Scanning() if progress.position is not None:
+            return f"walked to {progress.position:%Y-%m-%d}"
     return "waiting to be walked"
 
 
 def _watermark(progress: Progress) -> object:
-    return progress.watermark if isinstance(progress, Following | Walking) else None
+    return progress.watermark if isinstance(progress, Following | Scanning) else None

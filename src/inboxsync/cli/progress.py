@@ -12,7 +12,7 @@ from inboxsync.sync import BatchStored, Silent, Stage, in_words
 
 _CALLS_A_PERSON = 200
 _DOING = {
-    Stage.SWEEP: "looking for what moved meanwhile",
+    Stage.CATCH_UP: "looking for what moved meanwhile",
     Stage.CONVERSATION: "trying again what failed",
     Stage.GAP: "filling gaps inside conversations",
     Stage.HISTORY: "reading older messages",
@@ -39,7 +39,7 @@ class Bar(Silent):
         )
         self._task = self._progress.add_task("", total=expected, line="asking the source ...")
         self._run: Run | None = None
-        self._allowance = _Allowance()
+        self._quota = _Quota()
 
     def __enter__(self) -> Self:
         self._progress.start()
@@ -59,12 +59,12 @@ class Bar(Silent):
         self._run = event.run
         done = event.run.counts.fetched
         people = max(done, self._expected or 0)
-        self._allowance.note(event.run.calls, event.allowance_used_percent, people=people)
+        self._quota.note(event.run.calls, event.quota_used_percent, people=people)
         if self._expected is not None and done > self._expected:
             self._expected = done
         line = (
             f"{_of(done, self._expected)} conversations · {event.run.counts.events:,} messages\n"
-            f"{event.run.conversations_per_second:,.0f}/s · {self._allowance}\n"
+            f"{event.run.conversations_per_second:,.0f}/s · {self._quota}\n"
             f"{self._time_left(event)}"
         )
         self._progress.update(self._task, completed=done, total=self._expected, line=line)
@@ -87,13 +87,13 @@ class Bar(Silent):
             return _DOING[event.stage]
         speed = event.run.conversations_per_second
         if self._expected is None or speed <= 0:
-            reached = f"{event.frontier:%Y-%m-%d}" if event.frontier else "the newest"
+            reached = f"{event.position:%Y-%m-%d}" if event.position else "the newest"
             return f"reached {reached}"
         seconds = round((self._expected - event.run.counts.fetched) / speed)
         return f"{seconds // 60}:{seconds % 60:02d} left"
 
 
-class _Allowance:
+class _Quota:
     """How many calls are left: Meta tells only per cent.
 
     From how fast the used share grows; until it does, from what Meta allows: 200 calls a day for

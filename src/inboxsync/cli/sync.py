@@ -128,13 +128,13 @@ def _enqueue(engine: Engine, pages: Sequence[Page], request: RunRequest, *, as_j
         if as_json:
             print_json(run_as_json(run))
             continue
-        stdout().print(f"{_handed_over(run)}: {page_name(page)} ({page.platform}).")
+        stdout().print(f"{_enqueued(run)}: {page_name(page)} ({page.platform}).")
         if run.kind is RunKind.SYNC and run.request != request:
             stdout().print("  That run was asked for otherwise. Hand yours over again once it has ended.")
         print_command(stdout(), f"Next: inboxsync runs show {run.id} --follow")
 
 
-def _handed_over(run: Run) -> str:
+def _enqueued(run: Run) -> str:
     if run.kind is RunKind.VERIFY:
         return "Synced when it is due, after the verification that the workers have"
     return "Queued" if run.status is RunStatus.QUEUED else "Under way already"

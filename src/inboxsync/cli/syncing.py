@@ -15,7 +15,7 @@ from inboxsync.engine import Engine
 from inboxsync.errors import InboxsyncError, PageBusy, PageUnknown
 from inboxsync.graph import GraphClient
 from inboxsync.model import Mode, Page, Problem, Run, RunStatus
-from inboxsync.sync import Debts, Listener, LogLines, Outcome, Stop, Stopped, SyncOptions
+from inboxsync.sync import Listener, LogLines, Outcome, Stop, Stopped, SyncOptions, Unfinished
 
 T = TypeVar("T")
 
@@ -98,7 +98,7 @@ def _not_run(engine: Engine, page: Page, failure: InboxsyncError | None) -> Outc
         problems=(Problem(code=failure.code, message=failure.message, hint=failure.hint),) if failure else (),
         next=None if isinstance(failure, PageUnknown) else next_command,
     )
-    return Outcome(page=page, run=run, debts=Debts())
+    return Outcome(page=page, run=run, unfinished=Unfinished())
 
 
 def _ask_on_signals(stop: Stop) -> None:

@@ -16,7 +16,7 @@ from inboxsync.cli.syncing import for_each_page
 from inboxsync.engine import Engine
 from inboxsync.errors import InboxsyncError, PageBusy, PageUnknown
 from inboxsync.graph import GraphClient
-from inboxsync.model import Certificate, Page
+from inboxsync.model import Page, Verification
 from inboxsync.store.state.pages import find_pages, list_pages
 from inboxsync.sync import Findings, Stop, Stopped
 
@@ -25,7 +25,7 @@ _SHOWN_IDS = 5
 log = structlog.get_logger("inboxsync.verify")
 
 # A certificate with its findings, or why there is none.
-Verdict = tuple[Certificate, Findings] | InboxsyncError | Stopped
+Verdict = tuple[Verification, Findings] | InboxsyncError | Stopped
 
 
 def verify(
@@ -108,11 +108,11 @@ def _show(page: Page, verdict: Verdict, *, as_json: bool) -> None:
     elif isinstance(verdict, Stopped):
         stdout().print(f"Not verified: {page_name(page)}: stopped: {verdict.reason}.")
     else:
-        _print_certificate(stdout(), page, *verdict)
+        _print_verification(stdout(), page, *verdict)
 
 
-def _print_certificate(console: Console, page: Page, certificate: Certificate, findings: Findings) -> None:
-    title = ("Complete", "bold green") if certificate.is_complete else ("Not complete", "bold yellow")
+def _print_verification(console: Console, page: Page, verification: Verification, findings: Findings) -> None:
+    title = ("Complete", "bold green") if verification.is_complete else ("Not complete", "bold yellow")
     console.print(
         Text(*title),
         f": {page_name(page)} ({page.platform}): the source lists {some(findings.listed, 'conversation')}; "
@@ -126,9 +126,9 @@ def _print_certificate(console: Console, page: Page, certificate: Certificate, f
         _print_ids(console, "with newer messages than stored", folder.behind)
     for count, noun, what in (
         (len(findings.missing_messages), "conversation", "without messages that the source has"),
-        (findings.owed.get("conversation", 0), "conversation", "owed: could not be read"),
-        (findings.owed.get("gap", 0), "conversation", "owed messages between those stored"),
-        (findings.owed.get("history", 0), "conversation", "owed older messages"),
+        (findings.backlog.get("conversation", 0), "conversation", "owed: could not be read"),
+        (findings.backlog.get("gap", 0), "conversation", "owed messages between those stored"),
+        (findings.backlog.get("history", 0), "conversation", "owed older messages"),
         (len(findings.only_stored), "conversation", "stored that no list shows, though asked for it answers"),
         (len(findings.marked_gone), "conversation", "no longer served: marked gone, and kept"),
         (findings.unreadable_messages, "message", "known by id and time alone: the platform tells no more"),
@@ -140,7 +140,7 @@ def _print_certificate(console: Console, page: Page, certificate: Certificate, f
         older = some(findings.older.conversations, "conversation")
         console.print(f"  {older} with older messages that were not asked for. To fetch them too:")
         print_command(console, f"inboxsync sync {page.facebook_page_id} --history all")
-    if not certificate.is_complete:
+    if not verification.is_complete:
         print_command(console, f"Next: {_next_command(page, findings)}")
 
 
@@ -167,13 +167,13 @@ def _as_json(page: Page, verdict: Verdict) -> dict[str, Any]:
             "errors": [{"code": code, "message": message, "hint": hint}],
             "next": f"inboxsync verify {page.facebook_page_id}",
         }
-    certificate, findings = verdict
+    verification, findings = verdict
     return told | {
-        "is_complete": certificate.is_complete,
-        "checked_at": certificate.checked_at,
+        "is_complete": verification.is_complete,
+        "checked_at": verification.checked_at,
         "listed": findings.listed,
         "missing": findings.missing,
         **msgspec.to_builtins(findings),
         "errors": [],
-        "next": None if certificate.is_complete else _next_command(page, findings),
+        "next": None if verification.is_complete else _next_command(page, findings),
     }

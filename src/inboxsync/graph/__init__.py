@@ -2,19 +2,19 @@
 
 from inboxsync.graph.access import Access
 from inboxsync.graph.app import App
-from inboxsync.graph.client import GraphClient, Pace, PageIdentity
+from inboxsync.graph.client import CallRate, GraphClient, PageIdentity
 from inboxsync.graph.policy import RetryPolicy
-from inboxsync.graph.rate_limiter import Budget, Waiting
+from inboxsync.graph.rate_limiter import RateLimiter, Waiting
 from inboxsync.graph.requests import CallCounts, Retrying
 
 __all__ = [
     "Access",
     "App",
-    "Budget",
     "CallCounts",
+    "CallRate",
     "GraphClient",
-    "Pace",
     "PageIdentity",
+    "RateLimiter",
     "RetryPolicy",
     "Retrying",
     "Waiting",

@@ -22,7 +22,7 @@ class Access:
     token: str = field(repr=False)
 
     @property
-    def pool(self) -> str:
+    def quota(self) -> str:
         """The object whose allowance a call spends: the Page, or the Instagram account (graph-facts 2)."""
         return self.account_id if self.is_instagram else self.page_id
 

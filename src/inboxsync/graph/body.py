@@ -29,7 +29,7 @@ def decode_body(
     *,
     status: int,
     redact: Callable[[str], str],
-    read_usual: Callable[[bytes], dict[str, Any]] | None = None,
+    decode_fast: Callable[[bytes], dict[str, Any]] | None = None,
 ) -> dict[str, Any]:
     """The JSON object of an answer.
 
@@ -37,15 +37,15 @@ def decode_body(
     the token out of what is shown of an unreadable one. Raises FaultError for an error envelope,
     and for all that is no object: an HTML page, an empty body, `null`, a cut one (graph-facts 3).
     """
-    if read_usual is not None and status < _FIRST_REFUSAL:
+    if decode_fast is not None and status < _FIRST_REFUSAL:
         with suppress(*_UNREADABLE):
-            return read_usual(body)
+            return decode_fast(body)
     answer = _decode_json(body, status, redact)
     if not isinstance(answer, dict):
         raise FaultError(Fault(message=f"The answer (HTTP {status}) holds no data.", status=status))
     error = answer.get("error")
     if isinstance(error, dict):
-        raise FaultError(Fault.from_envelope(error, status=status))
+        raise FaultError(Fault.from_error_body(error, status=status))
     if status >= _FIRST_REFUSAL:
         raise FaultError(Fault(message=f"HTTP {status} without a Graph error.", status=status))
     return answer

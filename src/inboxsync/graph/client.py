@@ -23,18 +23,18 @@ from inboxsync.graph.decode import (
     identifier,
 )
 from inboxsync.graph.errors import Fault
-from inboxsync.graph.fast_decode import decode_listed, read_usual
+from inboxsync.graph.fast_decode import decode_fast, decode_listed
 from inboxsync.graph.fields import Fields
 from inboxsync.graph.pagination import list_params, read_list, read_paging, window_params
 from inboxsync.graph.policy import RetryPolicy
 from inboxsync.graph.quotas import Endpoint
-from inboxsync.graph.rate_limiter import Budget
+from inboxsync.graph.rate_limiter import RateLimiter
 from inboxsync.graph.requests import Answer, Call, CallCounts, Calls, Params, Retrying
 from inboxsync.graph.retry import Subject
-from inboxsync.model import Batch, Conversation, Dropped, MessageBatch, Served, TokenReason, Window
+from inboxsync.model import Batch, Conversation, Dropped, MessageBatch, SourceRecord, TokenReason, Window
 
 if TYPE_CHECKING:
-    from inboxsync.graph.transport import Wire
+    from inboxsync.graph.transport import Transport
 
 log = structlog.get_logger(__name__)
 
@@ -50,7 +50,7 @@ class PageIdentity:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Pace:
+class CallRate:
     """How fast an inbox can be read right now.
 
     `latency_seconds` is the smoothed time from a list call's headers being on the wire to its
@@ -71,8 +71,8 @@ class GraphClient:
     def __init__(
         self,
         *,
-        http: "Wire",
-        budget: Budget,
+        http: "Transport",
+        rate_limiter: RateLimiter,
         policy: RetryPolicy,
         clock: Clock,
         version: str,
@@ -83,14 +83,14 @@ class GraphClient:
         self._fields = Fields()
         self._calls = Calls(
             http=http,
-            budget=budget,
+            rate_limiter=rate_limiter,
             policy=policy,
             clock=clock,
             version=version,
             fields=self._fields,
             app=app,
         )
-        self.budget = budget
+        self.rate_limiter = rate_limiter
 
     def counts(self, access: Access) -> CallCounts:
         """The calls made for this inbox so far."""
@@ -100,11 +100,11 @@ class GraphClient:
         """Within, `tell` hears of every call about this inbox that failed and is made again."""
         return self._calls.watched(access, tell)
 
-    def pace(self, access: Access) -> Pace:
+    def call_rate(self, access: Access) -> CallRate:
         """How fast this inbox can be read right now."""
-        return Pace(
+        return CallRate(
             latency_seconds=self._calls.latency_seconds(access),
-            calls_per_second=self.budget.calls_per_second(access),
+            calls_per_second=self.rate_limiter.calls_per_second(access),
         )
 
     async def fetch_page(self, access: Access) -> PageIdentity:
@@ -198,7 +198,7 @@ class GraphClient:
             limit=limit,
         )
 
-    async def fetch_outline(
+    async def fetch_summary(
         self,
         access: Access,
         *,
@@ -215,8 +215,8 @@ class GraphClient:
         """
         return await self._list(
             access,
-            Endpoint.OUTLINE,
-            lambda: self._fields.outline(message_ids=message_ids),
+            Endpoint.SUMMARY,
+            lambda: self._fields.summary(message_ids=message_ids),
             folder=folder,
             window=window,
             after=after,
@@ -325,11 +325,11 @@ class GraphClient:
             path=path,
             params=params,
             attempts=attempts,
-            read_usual=read_usual,
+            decode_fast=decode_fast,
         )
         return await self._calls.get(call, read)
 
-    def _time_by(self, conversations: Sequence[Served]) -> datetime:
+    def _time_by(self, conversations: Sequence[SourceRecord]) -> datetime:
         """When an answer without a `Date` was written: by its newest conversation, not by our clock."""
         times = [each.source_updated_at for each in conversations if each.source_updated_at is not None]
         return min(self._clock.now(), max(times, default=self._clock.now()))

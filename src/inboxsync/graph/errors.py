@@ -30,7 +30,7 @@ class Fault:
         return f"{self.message} (Graph error {number}{trace})"
 
     @classmethod
-    def from_envelope(cls, error: dict[str, Any], *, status: int) -> Self:
+    def from_error_body(cls, error: dict[str, Any], *, status: int) -> Self:
         """Read Graph's `error` object; every key of it may be missing (graph-facts 3)."""
         message = error.get("message")
         user_message = error.get("error_user_msg")

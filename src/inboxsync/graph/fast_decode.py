@@ -30,11 +30,11 @@ from inboxsync.graph.decode import (
     may_lack_older,
     timestamp,
 )
-from inboxsync.model import Conversation, Dropped, Message, Participant, Served
+from inboxsync.model import Conversation, Dropped, Message, Participant, SourceRecord
 
 # Counted up whenever an answer that is the same leads to other records.
 _EDITION = 3
-_DIGEST_DIGITS = 32
+_FINGERPRINT_DIGITS = 32
 _PIECE_BYTES = 2047
 # As JSON has it; in half a megabyte a pattern finds it sooner than `in` does.
 _find_nul = re.compile(rb"\\u0000").search
@@ -86,7 +86,7 @@ class _Messages(msgspec.Struct, gc=False):
     paging: _Paging | None = None
 
 
-class UsualConversation(msgspec.Struct, gc=False, forbid_unknown_fields=True):
+class FastRecord(msgspec.Struct, gc=False, forbid_unknown_fields=True):
     """One entry of a list, in the documented shape."""
 
     id: _Id
@@ -104,17 +104,17 @@ class Listed(msgspec.Struct, kw_only=True):
 
     conversation_id: str
     source_updated_at: datetime | None
-    entry: UsualConversation
+    entry: FastRecord
     own_ids: frozenset[str]
     is_instagram: bool
-    _digest: str | None = None
+    _fingerprint: str | None = None
     _whole: Conversation | None = None
 
-    def digest(self) -> str:
+    def fingerprint(self) -> str:
         """Of all that the store would keep of it."""
-        if self._digest is None:
-            self._digest = _digest(self.entry, self.own_ids, is_instagram=self.is_instagram)
-        return self._digest
+        if self._fingerprint is None:
+            self._fingerprint = _fingerprint(self.entry, self.own_ids, is_instagram=self.is_instagram)
+        return self._fingerprint
 
     def whole(self) -> Conversation:
         """All of it."""
@@ -128,7 +128,7 @@ class Listed(msgspec.Struct, kw_only=True):
 
 
 class _Answer(msgspec.Struct, forbid_unknown_fields=True):
-    data: list[UsualConversation]
+    data: list[FastRecord]
     paging: Any = None
 
 
@@ -139,7 +139,7 @@ class _SplitAnswer(msgspec.Struct, forbid_unknown_fields=True):
 
 _read_answer = msgspec.json.Decoder(_Answer).decode
 _split_answer = msgspec.json.Decoder(_SplitAnswer).decode
-_read_one = msgspec.json.Decoder(UsualConversation).decode
+_read_one = msgspec.json.Decoder(FastRecord).decode
 _encode = msgspec.json.Encoder().encode
 _plain_values = attrgetter("id", "created_time", "sender", "message", "is_unsupported")
 _rest_values = attrgetter("attachments", "shares", "sticker", "reactions", "story", "reply_to")
@@ -147,7 +147,7 @@ _values_but_messages = attrgetter("id", "updated_time", "message_count", "unread
 _NO_REST = (None,) * 6
 
 
-def read_usual(body: bytes) -> dict[str, Any]:
+def decode_fast(body: bytes) -> dict[str, Any]:
     """A list answer whose entries are `UsualConversation` where they have its shape, else any JSON.
 
     Raises MsgspecError or UnicodeDecodeError for what is no list answer at all.
@@ -158,20 +158,20 @@ def read_usual(body: bytes) -> dict[str, Any]:
             answer = _read_answer(body)
             return {"data": answer.data, "paging": answer.paging}
     split = _split_answer(body)
-    return {"data": [_usual_or_any(each) for each in split.data], "paging": split.paging}
+    return {"data": [_fast_or_any(each) for each in split.data], "paging": split.paging}
 
 
 def decode_listed(
     data: object, *, own_ids: frozenset[str], is_instagram: bool = False
-) -> tuple[tuple[Served, ...], tuple[Dropped, ...]]:
+) -> tuple[tuple[SourceRecord, ...], tuple[Dropped, ...]]:
     """The `data` of a conversation list, read by `read_usual` or as any JSON; never raises.
 
     `is_instagram` as in `decode_conversations`.
     """
     dropped: list[Dropped] = []
-    found: list[Served] = []
-    for entry in entries_of(data, "conversation list", dropped, also=UsualConversation):
-        if isinstance(entry, UsualConversation):
+    found: list[SourceRecord] = []
+    for entry in entries_of(data, "conversation list", dropped, also=FastRecord):
+        if isinstance(entry, FastRecord):
             listed = Listed(
                 conversation_id=entry.id,
                 source_updated_at=timestamp(entry.updated_time),
@@ -187,14 +187,14 @@ def decode_listed(
     return tuple(found), tuple(dropped)
 
 
-def _usual_or_any(raw: msgspec.Raw) -> Any:  # noqa: ANN401 - any JSON
+def _fast_or_any(raw: msgspec.Raw) -> Any:  # noqa: ANN401 - any JSON
     if _find_nul(raw) is None:
         with suppress(msgspec.ValidationError):
             return _read_one(raw)
     return msgspec.json.decode(raw)
 
 
-def _digest(entry: UsualConversation, own_ids: frozenset[str], *, is_instagram: bool) -> str:
+def _fingerprint(entry: FastRecord, own_ids: frozenset[str], *, is_instagram: bool) -> str:
     """Of all that the store would keep of it.
 
     Of what is filled in and never replaced only whether it is there: media URLs are signed anew for
@@ -223,10 +223,10 @@ def _digest(entry: UsualConversation, own_ids: frozenset[str], *, is_instagram: 
 
 def _hash(content: bytes) -> str:
     """In pieces that are hashed in one go: for longer ones Python lets other threads in between."""
-    digest = sha256(usedforsecurity=False)
+    fingerprint = sha256(usedforsecurity=False)
     for start in range(0, len(content), _PIECE_BYTES):
-        digest.update(content[start : start + _PIECE_BYTES])
-    return digest.hexdigest()[:_DIGEST_DIGITS]
+        fingerprint.update(content[start : start + _PIECE_BYTES])
+    return fingerprint.hexdigest()[:_FINGERPRINT_DIGITS]
 
 
 def _what_is_there(message: _Message) -> tuple[object, ...]:
@@ -245,12 +245,12 @@ def _tells_more(message: _Message) -> bool:
     return any(value not in EMPTY for value in _rest_values(message))
 
 
-def _has_next(entry: UsualConversation) -> bool:
+def _has_next(entry: FastRecord) -> bool:
     paging = entry.messages.paging if entry.messages is not None else None
     return paging is not None and bool(paging.next)
 
 
-def _conversation(entry: UsualConversation, own_ids: frozenset[str], *, is_instagram: bool) -> Conversation:
+def _conversation(entry: FastRecord, own_ids: frozenset[str], *, is_instagram: bool) -> Conversation:
     served = entry.messages.data if entry.messages is not None else []
     messages = tuple(_messages(served, own_ids, is_instagram=is_instagram))
     participants = tuple(_participants(entry.participants))

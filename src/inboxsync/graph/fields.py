@@ -62,7 +62,7 @@ class Fields:
         """As little as tells where in the list an answer stands."""
         return "id,updated_time"
 
-    def outline(self, *, message_ids: int) -> str:
+    def summary(self, *, message_ids: int) -> str:
         """What it takes to compare the list with what is stored, with the newest messages' ids if asked."""
         asked = ["id", "updated_time", *(["message_count"] if "message_count" not in self._refused else [])]
         return ",".join([*asked, *([f"messages.limit({message_ids}){{id}}"] if message_ids > 0 else [])])

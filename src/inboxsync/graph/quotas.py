@@ -12,10 +12,10 @@ from enum import StrEnum
 
 from inboxsync.graph.access import Access
 from inboxsync.graph.usage import APP, Usage
-from inboxsync.model import RatePool
+from inboxsync.model import Quota
 
 # Not an allowance: the 2 calls a second, where a call was refused for coming too soon.
-PACE = "pace"
+CALL_RATE = "pace"
 PAGES = "pages"
 
 
@@ -25,16 +25,16 @@ class Endpoint(StrEnum):
     PAGE = "page"
     CONVERSATIONS = "conversations"
     TIMES = "times"
-    OUTLINE = "outline"
+    SUMMARY = "outline"
     CONVERSATION = "conversation"
     MESSAGES = "messages"
 
 
-LISTS = frozenset({Endpoint.CONVERSATIONS, Endpoint.TIMES, Endpoint.OUTLINE})
+LISTS = frozenset({Endpoint.CONVERSATIONS, Endpoint.TIMES, Endpoint.SUMMARY})
 INBOX = frozenset(Endpoint) - {Endpoint.PAGE}
 
 
-class Pool:
+class QuotaState:
     """One allowance, as far as answers have told of it."""
 
     def __init__(self, object_id: str, type_: str) -> None:
@@ -47,9 +47,9 @@ class Pool:
         self.kept_until: datetime | None = None
         self.keeping = asyncio.Lock()
 
-    def record(self) -> RatePool:
+    def record(self) -> Quota:
         """The same, as it is stored."""
-        return RatePool(
+        return Quota(
             object_id=self.object_id,
             type=self.type,
             used_percent=self.used_percent,
@@ -62,7 +62,7 @@ class Pool:
         self.used_percent = usage.percent
         self.regain_seconds = usage.regain_seconds
 
-    def restore(self, stored: RatePool) -> None:
+    def restore(self, stored: Quota) -> None:
         """Go on as an earlier process left it."""
         self.used_percent = stored.used_percent
         self.blocked_until = self.kept_until = stored.blocked_until
@@ -73,53 +73,53 @@ class Pool:
         return self.blocked_until is not None and self.blocked_until > now
 
 
-class Pools:
+class QuotaStates:
     """Every pool that this process has heard of."""
 
     def __init__(self) -> None:
-        self._pools: dict[tuple[str, str], Pool] = {}
-        self._learned: dict[tuple[str, str, Endpoint], set[Pool]] = {}
+        self._quotas: dict[tuple[str, str], QuotaState] = {}
+        self._learned: dict[tuple[str, str, Endpoint], set[QuotaState]] = {}
 
-    def get(self, object_id: str, type_: str) -> Pool:
+    def get(self, object_id: str, type_: str) -> QuotaState:
         """This pool, from now on if not before."""
         key = object_id, type_
-        if key not in self._pools:
-            self._pools[key] = Pool(object_id, type_)
-        return self._pools[key]
+        if key not in self._quotas:
+            self._quotas[key] = QuotaState(object_id, type_)
+        return self._quotas[key]
 
-    def app(self) -> Pool:
+    def app(self) -> QuotaState:
         """The app's own allowance: every call counts against it."""
         return self.get(APP, APP)
 
-    def pace(self, access: Access) -> Pool:
+    def call_rate(self, access: Access) -> QuotaState:
         """The 2 calls a second of this object."""
-        return self.get(access.pool, PACE)
+        return self.get(access.quota, CALL_RATE)
 
-    def own(self, access: Access, endpoint: Endpoint) -> Pool:
+    def own(self, access: Access, endpoint: Endpoint) -> QuotaState:
         """What such a call counts against as far as anybody knows beforehand."""
         if endpoint is Endpoint.PAGE:
             return self.get(access.page_id, PAGES)
-        return self.get(access.pool, access.platform.value)
+        return self.get(access.quota, access.platform.value)
 
-    def learn(self, access: Access, endpoint: Endpoint, pool: Pool) -> None:
+    def learn(self, access: Access, endpoint: Endpoint, quota: QuotaState) -> None:
         """Such calls count against this pool too."""
-        self._learned.setdefault((access.pool, access.platform.value, endpoint), set()).add(pool)
+        self._learned.setdefault((access.quota, access.platform.value, endpoint), set()).add(quota)
 
-    def counted(self, access: Access, endpoint: Endpoint) -> list[Pool]:
+    def counted(self, access: Access, endpoint: Endpoint) -> list[QuotaState]:
         """The allowances that such a call counts against, but for the app's."""
-        learned = self._learned.get((access.pool, access.platform.value, endpoint), set())
+        learned = self._learned.get((access.quota, access.platform.value, endpoint), set())
         return list({self.own(access, endpoint)} | learned)
 
-    def holding(self, access: Access, endpoint: Endpoint) -> list[Pool]:
+    def holding(self, access: Access, endpoint: Endpoint) -> list[QuotaState]:
         """All that can hold such a call back."""
-        return [self.app(), self.pace(access), *self.counted(access, endpoint)]
+        return [self.app(), self.call_rate(access), *self.counted(access, endpoint)]
 
-    def of_inbox(self, access: Access) -> list[Pool]:
+    def of_inbox(self, access: Access) -> list[QuotaState]:
         """All that can hold back a call about this inbox."""
-        return list({pool for endpoint in INBOX for pool in self.holding(access, endpoint)})
+        return list({quota for endpoint in INBOX for quota in self.holding(access, endpoint)})
 
 
-def fullest(pools: Iterable[Pool]) -> Pool | None:
+def fullest(quotas: Iterable[QuotaState]) -> QuotaState | None:
     """The one with the least left, of those that an answer has told of."""
-    told = [pool for pool in pools if pool.used_percent is not None]
-    return max(told, key=lambda pool: pool.used_percent or 0, default=None)
+    told = [quota for quota in quotas if quota.used_percent is not None]
+    return max(told, key=lambda quota: quota.used_percent or 0, default=None)

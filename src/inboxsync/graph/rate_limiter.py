@@ -14,11 +14,11 @@ from datetime import datetime, timedelta
 import structlog
 
 from inboxsync.clock import Clock
-from inboxsync.errors import AllowanceSpent
+from inboxsync.errors import QuotaSpent
 from inboxsync.graph.access import Access
-from inboxsync.graph.quotas import PACE, PAGES, Endpoint, Pool, Pools, fullest
+from inboxsync.graph.quotas import CALL_RATE, PAGES, Endpoint, QuotaState, QuotaStates, fullest
 from inboxsync.graph.usage import APP, Usage, read_usage
-from inboxsync.model import Platform, RatePool
+from inboxsync.model import Platform, Quota
 
 # 2 % below what is allowed: two calls' distance as the source measures it differs by what the network adds.
 _SAFETY = 1.02
@@ -28,15 +28,15 @@ _MADE_UP = 0.01
 _SLOW_FROM_PERCENT = 75
 _STOP_FROM_PERCENT = 95
 _SLOWEST_FACTOR = 4.0
-_PACE_WAIT_SECONDS = 1.0
-_ALLOWANCE_WAIT_SECONDS = 60.0
+_CALL_RATE_WAIT_SECONDS = 1.0
+_QUOTA_WAIT_SECONDS = 60.0
 _LONGEST_GUESS_SECONDS = 3600.0
 _SAME = timedelta(minutes=1)
 # Which allowance a refusal speaks of; every other code is about the call's own (graph-facts 2).
-_POOL_OF_CODE = {
+_QUOTA_OF_CODE = {
     4: APP,
     341: APP,
-    613: PACE,
+    613: CALL_RATE,
     80001: PAGES,
     80002: Platform.INSTAGRAM.value,
     80006: Platform.MESSENGER.value,
@@ -44,7 +44,7 @@ _POOL_OF_CODE = {
 
 log = structlog.get_logger(__name__)
 
-Keep = Callable[[RatePool], Awaitable[None]]
+Keep = Callable[[Quota], Awaitable[None]]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -56,7 +56,7 @@ class Waiting:
     used_percent: int | None = None
 
 
-class _Lane:
+class _CallSlots:
     """The calls of one object, one at a time onto the wire."""
 
     def __init__(self) -> None:
@@ -67,8 +67,8 @@ class _Lane:
 class Slot:
     """Leave to make one call. Tell it when the call left, so that the next keeps its distance from that."""
 
-    def __init__(self, lane: _Lane, *, clock: Clock, due_at: float, spacing_seconds: float) -> None:
-        self._lane = lane
+    def __init__(self, slots: _CallSlots, *, clock: Clock, due_at: float, spacing_seconds: float) -> None:
+        self._slots = slots
         self._clock = clock
         self._due_at = due_at
         self._spacing_seconds = spacing_seconds
@@ -79,11 +79,11 @@ class Slot:
         if self.sent_at is None:
             self.sent_at = self._clock.monotonic()
             late = min(self.sent_at - self._due_at, _MADE_UP * self._spacing_seconds)
-            self._lane.next_call_at = self.sent_at + self._spacing_seconds - late
-            self._lane.turn.release()
+            self._slots.next_call_at = self.sent_at + self._spacing_seconds - late
+            self._slots.turn.release()
 
 
-class Budget:
+class RateLimiter:
     """Paces the calls of one process, however many are under way at once.
 
     `calls_per_second` is for each object; None means no limit of ours. `keep` is awaited
@@ -104,83 +104,83 @@ class Budget:
         self._spacing = _SAFETY / calls_per_second if calls_per_second else 0.0
         self._keep = keep
         self._patience_seconds = patience_seconds
-        self._pools = Pools()
-        self._lanes: dict[str, _Lane] = {}
+        self._quotas = QuotaStates()
+        self._slots: dict[str, _CallSlots] = {}
 
-    def restore(self, pools: Iterable[RatePool]) -> None:
+    def restore(self, quotas: Iterable[Quota]) -> None:
         """Go on waiting where an earlier process was; blocks that have passed are forgotten."""
-        for stored in pools:
+        for stored in quotas:
             if stored.blocked_until is not None and stored.blocked_until > self._clock.now():
-                self._pools.get(stored.object_id, stored.type).restore(stored)
+                self._quotas.get(stored.object_id, stored.type).restore(stored)
 
     async def acquire(self, access: Access, endpoint: Endpoint) -> Slot:
         """Wait until such a call may go out. The caller must call `sent` on what it gets."""
-        lane = self._lanes.setdefault(access.pool, _Lane())
+        slots = self._slots.setdefault(access.quota, _CallSlots())
         while True:
-            await self._wait_for_allowance(access, endpoint)
-            await lane.turn.acquire()
-            due_at = max(lane.next_call_at, self._clock.monotonic())
+            await self._wait_for_quota(access, endpoint)
+            await slots.turn.acquire()
+            due_at = max(slots.next_call_at, self._clock.monotonic())
             try:
-                while (wait := lane.next_call_at - self._clock.monotonic()) > 0:
+                while (wait := slots.next_call_at - self._clock.monotonic()) > 0:
                     await self._clock.sleep(wait)
             except BaseException:
-                lane.turn.release()
+                slots.turn.release()
                 raise
             # An answer may have come meanwhile that holds everybody back.
-            if not self._blocked(self._pools.holding(access, endpoint)):
+            if not self._blocked(self._quotas.holding(access, endpoint)):
                 spacing = self._spacing_seconds(access, endpoint)
-                return Slot(lane, clock=self._clock, due_at=due_at, spacing_seconds=spacing)
-            lane.turn.release()
+                return Slot(slots, clock=self._clock, due_at=due_at, spacing_seconds=spacing)
+            slots.turn.release()
 
     async def note(self, access: Access, endpoint: Endpoint, headers: Mapping[str, str]) -> None:
         """Read the usage headers of an answer."""
-        told = [(usage, self._pools.get(usage.object_id, usage.type)) for usage in read_usage(headers)]
-        own = self._pools.own(access, endpoint)
-        business = [pool for usage, pool in told if usage.type != APP]
+        told = [(usage, self._quotas.get(usage.object_id, usage.type)) for usage in read_usage(headers)]
+        own = self._quotas.own(access, endpoint)
+        business = [quota for usage, quota in told if usage.type != APP]
         # A header may tell of all types of an object; where ours is among them, the others are not ours.
-        for pool in [pool for pool in business if pool.type == own.type] or business:
-            self._pools.learn(access, endpoint, pool)
-        for usage, pool in told:
-            pool.told(usage)
+        for quota in [quota for quota in business if quota.type == own.type] or business:
+            self._quotas.learn(access, endpoint, quota)
+        for usage, quota in told:
+            quota.told(usage)
             if usage.percent >= _STOP_FROM_PERCENT:
-                self._block_for_allowance(pool, access, endpoint)
-        await self._write_down(self._blocked([own, *(pool for _, pool in told)]))
+                self._block_for_quota(quota, access, endpoint)
+        await self._write_down(self._blocked([own, *(quota for _, quota in told)]))
 
     async def refused(self, access: Access, endpoint: Endpoint, *, code: int | None) -> datetime:
         """A call was refused for its rate: hold back what counts against that pool; returns until when."""
-        pool = self._pool_of_refusal(access, endpoint, code)
-        if not pool.is_blocked(self._clock.now()):  # else the same answer's headers have said it already
-            if pool.type == PACE:
-                pool.refusals += 1
-                self._block(pool, _grown(_PACE_WAIT_SECONDS, pool.refusals))
+        quota = self._quota_of_refusal(access, endpoint, code)
+        if not quota.is_blocked(self._clock.now()):  # else the same answer's headers have said it already
+            if quota.type == CALL_RATE:
+                quota.refusals += 1
+                self._block(quota, _grown(_CALL_RATE_WAIT_SECONDS, quota.refusals))
             else:
-                self._block_for_allowance(pool, access, endpoint)
-        await self._write_down([pool, *self._blocked([self._pools.own(access, endpoint)])])
-        return pool.blocked_until or self._clock.now()
+                self._block_for_quota(quota, access, endpoint)
+        await self._write_down([quota, *self._blocked([self._quotas.own(access, endpoint)])])
+        return quota.blocked_until or self._clock.now()
 
     def accepted(self, access: Access, endpoint: Endpoint) -> None:
         """A call went through: the next refusal starts from a short wait again."""
         now = self._clock.now()
-        for pool in self._pools.holding(access, endpoint):
+        for quota in self._quotas.holding(access, endpoint):
             # One that left before the refusal says nothing about it.
-            if (pool.used_percent or 0) < _STOP_FROM_PERCENT and not pool.is_blocked(now):
-                pool.refusals = 0
+            if (quota.used_percent or 0) < _STOP_FROM_PERCENT and not quota.is_blocked(now):
+                quota.refusals = 0
 
     def usage(self, access: Access) -> Usage | None:
         """The fullest pool of this inbox as the last answers told it; None before any told."""
-        pool = fullest(self._pools.of_inbox(access))
-        if pool is None or pool.used_percent is None:
+        quota = fullest(self._quotas.of_inbox(access))
+        if quota is None or quota.used_percent is None:
             return None
         return Usage(
-            object_id=pool.object_id,
-            type=pool.type,
-            percent=pool.used_percent,
-            regain_seconds=pool.regain_seconds,
+            object_id=quota.object_id,
+            type=quota.type,
+            percent=quota.used_percent,
+            regain_seconds=quota.regain_seconds,
         )
 
     def waiting(self, access: Access) -> Waiting | None:
         """What holds this inbox's calls back, the longest if several do; None where they may go out."""
-        blocked = self._blocked(self._pools.of_inbox(access))
+        blocked = self._blocked(self._quotas.of_inbox(access))
         if not blocked or (until := blocked[0].blocked_until) is None:
             return None
         return Waiting(until=until, type=blocked[0].type, used_percent=blocked[0].used_percent)
@@ -191,79 +191,79 @@ class Budget:
         return 1 / spacing if spacing else None
 
     def _spacing_seconds(self, access: Access, endpoint: Endpoint) -> float:
-        most = fullest(self._pools.holding(access, endpoint))
+        most = fullest(self._quotas.holding(access, endpoint))
         percent = (most.used_percent if most else None) or 0
         over = min(max(percent - _SLOW_FROM_PERCENT, 0) / (_STOP_FROM_PERCENT - _SLOW_FROM_PERCENT), 1.0)
         return self._spacing * (1 + over * (_SLOWEST_FACTOR - 1))
 
-    async def _wait_for_allowance(self, access: Access, endpoint: Endpoint) -> None:
-        while blocked := self._blocked(self._pools.holding(access, endpoint)):
+    async def _wait_for_quota(self, access: Access, endpoint: Endpoint) -> None:
+        while blocked := self._blocked(self._quotas.holding(access, endpoint)):
             await self._write_down(blocked)
             until = blocked[0].blocked_until or self._clock.now()
             seconds = max(0.0, (until - self._clock.now()).total_seconds())
             if self._patience_seconds is not None and seconds > self._patience_seconds:
-                raise AllowanceSpent(
+                raise QuotaSpent(
                     f"Meta lets no call through until {until.astimezone():%Y-%m-%d %H:%M} "
                     f"({blocked[0].type}: {blocked[0].used_percent or 100} % used)."
                 )
             await self._clock.sleep(seconds)
 
-    def _blocked(self, pools: Iterable[Pool]) -> list[Pool]:
+    def _blocked(self, quotas: Iterable[QuotaState]) -> list[QuotaState]:
         """Those that hold calls back, the longest first, and of these the fullest."""
         now = self._clock.now()
-        blocked = [pool for pool in pools if pool.is_blocked(now)]
+        blocked = [quota for quota in quotas if quota.is_blocked(now)]
         return sorted(
-            blocked, key=lambda pool: (pool.blocked_until or now, pool.used_percent or 0), reverse=True
+            blocked, key=lambda quota: (quota.blocked_until or now, quota.used_percent or 0), reverse=True
         )
 
-    def _pool_of_refusal(self, access: Access, endpoint: Endpoint, code: int | None) -> Pool:
-        own = self._pools.own(access, endpoint)
-        kind = _POOL_OF_CODE.get(code or 0, own.type)
+    def _quota_of_refusal(self, access: Access, endpoint: Endpoint, code: int | None) -> QuotaState:
+        own = self._quotas.own(access, endpoint)
+        kind = _QUOTA_OF_CODE.get(code or 0, own.type)
         if kind == APP:
-            return self._pools.app()
-        if kind == PACE:
-            return self._pools.pace(access)
-        counted = [pool for pool in self._pools.counted(access, endpoint) if pool.type == kind]
-        other = self._pools.get(access.page_id if kind == PAGES else access.pool, kind)
-        pool = fullest(counted) or (own if own.type == kind else other)
-        self._pools.learn(access, endpoint, pool)
-        return pool
+            return self._quotas.app()
+        if kind == CALL_RATE:
+            return self._quotas.call_rate(access)
+        counted = [quota for quota in self._quotas.counted(access, endpoint) if quota.type == kind]
+        other = self._quotas.get(access.page_id if kind == PAGES else access.quota, kind)
+        quota = fullest(counted) or (own if own.type == kind else other)
+        self._quotas.learn(access, endpoint, quota)
+        return quota
 
-    def _block_for_allowance(self, pool: Pool, access: Access, endpoint: Endpoint) -> None:
+    def _block_for_quota(self, quota: QuotaState, access: Access, endpoint: Endpoint) -> None:
         """As long as Meta says; where it does not, a minute, and longer each time that did not help."""
         now = self._clock.now()
-        if pool.is_blocked(now):
+        if quota.is_blocked(now):
             # Calls that were under way tell the same again, in whole minutes.
-            told_until = now + timedelta(seconds=pool.regain_seconds)
-            if pool.blocked_until is None or told_until <= pool.blocked_until + _SAME:
+            told_until = now + timedelta(seconds=quota.regain_seconds)
+            if quota.blocked_until is None or told_until <= quota.blocked_until + _SAME:
                 return
         else:
-            pool.refusals += 1
-        self._block(pool, pool.regain_seconds or _grown(_ALLOWANCE_WAIT_SECONDS, pool.refusals))
-        own = self._pools.own(access, endpoint)
-        if pool is not own and pool in self._pools.counted(access, endpoint):
+            quota.refusals += 1
+        self._block(quota, quota.regain_seconds or _grown(_QUOTA_WAIT_SECONDS, quota.refusals))
+        own = self._quotas.own(access, endpoint)
+        if quota is not own and quota in self._quotas.counted(access, endpoint):
             # Under another id: the next process will not know that it is ours before it has asked.
-            own.blocked_until = max(filter(None, (own.blocked_until, pool.blocked_until)))
+            own.blocked_until = max(filter(None, (own.blocked_until, quota.blocked_until)))
 
-    def _block(self, pool: Pool, seconds: float) -> None:
-        pool.blocked_until = self._clock.now() + timedelta(seconds=seconds)
+    def _block(self, quota: QuotaState, seconds: float) -> None:
+        quota.blocked_until = self._clock.now() + timedelta(seconds=seconds)
         log.warning(
             "Meta holds calls back",
-            until=pool.blocked_until.isoformat(timespec="seconds"),
-            object_id=pool.object_id,
-            type=pool.type,
-            used_percent=pool.used_percent,
+            until=quota.blocked_until.isoformat(timespec="seconds"),
+            object_id=quota.object_id,
+            type=quota.type,
+            used_percent=quota.used_percent,
         )
 
-    async def _write_down(self, blocked: Iterable[Pool]) -> None:
+    async def _write_down(self, blocked: Iterable[QuotaState]) -> None:
         if self._keep is None:
             return
-        for pool in blocked:
-            async with pool.keeping:  # whoever is about to sleep waits for whoever is writing
-                if pool.kept_until != pool.blocked_until:
-                    record = pool.record()
+        for quota in blocked:
+            async with quota.keeping:  # whoever is about to sleep waits for whoever is writing
+                if quota.kept_until != quota.blocked_until:
+                    record = quota.record()
                     await self._keep(record)
-                    pool.kept_until = record.blocked_until
+                    quota.kept_until = record.blocked_until
 
 
 def _grown(first_seconds: float, refusals: int) -> float:

@@ -21,11 +21,11 @@ from inboxsync.graph.errors import Fault
 from inboxsync.graph.fields import Fields
 from inboxsync.graph.policy import RetryPolicy
 from inboxsync.graph.quotas import LISTS, Endpoint
-from inboxsync.graph.rate_limiter import Budget, Slot
+from inboxsync.graph.rate_limiter import RateLimiter, Slot
 from inboxsync.graph.retry import Rule, Subject, Treatment, rule_for
 
 if TYPE_CHECKING:
-    from inboxsync.graph.transport import Received, Wire
+    from inboxsync.graph.transport import Received, Transport
 
 log = structlog.get_logger(__name__)
 
@@ -67,7 +67,7 @@ class Call:
     params: Callable[[], Params]
     about: Subject = Subject.PAGE
     attempts: int | None = None
-    read_usual: Callable[[bytes], dict[str, Any]] | None = None
+    decode_fast: Callable[[bytes], dict[str, Any]] | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -84,8 +84,8 @@ class Calls:
     def __init__(
         self,
         *,
-        http: "Wire",
-        budget: Budget,
+        http: "Transport",
+        rate_limiter: RateLimiter,
         policy: RetryPolicy,
         clock: Clock,
         version: str,
@@ -94,7 +94,7 @@ class Calls:
     ) -> None:
         self._app = app
         self._http = http
-        self._budget = budget
+        self._rate_limiter = rate_limiter
         self._policy = policy
         self._clock = clock
         self._version = version
@@ -105,20 +105,20 @@ class Calls:
 
     def counts(self, access: Access) -> CallCounts:
         """The calls made for this inbox so far."""
-        return self._counts.setdefault(access.pool, CallCounts())
+        return self._counts.setdefault(access.quota, CallCounts())
 
     def latency_seconds(self, access: Access) -> float | None:
         """How long a list answer takes, of the slowest kind in use; None before one has come."""
-        return max(self._latencies.get(access.pool, {}).values(), default=None)
+        return max(self._latencies.get(access.quota, {}).values(), default=None)
 
     @contextmanager
     def watched(self, access: Access, tell: Callable[[Retrying], None]) -> Iterator[None]:
         """Within, `tell` hears of every call about this inbox that is made again."""
-        self._watchers[access.pool] = tell
+        self._watchers[access.quota] = tell
         try:
             yield
         finally:
-            self._watchers.pop(access.pool, None)
+            self._watchers.pop(access.quota, None)
 
     async def get(self, call: Call, read: Callable[[Answer], T]) -> T:
         """What `read` makes of the answer, after as many attempts as the failures allow.
@@ -140,7 +140,7 @@ class Calls:
                     raise rule.as_error(fault, attempts=failed) from None
                 await self._pause(call, fault, failed)
             else:
-                self._budget.accepted(call.access, call.endpoint)
+                self._rate_limiter.accepted(call.access, call.endpoint)
                 return result
 
     def _asks_for_less(self, fault: Fault, params: Params) -> bool:
@@ -157,34 +157,34 @@ class Calls:
         if rule.treatment is not Treatment.LATER:
             return False
         self.counts(call.access).refused += 1
-        await self._budget.refused(call.access, call.endpoint, code=fault.code)
+        await self._rate_limiter.refused(call.access, call.endpoint, code=fault.code)
         return True
 
     async def _pause(self, call: Call, fault: Fault, failed: int) -> None:
         pause = self._policy.pause_seconds(failed)
         told = Retrying(why=str(fault), attempt=failed, pause_seconds=round(pause, 3))
         log.warning("call failed, trying again", **asdict(told))
-        if (tell := self._watchers.get(call.access.pool)) is not None:
+        if (tell := self._watchers.get(call.access.quota)) is not None:
             tell(told)
         await self._clock.sleep(pause)
 
     async def _once(self, call: Call, params: Params) -> Answer:
         """One call, once. Raises FaultError."""
         access = call.access
-        slot = await self._budget.acquire(access, call.endpoint)
+        slot = await self._rate_limiter.acquire(access, call.endpoint)
         try:
             received = await self._send(call, params, slot)
         finally:
             slot.sent()
         took_seconds = self._clock.monotonic() - (slot.sent_at or 0.0)
-        await self._budget.note(access, call.endpoint, received.headers)
+        await self._rate_limiter.note(access, call.endpoint, received.headers)
         self._compare_version(received.headers.get("facebook-api-version"))
         with _redacting(access):
             body = decode_body(
                 received.body,
                 status=received.status,
                 redact=access.redact,
-                read_usual=call.read_usual,
+                decode_fast=call.decode_fast,
             )
         self._measure(call, took_seconds)
         return Answer(body=body, dated_at=_dated_at(received.headers.get("date"), took_seconds=took_seconds))
@@ -199,7 +199,7 @@ class Calls:
 
     def _measure(self, call: Call, seconds: float) -> None:
         if call.endpoint in LISTS:
-            known = self._latencies.setdefault(call.access.pool, {})
+            known = self._latencies.setdefault(call.access.quota, {})
             before = known.get(call.endpoint, seconds)
             known[call.endpoint] = before + _SMOOTHING * (seconds - before)
 

@@ -56,7 +56,7 @@ class Received:
     body: bytes
 
 
-class Wire:
+class Transport:
     """Connections to one source, kept alive; each request is made once and never repeated."""
 
     def __init__(self, session: aiohttp.ClientSession, base: URL, *, to_proxy: Mapping[str, str]) -> None:
@@ -100,9 +100,9 @@ class Wire:
 
 
 @asynccontextmanager
-async def open_wire(
+async def open_transport(
     address: str, *, timeout_seconds: float, headers: Mapping[str, str] | None = None
-) -> AsyncIterator[Wire]:
+) -> AsyncIterator[Transport]:
     """Requests to what lies under `address`; belongs to the loop that is running.
 
     `timeout_seconds` bounds each silence of the source, not an answer that keeps coming. Proxies and
@@ -134,7 +134,7 @@ async def open_wire(
         max_field_size=_LONGEST_HEADER_BYTES,
         max_headers=_MOST_HEADERS,
     ) as session:
-        yield Wire(session, base, to_proxy=proxy.headers if proxy else {})
+        yield Transport(session, base, to_proxy=proxy.headers if proxy else {})
 
 
 def _timeout(seconds: float, *, is_proxied: bool) -> aiohttp.ClientTimeout:

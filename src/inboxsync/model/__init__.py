@@ -1,31 +1,30 @@
 """What the project speaks of: frozen records, no I/O, no framework."""
 
 from inboxsync.model.api_key import ApiKey, Scope
-from inboxsync.model.backlog import Item, Phase
+from inboxsync.model.backlog import BacklogItem, BacklogKind
 from inboxsync.model.batch import Batch, Dropped, MessageBatch, Unread, Window, reached_at
 from inboxsync.model.exchange import REPLY_WINDOW, Exchange, Response, exchange_of, iter_responses, merged
 from inboxsync.model.lease import Lease
-from inboxsync.model.list_state import Following, NotStarted, Progress, Span, Unserved, Walking
+from inboxsync.model.list_state import Following, NotStarted, Progress, Scanning, Segment, Unserved
 from inboxsync.model.page import History, Page, Platform, TokenReason, TokenState
-from inboxsync.model.quota import RatePool
-from inboxsync.model.records import Conversation, Message, Participant, Served
+from inboxsync.model.quota import Quota
+from inboxsync.model.records import Conversation, Message, Participant, SourceRecord
 from inboxsync.model.run import Counts, Mode, Problem, Run, RunEvent, RunKind, RunRequest, RunStatus
-from inboxsync.model.tasks import Lane, Schedule, Slice, WorkerInfo
-from inboxsync.model.verification import Certificate
+from inboxsync.model.tasks import RunTask, Schedule, TaskQueue, WorkerInfo
+from inboxsync.model.verification import Verification
 
 __all__ = [
     "REPLY_WINDOW",
     "ApiKey",
+    "BacklogItem",
+    "BacklogKind",
     "Batch",
-    "Certificate",
     "Conversation",
     "Counts",
     "Dropped",
     "Exchange",
     "Following",
     "History",
-    "Item",
-    "Lane",
     "Lease",
     "Message",
     "MessageBatch",
@@ -33,27 +32,28 @@ __all__ = [
     "NotStarted",
     "Page",
     "Participant",
-    "Phase",
     "Platform",
     "Problem",
     "Progress",
-    "RatePool",
+    "Quota",
     "Response",
     "Run",
     "RunEvent",
     "RunKind",
     "RunRequest",
     "RunStatus",
+    "RunTask",
+    "Scanning",
     "Schedule",
     "Scope",
-    "Served",
-    "Slice",
-    "Span",
+    "Segment",
+    "SourceRecord",
+    "TaskQueue",
     "TokenReason",
     "TokenState",
     "Unread",
     "Unserved",
-    "Walking",
+    "Verification",
     "Window",
     "WorkerInfo",
     "exchange_of",

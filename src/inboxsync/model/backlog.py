@@ -7,7 +7,7 @@ from enum import StrEnum
 from inboxsync.model.run import Problem
 
 
-class Phase(StrEnum):
+class BacklogKind(StrEnum):
     """What of the conversation is owed."""
 
     CONVERSATION = "conversation"  # it is listed, and could not be read with its newest messages
@@ -16,7 +16,7 @@ class Phase(StrEnum):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Item:
+class BacklogItem:
     """Something of one conversation that is owed, and how far it has come.
 
     `conversation_id` is Graph's. `cursor` is where its messages were read to: a hint, it may die.
@@ -26,7 +26,7 @@ class Item:
     """
 
     conversation_id: str
-    phase: Phase
+    kind: BacklogKind
     folder: str
     cursor: str | None = None
     anchors: tuple[str, ...] = ()

@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 from functools import cached_property
 from itertools import pairwise
 
-from inboxsync.model.records import Message, Served
+from inboxsync.model.records import Message, SourceRecord
 from inboxsync.model.run import Problem
 
 _LAST_FEW = 3
@@ -68,7 +68,7 @@ class Batch:
     then it is as good as that one answer.
     """
 
-    conversations: tuple[Served, ...]
+    conversations: tuple[SourceRecord, ...]
     answered_at: datetime
     after: str | None
     has_next: bool

@@ -21,25 +21,25 @@ class Unserved:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Span:
-    """A part of a list that is still to be read: newest first, from `frontier` down to `floor`.
+class Segment:
+    """A part of a list that is still to be read: newest first, from `position` down to `floor`.
 
-    `frontier` None is the top of the list, `floor` None its bottom. `cursor` is where the source
+    `position` None is the top of the list, `floor` None its bottom. `cursor` is where the source
     said to go on: a hint, since it may die (graph-facts 1.8).
     """
 
-    frontier: datetime | None = None
-    floor: datetime | None = None
+    position: datetime | None = None
+    lower_bound: datetime | None = None
     cursor: str | None = None
 
     @property
     def at_top(self) -> bool:
         """Whether no answer of it has been consumed yet, and it begins where the list does."""
-        return self.frontier is None and self.cursor is None
+        return self.position is None and self.cursor is None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Walking:
+class Scanning:
     """A walk is under way, or about to begin where `pin` is None.
 
     What remains to be read are its `spans`, newest first: one, or several where the source can be
@@ -47,20 +47,20 @@ class Walking:
     is stored. `watermark` is what was true before this walk began.
     """
 
-    spans: tuple[Span, ...]
-    pin: datetime | None = None
-    floor: datetime | None = None
+    segments: tuple[Segment, ...]
+    snapshot_at: datetime | None = None
+    lower_bound: datetime | None = None
     watermark: datetime | None = None
 
     @property
     def at_top(self) -> bool:
         """Whether no answer of this walk has been consumed yet."""
-        return len(self.spans) == 1 and self.spans[0].at_top
+        return len(self.segments) == 1 and self.segments[0].at_top
 
     @property
-    def frontier(self) -> datetime | None:
+    def position(self) -> datetime | None:
         """Down to here nothing is missing; None before the first answer."""
-        return self.spans[0].frontier
+        return self.segments[0].position
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -70,4 +70,4 @@ class Following:
     watermark: datetime
 
 
-Progress = NotStarted | Walking | Following | Unserved
+Progress = NotStarted | Scanning | Following | Unserved

@@ -5,7 +5,7 @@ from datetime import datetime
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class RatePool:
+class Quota:
     """One allowance: calls of one type against one object (graph-facts 2).
 
     `type` is Meta's word: messenger, instagram, pages, or `app` for the app's own. `used_percent`

@@ -10,7 +10,7 @@ from typing import Protocol
 import msgspec
 
 
-class Served(Protocol):
+class SourceRecord(Protocol):
     """A conversation as a list served it, decoded or not.
 
     What takes long to know of it is asked for, once it is wanted.
@@ -24,7 +24,7 @@ class Served(Protocol):
     def source_updated_at(self) -> datetime | None:
         """Graph's `updated_time`: when the last message was added."""
 
-    def digest(self) -> str | None:
+    def fingerprint(self) -> str | None:
         """Stands for everything in it that would be stored: two that are alike are stored alike.
 
         None where that is not known.
@@ -95,7 +95,7 @@ class Conversation(msgspec.Struct, frozen=True, kw_only=True):
     has_older_messages: bool = False
     extra: str | None = None
 
-    def digest(self) -> None:
+    def fingerprint(self) -> None:
         """None: whether it is as it was stored takes a look at all of it."""
 
     def whole(self) -> "Conversation":

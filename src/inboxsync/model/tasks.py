@@ -5,29 +5,29 @@ from datetime import datetime
 from enum import StrEnum
 
 
-class Lane(StrEnum):
+class TaskQueue(StrEnum):
     """What a slice of a run is for. Each lane has slots of its own, so that none waits behind another."""
 
     NEWEST = "newest"  # the newest conversations of a Page: every run begins here
-    WALK = "walk"  # the rest of its lists
+    SCAN = "scan"  # the rest of its lists
     HISTORY = "history"  # older messages
     VERIFY = "verify"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Slice:
+class RunTask:
     """The next part of a run, or the one that a worker is at.
 
-    Not to be begun before `due_at`; `handed_at` is when it was put into the workers' queue, `worker_id`
+    Not to be begun before `due_at`; `dispatched_at` is when it was put into the workers' queue, `worker_id`
     who has begun it. `failures` were cut short in a row, by something that passes.
     """
 
     run_id: str
     page_id: str
-    lane: Lane
+    queue: TaskQueue
     number: int
     due_at: datetime
-    handed_at: datetime | None = None
+    dispatched_at: datetime | None = None
     worker_id: str | None = None
     failures: int = 0
 

@@ -5,7 +5,7 @@ from datetime import datetime
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Certificate:
+class Verification:
     """What holding the store against the source has shown.
 
     `id` is ours (UUIDv7), `page_id` our id of the Page; `summary` is JSON, list by list.

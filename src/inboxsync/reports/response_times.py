@@ -69,25 +69,25 @@ class ResponseTimes:
 
 def response_times(connection: Connection, scope: Scope, zone: tzinfo, *, now: datetime) -> ResponseTimes:
     """The report on these Pages: every response to what was asked since, and who waits at `now`."""
-    tally = _Tally(scope.since, zone)
+    tracker = _Tracker(scope.since, zone)
     waiting = _Waiting(now)
     for each, sent in iter_conversations_sent(connection, scope):
         messages = list(sent)
-        tally.add(messages, has_older=each.has_older_messages)
+        tracker.add(messages, has_older=each.has_older_messages)
         if not each.is_gone:
             waiting.add(messages)
     return ResponseTimes(
         zone=str(zone),
         since=scope.since,
-        overall=speed_of(tally.seconds),
-        by_day=tuple(DaySpeed(day=day, speed=speed_of(took)) for day, took in sorted(tally.by_day.items())),
-        by_hour=tuple(speed_of(tally.by_hour[hour]) for hour in range(_HOURS)),
+        overall=speed_of(tracker.seconds),
+        by_day=tuple(DaySpeed(day=day, speed=speed_of(took)) for day, took in sorted(tracker.by_day.items())),
+        by_hour=tuple(speed_of(tracker.by_hour[hour]) for hour in range(_HOURS)),
         unanswered=Unanswered(
             conversations=waiting.conversations,
             in_window=waiting.in_window,
             oldest_since=waiting.oldest_since,
         ),
-        incomplete=tally.incomplete,
+        incomplete=tracker.incomplete,
     )
 
 
@@ -103,7 +103,7 @@ def speed_of(seconds: Sequence[float]) -> Speed:
     )
 
 
-class _Tally:
+class _Tracker:
     def __init__(self, since: datetime | None, zone: tzinfo) -> None:
         self.seconds = array("d")
         self.by_day: defaultdict[date, array[float]] = defaultdict(lambda: array("d"))

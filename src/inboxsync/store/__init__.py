@@ -2,6 +2,6 @@
 
 from inboxsync.store.connection.database import Store
 from inboxsync.store.connection.queue_database import open_queue_database
-from inboxsync.store.state.token_encryption import TokenSealer
+from inboxsync.store.state.token_encryption import TokenCipher
 
-__all__ = ["Store", "TokenSealer", "open_queue_database"]
+__all__ = ["Store", "TokenCipher", "open_queue_database"]

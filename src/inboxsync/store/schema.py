@@ -17,8 +17,10 @@ from inboxsync.store.tables import metadata
 
 VERSION_TABLE: Final = "inboxsync_schema_version"
 # The newest migration. A test holds it to the folder.
-HEAD: Final = "0008"
+HEAD: Final = "0001_initial"
 _FOLDER = Path(__file__).parent / "migrations"
+# Schemas of development versions: other tables, other words.
+_BEFORE_THE_FIRST_RELEASE = frozenset(f"{number:04}" for number in range(1, 9))
 
 
 class Upgrade(Enum):
@@ -70,8 +72,8 @@ def current_version(connection: Connection) -> str | None:
     return str(version) if version is not None else None
 
 
-def run_migrations(connection: Connection, *, to: str = HEAD) -> None:
-    """Bring the schema to this version, in the caller's transaction."""
+def run_migrations(connection: Connection) -> None:
+    """Bring the schema to `HEAD`, in the caller's transaction."""
     from alembic import command  # noqa: PLC0415 - see the module's docstring
     from alembic.config import Config  # noqa: PLC0415
 
@@ -79,14 +81,20 @@ def run_migrations(connection: Connection, *, to: str = HEAD) -> None:
     config.set_main_option("script_location", str(_FOLDER).replace("%", "%%"))
     config.set_main_option("path_separator", "os")
     config.attributes["connection"] = connection
-    command.upgrade(config, to)
+    command.upgrade(config, HEAD)
 
 
 def _known_versions() -> set[str]:
-    return {path.name.split("_", 1)[0] for path in (_FOLDER / "versions").glob("[0-9]*_*.py")}
+    return {path.stem for path in (_FOLDER / "versions").glob("[0-9]*_*.py")}
 
 
 def _refuse(version: str | None, *, where: str, upgrade: Upgrade) -> None:
+    if version in _BEFORE_THE_FIRST_RELEASE:
+        raise StoreUnavailable(
+            f"{where} was made by a version of inboxsync before its first release, and cannot be upgraded.",
+            hint="Point INBOXSYNC_DATABASE_URL (or INBOXSYNC_DATABASE_SCHEMA) at a new database, "
+            "add your Pages again and sync; this one is left as it is.",
+        )
     if version is not None and version not in _known_versions():
         raise StoreTooNew(f"{where} was made by a newer inboxsync (schema {version}, this one knows {HEAD}).")
     if version is None and upgrade is Upgrade.NEVER:

@@ -7,14 +7,14 @@ docs/architecture.md has the argument.
 """
 
 from inboxsync.sync.add_page import check_token, keep_page
-from inboxsync.sync.begin import SliceOptions, SyncOptions
-from inboxsync.sync.conclude import Debts, Outcome, Rest, passes
+from inboxsync.sync.begin import SyncOptions, TaskOptions
+from inboxsync.sync.conclude import Outcome, Suspension, Unfinished, passes
 from inboxsync.sync.derive import Derive, Derived
-from inboxsync.sync.event_log import LAST, Telling, told_at_end, told_at_start
+from inboxsync.sync.event_log import LAST, EventLog, end_event, start_events
 from inboxsync.sync.events import BatchStored, Listener, Silent, Stage, in_words
 from inboxsync.sync.lease import is_gone, new_owner
 from inboxsync.sync.log_lines import LogLines
-from inboxsync.sync.monitor import heed
+from inboxsync.sync.monitor import check_requests
 from inboxsync.sync.run import PageSync
 from inboxsync.sync.stop import Stop, Stopped
 from inboxsync.sync.verify import Findings, PageVerify
@@ -22,30 +22,30 @@ from inboxsync.sync.verify import Findings, PageVerify
 __all__ = [
     "LAST",
     "BatchStored",
-    "Debts",
     "Derive",
     "Derived",
+    "EventLog",
     "Findings",
     "Listener",
     "LogLines",
     "Outcome",
     "PageSync",
     "PageVerify",
-    "Rest",
     "Silent",
-    "SliceOptions",
     "Stage",
     "Stop",
     "Stopped",
+    "Suspension",
     "SyncOptions",
-    "Telling",
+    "TaskOptions",
+    "Unfinished",
+    "check_requests",
     "check_token",
-    "heed",
+    "end_event",
     "in_words",
     "is_gone",
     "keep_page",
     "new_owner",
     "passes",
-    "told_at_end",
-    "told_at_start",
+    "start_events",
 ]

@@ -6,7 +6,7 @@ from datetime import datetime
 from inboxsync.errors import NeedsPerson, PageNotVisible, SettingsInvalid, SourceRefused
 from inboxsync.graph import Access, GraphClient, PageIdentity
 from inboxsync.model import Page, Platform
-from inboxsync.store import Store, TokenSealer
+from inboxsync.store import Store, TokenCipher
 from inboxsync.store.state.pages import upsert_page
 from inboxsync.store.state.schedules import make_due
 
@@ -35,7 +35,7 @@ async def check_token(
 
 def keep_page(
     store: Store,
-    sealer: TokenSealer,
+    token_cipher: TokenCipher,
     identity: PageIdentity,
     *,
     platform: Platform,
@@ -51,7 +51,7 @@ def keep_page(
             platform=platform,
             account_id=identity.account_id,
             name=name or identity.name,
-            access_token_sealed=sealer.seal(token, page_id=identity.page_id),
+            access_token_encrypted=token_cipher.encrypt(token, page_id=identity.page_id),
             now=now,
             token_expires_at=identity.token_expires_at,
         )

@@ -21,12 +21,12 @@ from inboxsync.errors import (
     SourceUnreachable,
     Stalled,
 )
-from inboxsync.model import Conversation, History, Item, MessageBatch, Phase, Problem, Run
-from inboxsync.store.state.backlog import list_history, list_items
+from inboxsync.model import BacklogItem, BacklogKind, Conversation, History, MessageBatch, Problem, Run
+from inboxsync.store.state.backlog import list_backlog, list_history
 from inboxsync.sync.context import RunContext
 from inboxsync.sync.edge import MessagesEdge
 from inboxsync.sync.events import Stage
-from inboxsync.sync.plan import plan_item
+from inboxsync.sync.plan import plan_backlog_item
 
 log = structlog.get_logger(__name__)
 
@@ -35,13 +35,13 @@ _LONGEST_PAUSE = timedelta(days=1)
 
 
 @dataclass(frozen=True, slots=True)
-class Ledger:
+class Backlog:
     """The ledger of one Page, as one run settles it; `messages` newest ones come with a conversation."""
 
     context: RunContext
     _: KW_ONLY
     messages: int
-    _failed: set[tuple[Phase, str]] = field(default_factory=set)
+    _failed: set[tuple[BacklogKind, str]] = field(default_factory=set)
 
     async def settle(self, history: History) -> None:
         """Try everything that is owed once. Raises Stopped, and what no other item would survive.
@@ -49,23 +49,27 @@ class Ledger:
         Where nothing comes of any of it for too many calls, the rest of that phase is left for a later run.
         """
         # A conversation that is brought at last may show a gap; history comes after all that is newer.
-        for phase in (Phase.CONVERSATION, Phase.GAP, *([Phase.HISTORY] if history is History.ALL else [])):
-            self.context.stall.moved(f"the first {phase} that is owed")
+        for kind in (
+            BacklogKind.CONVERSATION,
+            BacklogKind.GAP,
+            *([BacklogKind.HISTORY] if history is History.ALL else []),
+        ):
+            self.context.stall.moved(f"the first {kind} that is owed")
             try:
-                await self._settle_phase(phase)
+                await self._settle_phase(kind)
             except Stalled as failure:
-                if all(of is not phase for of, _ in self._failed):
+                if all(of is not kind for of, _ in self._failed):
                     raise
                 # The lists are read, and what failed is owed: the run is not in vain, it is not complete.
-                log.warning("too many fail in a row: the others wait for the next run", what=phase.value)
-                self.context.tally.note_problem(problem_of(failure))
+                log.warning("too many fail in a row: the others wait for the next run", what=kind.value)
+                self.context.tracker.note_problem(problem_of(failure))
 
-    async def _settle_phase(self, phase: Phase) -> None:
+    async def _settle_phase(self, kind: BacklogKind) -> None:
         """Every item of this phase, as many at once as the pace has room for."""
-        busy: dict[asyncio.Task[None], Item] = {}
+        busy: dict[asyncio.Task[None], BacklogItem] = {}
         try:
             while True:
-                for item in await self._next_items(phase, busy):
+                for item in await self._next_items(kind, busy):
                     busy[asyncio.create_task(self._settle_one(item))] = item
                 if not busy:
                     return
@@ -79,25 +83,29 @@ class Ledger:
                 task.cancel()
             await asyncio.gather(*busy, return_exceptions=True)
 
-    async def _next_items(self, phase: Phase, busy: dict[asyncio.Task[None], Item]) -> list[Item]:
-        lanes = self.context.lanes_wanted()
-        if lanes <= len(busy):
+    async def _next_items(
+        self, kind: BacklogKind, busy: dict[asyncio.Task[None], BacklogItem]
+    ) -> list[BacklogItem]:
+        readers = self.context.readers_wanted()
+        if readers <= len(busy):
             return []
-        tried = {conversation_id for of, conversation_id in self._failed if of is phase}
+        tried = {conversation_id for of, conversation_id in self._failed if of is kind}
         excluding = tried.union(item.conversation_id for item in busy.values())
-        return await self.context.patiently(partial(self._read_items, phase, lanes - len(busy), excluding))
+        return await self.context.with_retries(
+            partial(self._read_items, kind, readers - len(busy), excluding)
+        )
 
-    def _read_items(self, phase: Phase, count: int, excluding: set[str]) -> list[Item]:
+    def _read_items(self, kind: BacklogKind, count: int, excluding: set[str]) -> list[BacklogItem]:
         now, page = self.context.clock.now(), self.context.page
         with self.context.ingest.store.read() as connection:
-            if phase is Phase.HISTORY:
+            if kind is BacklogKind.HISTORY:
                 return list_history(connection, page, now=now, limit=count, excluding=excluding)
-            return list_items(connection, page, phase, now=now, limit=count, excluding=excluding)
+            return list_backlog(connection, page, kind, now=now, limit=count, excluding=excluding)
 
-    async def _settle_one(self, item: Item) -> None:
+    async def _settle_one(self, item: BacklogItem) -> None:
         """Bring one item, or keep it with what it met."""
         try:
-            if item.phase is Phase.CONVERSATION:
+            if item.kind is BacklogKind.CONVERSATION:
                 await self._bring_conversation(item)
             else:
                 await self._bring_messages(item)
@@ -113,7 +121,7 @@ class Ledger:
         except SourceError as failure:
             await self._keep(item, failure)
 
-    async def _bring_conversation(self, item: Item) -> None:
+    async def _bring_conversation(self, item: BacklogItem) -> None:
         context, messages = self.context, self.messages
         while True:
             context.stall.check()
@@ -130,38 +138,38 @@ class Ledger:
                 context.stall.moved(f"conversation {item.conversation_id}")
                 return
 
-    async def _bring_messages(self, item: Item) -> None:
+    async def _bring_messages(self, item: BacklogItem) -> None:
         edge = MessagesEdge(self.context, item.conversation_id)
-        rest: Item | None = item
+        rest: BacklogItem | None = item
         while rest is not None:
             batch = await edge.fetch(rest.cursor)
-            before, rest = rest, plan_item(rest, batch)
+            before, rest = rest, plan_backlog_item(rest, batch)
             await self._store_messages(before, batch, rest)
             if batch.messages:
                 self.context.stall.moved(f"conversation {item.conversation_id}")
 
-    async def _store_conversation(self, item: Item, conversation: Conversation) -> None:
+    async def _store_conversation(self, item: BacklogItem, conversation: Conversation) -> None:
         context = self.context
 
         def write(run: Run) -> Run:
             return context.ingest.apply_conversation(item, conversation, run=run, now=context.clock.now())
 
         at = conversation.source_updated_at
-        await context.tally.store(write, stage=Stage.CONVERSATION, folder=item.folder, frontier=at)
+        await context.tracker.store(write, stage=Stage.CONVERSATION, folder=item.folder, position=at)
 
-    async def _store_messages(self, item: Item, batch: MessageBatch, rest: Item | None) -> None:
+    async def _store_messages(self, item: BacklogItem, batch: MessageBatch, rest: BacklogItem | None) -> None:
         context = self.context
 
         def write(run: Run) -> Run:
             return context.ingest.apply_messages(item, batch, rest=rest, run=run, now=context.clock.now())
 
-        await context.tally.store(write, stage=Stage(item.phase.value), folder=item.folder, frontier=None)
+        await context.tracker.store(write, stage=Stage(item.kind.value), folder=item.folder, position=None)
 
-    async def _keep(self, item: Item, failure: InboxsyncError) -> None:
-        self._failed.add((item.phase, item.conversation_id))
-        self.context.tally.batch_failed(failure, folder=item.folder)
+    async def _keep(self, item: BacklogItem, failure: InboxsyncError) -> None:
+        self._failed.add((item.kind, item.conversation_id))
+        self.context.tracker.batch_failed(failure, folder=item.folder)
         log.warning(
-            "still owed", what=item.phase.value, conversation_id=item.conversation_id, why=failure.message
+            "still owed", what=item.kind.value, conversation_id=item.conversation_id, why=failure.message
         )
         attempts = item.attempts + 1
         kept = replace(
@@ -170,7 +178,7 @@ class Ledger:
             attempts=attempts,
             next_attempt_at=_next_attempt_at(attempts, self.context.clock.now()),
         )
-        await self.context.patiently(
+        await self.context.with_retries(
             partial(self.context.ingest.put_back, kept, now=self.context.clock.now())
         )
 

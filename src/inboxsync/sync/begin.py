@@ -7,13 +7,13 @@ from datetime import datetime, timedelta
 from sqlalchemy import Connection
 
 from inboxsync.errors import LeaseLost
-from inboxsync.model import History, Mode, Page, Run, RunStatus, Walking
+from inboxsync.model import History, Mode, Page, Run, RunStatus, Scanning
 from inboxsync.store.state.list_positions import list_progress, put_progress
 from inboxsync.store.state.pages import get_page, set_history
 from inboxsync.store.state.run_events import append_run_events
 from inboxsync.store.state.runs import close_unended_runs, get_run, resume_run, start_run
 from inboxsync.store.writing.conversation_rows import new_id
-from inboxsync.sync.event_log import told_at_start
+from inboxsync.sync.event_log import start_events
 from inboxsync.sync.plan import INBOX, is_full, plan_lists, starts_over
 
 
@@ -37,7 +37,7 @@ class SyncOptions:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class SliceOptions:
+class TaskOptions:
     """Which part of a run a worker executes, as `owner` of the Page's lease.
 
     It ends after `most_conversations`, and leaves older messages alone unless it `reads_history`. Where
@@ -48,7 +48,7 @@ class SliceOptions:
     owner: str
     most_conversations: int | None = None
     reads_history: bool = True
-    rests_on_failure: bool = True
+    suspends_on_failure: bool = True
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -57,7 +57,7 @@ class Beginning:
 
     page: Page
     run: Run
-    lists: Mapping[str, Walking]
+    lists: Mapping[str, Scanning]
 
 
 def begin_run(
@@ -66,25 +66,25 @@ def begin_run(
     options: SyncOptions,
     *,
     now: datetime,
-    slice_options: SliceOptions | None = None,
+    task_options: TaskOptions | None = None,
 ) -> Beginning:
     """Read how far the lists have come and note that a run begins, or goes on."""
     if options.history is not None:
         set_history(connection, page, options.history, now=now)
     page = get_page(connection, page.id)
     progress = list_progress(connection, page)
-    known = get_run(connection, slice_options.run_id) if slice_options else None
+    known = get_run(connection, task_options.run_id) if task_options else None
     # What a run has begun it goes on with: it does not start over with every slice.
     mode = options.mode if known is None or known.status is RunStatus.QUEUED else Mode.INCREMENTAL
     asked = page.last_synced_at is None
     lists = plan_lists(progress, mode=mode, resync_asked=asked, now=now, interval=options.folder_interval)
     if starts_over(progress, mode=mode, resync_asked=asked):
         # Written down at once: cut off, the next run must know which lists are still to be walked.
-        for folder, walking in lists.items():
-            put_progress(connection, page, folder, walking, now=now)
+        for folder, scanning in lists.items():
+            put_progress(connection, page, folder, scanning, now=now)
     read = Mode.FULL if is_full(lists[INBOX]) else Mode.INCREMENTAL
     close_unended_runs(connection, page.id)
-    run = _go_on(connection, slice_options.run_id, read, now) if slice_options else None
+    run = _go_on(connection, task_options.run_id, read, now) if task_options else None
     if run is None:
         run = Run(
             id=new_id(),
@@ -102,7 +102,7 @@ def begin_run(
         run.id,
         [
             (now, *each)
-            for each in told_at_start(run, is_new=known is None or known.status is RunStatus.QUEUED)
+            for each in start_events(run, is_new=known is None or known.status is RunStatus.QUEUED)
         ],
     )
     return Beginning(page=page, run=run, lists=lists)

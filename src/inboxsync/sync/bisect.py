@@ -10,7 +10,7 @@ from dataclasses import replace
 from itertools import takewhile
 
 from inboxsync.errors import InboxsyncError
-from inboxsync.model import Batch, Problem, Served, Unread
+from inboxsync.model import Batch, Problem, SourceRecord, Unread
 
 # So many bad ones in a row, and the list is not asked again for the rest of the batch: the ledger brings
 # them one by one, as it does where the list fails whatever it would hold.
@@ -25,23 +25,23 @@ _MOVED = Problem(
 )
 
 
-class Parts:
+class Bisection:
     """`wanted` of the `outline`, a light answer, as it comes. `known_bad` grows with those found here."""
 
     def __init__(
-        self, outline: Batch, wanted: tuple[Served, ...], *, known_bad: MutableMapping[str, Problem]
+        self, summary: Batch, wanted: tuple[SourceRecord, ...], *, known_bad: MutableMapping[str, Problem]
     ) -> None:
-        self._outline = outline
+        self._summary = summary
         self._wanted = frozenset(each.conversation_id for each in wanted)
         self._missing = [each.conversation_id for each in wanted]
         self._known_bad = known_bad
-        self._had_known_bad = any(each.conversation_id in known_bad for each in outline.conversations)
-        self._conversations: list[Served] = []
+        self._had_known_bad = any(each.conversation_id in known_bad for each in summary.conversations)
+        self._conversations: list[SourceRecord] = []
         self._last: Batch | None = None
         self._most = len(wanted)
         # Among the next so many is one that fails; 0: nothing is known.
         self._suspects = 0
-        if len(wanted) == len(outline.conversations) and not known_bad:
+        if len(wanted) == len(summary.conversations) and not known_bad:
             self._suspects = len(wanted)
         self._convicted_in_a_row = 0
         self.have_passed = False
@@ -60,7 +60,7 @@ class Parts:
         """
         if self.unread or self._had_known_bad:
             return False
-        count = len(self._outline.conversations)
+        count = len(self._summary.conversations)
         return count == len(self._wanted) or count > _LARGE
 
     @property
@@ -125,16 +125,16 @@ class Parts:
 
     def together(self) -> Batch:
         """The outline filled in. Whom it shows and the parts have not has moved up since, or is owed."""
-        outline, end = self._outline, self._last or self._outline
+        summary, end = self._summary, self._last or self._summary
         is_whole = not self._missing
         moved = [Unread(conversation_id=each, problem=_MOVED) for each in self._missing]
         return replace(
-            outline,
+            summary,
             conversations=tuple(self._conversations),
             unread=(*self.unread, *moved),
-            depth=outline.reached_at,
-            after=end.after if is_whole else outline.after,
-            has_next=outline.has_next and (end.has_next or not is_whole),
+            depth=summary.reached_at,
+            after=end.after if is_whole else summary.after,
+            has_next=summary.has_next and (end.has_next or not is_whole),
             is_whole=is_whole,
         )
 

@@ -11,7 +11,7 @@ from hashlib import blake2b
 
 from inboxsync.model import Batch, Conversation, History, Page
 from inboxsync.store import Store
-from inboxsync.store.reading.summaries import StoredOutline, iter_conversation_ids, message_ids, outlines_of
+from inboxsync.store.reading.summaries import StoredSummary, iter_conversation_ids, message_ids, summaries_of
 from inboxsync.store.state.backlog import Older
 
 
@@ -62,7 +62,7 @@ class Comparison:
         findings = self.of(folder)
         ids = [each.conversation_id for each in batch.conversations]
         with self.store.read() as connection:
-            stored = outlines_of(connection, self.page, ids)
+            stored = summaries_of(connection, self.page, ids)
         for each in batch.conversations:
             known = _key(each.conversation_id)
             is_first = known not in self._listed
@@ -92,7 +92,7 @@ class Comparison:
         """
         with self.store.read() as connection:
             have = message_ids(connection, self.page, conversation_id)
-            stored = outlines_of(connection, self.page, [conversation_id]).get(conversation_id)
+            stored = summaries_of(connection, self.page, [conversation_id]).get(conversation_id)
         if stored is None:
             return True  # deleted from the store while this went on
         known, wants_all = set(have), self.page.history is History.ALL or not stored.has_older_messages
@@ -115,7 +115,7 @@ class Comparison:
             ]
 
     def _compare(
-        self, findings: FolderFindings, served: Conversation, stored: StoredOutline | None, *, is_first: bool
+        self, findings: FolderFindings, served: Conversation, stored: StoredSummary | None, *, is_first: bool
     ) -> None:
         graph_id = served.conversation_id
         if stored is None:
@@ -141,7 +141,7 @@ class Comparison:
         synced_to = self.synced_to.get(folder)
         return synced_to is not None and (served.source_updated_at or synced_to) <= synced_to
 
-    def _compare_counts(self, served: Conversation, stored: StoredOutline) -> None:
+    def _compare_counts(self, served: Conversation, stored: StoredSummary) -> None:
         if stored.has_older_messages:
             beyond = max(0, (served.message_count or 0) - stored.stored_messages)
             self.older = Older(

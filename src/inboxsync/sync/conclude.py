@@ -13,7 +13,7 @@ from inboxsync.errors import (
     StoreUnreachable,
 )
 from inboxsync.graph import Waiting
-from inboxsync.model import Item, Page, Phase, Platform, Problem, Run, RunStatus, TokenState
+from inboxsync.model import BacklogItem, BacklogKind, Page, Platform, Problem, Run, RunStatus, TokenState
 from inboxsync.store.state.backlog import Older
 
 _TOKEN_WARNING = timedelta(days=7)
@@ -22,7 +22,7 @@ _PASSING = (SourceUnreachable, StoreUnreachable, StoreFull)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Debts:
+class Unfinished:
     """What a run leaves open.
 
     `owed` counts the ledger by phase, `examples` are a few of it with what they met. `older` is what
@@ -30,19 +30,19 @@ class Debts:
     nothing at all is stored of the Page.
     """
 
-    owed: Mapping[Phase, int] = field(default_factory=dict)
-    examples: tuple[Item, ...] = ()
+    backlog: Mapping[BacklogKind, int] = field(default_factory=dict)
+    examples: tuple[BacklogItem, ...] = ()
     older: Older | None = None
     is_empty: bool = False
 
     @property
     def count(self) -> int:
         """How many things are owed."""
-        return sum(self.owed.values())
+        return sum(self.backlog.values())
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Rest:
+class Suspension:
     """A run that was laid down and goes on by itself.
 
     Not `until` then. `has_failed`: something that passes cut it short. `wants_history`: nothing but older
@@ -65,10 +65,10 @@ class Outcome:
 
     page: Page
     run: Run
-    debts: Debts
+    unfinished: Unfinished
     reason: str | None = None
     waiting: Waiting | None = None
-    rest: Rest | None = None
+    suspension: Suspension | None = None
 
 
 def conclude(
@@ -77,7 +77,7 @@ def conclude(
     *,
     error: InboxsyncError | None,
     stopped: bool,
-    debts: Debts,
+    unfinished: Unfinished,
     cancelled: bool = False,
 ) -> Run:
     """`run` with its status, what went wrong, and the command that goes on.
@@ -90,13 +90,13 @@ def conclude(
     if error is not None:
         hint = spelled_out(error.hint, page)
         problems.append(Problem(code=error.code, message=error.message, hint=hint))
-    if debts.count:
-        problems.append(_owed_problem(debts))
-    if debts.is_empty and not stopped:
+    if unfinished.count:
+        problems.append(_backlog_problem(unfinished))
+    if unfinished.is_empty and not stopped:
         problems.append(_nothing_listed(page))
     if (ending := _token_ends(page, run.finished_at or run.started_at)) is not None:
         problems.append(ending)
-    is_whole = error is None and not stopped and not debts.count
+    is_whole = error is None and not stopped and not unfinished.count
     may_go_on = error is None or (passes(error) and run.batches > 0)
     status = RunStatus.COMPLETE if is_whole else RunStatus.PARTIAL if may_go_on else RunStatus.FAILED
     if cancelled:
@@ -129,19 +129,19 @@ def _add_command(page: Page) -> str:
     return f"inboxsync pages add {page.facebook_page_id}{platform}"
 
 
-def _owed_problem(debts: Debts) -> Problem:
+def _backlog_problem(unfinished: Unfinished) -> Problem:
     said = {
-        Phase.CONVERSATION: "could not be read",
-        Phase.GAP: "lack messages between those stored",
-        Phase.HISTORY: "could not be read to the beginning",
+        BacklogKind.CONVERSATION: "could not be read",
+        BacklogKind.GAP: "lack messages between those stored",
+        BacklogKind.HISTORY: "could not be read to the beginning",
     }
-    counts = ", ".join(f"{count:,} {said[phase]}" for phase, count in debts.owed.items() if count)
+    counts = ", ".join(f"{count:,} {said[phase]}" for phase, count in unfinished.backlog.items() if count)
     shown = "; ".join(
-        f"{item.conversation_id}: {item.problem.message}" for item in debts.examples if item.problem
+        f"{item.conversation_id}: {item.problem.message}" for item in unfinished.examples if item.problem
     )
-    total = debts.count
+    total = unfinished.count
     return Problem(
-        code="items_owed",
+        code="backlog_open",
         message=f"{total:,} {'conversation is' if total == 1 else 'conversations are'} owed: {counts}."
         + (f" {shown}" if shown else ""),
         hint="Everything else is stored, and the next run tries again.",

@@ -9,10 +9,10 @@ from inboxsync.graph import Access, GraphClient
 from inboxsync.model import Page
 from inboxsync.sync.ingest import Ingest
 from inboxsync.sync.limits import StallGuard
-from inboxsync.sync.plan import plan_lanes
+from inboxsync.sync.plan import plan_readers
 from inboxsync.sync.stop import Stop
-from inboxsync.sync.tracker import Tally
-from inboxsync.sync.waiting import patiently
+from inboxsync.sync.tracker import RunTracker
+from inboxsync.sync.waiting import with_retries
 
 T = TypeVar("T")
 
@@ -28,14 +28,16 @@ class Reading:
     stop: Stop
     stall: StallGuard
 
-    def lanes_wanted(self) -> int:
+    def readers_wanted(self) -> int:
         """How many calls have to be under way at once to make all that are allowed."""
-        pace = self.source.pace(self.access)
-        return plan_lanes(latency_seconds=pace.latency_seconds, calls_per_second=pace.calls_per_second)
+        call_rate = self.source.call_rate(self.access)
+        return plan_readers(
+            latency_seconds=call_rate.latency_seconds, calls_per_second=call_rate.calls_per_second
+        )
 
-    async def patiently(self, work: Callable[[], T]) -> T:
+    async def with_retries(self, work: Callable[[], T]) -> T:
         """What `work` returns, however often it must be tried; see `patience`."""
-        return await patiently(work, clock=self.clock, stop=self.stop)
+        return await with_retries(work, clock=self.clock, stop=self.stop)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -43,4 +45,4 @@ class RunContext(Reading):
     """One run that stores what it reads: where, and what it counts."""
 
     ingest: Ingest
-    tally: Tally
+    tracker: RunTracker

@@ -39,18 +39,18 @@ ERROR: Final = "error"
 LAST: Final = frozenset({COMPLETE, WITH_ERRORS, ERROR})
 
 _SECONDS = 1.0
-_LISTS = (Stage.WALK, Stage.SWEEP)
+_LISTS = (Stage.FULL_SCAN, Stage.CATCH_UP)
 
 Data = dict[str, object]
 
 
-def told_at_start(run: Run, *, is_new: bool) -> list[tuple[str, Data]]:
+def start_events(run: Run, *, is_new: bool) -> list[tuple[str, Data]]:
     """What is told of a run that begins, or of one that a worker goes on with."""
     data = counters(run) | {"mode": run.mode.value, "kind": run.kind.value}
     return [(STARTING, data), (FETCHING, data)] if is_new else [(FETCHING, data)]
 
 
-def told_at_end(run: Run, *, reason: str | None) -> tuple[str, Data]:
+def end_event(run: Run, *, reason: str | None) -> tuple[str, Data]:
     """What is told of a run that has ended."""
     word = {RunStatus.COMPLETE: COMPLETE, RunStatus.FAILED: ERROR}.get(run.status, WITH_ERRORS)
     data = counters(run) | {
@@ -81,7 +81,7 @@ def counters(run: Run, *, failed_batches: int = 0) -> Data:
     }
 
 
-class Telling:
+class EventLog:
     """Hears what a run tells and writes it down. Call `close` before the run's end is written.
 
     It speaks as `owner` of the Page's lease: one that was frozen, and wakes up too late, tells nothing
@@ -110,13 +110,13 @@ class Telling:
     def on_batch(self, event: BatchStored) -> None:
         """A batch has been stored."""
         self._run = event.run
-        reached = event.frontier.isoformat() if event.frontier else None
+        reached = event.position.isoformat() if event.position else None
         self._tell(
             PROCESSING if event.stage in _LISTS else SYNCING,
             stage=event.stage.value,
             folder=event.folder,
             reached=reached,
-            allowance_used_percent=event.allowance_used_percent,
+            quota_used_percent=event.quota_used_percent,
         )
 
     def on_wait(self, waiting: Waiting | None) -> None:
@@ -141,7 +141,7 @@ class Telling:
         self._run = run
         self._tell(TIMEOUT_WARNING, message=reason)
 
-    def on_rest(self, run: Run, *, reason: str, until: datetime | None) -> None:
+    def on_suspend(self, run: Run, *, reason: str, until: datetime | None) -> None:
         """The run is laid down, and goes on later."""
         self._run = run
         at = until.isoformat(timespec="seconds") if until is not None else None

@@ -13,8 +13,8 @@ from inboxsync.model import Counts, Run
 class Stage(StrEnum):
     """What a run is doing."""
 
-    WALK = "walk"  # a list from its top to its bottom
-    SWEEP = "sweep"  # its head alone
+    FULL_SCAN = "full_scan"  # a list from its top to its bottom
+    CATCH_UP = "catch_up"  # its head alone
     CONVERSATION = "conversation"  # conversations that were owed
     GAP = "gap"  # messages between those stored
     HISTORY = "history"  # messages older than those stored
@@ -25,8 +25,8 @@ class Stage(StrEnum):
 class BatchStored:
     """A batch is in the store.
 
-    `run` has the totals with it, `batch` its own counts. `frontier` is the oldest conversation
-    reached, None where the stage is not a list. `allowance_used_percent` is None where the source
+    `run` has the totals with it, `batch` its own counts. `position` is the oldest conversation
+    reached, None where the stage is not a list. `quota_used_percent` is None where the source
     has not told.
     """
 
@@ -35,13 +35,13 @@ class BatchStored:
     seconds: float
     stage: Stage
     folder: str
-    frontier: datetime | None
-    allowance_used_percent: int | None
+    position: datetime | None
+    quota_used_percent: int | None
 
     @property
-    def is_sweep(self) -> bool:
+    def is_catch_up(self) -> bool:
         """Whether this was a look at the head of a list, not a walk down to its bottom."""
-        return self.stage is Stage.SWEEP
+        return self.stage is Stage.CATCH_UP
 
 
 class Listener(Protocol):
@@ -65,7 +65,7 @@ class Listener(Protocol):
     def on_time_limit(self, run: Run, *, reason: str) -> None:
         """The time is up: the run stops at its next batch."""
 
-    def on_rest(self, run: Run, *, reason: str, until: datetime | None) -> None:
+    def on_suspend(self, run: Run, *, reason: str, until: datetime | None) -> None:
         """The run is laid down where it stands, and goes on by itself, not before `until`."""
 
     def on_end(self, run: Run, *, reason: str | None) -> None:
@@ -108,10 +108,10 @@ class Listeners:
         for each in self._listeners:
             each.on_time_limit(run, reason=reason)
 
-    def on_rest(self, run: Run, *, reason: str, until: datetime | None) -> None:
+    def on_suspend(self, run: Run, *, reason: str, until: datetime | None) -> None:
         """The run is laid down."""
         for each in self._listeners:
-            each.on_rest(run, reason=reason, until=until)
+            each.on_suspend(run, reason=reason, until=until)
 
     def on_end(self, run: Run, *, reason: str | None) -> None:
         """The run is over."""
@@ -140,7 +140,7 @@ class Silent:
     def on_time_limit(self, run: Run, *, reason: str) -> None:
         """The time is up."""
 
-    def on_rest(self, run: Run, *, reason: str, until: datetime | None) -> None:
+    def on_suspend(self, run: Run, *, reason: str, until: datetime | None) -> None:
         """The run is laid down."""
 
     def on_end(self, run: Run, *, reason: str | None) -> None:

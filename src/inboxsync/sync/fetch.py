@@ -16,9 +16,9 @@ from inboxsync.errors import (
     MessageUnreadable,
     SourceError,
 )
-from inboxsync.model import Batch, Problem, Span, Window
+from inboxsync.model import Batch, Problem, Segment, Window
 from inboxsync.sync.batch_size import LARGEST_BATCH, BatchSize
-from inboxsync.sync.bisect import Parts
+from inboxsync.sync.bisect import Bisection
 from inboxsync.sync.context import Reading
 from inboxsync.sync.plan import respects, wanted_of
 
@@ -34,7 +34,9 @@ class WindowsIgnored(Exception):
 class Ask(Protocol):
     """One call for a part of a list, with whatever of each conversation is wanted."""
 
-    async def __call__(self, span: Span, window: Window | None, *, limit: int, attempts: int | None) -> Batch:
+    async def __call__(
+        self, segment: Segment, window: Window | None, *, limit: int, attempts: int | None
+    ) -> Batch:
         """At most `limit` conversations from the span's cursor; `attempts` None: as the settings say."""
 
 
@@ -53,7 +55,7 @@ class Fetcher:
     known_bad: MutableMapping[str, Problem] = field(default_factory=dict)
     on_failure: Callable[[InboxsyncError], None] | None = None
 
-    async def fetch(self, span: Span, *, window: Window | None, most: int) -> Batch:
+    async def fetch(self, segment: Segment, *, window: Window | None, most: int) -> Batch:
         """The answer that comes next in this span, of at most `most` conversations.
 
         Raises WindowsIgnored where `window` was not respected, CursorRefused where the span's place
@@ -65,49 +67,49 @@ class Fetcher:
             try:
                 # Where one is known to be bad it may be here: what fails is looked at before it is repeated.
                 attempts = 1 if self.known_bad else None
-                batch = await self.ask(span, window, limit=limit, attempts=attempts)
+                batch = await self.ask(segment, window, limit=limit, attempts=attempts)
                 if not respects(window, batch):
                     raise WindowsIgnored
             except AnswerTooLarge as failure:
                 if limit == 1:
-                    return await self._in_parts(span, window, limit, failure)
+                    return await self._bisect(segment, window, limit, failure)
                 self.size.shrink(limit)
             except _ONE_OF_THEM as failure:
-                return await self._in_parts(span, window, limit, failure)
+                return await self._bisect(segment, window, limit, failure)
             else:
                 self.size.succeeded(asked=limit, served=len(batch.conversations), has_next=batch.has_next)
                 return batch
 
-    async def look(self, span: Span, *, most: int) -> Batch:
+    async def look(self, segment: Segment, *, most: int) -> Batch:
         """Who comes next in this span, by a light answer."""
         self.context.stall.check()
-        return await self._light(span, None, most)
+        return await self._light(segment, None, most)
 
-    async def reenter(self, span: Span) -> Span:
-        """The same span with a new cursor: light answers from the top down to the frontier.
+    async def reenter(self, segment: Segment) -> Segment:
+        """The same span with a new cursor: light answers from the top down to the position.
 
         The answer that reaches it is fetched again in full, so nothing around it is lost.
         """
         after, limit = None, LARGEST_BATCH
-        while span.frontier is not None:
+        while segment.position is not None:
             self.context.stall.check()
             try:
-                batch = await self._light(Span(cursor=after), None, limit)
+                batch = await self._light(Segment(cursor=after), None, limit)
             except AnswerTooLarge:
                 if limit == 1:
                     raise
                 limit //= 2
                 continue
             reached = batch.reached_at
-            if not batch.has_next or (reached is not None and reached <= span.frontier):
+            if not batch.has_next or (reached is not None and reached <= segment.position):
                 break
             if batch.conversations:
                 self.context.stall.moved(reached)
             after = batch.after
-        return replace(span, cursor=after)
+        return replace(segment, cursor=after)
 
-    async def _in_parts(
-        self, span: Span, window: Window | None, limit: int, failure: InboxsyncError
+    async def _bisect(
+        self, segment: Segment, window: Window | None, limit: int, failure: InboxsyncError
     ) -> Batch:
         """The same batch from smaller answers, around what fails every answer that would hold it.
 
@@ -117,43 +119,43 @@ class Fetcher:
         if self.on_failure is not None:
             self.on_failure(failure)
         try:
-            outline = await self._light(span, window, limit)
+            summary = await self._light(segment, window, limit)
         except (SourceError, WindowsIgnored):
             raise failure from None
-        parts = Parts(outline, wanted_of(span, outline), known_bad=self.known_bad)
-        while parts.are_missing:
+        bisection = Bisection(summary, wanted_of(segment, summary), known_bad=self.known_bad)
+        while bisection.are_missing:
             self.context.stall.check()
-            here = replace(span, cursor=parts.after) if parts.after is not None else span
-            part = await self._part(parts, here, window)
+            here = replace(segment, cursor=bisection.after) if bisection.after is not None else segment
+            part = await self._part(bisection, here, window)
             if part is not None and (part.conversations or not part.has_next):
                 self.context.stall.moved(part.reached_at)
-                if parts.have_passed or not part.has_next:
+                if bisection.have_passed or not part.has_next:
                     break
-        if parts.were_too_much:
+        if bisection.were_too_much:
             self.size.shrink(limit)
-        return parts.together()
+        return bisection.together()
 
-    async def _part(self, parts: Parts, here: Span, window: Window | None) -> Batch | None:
+    async def _part(self, bisection: Bisection, here: Segment, window: Window | None) -> Batch | None:
         """The next part, or a light one of those that cannot be had; None where it was too much."""
-        if hopeless := parts.hopeless:
+        if hopeless := bisection.hopeless:
             part = await self._light(here, window, hopeless)
-            parts.leave_out(part)
+            bisection.leave_out(part)
             return part
-        asked = parts.next_size
+        asked = bisection.next_size
         try:
             # One attempt, unless it is to be blamed: what passes by itself passes at half the size too.
             part = await self.ask(here, window, limit=asked, attempts=None if asked == 1 else 1)
         except _TOO_MUCH as again:
             if asked > 1:
-                parts.failed(asked, is_too_large=isinstance(again, AnswerTooLarge))
+                bisection.failed(asked, is_too_large=isinstance(again, AnswerTooLarge))
                 return None
             part = await self._light(here, window, 1)
-            parts.convict(part, again)
+            bisection.convict(part, again)
         else:
-            parts.take(part)
+            bisection.take(part)
         return part
 
-    async def _light(self, span: Span, window: Window | None, limit: int) -> Batch:
+    async def _light(self, segment: Segment, window: Window | None, limit: int) -> Batch:
         return await self.context.source.fetch_conversation_times(
-            self.context.access, folder=self.folder, window=window, after=span.cursor, limit=limit
+            self.context.access, folder=self.folder, window=window, after=segment.cursor, limit=limit
         )

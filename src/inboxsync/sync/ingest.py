@@ -12,22 +12,28 @@ from datetime import datetime
 from sqlalchemy import Connection
 
 from inboxsync.model import (
+    BacklogItem,
+    BacklogKind,
     Batch,
     Conversation,
     Counts,
     Following,
-    Item,
     MessageBatch,
     Page,
-    Phase,
     Problem,
     Progress,
     Run,
-    Walking,
+    Scanning,
 )
 from inboxsync.store import Store
 from inboxsync.store.reading.summaries import count_listed_elsewhere
-from inboxsync.store.state.backlog import delete_item, get_item, list_items, owed_conversations, put_item
+from inboxsync.store.state.backlog import (
+    backlog_conversations,
+    delete_backlog_item,
+    get_backlog_item,
+    list_backlog,
+    put_backlog_item,
+)
 from inboxsync.store.state.list_positions import put_progress
 from inboxsync.store.state.pages import (
     has_conversations,
@@ -37,9 +43,9 @@ from inboxsync.store.state.pages import (
 )
 from inboxsync.store.state.runs import update_run
 from inboxsync.store.writing.conversation_rows import set_has_older_messages
-from inboxsync.store.writing.upsert import Hole, upsert_batch, upsert_message_batch
+from inboxsync.store.writing.upsert import FoundGap, upsert_batch, upsert_message_batch
 from inboxsync.sync.lease import keep_lease
-from inboxsync.sync.plan import is_full, owed_since
+from inboxsync.sync.plan import backlog_since, is_full
 
 # More bad ones than these are found again instead.
 _MOST_KNOWN = 1000
@@ -47,7 +53,7 @@ INITIAL, INCREMENTAL, HISTORY = "initial_sync", "incremental_sync", "history_syn
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Learned:
+class LearnedSettings:
     """What a run has found out about its Page, to be remembered with the next batch."""
 
     batch_size: int | None
@@ -67,11 +73,11 @@ class Ingest:
         batch: Batch,
         *,
         folder: str,
-        walking: Walking,
-        progress: Walking | Following,
+        scanning: Scanning,
+        progress: Scanning | Following,
         completes_page: datetime | None,
         counts_unchanged: bool,
-        learned: Learned | None,
+        learned: LearnedSettings | None,
         run: Run,
         now: datetime,
     ) -> Run:
@@ -84,22 +90,24 @@ class Ingest:
         """
         with self.store.write() as connection:
             keep_lease(connection, self.page, self.owner, now=now)
-            since = owed_since(walking, batch.answered_at)
+            since = backlog_since(scanning, batch.answered_at)
             self._owe_unread(connection, batch, folder=folder, since=since, now=now)
             served = [each.conversation_id for each in batch.conversations]
-            owed = owed_conversations(connection, self.page, served)
+            backlog = backlog_conversations(connection, self.page, served)
             written = upsert_batch(
                 connection,
                 self.page,
                 batch.conversations,
                 folder=folder,
-                source=INITIAL if is_full(walking) else INCREMENTAL,
+                source=INITIAL if is_full(scanning) else INCREMENTAL,
                 now=now,
-                owed=owed,
+                backlog=backlog,
             )
-            self._open_gaps(connection, written.holes, folder=folder, since=since, now=now)
-            self._close(connection, owed, (Phase.CONVERSATION,))
-            self._close(connection, owed.intersection(written.whole), (Phase.GAP, Phase.HISTORY))
+            self._open_gaps(connection, written.found_gaps, folder=folder, since=since, now=now)
+            self._close(connection, backlog, (BacklogKind.CONVERSATION,))
+            self._close(
+                connection, backlog.intersection(written.whole), (BacklogKind.GAP, BacklogKind.HISTORY)
+            )
             put_progress(connection, self.page, folder, progress, now=now)
             if learned is not None:
                 set_batch_size(connection, self.page, learned.batch_size, now=now)
@@ -110,25 +118,27 @@ class Ingest:
             update_run(connection, run)
         return run
 
-    def apply_conversation(self, item: Item, conversation: Conversation, *, run: Run, now: datetime) -> Run:
+    def apply_conversation(
+        self, item: BacklogItem, conversation: Conversation, *, run: Run, now: datetime
+    ) -> Run:
         """Store a conversation that was owed; what then is still missing of it is owed anew."""
         with self.store.write() as connection:
             keep_lease(connection, self.page, self.owner, now=now)
             written = upsert_batch(
                 connection, self.page, [conversation], folder=item.folder, source=INCREMENTAL, now=now
             )
-            delete_item(connection, self.page, item.phase, item.conversation_id)
-            self._close(connection, written.whole, (Phase.GAP, Phase.HISTORY))
-            self._open_gaps(connection, written.holes, folder=item.folder, since=item.until_at, now=now)
+            delete_backlog_item(connection, self.page, item.kind, item.conversation_id)
+            self._close(connection, written.whole, (BacklogKind.GAP, BacklogKind.HISTORY))
+            self._open_gaps(connection, written.found_gaps, folder=item.folder, since=item.until_at, now=now)
             run = replace(run, counts=run.counts + written.counts, batches=run.batches + 1)
             update_run(connection, run)
         return run
 
     def apply_messages(
-        self, item: Item, batch: MessageBatch, *, rest: Item | None, run: Run, now: datetime
+        self, item: BacklogItem, batch: MessageBatch, *, rest: BacklogItem | None, run: Run, now: datetime
     ) -> Run:
         """Store messages of one conversation and what is left of `item`; returns the run with them."""
-        source = HISTORY if item.phase is Phase.HISTORY else INCREMENTAL
+        source = HISTORY if item.kind is BacklogKind.HISTORY else INCREMENTAL
         with self.store.write() as connection:
             keep_lease(connection, self.page, self.owner, now=now)
             new = upsert_message_batch(
@@ -139,25 +149,29 @@ class Ingest:
             elif not batch.has_next:
                 set_has_older_messages(connection, self.page, item.conversation_id, value=False, now=now)
                 # History that went on from a cursor has not seen what has come above it since.
-                read = (item.phase,) if item.phase is Phase.HISTORY else (Phase.GAP, Phase.HISTORY)
+                read = (
+                    (item.kind,)
+                    if item.kind is BacklogKind.HISTORY
+                    else (BacklogKind.GAP, BacklogKind.HISTORY)
+                )
                 self._close(connection, [item.conversation_id], read)
             elif rest is None:
-                delete_item(connection, self.page, item.phase, item.conversation_id)
+                delete_backlog_item(connection, self.page, item.kind, item.conversation_id)
             else:
-                put_item(connection, self.page, rest, now=now)
+                put_backlog_item(connection, self.page, rest, now=now)
             run = replace(run, counts=run.counts + Counts(events=new or 0), batches=run.batches + 1)
             update_run(connection, run)
         return run
 
-    def put_back(self, item: Item, *, now: datetime) -> None:
+    def put_back(self, item: BacklogItem, *, now: datetime) -> None:
         """An attempt to bring something that is owed has failed; how far it had come stays."""
         with self.store.write() as connection:
             keep_lease(connection, self.page, self.owner, now=now)
-            known = get_item(connection, self.page, item.phase, item.conversation_id)
+            known = get_backlog_item(connection, self.page, item.kind, item.conversation_id)
             cursor = known.cursor if known else None
             # What has come further since it was read has not failed in a row.
             attempts = 1 if known and known.cursor != item.cursor else item.attempts
-            put_item(connection, self.page, replace(item, cursor=cursor, attempts=attempts), now=now)
+            put_backlog_item(connection, self.page, replace(item, cursor=cursor, attempts=attempts), now=now)
 
     def end_list(
         self, folder: str, progress: Progress, *, completes_page: datetime | None, now: datetime
@@ -171,10 +185,10 @@ class Ingest:
     def list_unreadable(self, *, now: datetime) -> dict[str, Problem]:
         """The conversations that failed every answer that would hold them, and with what."""
         with self.store.read() as connection:
-            items = list_items(
+            items = list_backlog(
                 connection,
                 self.page,
-                Phase.CONVERSATION,
+                BacklogKind.CONVERSATION,
                 now=now,
                 limit=_MOST_KNOWN,
                 due_only=False,
@@ -192,16 +206,19 @@ class Ingest:
     ) -> None:
         """Owe what was listed and could not be read."""
         for each in batch.unread:
-            known = get_item(connection, self.page, Phase.CONVERSATION, each.conversation_id)
-            item = known or Item(
-                conversation_id=each.conversation_id, phase=Phase.CONVERSATION, folder=folder, until_at=since
+            known = get_backlog_item(connection, self.page, BacklogKind.CONVERSATION, each.conversation_id)
+            item = known or BacklogItem(
+                conversation_id=each.conversation_id,
+                kind=BacklogKind.CONVERSATION,
+                folder=folder,
+                until_at=since,
             )
-            put_item(connection, self.page, replace(item, problem=each.problem), now=now)
+            put_backlog_item(connection, self.page, replace(item, problem=each.problem), now=now)
 
     def _open_gaps(
         self,
         connection: Connection,
-        holes: Iterable[Hole],
+        found_gaps: Iterable[FoundGap],
         *,
         folder: str,
         since: datetime | None,
@@ -213,46 +230,48 @@ class Ingest:
         not be read; what is older than that, but for the newest few, was not asked for. A gap that is
         open keeps its anchors, and is read from the top again: another has opened above it.
         """
-        for hole in holes:
-            until = self._owed_until(connection, hole, since) if hole.is_new else None
-            if hole.is_new and (until is None or (hole.reached_at and hole.reached_at < until)):
+        for found in found_gaps:
+            until = self._backlog_until(connection, found, since) if found.is_new else None
+            if found.is_new and (until is None or (found.reached_at and found.reached_at < until)):
                 continue
-            known = get_item(connection, self.page, Phase.GAP, hole.conversation_id)
-            if known and hole.is_older:
+            known = get_backlog_item(connection, self.page, BacklogKind.GAP, found.conversation_id)
+            if known and found.is_older:
                 known = replace(known, anchors=(), until_at=None)  # which of the two is deeper is not known
-            gap = known or Item(
-                conversation_id=hole.conversation_id,
-                phase=Phase.GAP,
+            gap = known or BacklogItem(
+                conversation_id=found.conversation_id,
+                kind=BacklogKind.GAP,
                 folder=folder,
-                anchors=hole.anchors,
+                anchors=found.anchors,
                 until_at=until,
             )
-            put_item(connection, self.page, replace(gap, cursor=None, next_attempt_at=None), now=now)
+            put_backlog_item(connection, self.page, replace(gap, cursor=None, next_attempt_at=None), now=now)
 
-    def _owed_until(self, connection: Connection, hole: Hole, since: datetime | None) -> datetime | None:
+    def _backlog_until(
+        self, connection: Connection, found: FoundGap, since: datetime | None
+    ) -> datetime | None:
         """Down to where the messages of a conversation that is new are owed."""
-        owed = get_item(connection, self.page, Phase.CONVERSATION, hole.conversation_id)
-        times = [at for at in (since, owed.until_at if owed else None) if at is not None]
+        backlog = get_backlog_item(connection, self.page, BacklogKind.CONVERSATION, found.conversation_id)
+        times = [at for at in (since, backlog.until_at if backlog else None) if at is not None]
         return min(times, default=None)
 
-    def _owe_conversation(self, connection: Connection, item: Item, *, now: datetime) -> None:
+    def _owe_conversation(self, connection: Connection, item: BacklogItem, *, now: datetime) -> None:
         """The conversation whose messages came is not stored: somebody has deleted it from the store."""
-        delete_item(connection, self.page, item.phase, item.conversation_id)
-        known = get_item(connection, self.page, Phase.CONVERSATION, item.conversation_id)
-        owed = Item(
+        delete_backlog_item(connection, self.page, item.kind, item.conversation_id)
+        known = get_backlog_item(connection, self.page, BacklogKind.CONVERSATION, item.conversation_id)
+        backlog = BacklogItem(
             conversation_id=item.conversation_id,
-            phase=Phase.CONVERSATION,
+            kind=BacklogKind.CONVERSATION,
             folder=item.folder,
             until_at=item.until_at,
         )
-        put_item(connection, self.page, known or owed, now=now)
+        put_backlog_item(connection, self.page, known or backlog, now=now)
 
     def _complete(self, connection: Connection, at: datetime | None, *, now: datetime) -> None:
         """Note that the Page is synced up to `at`; a Page of which nothing was ever listed is not."""
         if at is not None and has_conversations(connection, self.page):
             set_last_synced_at(connection, self.page, at, now=now)
 
-    def _close(self, connection: Connection, graph_ids: Iterable[str], phases: Iterable[Phase]) -> None:
+    def _close(self, connection: Connection, graph_ids: Iterable[str], kinds: Iterable[BacklogKind]) -> None:
         for graph_id in graph_ids:
-            for phase in phases:
-                delete_item(connection, self.page, phase, graph_id)
+            for kind in kinds:
+                delete_backlog_item(connection, self.page, kind, graph_id)

@@ -26,7 +26,7 @@ from inboxsync.store import Store
 from inboxsync.store.state.leases import acquire_lease, break_lease, release_lease, renew_lease
 from inboxsync.store.state.pages import get_page
 from inboxsync.sync.stop import Stop
-from inboxsync.sync.waiting import patiently
+from inboxsync.sync.waiting import with_retries
 
 log = structlog.get_logger(__name__)
 
@@ -51,7 +51,7 @@ async def held_lease(
     """
     told: str | None = None
     acquire = partial(_acquire, store, clock, page, owner)
-    while (holder := await patiently(acquire, clock=clock, stop=stop)) is not None:
+    while (holder := await with_retries(acquire, clock=clock, stop=stop)) is not None:
         if not wait:
             raise PageBusy(
                 f"{_who(holder).capitalize()} has been working on Page {page.facebook_page_id} "

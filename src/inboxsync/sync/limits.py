@@ -6,7 +6,7 @@ from datetime import datetime
 from inboxsync.errors import Stalled
 
 
-class Quota:
+class ConversationLimit:
     """So many conversations, shared by all the calls of a run that are under way at once."""
 
     def __init__(self, most: int | None) -> None:

@@ -44,8 +44,8 @@ class LogLines(Silent):
             seconds=round(event.seconds, 3),
             total=counts.fetched,
             speed=round(event.run.conversations_per_second, 1),
-            reached=event.frontier.isoformat() if event.frontier else None,
-            allowance_used_percent=event.allowance_used_percent,
+            reached=event.position.isoformat() if event.position else None,
+            quota_used_percent=event.quota_used_percent,
         )
 
     def on_wait(self, waiting: Waiting | None) -> None:
@@ -55,7 +55,7 @@ class LogLines(Silent):
         else:
             until = waiting.until.isoformat(timespec="seconds")
             used = waiting.used_percent
-            log.info("waiting for Meta", until=until, allowance=waiting.type, used_percent=used)
+            log.info("waiting for Meta", until=until, quota=waiting.type, used_percent=used)
 
     def on_end(self, run: Run, *, reason: str | None) -> None:
         """The run is over."""
@@ -75,7 +75,7 @@ class LogLines(Silent):
         for problem in run.problems:
             tell(problem.message, code=problem.code, hint=problem.hint)
 
-    def on_rest(self, run: Run, *, reason: str, until: datetime | None) -> None:
+    def on_suspend(self, run: Run, *, reason: str, until: datetime | None) -> None:
         """The run is laid down."""
         log.info(
             "sync laid down",

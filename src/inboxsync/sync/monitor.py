@@ -17,10 +17,10 @@ _SECONDS = 0.5
 # So many looks at the wait for one at the database.
 _LOOKS_A_QUESTION = 3
 # A shorter wait costs less than laying the run down.
-_WORTH_A_REST = timedelta(seconds=5)
+_WORTH_SUSPENDING = timedelta(seconds=5)
 
 
-class Watch:
+class RunMonitor:
     """One run, watched until the task is cancelled.
 
     `rests_of`: who has the Page's lease, where a worker executes the run. It is then laid down where Meta
@@ -36,14 +36,14 @@ class Watch:
         clock: Clock,
         stop: Stop,
         listener: Listener,
-        rests_of: str | None,
+        suspends_for: str | None,
     ) -> None:
         self._store = store
         self._source = source
         self._clock = clock
         self._stop = stop
         self._listener = listener
-        self._rests_of = rests_of
+        self._suspends_for = suspends_for
 
     async def keep(self, access: Access, run: Run) -> None:
         """Tell the listener of waits, end a run that could only wait, and one that somebody cancels."""
@@ -53,20 +53,20 @@ class Watch:
             await asyncio.sleep(_SECONDS)
             looks += 1
             if looks % _LOOKS_A_QUESTION == 0:
-                await heed(self._store, run, stop=self._stop, owner=self._rests_of)
-            waiting = self._source.budget.waiting(access)
+                await check_requests(self._store, run, stop=self._stop, owner=self._suspends_for)
+            waiting = self._source.rate_limiter.waiting(access)
             if waiting != told:
                 self._listener.on_wait(waiting)
                 told = waiting
             if waiting is None:
                 continue
-            if self._rests_of is not None and waiting.until - self._clock.now() > _WORTH_A_REST:
+            if self._suspends_for is not None and waiting.until - self._clock.now() > _WORTH_SUSPENDING:
                 self._stop.pause(in_words(waiting))
             elif self._stop.comes_before(waiting.until):
                 self._stop.ask(f"{in_words(waiting)}, which is beyond the time limit")
 
 
-async def heed(store: Store, run: Run, *, stop: Stop, owner: str | None) -> None:
+async def check_requests(store: Store, run: Run, *, stop: Stop, owner: str | None) -> None:
     """End a run that somebody has cancelled; lay one down whose Page its owner no longer has."""
     is_cancelled, is_lost = await asyncio.to_thread(_look, store, run, owner)
     if is_cancelled:

@@ -23,17 +23,17 @@ from inboxsync.errors import (
     SourceError,
     SourceRefused,
 )
-from inboxsync.model import Batch, Counts, Following, Problem, Run, Span, Unserved, Walking, Window
-from inboxsync.store.writing.prepared import draft_of
+from inboxsync.model import Batch, Counts, Following, Problem, Run, Scanning, Segment, Unserved, Window
+from inboxsync.store.writing.prepared import prepare
 from inboxsync.sync.batch_size import BatchSize
 from inboxsync.sync.context import RunContext
 from inboxsync.sync.events import Stage
 from inboxsync.sync.fetch import Fetcher
 from inboxsync.sync.folders import FolderIgnored, refuse_inbox
-from inboxsync.sync.ingest import Learned
-from inboxsync.sync.limits import Quota
-from inboxsync.sync.list_scan import ListWalk, TimeWindows, TooBusy
-from inboxsync.sync.plan import INBOX, is_full, is_sweep
+from inboxsync.sync.ingest import LearnedSettings
+from inboxsync.sync.limits import ConversationLimit
+from inboxsync.sync.list_scan import ListScan, TimeWindows, TooBusy
+from inboxsync.sync.plan import INBOX, is_catch_up, is_full
 from inboxsync.sync.write_queue import Fetched
 
 log = structlog.get_logger(__name__)
@@ -49,25 +49,25 @@ class PageLists:
 
     context: RunContext
     _: KW_ONLY
-    quota: Quota
+    conversation_limit: ConversationLimit
     size: BatchSize
     windows: TimeWindows
     messages: int
     full_messages: int
     too_busy: TooBusy | None = None
     _failures: list[SourceError] = field(default_factory=list)
-    _learned: Learned | None = None
+    _learned: LearnedSettings | None = None
     _open: set[str] = field(init=False)
     _stored: set[str] = field(default_factory=set)
     _looked_at: set[str] = field(default_factory=set)
     _was_news: bool = field(init=False)
     _inbox_at: datetime | None = None
-    _inbox_is_walked: asyncio.Event = field(default_factory=asyncio.Event)
+    _inbox_is_scanned: asyncio.Event = field(default_factory=asyncio.Event)
     _inbox_is_done: asyncio.Event = field(default_factory=asyncio.Event)
     _writing: asyncio.Lock = field(default_factory=asyncio.Lock)
     _known_bad: dict[str, Problem] = field(default_factory=dict)
 
-    async def walk(self, lists: Mapping[str, Walking]) -> list[SourceError]:
+    async def scan(self, lists: Mapping[str, Scanning]) -> list[SourceError]:
         """Bring every list to where it follows the source; returns what kept some from it.
 
         A list that fails does not stop the next. Raises Stopped, and what no list would survive.
@@ -75,43 +75,43 @@ class PageLists:
         self._open = set(lists)
         self._was_news = self.context.page.last_synced_at is None
         list_unreadable = partial(self.context.ingest.list_unreadable, now=self.context.clock.now())
-        self._known_bad |= await self.context.patiently(list_unreadable)
-        if INBOX not in lists or is_sweep(lists[INBOX]):
-            self._inbox_is_walked.set()
+        self._known_bad |= await self.context.with_retries(list_unreadable)
+        if INBOX not in lists or is_catch_up(lists[INBOX]):
+            self._inbox_is_scanned.set()
         if INBOX not in lists:
             self._inbox_is_done.set()
-        if self.quota.most is not None:
-            for folder, walking in lists.items():  # the inbox first, as `plan_lists` has them
-                await self._walk_list(folder, walking)
+        if self.conversation_limit.most is not None:
+            for folder, scanning in lists.items():  # the inbox first, as `plan_lists` has them
+                await self._scan_list(folder, scanning)
         else:
-            await _side_by_side(*(self._walk_list(*each) for each in lists.items()))
+            await _side_by_side(*(self._scan_list(*each) for each in lists.items()))
         return self._failures
 
-    async def _walk_list(self, folder: str, walking: Walking) -> None:
+    async def _scan_list(self, folder: str, scanning: Scanning) -> None:
         """Walk a list when its time has come; what keeps it from its end is noted, if others may go on."""
         if folder != INBOX:
-            await self._inbox_is_walked.wait()
+            await self._inbox_is_scanned.wait()
         try:
-            await self._walk_one(folder, walking)
+            await self._scan_one(folder, scanning)
         except (SourceRefused, AnswerFailed, AnswerTooLarge, CursorRefused) as failure:
             self._failures.append(failure)
         except TooBusy as moving:
             self.too_busy = moving
         finally:
             if folder == INBOX:
-                self._inbox_is_walked.set()
+                self._inbox_is_scanned.set()
                 self._inbox_is_done.set()
 
-    async def _walk_one(self, folder: str, walking: Walking) -> None:
+    async def _scan_one(self, folder: str, scanning: Scanning) -> None:
         name = None if folder == INBOX else folder
-        messages = self.full_messages if is_full(walking) else self.messages
+        messages = self.full_messages if is_full(scanning) else self.messages
 
-        async def ask(span: Span, window: Window | None, *, limit: int, attempts: int | None) -> Batch:
+        async def ask(segment: Segment, window: Window | None, *, limit: int, attempts: int | None) -> Batch:
             return await self.context.source.fetch_conversations(
                 self.context.access,
                 folder=name,
                 window=window,
-                after=span.cursor,
+                after=segment.cursor,
                 limit=limit,
                 messages=messages,
                 attempts=attempts,
@@ -123,24 +123,24 @@ class PageLists:
             size=self.size,
             ask=ask,
             known_bad=self._known_bad,
-            on_failure=partial(self.context.tally.batch_failed, folder=folder),
+            on_failure=partial(self.context.tracker.batch_failed, folder=folder),
         )
 
         async def store(fetched: Fetched) -> None:
             await self._store(folder, fetched)
 
-        walk = ListWalk(
+        scan = ListScan(
             context=self.context,
             fetcher=fetcher,
             windows=self.windows,
-            quota=self.quota,
+            conversation_limit=self.conversation_limit,
             store=store,
             prepare=self._prepare,
         )
         self.context.stall.moved(f"the top of the folder {folder}")
-        is_untried = folder != INBOX and is_full(walking) and walking.at_top
+        is_untried = folder != INBOX and is_full(scanning) and scanning.at_top
         try:
-            await walk.advance(walking)
+            await scan.advance(scanning)
         except FolderIgnored:
             await self._leave(folder, "it serves the inbox in its place")
         except (SourceRefused, PermissionMissing, PageNotVisible) as failure:
@@ -156,35 +156,35 @@ class PageLists:
         Where what came last was stored already, so will this be: then it is not decoded at all. Of a Page
         that was synced before, that is to be expected.
         """
-        return await asyncio.to_thread(_drafted, batch, is_news=self._was_news)
+        return await asyncio.to_thread(_prepared, batch, is_news=self._was_news)
 
     async def _store(self, folder: str, fetched: Fetched) -> None:
-        batch, walking, progress = fetched.batch, fetched.walking, fetched.progress
+        batch, scanning, progress = fetched.batch, fetched.scanning, fetched.progress
         if folder != INBOX:
             await self._inbox_is_done.wait()  # who is listed in both belongs to the folder
-        if folder != INBOX and walking.at_top and is_full(walking) and batch.conversations:
+        if folder != INBOX and scanning.at_top and is_full(scanning) and batch.conversations:
             await self._compare_with_inbox(folder, batch)
         async with self._writing:
             await self._write(folder, fetched)
         self._stored.add(folder)
-        if folder == INBOX and (isinstance(progress, Following) or is_sweep(progress)):
-            self._inbox_is_walked.set()
+        if folder == INBOX and (isinstance(progress, Following) or is_catch_up(progress)):
+            self._inbox_is_scanned.set()
         if batch.dropped:
-            self.context.tally.note_problem(_dropped(batch))
-        if isinstance(progress, Walking) and progress.at_top:
+            self.context.tracker.note_problem(_dropped(batch))
+        if isinstance(progress, Scanning) and progress.at_top:
             self._looked_at.add(folder)  # what a later sweep finds unchanged, this run has counted already
 
     async def _write(self, folder: str, fetched: Fetched) -> None:
-        batch, walking, progress = fetched.batch, fetched.walking, fetched.progress
+        batch, scanning, progress = fetched.batch, fetched.scanning, fetched.progress
         completes_page = self._completes(folder, progress)
-        learned = Learned(batch_size=self.size.current, time_windows=self.windows.are_honoured)
+        learned = LearnedSettings(batch_size=self.size.current, time_windows=self.windows.are_honoured)
         is_news, self._learned = learned != self._learned, learned
 
         def write(run: Run) -> Run:
             return self.context.ingest.apply_list(
                 batch,
                 folder=folder,
-                walking=walking,
+                scanning=scanning,
                 progress=progress,
                 completes_page=completes_page,
                 counts_unchanged=folder not in self._looked_at,
@@ -193,16 +193,16 @@ class PageLists:
                 now=self.context.clock.now(),
             )
 
-        stage = Stage.SWEEP if is_sweep(walking) else Stage.WALK
-        before = self.context.tally.run.counts
-        await self.context.tally.store(write, stage=stage, folder=folder, frontier=batch.reached_at)
-        self._was_news = _are_news(before, self.context.tally.run.counts)
+        stage = Stage.CATCH_UP if is_catch_up(scanning) else Stage.FULL_SCAN
+        before = self.context.tracker.run.counts
+        await self.context.tracker.store(write, stage=stage, folder=folder, position=batch.reached_at)
+        self._was_news = _are_news(before, self.context.tracker.run.counts)
         if self._was_news:
             self.context.stall.moved(batch.reached_at)
         if isinstance(progress, Following):
             self._open.discard(folder)
 
-    def _completes(self, folder: str, progress: Walking | Following) -> datetime | None:
+    def _completes(self, folder: str, progress: Scanning | Following) -> datetime | None:
         """What `last_synced_at` becomes with this batch; None while a list is still to be read."""
         if not isinstance(progress, Following):
             return None
@@ -226,7 +226,7 @@ class PageLists:
                 completes_page=self._page_completed_at(folder),
                 now=self.context.clock.now(),
             )
-            await self.context.patiently(end)
+            await self.context.with_retries(end)
             self._open.discard(folder)
 
     async def _compare_with_inbox(self, folder: str, batch: Batch) -> None:
@@ -235,7 +235,7 @@ class PageLists:
         Asked of the source only where most of it is stored as another folder's: the owner may have
         moved conversations since.
         """
-        if not await self.context.patiently(
+        if not await self.context.with_retries(
             partial(self.context.ingest.is_mostly_elsewhere, batch, folder=folder)
         ):
             return
@@ -255,13 +255,13 @@ async def _side_by_side(*works: Coroutine[Any, Any, None]) -> None:
         await asyncio.gather(*tasks, return_exceptions=True)
 
 
-def _drafted(batch: Batch, *, is_news: bool) -> Batch:
-    drafts = tuple(map(draft_of, batch.conversations))
-    for each in drafts:
-        each.digest()
+def _prepared(batch: Batch, *, is_news: bool) -> Batch:
+    all_prepared = tuple(map(prepare, batch.conversations))
+    for each in all_prepared:
+        each.fingerprint()
         if is_news:
             each.rows()
-    return replace(batch, conversations=drafts)
+    return replace(batch, conversations=all_prepared)
 
 
 def _are_news(before: Counts, after: Counts) -> bool:

@@ -13,18 +13,18 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 from inboxsync.model import (
+    BacklogItem,
+    BacklogKind,
     Batch,
     Following,
-    Item,
     MessageBatch,
     Mode,
     NotStarted,
-    Phase,
     Progress,
-    Served,
-    Span,
+    Scanning,
+    Segment,
+    SourceRecord,
     Unserved,
-    Walking,
     Window,
     reached_at,
 )
@@ -39,7 +39,7 @@ FOLDERS = (INBOX, "other", "page_done", "spam")
 OVERLAP = timedelta(seconds=20)
 # Nobody had an inbox before: where a list without a known bottom is cut in two.
 _EARLIEST = datetime(2004, 2, 4, tzinfo=UTC)
-_MOST_LANES = 6
+_MOST_READERS = 6
 # A span that is about to end is not worth another call to cut it.
 _BATCHES_WORTH_A_CUT = 2.5
 # A part that holds so much less than a number of batches ends with one that is nearly full, and not with one
@@ -52,15 +52,15 @@ _SHORTEST_SECONDS = 10
 _SECOND = timedelta(seconds=1)
 
 
-def begin_walk(*, floor: datetime | None = None, watermark: datetime | None = None) -> Walking:
+def begin_scan(*, lower_bound: datetime | None = None, watermark: datetime | None = None) -> Scanning:
     """A walk from the top, down to safely below `floor`."""
-    span = Span(floor=floor - OVERLAP if floor else None)
-    return Walking(spans=(span,), floor=floor, watermark=watermark)
+    segment = Segment(lower_bound=lower_bound - OVERLAP if lower_bound else None)
+    return Scanning(segments=(segment,), lower_bound=lower_bound, watermark=watermark)
 
 
 def plan_lists(
     progress: Mapping[str, Progress], *, mode: Mode, resync_asked: bool, now: datetime, interval: timedelta
-) -> dict[str, Walking]:
+) -> dict[str, Scanning]:
     """The lists that this run reads, by folder, in order, and where each begins.
 
     `resync_asked`: the user set `last_synced_at` to NULL. An unfinished full walk of any list is
@@ -68,62 +68,62 @@ def plan_lists(
     Of the folders beside the inbox an incremental run reads those not looked at for `interval`.
     """
     if starts_over(progress, mode=mode, resync_asked=resync_asked):
-        return {folder: begin_walk() for folder in FOLDERS}
+        return {folder: begin_scan() for folder in FOLDERS}
     lists = {folder: _go_on(progress.get(folder, NotStarted())) for folder in FOLDERS}
     return {
-        folder: walking
-        for folder, walking in lists.items()
-        if walking is not None and (folder == INBOX or _is_due(walking, now - interval))
+        folder: scanning
+        for folder, scanning in lists.items()
+        if scanning is not None and (folder == INBOX or _is_due(scanning, now - interval))
     }
 
 
 def starts_over(progress: Mapping[str, Progress], *, mode: Mode, resync_asked: bool) -> bool:
     """Whether every list is walked from its top to its bottom, whatever was known of it."""
-    unfinished = any(is_full(each) for each in progress.values() if isinstance(each, Walking))
+    unfinished = any(is_full(each) for each in progress.values() if isinstance(each, Scanning))
     return not progress or (not unfinished and (mode is Mode.FULL or (mode is Mode.AUTO and resync_asked)))
 
 
-def _go_on(progress: Progress) -> Walking | None:
+def _go_on(progress: Progress) -> Scanning | None:
     match progress:
         case NotStarted():
-            return begin_walk()
+            return begin_scan()
         case Following(watermark=watermark):
-            return begin_walk(floor=watermark, watermark=watermark)
+            return begin_scan(lower_bound=watermark, watermark=watermark)
         case Unserved():
             return None
-        case Walking():
+        case Scanning():
             return progress
 
 
-def _is_due(walking: Walking, before: datetime) -> bool:
-    return not walking.at_top or walking.watermark is None or walking.watermark < before
+def _is_due(scanning: Scanning, before: datetime) -> bool:
+    return not scanning.at_top or scanning.watermark is None or scanning.watermark < before
 
 
-def plan_span(span: Span, batch: Batch) -> Span | None:
+def plan_segment(segment: Segment, batch: Batch) -> Segment | None:
     """What is left of `span` once `batch`, the answer that it asked for, is stored; None: nothing."""
-    if has_arrived(span, batch):
+    if has_arrived(segment, batch):
         return None
-    times = [at for at in (span.frontier, batch.reached_at) if at is not None]
-    return replace(span, frontier=min(times, default=None), cursor=batch.after)
+    times = [at for at in (segment.position, batch.reached_at) if at is not None]
+    return replace(segment, position=min(times, default=None), cursor=batch.after)
 
 
-def has_arrived(span: Span, batch: Batch) -> bool:
+def has_arrived(segment: Segment, batch: Batch) -> bool:
     """Whether the span is over: at the bottom, or below its floor."""
     if not batch.has_next:
         return True
     reached = batch.reached_at
-    return span.floor is not None and reached is not None and reached < span.floor
+    return segment.lower_bound is not None and reached is not None and reached < segment.lower_bound
 
 
-def wanted_of(span: Span, outline: Batch) -> tuple[Served, ...]:
+def wanted_of(segment: Segment, summary: Batch) -> tuple[SourceRecord, ...]:
     """Those of a light answer that the span wants in full: all down to the last one above its floor."""
-    floor = span.floor
+    lower_bound = segment.lower_bound
     above = [
         place
-        for place, each in enumerate(outline.conversations, 1)
-        if floor is None or each.source_updated_at is None or each.source_updated_at >= floor
+        for place, each in enumerate(summary.conversations, 1)
+        if lower_bound is None or each.source_updated_at is None or each.source_updated_at >= lower_bound
     ]
-    return outline.conversations[: max(above, default=0)]
+    return summary.conversations[: max(above, default=0)]
 
 
 def respects(window: Window | None, batch: Batch) -> bool:
@@ -136,18 +136,18 @@ def respects(window: Window | None, batch: Batch) -> bool:
     return window is None or window.before is None or newest is None or newest <= window.before + _SECOND
 
 
-def plan_next(walking: Walking, spans: Iterable[Span], batch: Batch) -> Walking | Following:
+def plan_next(scanning: Scanning, segments: Iterable[Segment], batch: Batch) -> Scanning | Following:
     """Where the list stands once `batch` is stored and these `spans` of it remain."""
-    pin = walking.pin or batch.answered_at
-    left = tuple(spans)
+    snapshot_at = scanning.snapshot_at or batch.answered_at
+    left = tuple(segments)
     if left:
-        return replace(walking, pin=pin, spans=left)
-    if walking.at_top and batch.is_whole:
-        return Following(watermark=pin)
-    return begin_walk(floor=pin, watermark=walking.watermark)
+        return replace(scanning, snapshot_at=snapshot_at, segments=left)
+    if scanning.at_top and batch.is_whole:
+        return Following(watermark=snapshot_at)
+    return begin_scan(lower_bound=snapshot_at, watermark=scanning.watermark)
 
 
-def plan_lanes(*, latency_seconds: float | None, calls_per_second: float | None) -> int:
+def plan_readers(*, latency_seconds: float | None, calls_per_second: float | None) -> int:
     """How many calls have to be under way at once to make all that are allowed."""
     if not latency_seconds or not calls_per_second:
         return 1
@@ -155,12 +155,12 @@ def plan_lanes(*, latency_seconds: float | None, calls_per_second: float | None)
     if under_way <= 0.9:  # noqa: PLR2004 - near enough to 1
         return 1
     # A tenth to spare, for no lane is always busy; each more is a cut more, and a cut wastes half a call.
-    return min(_MOST_LANES, math.ceil(under_way * 1.1))
+    return min(_MOST_READERS, math.ceil(under_way * 1.1))
 
 
 def plan_cut(
-    span: Span, *, per_second: float, batch_size: int, top: datetime | None = None
-) -> tuple[Span, Span] | None:
+    segment: Segment, *, per_second: float, batch_size: int, top: datetime | None = None
+) -> tuple[Segment, Segment] | None:
     """`span` in two, the newer first; None where it is not worth it.
 
     `per_second`: conversations a second of `updated_time`, as the lane's answers had them. A span whose
@@ -169,10 +169,10 @@ def plan_cut(
     batches. It lies between two whole seconds, and the parts overlap by one, so that it does not matter
     on which side of a bound the source counts an equal time.
     """
-    if span.frontier is None:
+    if segment.position is None:
         return None
-    bottom = span.floor or _EARLIEST
-    seconds = (span.frontier - bottom).total_seconds()
+    bottom = segment.lower_bound or _EARLIEST
+    seconds = (segment.position - bottom).total_seconds()
     batches = seconds * per_second / batch_size
     if seconds < _SHORTEST_SECONDS or batches < _BATCHES_WORTH_A_CUT:
         return None
@@ -181,41 +181,43 @@ def plan_cut(
     # The first is under way, and asked for without this cut: what it brings of the older part comes twice.
     whole = max(2, round(batches / 2))
     newer_seconds = (whole * (1 - _SPARE_OF_EACH) - _SPARE_BATCHES) * batch_seconds
-    if span.floor is None:
-        come = (top - span.frontier).total_seconds() if top is not None else 0.0
+    if segment.lower_bound is None:
+        come = (top - segment.position).total_seconds() if top is not None else 0.0
         newer_seconds = min(newer_seconds, max(come, _BATCHES_AHEAD * batch_seconds))
-    cut = (span.frontier - timedelta(seconds=newer_seconds)).replace(microsecond=500_000)
-    return replace(span, floor=cut, cursor=None), Span(frontier=cut + _SECOND, floor=span.floor)
+    cut = (segment.position - timedelta(seconds=newer_seconds)).replace(microsecond=500_000)
+    return replace(segment, lower_bound=cut, cursor=None), Segment(
+        position=cut + _SECOND, lower_bound=segment.lower_bound
+    )
 
 
-def one_chain(walking: Walking, *, keeps_cursor: bool = False) -> Walking:
+def one_chain(scanning: Scanning, *, keeps_cursor: bool = False) -> Scanning:
     """The same walk in one span: on from the newest gap.
 
     `keeps_cursor`: the cursor there is the list's own, not one of a stretch of time.
     """
-    newest = walking.spans[0]
+    newest = scanning.segments[0]
     cursor = newest.cursor if keeps_cursor else None
-    chain = Span(frontier=newest.frontier, floor=walking.spans[-1].floor, cursor=cursor)
-    return replace(walking, spans=(chain,))
+    chain = Segment(position=newest.position, lower_bound=scanning.segments[-1].lower_bound, cursor=cursor)
+    return replace(scanning, segments=(chain,))
 
 
-def is_full(walking: Walking) -> bool:
+def is_full(scanning: Scanning) -> bool:
     """Whether this is part of a full sync: no watermark holds before it is done."""
-    return walking.watermark is None
+    return scanning.watermark is None
 
 
-def is_sweep(walking: Walking) -> bool:
+def is_catch_up(scanning: Scanning) -> bool:
     """Whether only the head of the list is read."""
-    return walking.floor is not None
+    return scanning.lower_bound is not None
 
 
-def owed_since(walking: Walking, answered_at: datetime) -> datetime:
+def backlog_since(scanning: Scanning, answered_at: datetime) -> datetime:
     """From when on every message of a conversation is owed, however many there are.
 
     Of what is older, the newest few are what a sync asks for. In a first sync that is from its
     own beginning: somebody may write more than those few while it lasts.
     """
-    return (walking.watermark or walking.floor or walking.pin or answered_at) - OVERLAP
+    return (scanning.watermark or scanning.lower_bound or scanning.snapshot_at or answered_at) - OVERLAP
 
 
 def followed_since(progress: Progress) -> datetime | None:
@@ -223,20 +225,20 @@ def followed_since(progress: Progress) -> datetime | None:
     match progress:
         case Following(watermark=watermark):
             return watermark - OVERLAP
-        case Walking():
-            at = progress.watermark or progress.floor or progress.pin
+        case Scanning():
+            at = progress.watermark or progress.lower_bound or progress.snapshot_at
             return at - OVERLAP if at is not None else None
     return None
 
 
-def plan_item(item: Item, batch: MessageBatch) -> Item | None:
+def plan_backlog_item(item: BacklogItem, batch: MessageBatch) -> BacklogItem | None:
     """What is still owed once these messages are stored; None: nothing.
 
     A gap ends where a message is met that was stored before it arose; history ends at the bottom.
     """
     if not batch.has_next:
         return None
-    if item.phase is Phase.GAP:
+    if item.kind is BacklogKind.GAP:
         if any(message.message_id in item.anchors for message in batch.messages):
             return None
         reached = reached_at(batch.messages)

@@ -13,18 +13,18 @@ chain.
 from dataclasses import dataclass, replace
 from datetime import datetime
 
-from inboxsync.model import Batch, Span
+from inboxsync.model import Batch, Segment
 
 # What a light call asks for; a source that serves less is taken at its word (graph-facts 1.3-8).
-SCOUTED = 200
+PREFETCHED = 200
 
 
-class ScoutLost(Exception):
+class PrefetchLost(Exception):
     """A cursor that a light answer gave does not lead where it did for the light answer."""
 
 
 @dataclass(slots=True)
-class Block:
+class Chunk:
     """A stretch of the list between two cursors, as a light answer showed it.
 
     `left` of its conversations are still to come; `end` is the time of its last.
@@ -36,12 +36,12 @@ class Block:
     is_untouched: bool = True
 
     @classmethod
-    def of(cls, outline: Batch) -> "Block":
+    def of(cls, summary: Batch) -> "Chunk":
         """The stretch that a light answer covers."""
-        ids = frozenset(each.conversation_id for each in outline.conversations)
-        return cls(left=len(outline.conversations), end=outline.reached_at, ids=ids)
+        ids = frozenset(each.conversation_id for each in summary.conversations)
+        return cls(left=len(summary.conversations), end=summary.reached_at, ids=ids)
 
-    def rest(self, span: Span, batch: Batch) -> Span | None:
+    def rest(self, segment: Segment, batch: Batch) -> Segment | None:
         """What is left of the block's span once `batch` is stored; None: nothing.
 
         Whoever has moved up since is not in it, and so the end is a place in time too. Raises
@@ -50,12 +50,12 @@ class Block:
         served = {each.conversation_id for each in batch.conversations}
         served.update(each.conversation_id for each in batch.unread)
         if self.is_untouched and served and self.ids.isdisjoint(served):
-            raise ScoutLost
+            raise PrefetchLost
         self.is_untouched = self.is_untouched and not served
         self.left -= len(served)
-        times = [at for at in (span.frontier, batch.reached_at) if at is not None]
-        frontier = min(times, default=None)
-        is_past_end = self.end is None or frontier is None or frontier <= self.end
+        times = [at for at in (segment.position, batch.reached_at) if at is not None]
+        position = min(times, default=None)
+        is_past_end = self.end is None or position is None or position <= self.end
         if not batch.has_next or (self.left <= 0 and is_past_end):
             return None
-        return replace(span, frontier=frontier, cursor=batch.after)
+        return replace(segment, position=position, cursor=batch.after)

@@ -18,34 +18,34 @@ from inboxsync.errors import (
     StoreError,
     StoreUnreachable,
     TokenInvalid,
-    TokenSealed,
+    TokenUndecryptable,
     Unexpected,
 )
 from inboxsync.graph import Access, GraphClient, Waiting
-from inboxsync.model import History, Page, Run, TokenReason, TokenState, Walking
+from inboxsync.model import History, Page, Run, Scanning, TokenReason, TokenState
 from inboxsync.store import Store
-from inboxsync.store.state.backlog import count_items, count_older, list_failed_items, list_history
+from inboxsync.store.state.backlog import count_backlog, count_older, list_failed_backlog, list_history
 from inboxsync.store.state.leases import renew_lease
 from inboxsync.store.state.list_positions import forget_progress
 from inboxsync.store.state.pages import get_page, has_conversations, set_last_synced_at, set_token_state
 from inboxsync.store.state.run_events import append_run_events
 from inboxsync.store.state.runs import update_run
-from inboxsync.sync.backlog import Ledger
+from inboxsync.sync.backlog import Backlog
 from inboxsync.sync.batch_size import BatchSize
-from inboxsync.sync.begin import Beginning, SliceOptions, SyncOptions, begin_run
-from inboxsync.sync.conclude import Debts, Outcome, Rest, conclude, passes, spelled_out
+from inboxsync.sync.begin import Beginning, SyncOptions, TaskOptions, begin_run
+from inboxsync.sync.conclude import Outcome, Suspension, Unfinished, conclude, passes, spelled_out
 from inboxsync.sync.context import RunContext
-from inboxsync.sync.event_log import Telling, told_at_end
+from inboxsync.sync.event_log import EventLog, end_event
 from inboxsync.sync.events import Listener, Listeners
 from inboxsync.sync.ingest import Ingest
 from inboxsync.sync.lease import LEASE_SECONDS, held_lease, keep_lease, new_owner
-from inboxsync.sync.limits import Quota, StallGuard
+from inboxsync.sync.limits import ConversationLimit, StallGuard
 from inboxsync.sync.list_scan import TimeWindows
-from inboxsync.sync.monitor import Watch
+from inboxsync.sync.monitor import RunMonitor
 from inboxsync.sync.page_lists import PageLists
 from inboxsync.sync.stop import EnoughFetched, Stop, Stopped
-from inboxsync.sync.tracker import Tally
-from inboxsync.sync.waiting import patiently
+from inboxsync.sync.tracker import RunTracker
+from inboxsync.sync.waiting import with_retries
 
 T = TypeVar("T")
 log = structlog.get_logger(__name__)
@@ -68,7 +68,7 @@ class PageSync:
         options: SyncOptions,
         stop: Stop,
         listener: Listener,
-        slice_options: SliceOptions | None = None,
+        task_options: TaskOptions | None = None,
     ) -> None:
         self._store = store
         self._source = source
@@ -78,9 +78,9 @@ class PageSync:
         self._options = options
         self._stop = stop
         self._listener = listener
-        self._slice = slice_options
-        self._owner = slice_options.owner if slice_options else new_owner()
-        self._tally: Tally
+        self._task = task_options
+        self._owner = task_options.owner if task_options else new_owner()
+        self._tracker: RunTracker
         self._stopped: Stopped | None = None
 
     async def run(self) -> Outcome:
@@ -101,20 +101,20 @@ class PageSync:
             return await self._run_alone()
 
     async def _run_alone(self) -> Outcome:
-        began = await self._patiently(self._start)
+        began = await self._with_retries(self._start)
         self._page = began.page
-        telling = Telling(self._store, self._clock, began.run, owner=self._owner)
-        watcher, self._listener = self._listener, Listeners(telling, self._listener)
-        self._tally = self._begin_tally(began.run, None)
+        event_log = EventLog(self._store, self._clock, began.run, owner=self._owner)
+        watcher, self._listener = self._listener, Listeners(event_log, self._listener)
+        self._tracker = self._begin_tracker(began.run, None)
         self._listener.on_start(began.run)
         try:
             error, waiting = await self._work(began)
-            rest = await self._rest(error, waiting)
-            self._tell_stop(rest)
+            suspension = await self._suspension(error, waiting)
+            self._tell_stop(suspension)
         finally:
-            await telling.close()
-        if rest is not None:
-            return await self._lay_down(rest, waiting)
+            await event_log.close()
+        if suspension is not None:
+            return await self._suspend(suspension, waiting)
         outcome = await self._end(error, waiting)
         watcher.on_end(outcome.run, reason=outcome.reason)
         return outcome
@@ -124,21 +124,21 @@ class PageSync:
         now = self._clock.now()
         with self._store.write() as connection:
             keep_lease(connection, self._page, self._owner, now=now)
-            return begin_run(connection, self._page, self._options, now=now, slice_options=self._slice)
+            return begin_run(connection, self._page, self._options, now=now, task_options=self._task)
 
     async def _work(self, began: Beginning) -> tuple[InboxsyncError | None, Waiting | None]:
         """Sync; returns what went wrong, and what held it back in the end."""
         error: InboxsyncError | None = None
         waiting: Waiting | None = None
         try:
-            access = await self._patiently(lambda: self._open_access(self._page))
-            self._tally = self._begin_tally(began.run, access)
+            access = await self._with_retries(lambda: self._open_access(self._page))
+            self._tracker = self._begin_tracker(began.run, access)
             watching = asyncio.create_task(self._watch().keep(access, began.run))
             try:
                 with self._source.watched(access, self._listener.on_retry):
                     error = await self._sync(access, began.lists)
             finally:
-                waiting = self._source.budget.waiting(access)
+                waiting = self._source.rate_limiter.waiting(access)
                 watching.cancel()
         except Stopped as stopped:
             self._stopped = stopped
@@ -147,12 +147,12 @@ class PageSync:
         except Exception as bug:
             log.exception("unexpected error")
             error = Unexpected(f"Something unexpected went wrong: {type(bug).__name__}.")
-        if isinstance(error, LeaseLost | PageUnknown) and self._slice is not None:
+        if isinstance(error, LeaseLost | PageUnknown) and self._task is not None:
             raise error  # the run is another worker's to go on with, and to write about, or nobody's
         return error, waiting
 
-    def _begin_tally(self, run: Run, access: Access | None) -> Tally:
-        return Tally(
+    def _begin_tracker(self, run: Run, access: Access | None) -> RunTracker:
+        return RunTracker(
             run,
             store=self._store,
             source=self._source,
@@ -162,20 +162,20 @@ class PageSync:
             listener=self._listener,
         )
 
-    def _watch(self) -> Watch:
-        return Watch(
+    def _watch(self) -> RunMonitor:
+        return RunMonitor(
             store=self._store,
             source=self._source,
             clock=self._clock,
             stop=self._stop,
             listener=self._listener,
-            rests_of=self._owner if self._slice is not None else None,
+            suspends_for=self._owner if self._task is not None else None,
         )
 
-    async def _patiently(self, work: Callable[[], T]) -> T:
-        return await patiently(work, clock=self._clock, stop=self._stop)
+    async def _with_retries(self, work: Callable[[], T]) -> T:
+        return await with_retries(work, clock=self._clock, stop=self._stop)
 
-    async def _sync(self, access: Access, lists: Mapping[str, Walking]) -> InboxsyncError | None:
+    async def _sync(self, access: Access, lists: Mapping[str, Scanning]) -> InboxsyncError | None:
         """The lists, then what is owed; returns what kept a list from being read."""
         options, page = self._options, self._page
         context = RunContext(
@@ -184,23 +184,23 @@ class PageSync:
             clock=self._clock,
             page=page,
             ingest=Ingest(store=self._store, page=page, owner=self._owner),
-            tally=self._tally,
+            tracker=self._tracker,
             stop=self._stop,
-            stall=StallGuard(self._tally.calls_made, most=options.stall_calls),
+            stall=StallGuard(self._tracker.calls_made, most=options.stall_calls),
         )
         deep = _HISTORY_MESSAGES if page.history is History.ALL else 0
         page_lists = PageLists(
             context,
-            quota=Quota(self._most_conversations()),
+            conversation_limit=ConversationLimit(self._most_conversations()),
             size=BatchSize(page.batch_size),
             windows=TimeWindows(page.time_windows),
             messages=options.messages,
             full_messages=max(options.messages, deep),
         )
-        failures = await page_lists.walk(lists)
-        reads_history = self._slice is None or self._slice.reads_history
+        failures = await page_lists.scan(lists)
+        reads_history = self._task is None or self._task.reads_history
         history = page.history if reads_history else History.NEWEST
-        await Ledger(context, messages=options.messages).settle(history)
+        await Backlog(context, messages=options.messages).settle(history)
         if failures:
             return failures[0]
         if page_lists.too_busy is not None:
@@ -209,44 +209,50 @@ class PageSync:
 
     def _most_conversations(self) -> int | None:
         """How many this run, or this slice of it, may still fetch."""
-        of_run, of_slice = self._options.max_conversations, None
-        if self._slice is not None:
-            of_slice = self._slice.most_conversations
-            of_run = None if of_run is None else max(0, of_run - self._tally.run.counts.fetched)
-        return min((most for most in (of_run, of_slice) if most is not None), default=None)
+        of_run, of_task = self._options.max_conversations, None
+        if self._task is not None:
+            of_task = self._task.most_conversations
+            of_run = None if of_run is None else max(0, of_run - self._tracker.run.counts.fetched)
+        return min((most for most in (of_run, of_task) if most is not None), default=None)
 
-    async def _rest(self, error: InboxsyncError | None, waiting: Waiting | None) -> Rest | None:
+    async def _suspension(self, error: InboxsyncError | None, waiting: Waiting | None) -> Suspension | None:
         """Whether the run has not ended: a worker goes on with it by itself."""
-        if self._slice is None or self._stop.is_cancelled:
+        if self._task is None or self._stop.is_cancelled:
             return None
         if error is not None:
-            may_rest = self._slice.rests_on_failure and passes(error)
-            return Rest(reason=error.message, has_failed=True) if may_rest else None
+            may_suspend = self._task.suspends_on_failure and passes(error)
+            return Suspension(reason=error.message, has_failed=True) if may_suspend else None
         if isinstance(self._stopped, EnoughFetched):
-            most, fetched = self._options.max_conversations, self._tally.run.counts.fetched
-            return None if most is not None and fetched >= most else Rest(reason="the newest are stored")
+            most, fetched = self._options.max_conversations, self._tracker.run.counts.fetched
+            return (
+                None if most is not None and fetched >= most else Suspension(reason="the newest are stored")
+            )
         if self._stopped is not None:
             until = waiting.until if waiting else None
-            return Rest(reason=self._stopped.reason, until=until) if self._stop.is_pause else None
-        if self._slice.reads_history or self._page.history is not History.ALL:
+            return Suspension(reason=self._stopped.reason, until=until) if self._stop.is_pause else None
+        if self._task.reads_history or self._page.history is not History.ALL:
             return None
-        has_history = await self._patiently(self._has_history)
-        return Rest(reason="older messages are still to be read", wants_history=True) if has_history else None
+        has_history = await self._with_retries(self._has_history)
+        return (
+            Suspension(reason="older messages are still to be read", wants_history=True)
+            if has_history
+            else None
+        )
 
     def _has_history(self) -> bool:
         with self._store.read() as connection:
             return bool(list_history(connection, self._page, now=self._clock.now(), limit=1))
 
-    def _tell_stop(self, rest: Rest | None) -> None:
-        run = self._tally.so_far()
+    def _tell_stop(self, suspension: Suspension | None) -> None:
+        run = self._tracker.so_far()
         if self._stop.is_time_up:
             self._listener.on_time_limit(run, reason=self._stop.reason or "the time is up")
-        if rest is not None:
-            self._listener.on_rest(run, reason=rest.reason, until=rest.until)
+        if suspension is not None:
+            self._listener.on_suspend(run, reason=suspension.reason, until=suspension.until)
 
-    async def _lay_down(self, rest: Rest, waiting: Waiting | None) -> Outcome:
+    async def _suspend(self, suspension: Suspension, waiting: Waiting | None) -> Outcome:
         """Note how far the run has come: the next slice counts on from there."""
-        run = self._tally.so_far()
+        run = self._tracker.so_far()
 
         def write() -> None:
             with self._store.write() as connection:
@@ -254,30 +260,35 @@ class PageSync:
                 update_run(connection, run)
 
         with suppress(StoreError, Stopped):  # the last batch has written nearly the same
-            await self._patiently(write)
+            await self._with_retries(write)
         return Outcome(
-            page=self._page, run=run, reason=rest.reason, debts=Debts(), waiting=waiting, rest=rest
+            page=self._page,
+            run=run,
+            reason=suspension.reason,
+            unfinished=Unfinished(),
+            waiting=waiting,
+            suspension=suspension,
         )
 
     async def _end(self, error: InboxsyncError | None, waiting: Waiting | None) -> Outcome:
         """The run as it ended, written down."""
-        run = replace(self._tally.so_far(), finished_at=self._clock.now())
-        debts = Debts()
+        run = replace(self._tracker.so_far(), finished_at=self._clock.now())
+        unfinished = Unfinished()
         try:
             if isinstance(error, StoreError):
                 # It has been waited for already; that this cannot be written either is no news.
-                debts = await asyncio.to_thread(self._write_end, run, error)
+                unfinished = await asyncio.to_thread(self._write_end, run, error)
             else:
-                debts = await self._patiently(lambda: self._write_end(run, error))
+                unfinished = await self._with_retries(lambda: self._write_end(run, error))
         except (StoreError, Stopped) as failure:
             # Nobody knows what is owed: such a run must not be called complete.
             away = failure if isinstance(failure, StoreError) else StoreUnreachable("The database is away.")
             error = error or away
         return Outcome(
             page=self._page,
-            run=self._conclude(run, error, debts),
+            run=self._conclude(run, error, unfinished),
             reason=self._stop_reason,
-            debts=debts,
+            unfinished=unfinished,
             waiting=waiting,
         )
 
@@ -292,40 +303,40 @@ class PageSync:
         now = self._clock.now()
         return renew_lease(connection, self._page.id, self._owner, now=now, seconds=LEASE_SECONDS)
 
-    def _write_end(self, run: Run, error: InboxsyncError | None) -> Debts:
+    def _write_end(self, run: Run, error: InboxsyncError | None) -> Unfinished:
         now = self._clock.now()
         with self._store.write() as connection:
-            debts = self._read_debts(connection)
+            unfinished = self._read_unfinished(connection)
             is_ours = self._renew(connection)
-            if not is_ours and self._slice is not None:
+            if not is_ours and self._task is not None:
                 get_page(connection, self._page.id)  # the lease went with it
                 raise LeaseLost(f"Another process has taken over Page {self._page.facebook_page_id}.")
-            if is_ours and debts.is_empty and error is None and self._stop_reason is None:
+            if is_ours and unfinished.is_empty and error is None and self._stop_reason is None:
                 # An app that may see more tomorrow begins anew.
                 forget_progress(connection, self._page)
                 set_last_synced_at(connection, self._page, None, now=now)
-            ended = self._conclude(run, error, debts)
+            ended = self._conclude(run, error, unfinished)
             update_run(connection, ended)
-            append_run_events(connection, run.id, [(now, *told_at_end(ended, reason=self._stop_reason))])
+            append_run_events(connection, run.id, [(now, *end_event(ended, reason=self._stop_reason))])
             if is_ours:
                 self._note_token(connection, error, ended)
-        return debts
+        return unfinished
 
-    def _conclude(self, run: Run, error: InboxsyncError | None, debts: Debts) -> Run:
+    def _conclude(self, run: Run, error: InboxsyncError | None, unfinished: Unfinished) -> Run:
         return conclude(
             run,
             self._page,
             error=error,
             stopped=error is not None or self._stop_reason is not None,
-            debts=debts,
+            unfinished=unfinished,
             cancelled=self._stop.is_cancelled,
         )
 
-    def _read_debts(self, connection: Connection) -> Debts:
+    def _read_unfinished(self, connection: Connection) -> Unfinished:
         page = self._page
-        return Debts(
-            owed=count_items(connection, page),
-            examples=tuple(list_failed_items(connection, page, limit=3)),
+        return Unfinished(
+            backlog=count_backlog(connection, page),
+            examples=tuple(list_failed_backlog(connection, page, limit=3)),
             older=count_older(connection, page, messages=self._options.messages),
             is_empty=not has_conversations(connection, page),
         )
@@ -333,7 +344,7 @@ class PageSync:
     def _note_token(self, connection: Connection, error: InboxsyncError | None, run: Run) -> None:
         """Mark the Page where a person must act, and unmark it where the token has worked."""
         now = self._clock.now()
-        if isinstance(error, NeedsPerson) and not isinstance(error, TokenSealed):
+        if isinstance(error, NeedsPerson) and not isinstance(error, TokenUndecryptable):
             state = TokenState.INVALID if isinstance(error, TokenInvalid) else TokenState.NOT_PERMITTED
             reason = TokenReason(error.reason) if error.reason else TokenReason.OTHER
             problem = f"{error.message} {spelled_out(error.hint, self._page)}"

@@ -3,8 +3,8 @@
 from dataclasses import dataclass, replace
 from datetime import timedelta
 
-from inboxsync.model import Batch, Span, Window
-from inboxsync.sync.prefetch import Block
+from inboxsync.model import Batch, Segment, Window
+from inboxsync.sync.prefetch import Chunk
 
 _SECOND = timedelta(seconds=1)
 # Where a batch is smaller than this, too much of it would come again if the next were asked for by time.
@@ -12,7 +12,7 @@ _WORTH_A_TIME = 20
 
 
 @dataclass(slots=True, eq=False)
-class Lane:
+class SegmentReader:
     """One span being read.
 
     `window` is what its cursor was made with; None where it goes by cursor alone, or enters anew.
@@ -21,29 +21,29 @@ class Lane:
     `is_scout` makes light calls alone; what it finds is read by lanes with a `block`.
     """
 
-    span: Span
+    segment: Segment
     by_time: bool = False
     window: Window | None = None
     is_resumed: bool = False
     is_probe: bool = False
     is_cut: bool = False
     is_peek: bool = False
-    is_scout: bool = False
-    block: Block | None = None
+    is_prefetch: bool = False
+    chunk: Chunk | None = None
     asked: int = 0
     per_second: float | None = None
     last_seen: frozenset[tuple[str, object]] = frozenset()
 
-    def go_on(self, rest: Span, *, served: int) -> None:
+    def go_on(self, rest: Segment, *, served: int) -> None:
         """What is left of the span after an answer.
 
         By time, unless the time stands still: a cursor made for a stretch of time may count from its
         top, and whoever is written to leaves the stretch.
         """
-        has_moved = rest.frontier != self.span.frontier
+        has_moved = rest.position != self.segment.position
         if self.is_cut or (self.by_time and has_moved and served >= _WORTH_A_TIME):
             rest = replace(rest, cursor=None)
-        self.span, self.is_cut, self.is_resumed = rest, False, False
+        self.segment, self.is_cut, self.is_resumed = rest, False, False
 
     def note(self, batch: Batch) -> Batch:
         """Remember what came; returns it without what the lane's last answer had already."""
@@ -67,18 +67,18 @@ class Lane:
         return replace(batch, conversations=fresh)
 
 
-def window_of(span: Span) -> Window:
-    """What to ask for to go on in this span: its frontier's own second once more."""
-    return Window(before=span.frontier + _SECOND if span.frontier else None, after=span.floor)
+def window_of(segment: Segment) -> Window:
+    """What to ask for to go on in this span: its position's own second once more."""
+    return Window(before=segment.position + _SECOND if segment.position else None, after=segment.lower_bound)
 
 
-def age_of(span: Span) -> float:
+def age_of(segment: Segment) -> float:
     """Orders spans newest first."""
-    return -span.frontier.timestamp() if span.frontier is not None else float("-inf")
+    return -segment.position.timestamp() if segment.position is not None else float("-inf")
 
 
-def seconds_of(span: Span) -> float:
+def seconds_of(segment: Segment) -> float:
     """How long a stretch of `updated_time` it is; 0 where an end is not known."""
-    if span.frontier is None or span.floor is None:
+    if segment.position is None or segment.lower_bound is None:
         return 0.0
-    return (span.frontier - span.floor).total_seconds()
+    return (segment.position - segment.lower_bound).total_seconds()

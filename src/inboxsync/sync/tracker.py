@@ -13,10 +13,10 @@ from inboxsync.store import Store
 from inboxsync.store.state.runs import get_run
 from inboxsync.sync.events import BatchStored, Listener, Stage
 from inboxsync.sync.stop import Stop
-from inboxsync.sync.waiting import patiently
+from inboxsync.sync.waiting import with_retries
 
 
-class Tally:
+class RunTracker:
     """The run as it stands: with its earlier slices, and without calls made before it began."""
 
     def __init__(
@@ -78,7 +78,7 @@ class Tally:
         *,
         stage: Stage,
         folder: str,
-        frontier: datetime | None,
+        position: datetime | None,
     ) -> None:
         """Run `write`, which stores a batch with the run's totals, in a thread, one at a time.
 
@@ -89,14 +89,14 @@ class Tally:
         async with self._writing:
             before = self.run.counts
             once = _Once(write, self.so_far(), self._store)
-            writing = asyncio.ensure_future(patiently(once, clock=self._clock, stop=self._stop))
+            writing = asyncio.ensure_future(with_retries(once, clock=self._clock, stop=self._stop))
             try:
                 run = await asyncio.shield(writing)
             except asyncio.CancelledError:
                 self.run = replace(await writing, problems=self.run.problems)
                 raise
             self.run = replace(run, problems=self.run.problems)
-        usage = self._source.budget.usage(self._access) if self._access else None
+        usage = self._source.rate_limiter.usage(self._access) if self._access else None
         self._listener.on_batch(
             BatchStored(
                 run=self.run,
@@ -104,8 +104,8 @@ class Tally:
                 seconds=self._clock.monotonic() - began,
                 stage=stage,
                 folder=folder,
-                frontier=frontier,
-                allowance_used_percent=usage.percent if usage else None,
+                position=position,
+                quota_used_percent=usage.percent if usage else None,
             )
         )
 

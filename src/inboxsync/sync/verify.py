@@ -27,13 +27,20 @@ from inboxsync.errors import (
     SourceRefused,
 )
 from inboxsync.graph import Access, GraphClient
-from inboxsync.model import Batch, Certificate, History, Item, Page, Phase, Span, Window
+from inboxsync.model import BacklogItem, BacklogKind, Batch, History, Page, Segment, Verification, Window
 from inboxsync.store import Store
-from inboxsync.store.reading.summaries import count_unreadable, oldest_stored_at, outlines_of
-from inboxsync.store.state.backlog import Older, count_items, delete_item, get_item, list_items, put_item
+from inboxsync.store.reading.summaries import count_unreadable, oldest_stored_at, summaries_of
+from inboxsync.store.state.backlog import (
+    Older,
+    count_backlog,
+    delete_backlog_item,
+    get_backlog_item,
+    list_backlog,
+    put_backlog_item,
+)
 from inboxsync.store.state.list_positions import list_progress
 from inboxsync.store.state.pages import count_page, set_last_synced_at
-from inboxsync.store.state.verifications import put_certificate
+from inboxsync.store.state.verifications import put_verification
 from inboxsync.store.writing.conversation_rows import mark_active, mark_gone, new_id
 from inboxsync.sync.batch_size import BatchSize
 from inboxsync.sync.compare import Comparison, FolderFindings
@@ -42,9 +49,9 @@ from inboxsync.sync.edge import MessagesEdge
 from inboxsync.sync.fetch import Fetcher
 from inboxsync.sync.folders import FolderIgnored, refuse_inbox
 from inboxsync.sync.lease import held_lease, keep_lease, new_owner
-from inboxsync.sync.limits import Quota, StallGuard
-from inboxsync.sync.list_scan import ListWalk, TimeWindows
-from inboxsync.sync.plan import FOLDERS, INBOX, begin_walk, followed_since
+from inboxsync.sync.limits import ConversationLimit, StallGuard
+from inboxsync.sync.list_scan import ListScan, TimeWindows
+from inboxsync.sync.plan import FOLDERS, INBOX, begin_scan, followed_since
 from inboxsync.sync.stop import Stop
 from inboxsync.sync.write_queue import Fetched
 
@@ -53,7 +60,7 @@ log = structlog.get_logger(__name__)
 _MESSAGE_IDS = 100
 _DEEP_BATCH = 50
 # More than these are brought by a full sync with fewer calls than one by one.
-_MOST_OWED = 500
+_MOST_BACKLOG = 500
 _MOST_ASKED_FOR = 500
 # What one conversation meets, and the next may not.
 _OF_ONE = (AnswerFailed, AnswerTooLarge, ConversationMissing, CursorRefused, MessageUnreadable, SourceRefused)
@@ -77,7 +84,7 @@ class Findings:
     returned: tuple[str, ...] = ()
     missing_messages: dict[str, int] = field(default_factory=dict)
     counts_differ: int = 0
-    owed: dict[str, int] = field(default_factory=dict)
+    backlog: dict[str, int] = field(default_factory=dict)
     older: Older | None = None
     unreadable_messages: int = 0
 
@@ -94,14 +101,14 @@ class Findings:
     @property
     def needs_full_sync(self) -> bool:
         """Whether so much was lost that reading all again costs fewer calls than each by itself."""
-        return sum(folder.lost for folder in self.folders) > _MOST_OWED
+        return sum(folder.lost for folder in self.folders) > _MOST_BACKLOG
 
     @property
     def is_complete(self) -> bool:
         """Whether everything that can be read is stored."""
         unread = any(folder.unread for folder in self.folders)
         is_blind = not self.listed and bool(self.only_stored)
-        return not (self.missing or self.missing_messages or unread or is_blind or any(self.owed.values()))
+        return not (self.missing or self.missing_messages or unread or is_blind or any(self.backlog.values()))
 
 
 class PageVerify:
@@ -134,7 +141,7 @@ class PageVerify:
         self._owner = owner or new_owner()
         self._reading: Reading
 
-    async def run(self, *, wait: bool) -> tuple[Certificate, Findings]:
+    async def run(self, *, wait: bool) -> tuple[Verification, Findings]:
         """List, compare, write down. Raises PageBusy, Stopped, and what the source or the store raises."""
         async with held_lease(
             self._store, self._clock, self._page, owner=self._owner, stop=self._stop, wait=wait
@@ -154,45 +161,45 @@ class PageVerify:
                 await self._list(folder)
             await self._read_deeper()
             candidates = await asyncio.to_thread(self._comparison.only_stored)
-            asked = candidates[:_MOST_ASKED_FOR] + await asyncio.to_thread(self._owed_and_unlisted)
+            asked = candidates[:_MOST_ASKED_FOR] + await asyncio.to_thread(self._backlog_and_unlisted)
             if not any(each.listed for each in self._comparison.folders.values()):
                 asked = []  # more likely an app that may see nobody than a Page that everybody has left
             gone = [each for each in asked if await self._is_gone(each)]
-            return await self._reading.patiently(lambda: self._write_down(candidates, gone))
+            return await self._reading.with_retries(lambda: self._write_down(candidates, gone))
 
     async def _list(self, folder: str) -> None:
         """List one folder to its bottom, and its head again until nothing moves."""
         name = None if folder == INBOX else folder
 
-        async def ask(span: Span, window: Window | None, *, limit: int, attempts: int | None) -> Batch:
-            return await self._source.fetch_outline(
+        async def ask(segment: Segment, window: Window | None, *, limit: int, attempts: int | None) -> Batch:
+            return await self._source.fetch_summary(
                 self._reading.access,
                 folder=name,
                 window=window,
-                after=span.cursor,
+                after=segment.cursor,
                 limit=limit,
                 message_ids=_MESSAGE_IDS if self._is_deep else 0,
                 attempts=attempts,
             )
 
         async def compare(fetched: Fetched) -> None:
-            if name is not None and fetched.walking.at_top and self._may_be_inbox(fetched):
+            if name is not None and fetched.scanning.at_top and self._may_be_inbox(fetched):
                 await refuse_inbox(self._reading, fetched.batch)
             await asyncio.to_thread(self._comparison.add, folder, fetched.batch)
             self._on_batch(folder, self._comparison.of(folder).listed)
 
         size = BatchSize(_DEEP_BATCH if self._is_deep else None)
-        walk = ListWalk(
+        scan = ListScan(
             context=self._reading,
             fetcher=Fetcher(context=self._reading, folder=name, size=size, ask=ask),
             windows=TimeWindows(self._page.time_windows),
-            quota=Quota(None),
+            conversation_limit=ConversationLimit(None),
             store=compare,
-            may_scout=False,
+            may_prefetch=False,
         )
         self._reading.stall.moved(f"the top of the folder {folder}")
         try:
-            await walk.advance(begin_walk())
+            await scan.advance(begin_scan())
         except FolderIgnored:
             self._comparison.folders.pop(folder, None)
         except (SourceRefused, AnswerFailed, PermissionMissing, PageNotVisible):
@@ -203,7 +210,7 @@ class PageVerify:
     def _may_be_inbox(self, fetched: Fetched) -> bool:
         """Whether most of a folder's first answer has been listed already."""
         served = {each.conversation_id for each in fetched.batch.conversations}
-        return fetched.walking.floor is None and bool(served) and self._comparison.has_listed(served)
+        return fetched.scanning.lower_bound is None and bool(served) and self._comparison.has_listed(served)
 
     async def _read_deeper(self) -> None:
         """Read on in conversations that hold more messages than one list answer showed."""
@@ -231,20 +238,20 @@ class PageVerify:
             progress = list_progress(connection, self._page)
         return {folder: followed_since(each) for folder, each in progress.items()}
 
-    def _owed_and_unlisted(self) -> list[str]:
+    def _backlog_and_unlisted(self) -> list[str]:
         """Conversations that are owed, were never stored, and that no list shows any more."""
         with self._store.read() as connection:
-            items = list_items(
+            items = list_backlog(
                 connection,
                 self._page,
-                Phase.CONVERSATION,
+                BacklogKind.CONVERSATION,
                 now=self._clock.now(),
                 limit=_MOST_ASKED_FOR,
                 due_only=False,
             )
-            stored = outlines_of(connection, self._page, [item.conversation_id for item in items])
-        owed = [item.conversation_id for item in items if item.conversation_id not in stored]
-        return [each for each in owed if not self._comparison.lists(each)]
+            stored = summaries_of(connection, self._page, [item.conversation_id for item in items])
+        backlog = [item.conversation_id for item in items if item.conversation_id not in stored]
+        return [each for each in backlog if not self._comparison.lists(each)]
 
     async def _is_gone(self, conversation_id: str) -> bool:
         """Whether the source does not serve it when asked for it by name."""
@@ -258,7 +265,7 @@ class PageVerify:
             return False
         return False
 
-    def _write_down(self, candidates: list[str], gone: list[str]) -> tuple[Certificate, Findings]:
+    def _write_down(self, candidates: list[str], gone: list[str]) -> tuple[Verification, Findings]:
         comparison, page, now = self._comparison, self._page, self._clock.now()
         with self._store.write() as connection:
             keep_lease(connection, page, self._owner, now=now)
@@ -266,7 +273,9 @@ class PageVerify:
             mark_active(connection, page, comparison.returned, now=now)
             only_stored = tuple(each for each in candidates if each not in set(gone))
             for each in set(gone).difference(candidates):
-                delete_item(connection, page, Phase.CONVERSATION, each)  # there is nothing to bring
+                delete_backlog_item(
+                    connection, page, BacklogKind.CONVERSATION, each
+                )  # there is nothing to bring
             findings = Findings(
                 folders=tuple(comparison.folders.values()),
                 is_deep=self._is_deep,
@@ -276,36 +285,36 @@ class PageVerify:
                 returned=tuple(sorted(comparison.returned)),
                 missing_messages=comparison.missing_messages,
                 counts_differ=comparison.counts_differ,
-                owed={phase.value: count for phase, count in count_items(connection, page).items()},
+                backlog={phase.value: count for phase, count in count_backlog(connection, page).items()},
                 older=comparison.older,
                 unreadable_messages=count_unreadable(connection, page),
             )
-            certificate = Certificate(
+            verification = Verification(
                 id=new_id(),
                 page_id=page.id,
                 checked_at=now,
                 is_complete=findings.is_complete,
                 summary=msgspec.json.encode(findings).decode(),
             )
-            put_certificate(connection, certificate)
+            put_verification(connection, verification)
             if findings.needs_full_sync:
                 set_last_synced_at(connection, page, None, now=now)  # the next sync reads all again
-            for item in () if findings.needs_full_sync else self._owed_by(connection, findings):
+            for item in () if findings.needs_full_sync else self._backlog_by(connection, findings):
                 # A gap that is open already may end above what is missing now.
                 if (
-                    item.phase is Phase.GAP
-                    or get_item(connection, page, item.phase, item.conversation_id) is None
+                    item.kind is BacklogKind.GAP
+                    or get_backlog_item(connection, page, item.kind, item.conversation_id) is None
                 ):
-                    put_item(connection, page, item, now=now)
-        return certificate, findings
+                    put_backlog_item(connection, page, item, now=now)
+        return verification, findings
 
-    def _owed_by(self, connection: Connection, findings: Findings) -> list[Item]:
+    def _backlog_by(self, connection: Connection, findings: Findings) -> list[BacklogItem]:
         """Ledger items for what was found missing: the next sync brings just these."""
-        is_much = findings.missing > _MOST_OWED  # new, so the next sync comes across them anyway
+        is_much = findings.missing > _MOST_BACKLOG  # new, so the next sync comes across them anyway
         found = [
-            Item(
+            BacklogItem(
                 conversation_id=graph_id,
-                phase=Phase.CONVERSATION,
+                kind=BacklogKind.CONVERSATION,
                 folder=each.folder,
                 until_at=self._comparison.synced_to.get(each.folder),
             )
@@ -314,9 +323,9 @@ class PageVerify:
         ]
         return [*found, *(self._gap(connection, graph_id) for graph_id in findings.missing_messages)]
 
-    def _gap(self, connection: Connection, graph_id: str) -> Item:
+    def _gap(self, connection: Connection, graph_id: str) -> BacklogItem:
         """What a conversation lacks, down to its oldest stored message: older ones were not asked for."""
-        outline = outlines_of(connection, self._page, [graph_id]).get(graph_id)
-        is_cut = outline is not None and outline.has_older_messages and self._page.history is History.NEWEST
+        summary = summaries_of(connection, self._page, [graph_id]).get(graph_id)
+        is_cut = summary is not None and summary.has_older_messages and self._page.history is History.NEWEST
         until = oldest_stored_at(connection, self._page, graph_id) if is_cut else None
-        return Item(conversation_id=graph_id, phase=Phase.GAP, folder=INBOX, until_at=until)
+        return BacklogItem(conversation_id=graph_id, kind=BacklogKind.GAP, folder=INBOX, until_at=until)

@@ -18,7 +18,7 @@ T = TypeVar("T")
 PAUSES = (0.5, 1.0, 2.0, 4.0, 8.0, 15.0)
 
 
-async def patiently(work: Callable[[], T], *, clock: Clock, stop: Stop) -> T:
+async def with_retries(work: Callable[[], T], *, clock: Clock, stop: Stop) -> T:
     """What `work` returns; it is run in a thread, and again after each pause while the database is away.
 
     `work` is one transaction, or reads: repeated as a whole it must do the same. Raises Stopped where the

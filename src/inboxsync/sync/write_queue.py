@@ -10,7 +10,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from itertools import chain
 
-from inboxsync.model import Batch, Following, Walking
+from inboxsync.model import Batch, Following, Scanning
 
 # So many answers may wait for the one that is being stored, the last of them before it is handed over. A
 # kill costs these, what is being stored, and the calls under way.
@@ -21,12 +21,12 @@ _MOST_TOGETHER = 8
 class Fetched:
     """A batch, the walk that asked for it, and where the list stands once it is stored."""
 
-    walking: Walking
+    scanning: Scanning
     batch: Batch
-    progress: Walking | Following
+    progress: Scanning | Following
 
 
-class Storing:
+class WriteQueue:
     """What is being stored, and what waits for that. `store` is given one batch at a time."""
 
     def __init__(self, store: Callable[[Fetched], Awaitable[None]]) -> None:
@@ -90,4 +90,4 @@ def _joined(fetched: Sequence[Fetched]) -> Fetched:
         depth=last.batch.reached_at,
         is_whole=all(each.is_whole for each in batches),
     )
-    return Fetched(walking=first.walking, batch=batch, progress=last.progress)
+    return Fetched(scanning=first.scanning, batch=batch, progress=last.progress)

@@ -25,12 +25,12 @@ from inboxsync.web import views
 from inboxsync.web.assets import serve_file
 from inboxsync.web.cookies import COOKIE, put_cookie
 from inboxsync.web.rendering import query
-from inboxsync.web.request_context import Visit
+from inboxsync.web.request_context import RequestContext
 from inboxsync.web.sessions import Session, Sessions, has_token
 
 log = structlog.get_logger("inboxsync.web")
 
-View = Callable[[Visit], Response | Awaitable[Response]]
+View = Callable[[RequestContext], Response | Awaitable[Response]]
 
 _HEADERS: Final = {
     "Content-Security-Policy": (
@@ -90,7 +90,7 @@ def mount_dashboard(app: FastAPI) -> None:
     """Serve the dashboard at `/` of the HTTP service, beside everything that is there already."""
     service: Service = app.state.service
     engine = service.engine
-    sessions = Sessions(lambda: engine.sealer(may_make_key=True), now=engine.clock.now)
+    sessions = Sessions(lambda: engine.token_cipher(may_make_key=True), now=engine.clock.now)
     app.router.routes.append(_Beside("/", app=Dashboard(service, sessions).app, name="dashboard"))
 
 
@@ -118,29 +118,29 @@ class Dashboard:
 
     def _endpoint(self, way: Way) -> Callable[[Request], Awaitable[Response]]:
         async def answer(request: Request) -> Response:
-            visit = await self._visit(request)
+            context = await self._context(request)
             try:
-                response = await self._admitted(way, visit)
+                response = await self._admitted(way, context)
             except InboxsyncError as error:
                 log.info("dashboard refused", path=way.path, code=error.code)
-                response = _error_page(visit, error)
+                response = _error_page(context, error)
             except HTTPException:
                 # A form that cannot be read, or is too large.
                 raise
             except Exception:
                 # Answered here, so that a visitor gets a page and no other layer answers it once more.
                 log.exception("unexpected error", path=way.path)
-                response = _error_page(visit, Unexpected("Something unexpected went wrong."))
-            return self._dressed(response, request, visit.session)
+                response = _error_page(context, Unexpected("Something unexpected went wrong."))
+            return self._dressed(response, request, context.session)
 
         return answer
 
-    async def _visit(self, request: Request) -> Visit:
+    async def _context(self, request: Request) -> RequestContext:
         session = self._sessions.find(request.cookies.get(COOKIE))
         caller = await self._caller(session) if session else None
         if session is None or (session.is_open and caller is None):
             session = self._sessions.begin()
-        return Visit(
+        return RequestContext(
             request=request, service=self._service, sessions=self._sessions, session=session, caller=caller
         )
 
@@ -153,22 +153,22 @@ class Dashboard:
             return None if await keys.has_keys() else ANYBODY_HERE
         return await keys.named(session.key_name)
 
-    async def _admitted(self, way: Way, visit: Visit) -> Response:
-        caller = visit.caller
+    async def _admitted(self, way: Way, context: RequestContext) -> Response:
+        caller = context.caller
         if way.scope is not None and caller is None:
-            return _to_login(visit.request)
+            return _to_login(context.request)
         if caller is not None and way.scope is not None and not caller.scope.covers(way.scope):
             raise ScopeTooSmall(
                 f"This needs the scope {way.scope}, and {caller.name!r} has {caller.scope}.",
                 hint="Log in with another key, or ask whoever runs this service for one.",
             )
         if way.method == "POST":
-            visit = await _with_form(visit)
+            context = await _with_form(context)
         if inspect.iscoroutinefunction(way.view):
-            response: Response = await way.view(visit)
+            response: Response = await way.view(context)
             return response
         # A view reads the database, so it has a thread of its own.
-        answered = await run_in_threadpool(way.view, visit)
+        answered = await run_in_threadpool(way.view, context)
         assert isinstance(answered, Response)  # noqa: S101 - the other kind was answered above
         return answered
 
@@ -178,20 +178,20 @@ class Dashboard:
             response.headers.setdefault(name, value)
         known = self._sessions.find(request.cookies.get(COOKIE))
         if known != session and "set-cookie" not in response.headers:
-            put_cookie(response, request, self._sessions.seal(session))
+            put_cookie(response, request, self._sessions.encrypt(session))
         return response
 
     async def _on_http(self, request: Request, error: Exception) -> Response:
         assert isinstance(error, HTTPException)  # noqa: S101 - it was registered for nothing else
-        visit = await self._visit(request)
-        if visit.caller is None and error.status_code in (404, 405):
+        context = await self._context(request)
+        if context.caller is None and error.status_code in (404, 405):
             return _to_login(request)
         title, message = _OF_HTTP.get(error.status_code, ("That did not work", "The request cannot be read."))
-        response = _said(visit, error.status_code, title=title, message=message, hint="", code="")
+        response = _said(context, error.status_code, title=title, message=message, hint="", code="")
         if request.method == "POST":
             # The rest of what was sent is not waited for.
             response.headers["Connection"] = "close"
-        return self._dressed(response, request, visit.session)
+        return self._dressed(response, request, context.session)
 
 
 _OF_HTTP: Mapping[int, tuple[str, str]] = {
@@ -201,20 +201,20 @@ _OF_HTTP: Mapping[int, tuple[str, str]] = {
 }
 
 
-async def _with_form(visit: Visit) -> Visit:
+async def _with_form(context: RequestContext) -> RequestContext:
     """The same with what was sent. Raises OriginRefused where the form is not one of ours."""
-    sent = await visit.request.form()
+    sent = await context.request.form()
     form = {name: value.replace("\0", "") for name, value in sent.items() if isinstance(value, str)}
-    if not has_token(visit.session, form.pop("csrf", "")):
+    if not has_token(context.session, form.pop("csrf", "")):
         raise OriginRefused(
             "This form is no longer valid.", hint="Go back, load the page again, and send it once more."
         )
-    return Visit(
-        request=visit.request,
-        service=visit.service,
-        sessions=visit.sessions,
-        session=visit.session,
-        caller=visit.caller,
+    return RequestContext(
+        request=context.request,
+        service=context.service,
+        sessions=context.sessions,
+        session=context.session,
+        caller=context.caller,
         form=form,
     )
 
@@ -227,13 +227,13 @@ def _to_login(request: Request) -> Response:
     return RedirectResponse(f"/login?{target}" if target else "/login", status_code=303)
 
 
-def _error_page(visit: Visit, error: InboxsyncError) -> Response:
+def _error_page(context: RequestContext, error: InboxsyncError) -> Response:
     status = status_of(error)
     title = {403: "Not with this key", 404: "Not there", 409: "Not now", 429: "Too many attempts"}
     if isinstance(error, OriginRefused):
         title = {403: "Please try again"}
     return _said(
-        visit,
+        context,
         status,
         title=title.get(status, "That did not work"),
         message=error.message,
@@ -242,9 +242,11 @@ def _error_page(visit: Visit, error: InboxsyncError) -> Response:
     )
 
 
-def _said(visit: Visit, status: int, *, title: str, message: str, hint: str, code: str) -> Response:
-    is_open = visit.caller is not None
-    return visit.show(
+def _said(
+    context: RequestContext, status: int, *, title: str, message: str, hint: str, code: str
+) -> Response:
+    is_open = context.caller is not None
+    return context.show(
         "error.html",
         here="",
         status=status,

@@ -16,7 +16,7 @@ from inboxsync.store.state.pages import (
     list_pages_of,
 )
 from inboxsync.web.page_rows import labels
-from inboxsync.web.request_context import Visit
+from inboxsync.web.request_context import RequestContext
 
 _KIND: Final = "pages-view"
 LIMIT: Final = 50
@@ -58,9 +58,9 @@ class PageChoice:
         return self.total > _MOST_CHOICES
 
 
-def page_list(connection: Connection, visit: Visit, path: str) -> PageList:
+def page_list(connection: Connection, context: RequestContext, path: str) -> PageList:
     """The Pages that the address asks for, of the list at `path`. Raises CursorInvalid."""
-    named, after = visit.asked("named"), visit.asked("after")
+    named, after = context.asked("named"), context.asked("after")
     behind = decode_cursor(_KIND, after, parts=1)[0] if after else ""
     if named:
         found = list_pages_named(connection, named, after=behind, limit=LIMIT + 1)
@@ -72,8 +72,8 @@ def page_list(connection: Connection, visit: Visit, path: str) -> PageList:
         total=count_pages(connection),
         named=named,
         after=after,
-        first=visit.here_with(path, after=None) if after else None,
-        more=visit.here_with(path, after=more) if more else None,
+        first=context.here_with(path, after=None) if after else None,
+        more=context.here_with(path, after=more) if more else None,
     )
 
 

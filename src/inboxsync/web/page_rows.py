@@ -29,7 +29,7 @@ class PageRow:
     conversations: int
     contacts: int
     messages: int
-    owed: int
+    backlog: int
     paused: bool
     is_due: bool
     next_due_at: datetime | None
@@ -56,7 +56,7 @@ def page_row(overview: PageOverview, *, schedule: Schedule, active: Run | None, 
         conversations=overview.conversations,
         contacts=overview.contacts,
         messages=overview.messages,
-        owed=overview.owed,
+        backlog=overview.backlog,
         paused=schedule.is_paused,
         is_due=page.token_state is TokenState.VALID and not schedule.is_paused,
         next_due_at=schedule.next_sync_at,

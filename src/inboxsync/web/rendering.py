@@ -40,7 +40,7 @@ def _environment() -> Environment:
         "initials": wording.initials,
         "face": _face,
         "time": time_tag,
-        "owed": wording.owed_in_words,
+        "backlog": wording.backlog_in_words,
     }
     return made
 

@@ -60,7 +60,7 @@ class Visitor:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Visit:
+class RequestContext:
     """What a view is given. `form` is empty unless a form was sent, and its token was right."""
 
     request: Request

@@ -11,9 +11,9 @@ from inboxsync.web.charts import SpeedLine, speed_line, thinned
 _WINDOW_SECONDS = 4.0
 _MOST_POINTS = 120
 _STAGES = {
-    "walk": "Reading {folder}, the newest first",
-    "sweep": "Looking once more at the top of {folder}",
-    "conversation": "Fetching conversations that were owed",
+    "full_scan": "Reading {folder}, the newest first",
+    "catch_up": "Looking once more at the top of {folder}",
+    "conversation": "Fetching conversations from the backlog",
     "gap": "Fetching messages that were missing in between",
     "history": "Fetching older messages",
 }
@@ -160,7 +160,7 @@ def said(event: RunEvent) -> str:
 
 def _calls(data: Mapping[str, object], events: Sequence[RunEvent], run: Run) -> str:
     made = _int(data.get("calls"), run.calls)
-    told = (event.data.get("allowance_used_percent") for event in reversed(events))
+    told = (event.data.get("quota_used_percent") for event in reversed(events))
     used = next((percent for percent in told if isinstance(percent, int)), None)
     return f"{made:,}, {used} %" if used is not None else f"{made:,}"
 

@@ -14,8 +14,8 @@ from datetime import datetime, timedelta
 
 import msgspec
 
-from inboxsync.errors import TokenSealed
-from inboxsync.store import TokenSealer
+from inboxsync.errors import TokenUndecryptable
+from inboxsync.store import TokenCipher
 
 _LASTS = timedelta(hours=12)
 _NAME = "dashboard session"
@@ -41,8 +41,8 @@ class Session:
 class Sessions:
     """Opens, checks and ends sessions."""
 
-    def __init__(self, sealer: Callable[[], TokenSealer], *, now: Callable[[], datetime]) -> None:
-        self._sealer = sealer
+    def __init__(self, token_cipher: Callable[[], TokenCipher], *, now: Callable[[], datetime]) -> None:
+        self._token_cipher = token_cipher
         self._now = now
         self._ended: dict[str, datetime] = {}
 
@@ -54,10 +54,10 @@ class Sessions:
         """A new session for whoever showed this key: never the one from before the log-in."""
         return replace(self.begin(), key_name=key_name, is_open=True)
 
-    def seal(self, session: Session) -> str:
+    def encrypt(self, session: Session) -> str:
         """The cookie's value: letters and digits that no browser quotes."""
-        sealed = self._sealer().seal(msgspec.json.encode(session).decode(), page_id=_NAME)
-        return sealed.translate(_TO_COOKIE)
+        encrypted = self._token_cipher().encrypt(msgspec.json.encode(session).decode(), page_id=_NAME)
+        return encrypted.translate(_TO_COOKIE)
 
     def find(self, cookie: str | None) -> Session | None:
         """The session that this cookie holds; None where it is not ours, too old, or ended."""
@@ -65,9 +65,9 @@ class Sessions:
             return None
         try:
             session = msgspec.json.decode(
-                self._sealer().open(cookie.translate(_FROM_COOKIE), page_id=_NAME), type=Session
+                self._token_cipher().open(cookie.translate(_FROM_COOKIE), page_id=_NAME), type=Session
             )
-        except (TokenSealed, msgspec.DecodeError):
+        except (TokenUndecryptable, msgspec.DecodeError):
             return None
         is_over = session.began_at + _LASTS < self._now() or session.id in self._ended
         return None if is_over else session

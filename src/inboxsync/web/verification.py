@@ -7,9 +7,9 @@ from typing import Any
 
 import msgspec
 
-from inboxsync.model import Certificate, Item, Phase
+from inboxsync.model import BacklogItem, BacklogKind, Verification
 from inboxsync.store.state.backlog import Older
-from inboxsync.web.wording import ago, owed_in_words, some
+from inboxsync.web.wording import ago, backlog_in_words, some
 
 _SHOWN_REASONS = 3
 
@@ -26,17 +26,17 @@ class Proof:
 
 
 def proof_of(
-    certificate: Certificate | None,
+    verification: Verification | None,
     *,
-    owed: Mapping[Phase, int],
-    failed: Sequence[Item],
+    backlog: Mapping[BacklogKind, int],
+    failed: Sequence[BacklogItem],
     older: Older,
     now: datetime,
 ) -> Proof:
     """`owed` counts the ledger by phase, `failed` are a few of what was tried in vain."""
-    debts = _debts(owed, failed, now)
-    if certificate is None:
-        more = [*debts, *_older(older)]
+    unfinished = _unfinished(backlog, failed, now)
+    if verification is None:
+        more = [*unfinished, *_older(older)]
         return Proof(
             badge="not verified yet",
             kind="",
@@ -44,27 +44,29 @@ def proof_of(
             more=tuple(more),
             checked_at=None,
         )
-    found: dict[str, Any] = msgspec.json.decode(certificate.summary)
+    found: dict[str, Any] = msgspec.json.decode(verification.summary)
     listed = sum(folder["listed"] for folder in found["folders"])
     missing = sum(len(folder["missing"]) + len(folder["behind"]) for folder in found["folders"])
     words = (
         f"{listed - missing:,} of {some(listed, 'conversation')} that Meta lists were stored as they were."
     )
-    is_whole = certificate.is_complete and not sum(owed.values())
+    is_whole = verification.is_complete and not sum(backlog.values())
     return Proof(
         badge="complete" if is_whole else "not complete",
         kind="good" if is_whole else "warn",
-        words=words if not debts else f"{words} {debts[0]}",
-        more=(*debts[1:], *_found(found), *_older(older)),
-        checked_at=certificate.checked_at,
+        words=words if not unfinished else f"{words} {unfinished[0]}",
+        more=(*unfinished[1:], *_found(found), *_older(older)),
+        checked_at=verification.checked_at,
     )
 
 
-def _debts(owed: Mapping[Phase, int], failed: Sequence[Item], now: datetime) -> list[str]:
-    count = sum(owed.values())
+def _unfinished(
+    backlog: Mapping[BacklogKind, int], failed: Sequence[BacklogItem], now: datetime
+) -> list[str]:
+    count = sum(backlog.values())
     if not count:
         return []
-    lines = [f"{count:,} owed: {owed_in_words({phase.value: each for phase, each in owed.items()})}."]
+    lines = [f"{count:,} owed: {backlog_in_words({phase.value: each for phase, each in backlog.items()})}."]
     for item in failed[:_SHOWN_REASONS]:
         if item.problem is not None:
             when = ago(item.next_attempt_at, now) if item.next_attempt_at else "at the next sync"

@@ -55,14 +55,14 @@ def initials(name: str | None) -> str:
     return "".join(word[0] for word in (words[:1] + words[1:][-1:])).upper() or "?"
 
 
-def owed_in_words(owed: Mapping[str, int]) -> str:
+def backlog_in_words(backlog: Mapping[str, int]) -> str:
     """What the ledger holds: `2 that could not be read, 1 with messages missing in between`."""
     said = {
         "conversation": "could not be read",
         "gap": "lack messages in between",
         "history": "lack older messages",
     }
-    return ", ".join(f"{count:,} {said.get(phase, phase)}" for phase, count in owed.items() if count)
+    return ", ".join(f"{count:,} {said.get(phase, phase)}" for phase, count in backlog.items() if count)
 
 
 def _two(whole: int, unit: int, name: str, small: int, small_name: str) -> str:

@@ -14,7 +14,7 @@ from dbos import DBOS, DBOSPortableJSONSerializer, EnqueueOptions, WorkflowSeria
 from sqlalchemy import Engine as Database
 
 from inboxsync.errors import WorkerRunning
-from inboxsync.model import Lane, Slice
+from inboxsync.model import RunTask, TaskQueue
 from inboxsync.workers.outages import say_what_dbos_says
 from inboxsync.workers.queues import queue_name, slots
 
@@ -26,7 +26,7 @@ _THREADS = 8
 _OPEN = ("ENQUEUED", "PENDING", "DELAYED")
 _ENDED = ("SUCCESS", "ERROR", "CANCELLED", "MAX_RECOVERY_ATTEMPTS_EXCEEDED")
 _PURGED_AT_ONCE = 500
-_LANES = {queue_name(lane): lane for lane in Lane}
+_QUEUES = {queue_name(queue): queue for queue in TaskQueue}
 
 # One step: executes a slice for some seconds; whether it is over.
 Step = Callable[[str, int], Coroutine[None, None, bool]]
@@ -34,7 +34,7 @@ Step = Callable[[str, int], Coroutine[None, None, bool]]
 _one = Lock()
 
 
-class Durable:
+class Dispatcher:
     """DBOS in this process, from `launch` to `destroy`. Every method blocks: call it from a thread."""
 
     def __init__(
@@ -83,10 +83,10 @@ class Durable:
             _workflow(self._step, self._loop)
         )
         DBOS.launch()
-        for name, lane in _LANES.items():
+        for name, queue in _QUEUES.items():
             DBOS.register_queue(
                 name,
-                worker_concurrency=slots(lane, concurrency),
+                worker_concurrency=slots(queue, concurrency),
                 partition_concurrency=1,
                 polling_interval_sec=_POLL_SECONDS,
                 on_conflict="always_update",
@@ -98,12 +98,12 @@ class Durable:
         self._database.dispose()
         _one.release()
 
-    def enqueue(self, slices: Iterable[Slice]) -> None:
+    def enqueue(self, tasks: Iterable[RunTask]) -> None:
         """Put these into their lanes' queues; one that is there already stays as it is."""
-        for each in slices:
+        for each in tasks:
             options: EnqueueOptions = {
                 "workflow_name": _WORKFLOW,
-                "queue_name": queue_name(each.lane),
+                "queue_name": queue_name(each.queue),
                 "workflow_id": workflow_id(each),
                 "queue_partition_key": each.page_id,
                 "serialization_type": WorkflowSerializationFormat.PORTABLE,
@@ -113,12 +113,12 @@ class Durable:
             }
             DBOS.enqueue_workflow_with_options(options, each.run_id, each.number)
 
-    def find_over(self, slices: Collection[Slice], *, versions: Collection[str]) -> list[Slice]:
+    def find_over(self, tasks: Collection[RunTask], *, versions: Collection[str]) -> list[RunTask]:
         """Those of these whose workflow has ended, or never was, or has a form that no worker executes.
 
         `versions` are the forms that are executed. A workflow of another is cancelled.
         """
-        ids = [workflow_id(each) for each in slices]
+        ids = [workflow_id(each) for each in tasks]
         found = DBOS.list_workflows(workflow_ids=ids, load_input=False, load_output=False) if ids else []
         unfinished = [each for each in found if each.status in _OPEN]
         foreign = {
@@ -127,7 +127,7 @@ class Durable:
         if foreign:
             DBOS.cancel_workflows(sorted(foreign))
         open_ids = {each.workflow_id for each in unfinished} - foreign
-        return [each for each in slices if workflow_id(each) not in open_ids]
+        return [each for each in tasks if workflow_id(each) not in open_ids]
 
     def purge(self, *, before: datetime) -> int:
         """Forget workflows that ended before then; returns how many."""
@@ -182,7 +182,7 @@ class Durable:
         return len(left)
 
 
-def workflow_id(of: Slice) -> str:
+def workflow_id(of: RunTask) -> str:
     """The same for the same slice, so that it is executed once however often it is put into the queue."""
     return _name(of.run_id, of.number)
 
@@ -195,7 +195,7 @@ def _resume(left: Iterable[WorkflowStatus]) -> None:
     queues: dict[str, list[str]] = {}
     for each in left:
         queues.setdefault(each.queue_name or "", []).append(each.workflow_id)
-    for name in _LANES.keys() & queues.keys():
+    for name in _QUEUES.keys() & queues.keys():
         DBOS.resume_workflows(queues[name], queue_name=name)
 
 
@@ -205,7 +205,7 @@ def _workflow(execute: Step, loop: asyncio.AbstractEventLoop) -> Callable[[str, 
     Where a slice stands is in the user's database, not here: a step that is repeated goes on from there.
     """
 
-    async def execute_slice(run_id: str, number: int) -> None:
+    async def execute_task(run_id: str, number: int) -> None:
         async def step() -> bool:
             # The slice lives on the worker's own loop, and goes on there between the steps.
             return await asyncio.wrap_future(asyncio.run_coroutine_threadsafe(execute(run_id, number), loop))
@@ -213,4 +213,4 @@ def _workflow(execute: Step, loop: asyncio.AbstractEventLoop) -> Callable[[str, 
         while not await DBOS.run_step_async({"name": "advance"}, step):
             pass
 
-    return execute_slice
+    return execute_task

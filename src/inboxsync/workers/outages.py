@@ -13,7 +13,7 @@ _DBOS: Final = "dbos"
 
 
 @dataclass(slots=True)
-class Trouble:
+class Outage:
     """Something that is tried every second.
 
     A database that is away for an hour is told once, not 3,600 times.

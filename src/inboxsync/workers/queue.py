@@ -1,6 +1,6 @@
 """Hands runs to the workers, and takes them back: one transaction on the user's own database each.
 
-No worker needs to be there: a run waits in `run_slices` until one is.
+No worker needs to be there: a run waits in `run_tasks` until one is.
 """
 
 from dataclasses import replace
@@ -10,23 +10,23 @@ from sqlalchemy import Connection
 
 from inboxsync.engine import Engine
 from inboxsync.errors import RunUnknown
-from inboxsync.model import Lane, Mode, Page, Run, RunKind, RunRequest, RunStatus, Slice
+from inboxsync.model import Mode, Page, Run, RunKind, RunRequest, RunStatus, RunTask, TaskQueue
 from inboxsync.store.state.leases import get_lease
 from inboxsync.store.state.pages import get_page
 from inboxsync.store.state.run_events import append_run_events
 from inboxsync.store.state.runs import ask_to_cancel, find_running, get_run, start_run, update_run
 from inboxsync.store.state.schedules import make_due
 from inboxsync.store.state.tasks import (
-    add_slice,
-    end_slices,
-    get_slice,
-    get_slice_of_page,
-    hasten_slice,
+    add_task,
+    end_tasks,
+    get_task,
+    get_task_of_page,
+    hasten_task,
     lock_page,
-    next_slice,
+    next_task,
 )
 from inboxsync.store.writing.conversation_rows import new_id
-from inboxsync.sync import told_at_end
+from inboxsync.sync import end_event
 
 # Slices are begun in the order in which they are due.
 _AHEAD = timedelta(hours=1)
@@ -71,18 +71,18 @@ def submit_run(
     due_at = now - _AHEAD if comes_first else now
     lock_page(connection, page.id)
     page = get_page(connection, page.id)
-    known = get_slice_of_page(connection, page.id)
+    known = get_task_of_page(connection, page.id)
     run = get_run(connection, known.run_id) if known is not None else None
     if known is not None and run is not None and not run.status.is_open:
         # It has ended, and its worker is about to let go of it: whoever asks now wants what came since.
-        end_slices(connection, run.id)
+        end_tasks(connection, run.id)
     elif known is not None and run is not None:
-        if known.lane is Lane.HISTORY and known.worker_id is None:
+        if known.queue is TaskQueue.HISTORY and known.worker_id is None:
             # It reads older messages in the background: what is new comes first.
-            next_slice(connection, known, lane=Lane.NEWEST, due_at=due_at)
+            next_task(connection, known, queue=TaskQueue.NEWEST, due_at=due_at)
         elif comes_first:
-            hasten_slice(connection, known, due_at=due_at, unless_due_after=now)
-            if known.lane is Lane.VERIFY:
+            hasten_task(connection, known, due_at=due_at, unless_due_after=now)
+            if known.queue is TaskQueue.VERIFY:
                 make_due(connection, page.id, now=now)  # its schedule syncs it as soon as that has ended
         return run
     running = find_running(connection, page.id)
@@ -103,8 +103,8 @@ def submit_run(
         updated_at=now,
     )
     start_run(connection, run)
-    lane = Lane.VERIFY if request.kind is RunKind.VERIFY else Lane.NEWEST
-    add_slice(connection, Slice(run_id=run.id, page_id=page.id, lane=lane, number=1, due_at=due_at))
+    queue = TaskQueue.VERIFY if request.kind is RunKind.VERIFY else TaskQueue.NEWEST
+    add_task(connection, RunTask(run_id=run.id, page_id=page.id, queue=queue, number=1, due_at=due_at))
     return get_run(connection, run.id) or run
 
 
@@ -116,7 +116,7 @@ def cancel_run(connection: Connection, run_id: str, *, now: datetime) -> Run:
     if not run.status.is_open:
         return run
     ask_to_cancel(connection, run_id, now=now)
-    at_work = get_slice(connection, run_id)
+    at_work = get_task(connection, run_id)
     if at_work is not None and at_work.worker_id is None:
         return end_cancelled(connection, run, now=now)
     lease = get_lease(connection, run.page_id)
@@ -136,8 +136,8 @@ def end_cancelled(connection: Connection, run: Run, *, now: datetime) -> Run:
         next=f"inboxsync sync {run.facebook_page_id}",
     )
     update_run(connection, ended)
-    append_run_events(connection, run.id, [(now, *told_at_end(ended, reason="it was cancelled"))])
-    end_slices(connection, run.id)
+    append_run_events(connection, run.id, [(now, *end_event(ended, reason="it was cancelled"))])
+    end_tasks(connection, run.id)
     return get_run(connection, run.id) or ended
 
 

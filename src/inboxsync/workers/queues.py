@@ -6,7 +6,7 @@ older messages in `history`. So no Page's first conversations and no catching up
 
 from typing import Final
 
-from inboxsync.model import Lane
+from inboxsync.model import TaskQueue
 
 # So many conversations are a Page's newest.
 NEWEST_CONVERSATIONS: Final = 50
@@ -16,16 +16,16 @@ TURN_SECONDS: Final = 60.0
 _VERIFIES = 2
 
 
-def queue_name(lane: Lane) -> str:
+def queue_name(queue: TaskQueue) -> str:
     """The lane's queue."""
-    return f"inboxsync-{lane.value}"
+    return f"inboxsync-{queue.value}"
 
 
-def slots(lane: Lane, concurrency: int) -> int:
+def slots(queue: TaskQueue, concurrency: int) -> int:
     """How many slices of this lane a worker executes side by side."""
-    match lane:
-        case Lane.HISTORY:
+    match queue:
+        case TaskQueue.HISTORY:
             return max(1, concurrency // 2)
-        case Lane.VERIFY:
+        case TaskQueue.VERIFY:
             return min(_VERIFIES, concurrency)
     return concurrency

@@ -15,7 +15,7 @@ _LONGEST_LOOK_SECONDS = 3.0
 
 
 @dataclass(slots=True)
-class Roster:
+class WorkerRegistry:
     """Which workers live, seen from one of them.
 
     By its own clock: what counts is when a heartbeat was seen to change, not what another clock says. And

@@ -11,11 +11,11 @@ import structlog
 from inboxsync.engine import Engine
 from inboxsync.errors import InboxsyncError, LeaseLost, PageBusy, PageUnknown
 from inboxsync.graph import GraphClient
-from inboxsync.model import Lane, Page, Run, RunKind, RunRequest, Slice
+from inboxsync.model import Page, Run, RunKind, RunRequest, RunTask, TaskQueue
 from inboxsync.store.state.pages import get_page
 from inboxsync.store.state.runs import get_run
-from inboxsync.store.state.tasks import begin_slice, end_slices, get_slice, is_anybody_waiting, next_slice
-from inboxsync.sync import LogLines, Outcome, Rest, SliceOptions, Stop
+from inboxsync.store.state.tasks import begin_task, end_tasks, get_task, is_anybody_waiting, next_task
+from inboxsync.sync import LogLines, Outcome, Stop, Suspension, TaskOptions
 from inboxsync.workers.queue import end_cancelled
 from inboxsync.workers.queues import NEWEST_CONVERSATIONS, TURN_SECONDS
 from inboxsync.workers.verifying import RunVerify
@@ -36,7 +36,7 @@ _MOST_FAILURES = 12
 class Begun:
     """A slice that this worker has begun."""
 
-    slice: Slice
+    task: RunTask
     run: Run
     page: Page
 
@@ -46,7 +46,7 @@ class Begun:
         return self.run.request or RunRequest()
 
 
-class SliceRun:
+class TaskExecution:
     """Executes one slice, once, on the worker's loop."""
 
     def __init__(
@@ -62,7 +62,7 @@ class SliceRun:
         self._stop: Stop | None = None
         self._pause: str | None = None
         self._began = time.monotonic()
-        self._lane: Lane | None = None
+        self._queue: TaskQueue | None = None
 
     def pause(self, reason: str) -> None:
         """Lay the run down at its next batch."""
@@ -72,10 +72,10 @@ class SliceRun:
 
     async def give_way(self) -> None:
         """Lay the run down if its turn is over and another waits for the place."""
-        lane = self._lane
-        if lane is None or lane is Lane.VERIFY or time.monotonic() - self._began < TURN_SECONDS:
+        queue = self._queue
+        if queue is None or queue is TaskQueue.VERIFY or time.monotonic() - self._began < TURN_SECONDS:
             return
-        if await asyncio.to_thread(self._is_anybody_waiting, lane):
+        if await asyncio.to_thread(self._is_anybody_waiting, queue):
             self.pause("another Page has its turn")
 
     async def run(self) -> None:
@@ -83,14 +83,14 @@ class SliceRun:
         begun = await asyncio.to_thread(self._begin)
         if begun is None:
             return
-        self._lane = begun.slice.lane
+        self._queue = begun.task.queue
         try:
             outcome = await self._execute(begun)
         except PageBusy:
-            await self._follow(begun.slice.lane, after=_BUSY_PAUSE, failures=begun.slice.failures)
+            await self._follow(begun.task.queue, after=_BUSY_PAUSE, failures=begun.task.failures)
         except LeaseLost as lost:
             log.info("another worker has taken over", run_id=self._run_id, why=lost.message)
-            await self._follow(begun.slice.lane, after=_LOST_PAUSE, failures=begun.slice.failures)
+            await self._follow(begun.task.queue, after=_LOST_PAUSE, failures=begun.task.failures)
         except PageUnknown:  # and everything of it is gone with it
             log.info("its Page was removed", run_id=self._run_id)
         else:
@@ -99,20 +99,20 @@ class SliceRun:
     def _begin(self) -> Begun | None:
         """None where this slice is no longer the run's next one, or the run is over."""
         with self._store.write() as connection:
-            known, run = get_slice(connection, self._run_id), get_run(connection, self._run_id)
+            known, run = get_task(connection, self._run_id), get_run(connection, self._run_id)
             if known is None or run is None or known.number != self._number:
                 return None
             if not run.status.is_open:
-                end_slices(connection, run.id)
+                end_tasks(connection, run.id)
                 return None
             if run.cancel_asked_at is not None:
                 end_cancelled(connection, run, now=self._engine.clock.now())
                 return None
-            begin_slice(connection, known, worker_id=self._worker_id)
-            return Begun(slice=known, run=run, page=get_page(connection, run.page_id))
+            begin_task(connection, known, worker_id=self._worker_id)
+            return Begun(task=known, run=run, page=get_page(connection, run.page_id))
 
     async def _execute(self, begun: Begun) -> Outcome:
-        await self._engine.refresh_pools(self._source)
+        await self._engine.refresh_quotas(self._source)
         seconds = begun.request.max_duration_seconds
         async with self._engine.stop(max_duration_seconds=seconds) as stop:
             self._stop = stop
@@ -125,19 +125,19 @@ class SliceRun:
             return await self._sync(begun, stop)
 
     async def _sync(self, begun: Begun, stop: Stop) -> Outcome:
-        request, lane = begun.request, begun.slice.lane
+        request, queue = begun.request, begun.task.queue
         options = self._engine.sync_options(
             mode=request.mode,
             messages=request.messages,
             max_conversations=request.max_conversations,
             history=request.history,
         )
-        part = SliceOptions(
+        part = TaskOptions(
             run_id=begun.run.id,
             owner=self._owner,
-            most_conversations=NEWEST_CONVERSATIONS if lane is Lane.NEWEST else None,
-            reads_history=lane is Lane.HISTORY,
-            rests_on_failure=begun.slice.failures < _MOST_FAILURES,
+            most_conversations=NEWEST_CONVERSATIONS if queue is TaskQueue.NEWEST else None,
+            reads_history=queue is TaskQueue.HISTORY,
+            suspends_on_failure=begun.task.failures < _MOST_FAILURES,
         )
         one = self._engine.page_sync(
             self._source,
@@ -145,26 +145,28 @@ class SliceRun:
             options=options,
             stop=stop,
             listener=LogLines(),
-            slice_options=part,
+            task_options=part,
         )
         return await one.run()
 
     async def _conclude(self, begun: Begun, outcome: Outcome) -> None:
-        rest, lane = outcome.rest, begun.slice.lane
-        if rest is None:
+        suspension, queue = outcome.suspension, begun.task.queue
+        if suspension is None:
             await asyncio.to_thread(self._end)
             return
-        if rest.has_failed:
+        if suspension.has_failed:
             moved = outcome.run.batches > begun.run.batches
-            failures = 1 if moved else begun.slice.failures + 1
+            failures = 1 if moved else begun.task.failures + 1
             pause = min(_FIRST_PAUSE * 2 ** (failures - 1), _LONGEST_PAUSE)
-            await self._follow(lane, after=pause, failures=failures)
+            await self._follow(queue, after=pause, failures=failures)
             return
-        await self._follow(_lane_after(lane, rest, is_laid_down=self._pause is not None), until=rest.until)
+        await self._follow(
+            _queue_after(queue, suspension, is_laid_down=self._pause is not None), until=suspension.until
+        )
 
     async def _follow(
         self,
-        lane: Lane,
+        queue: TaskQueue,
         *,
         after: timedelta = timedelta(0),
         until: datetime | None = None,
@@ -179,10 +181,10 @@ class SliceRun:
 
         def write() -> None:
             with self._store.write() as connection:
-                known = get_slice(connection, self._run_id)
+                known = get_task(connection, self._run_id)
                 if known is not None and known.worker_id == self._worker_id:
                     mine = replace(known, number=self._number)
-                    next_slice(connection, mine, lane=lane, due_at=due_at, failures=failures)
+                    next_task(connection, mine, queue=queue, due_at=due_at, failures=failures)
 
         await asyncio.to_thread(write)
 
@@ -190,27 +192,27 @@ class SliceRun:
         """No slice follows; but where the end of the run could not be written, the next one writes it."""
         now = self._engine.clock.now()
         with self._store.write() as connection:
-            known, run = get_slice(connection, self._run_id), get_run(connection, self._run_id)
+            known, run = get_task(connection, self._run_id), get_run(connection, self._run_id)
             if known is None or known.number != self._number:
                 return
             if run is not None and run.status.is_open:
                 due_at = now + _FIRST_PAUSE
-                next_slice(connection, known, lane=known.lane, due_at=due_at, failures=known.failures + 1)
+                next_task(connection, known, queue=known.queue, due_at=due_at, failures=known.failures + 1)
             else:
-                end_slices(connection, self._run_id)
+                end_tasks(connection, self._run_id)
 
-    def _is_anybody_waiting(self, lane: Lane) -> bool:
+    def _is_anybody_waiting(self, queue: TaskQueue) -> bool:
         try:
             with self._store.read() as connection:
-                return is_anybody_waiting(connection, lane, now=self._engine.clock.now())
+                return is_anybody_waiting(connection, queue, now=self._engine.clock.now())
         except InboxsyncError:
             return False
 
 
-def _lane_after(lane: Lane, rest: Rest, *, is_laid_down: bool) -> Lane:
+def _queue_after(queue: TaskQueue, suspension: Suspension, *, is_laid_down: bool) -> TaskQueue:
     """Where a run goes on: what it is laid down for from outside, or has to wait for, changes nothing."""
-    if rest.wants_history:
-        return Lane.HISTORY
-    if is_laid_down or rest.until is not None:
-        return lane
-    return Lane.WALK if lane is Lane.NEWEST else lane
+    if suspension.wants_history:
+        return TaskQueue.HISTORY
+    if is_laid_down or suspension.until is not None:
+        return queue
+    return TaskQueue.SCAN if queue is TaskQueue.NEWEST else queue

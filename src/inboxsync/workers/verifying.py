@@ -7,23 +7,23 @@ from dataclasses import replace
 from inboxsync.engine import Engine
 from inboxsync.errors import InboxsyncError, LeaseLost, PageBusy, PageUnknown, StoreError
 from inboxsync.graph import GraphClient
-from inboxsync.model import Certificate, Counts, Mode, Page, Problem, Run, RunStatus
+from inboxsync.model import Counts, Mode, Page, Problem, Run, RunStatus, Verification
 from inboxsync.store.state.run_events import append_run_events
 from inboxsync.store.state.runs import resume_run, update_run
 from inboxsync.sync import (
     BatchStored,
-    Debts,
+    EventLog,
     Findings,
     Outcome,
-    Rest,
     Stage,
     Stop,
     Stopped,
-    Telling,
-    heed,
+    Suspension,
+    Unfinished,
+    check_requests,
+    end_event,
     passes,
-    told_at_end,
-    told_at_start,
+    start_events,
 )
 
 _LOOK_SECONDS = 1.5
@@ -43,31 +43,31 @@ class RunVerify:
         self._owner = owner
         self._stop = stop
         self._listed: dict[str, int] = {}
-        self._telling: Telling
+        self._event_log: EventLog
 
     async def run(self) -> Outcome:
         """Verify; what goes wrong is in the result. Raises PageBusy, LeaseLost, PageUnknown, StoreError."""
         self._run = await asyncio.to_thread(self._begin)
-        self._telling = Telling(self._store, self._engine.clock, self._run, owner=self._owner)
+        self._event_log = EventLog(self._store, self._engine.clock, self._run, owner=self._owner)
         began = time.monotonic()
         watching = asyncio.create_task(self._watch())
         try:
             result = await self._verify()
         finally:
             watching.cancel()
-            await self._telling.close()
+            await self._event_log.close()
         run = replace(
             self._run,
             duration_seconds=time.monotonic() - began,
             counts=Counts(fetched=sum(self._listed.values()), unchanged=sum(self._listed.values())),
         )
         if isinstance(result, Stopped) and self._stop.is_pause and not self._stop.is_cancelled:
-            return self._resting(Rest(reason=result.reason))
+            return self._suspended(Suspension(reason=result.reason))
         if isinstance(result, InboxsyncError) and passes(result):
-            return self._resting(Rest(reason=result.message, has_failed=True))
+            return self._suspended(Suspension(reason=result.message, has_failed=True))
         return await asyncio.to_thread(self._end, run, result)
 
-    async def _verify(self) -> tuple[Certificate, Findings] | Stopped | InboxsyncError:
+    async def _verify(self) -> tuple[Verification, Findings] | Stopped | InboxsyncError:
         one = self._engine.page_verify(
             self._source,
             self._page,
@@ -89,34 +89,40 @@ class RunVerify:
             run = resume_run(connection, self._run.id, mode=Mode.FULL, now=now)
             if run is None:
                 raise LeaseLost("The run has been ended elsewhere.")
-            told = told_at_start(run, is_new=self._run.status is RunStatus.QUEUED)
+            told = start_events(run, is_new=self._run.status is RunStatus.QUEUED)
             append_run_events(connection, run.id, [(now, *each) for each in told])
         return run
 
     def _on_batch(self, folder: str, listed: int) -> None:
         self._listed[folder] = listed
         counts = Counts(fetched=sum(self._listed.values()))
-        self._telling.on_batch(
+        self._event_log.on_batch(
             BatchStored(
                 run=replace(self._run, counts=counts),
                 batch=Counts(),
                 seconds=0.0,
                 stage=Stage.COMPARE,
                 folder=folder,
-                frontier=None,
-                allowance_used_percent=None,
+                position=None,
+                quota_used_percent=None,
             )
         )
 
     async def _watch(self) -> None:
         while True:
             await asyncio.sleep(_LOOK_SECONDS)
-            await heed(self._store, self._run, stop=self._stop, owner=self._owner)
+            await check_requests(self._store, self._run, stop=self._stop, owner=self._owner)
 
-    def _resting(self, rest: Rest) -> Outcome:
-        return Outcome(page=self._page, run=self._run, debts=Debts(), reason=rest.reason, rest=rest)
+    def _suspended(self, suspension: Suspension) -> Outcome:
+        return Outcome(
+            page=self._page,
+            run=self._run,
+            unfinished=Unfinished(),
+            reason=suspension.reason,
+            suspension=suspension,
+        )
 
-    def _end(self, run: Run, result: tuple[Certificate, Findings] | Stopped | InboxsyncError) -> Outcome:
+    def _end(self, run: Run, result: tuple[Verification, Findings] | Stopped | InboxsyncError) -> Outcome:
         now = self._engine.clock.now()
         status, problems, reason = _concluded(result)
         if self._stop.is_cancelled:
@@ -132,20 +138,20 @@ class RunVerify:
         )
         with self._store.write() as connection:
             update_run(connection, ended)
-            append_run_events(connection, run.id, [(now, *told_at_end(ended, reason=reason))])
-        return Outcome(page=self._page, run=ended, debts=Debts(), reason=reason)
+            append_run_events(connection, run.id, [(now, *end_event(ended, reason=reason))])
+        return Outcome(page=self._page, run=ended, unfinished=Unfinished(), reason=reason)
 
 
 def _concluded(
-    result: tuple[Certificate, Findings] | Stopped | InboxsyncError,
+    result: tuple[Verification, Findings] | Stopped | InboxsyncError,
 ) -> tuple[RunStatus, tuple[Problem, ...], str | None]:
     if isinstance(result, Stopped):
         return RunStatus.PARTIAL, (), result.reason
     if isinstance(result, InboxsyncError):
         problem = Problem(code=result.code, message=result.message, hint=result.hint)
         return RunStatus.FAILED, (problem,), None
-    certificate, findings = result
-    if certificate.is_complete:
+    verification, findings = result
+    if verification.is_complete:
         return RunStatus.COMPLETE, (), None
     said = Problem(
         code="not_complete",

@@ -20,20 +20,20 @@ from inboxsync.store.connection.faults import store_error
 from inboxsync.store.state.workers import delete_worker, put_worker
 from inboxsync.sync import new_owner
 from inboxsync.workers.deriving import Deriving
-from inboxsync.workers.outages import Trouble
-from inboxsync.workers.task import SliceRun
+from inboxsync.workers.outages import Outage
+from inboxsync.workers.task import TaskExecution
 
 if TYPE_CHECKING:
     from inboxsync.graph import GraphClient
-    from inboxsync.workers.dispatch import Durable
-    from inboxsync.workers.maintenance import Duties
+    from inboxsync.workers.dispatch import Dispatcher
+    from inboxsync.workers.maintenance import Maintenance
 
 log = structlog.get_logger(__name__)
 
 # One step of a slice.
 STEP_SECONDS = 10.0
 _HEARTBEAT_SECONDS = 1.0
-_FEED_SECONDS = 0.5
+_DISPATCH_DUE_SECONDS = 0.5
 _LOOK_SECONDS = 1.0
 _STUCK_SECONDS = 10.0
 _SCHEDULE_SECONDS = 1.0
@@ -54,21 +54,21 @@ class Worker:
         self._concurrency = concurrency
         self._schedules = schedules
         self.id = new_owner()
-        self._slices: dict[tuple[str, int], tuple[SliceRun, asyncio.Task[None]]] = {}
+        self._tasks: dict[tuple[str, int], tuple[TaskExecution, asyncio.Task[None]]] = {}
         self._numbers = count(1)
         self._deriving = Deriving(engine)
         self._open = AsyncExitStack()
         self._loops: list[asyncio.Task[None]] = []
         self._threads = ThreadPoolExecutor(2, thread_name_prefix="inboxsync-worker")
-        self._durable: Durable | None = None
+        self._dispatcher: Dispatcher | None = None
         self._source: GraphClient
         self._is_draining = False
 
     async def start(self) -> None:
         """Begin to take slices. Raises WorkerRunning, and what opening the database raises."""
         # DBOS takes a quarter of a second to import: nobody else waits for that.
-        from inboxsync.workers.dispatch import WORKFLOW_VERSION, Durable  # noqa: PLC0415
-        from inboxsync.workers.maintenance import Duties  # noqa: PLC0415
+        from inboxsync.workers.dispatch import WORKFLOW_VERSION, Dispatcher  # noqa: PLC0415
+        from inboxsync.workers.maintenance import Maintenance  # noqa: PLC0415
 
         now = self._engine.clock.now()
         self._info = WorkerInfo(
@@ -79,7 +79,7 @@ class Worker:
             heartbeat_at=now,
         )
         database, schema = self._engine.queue_database()
-        durable = Durable(
+        dispatcher = Dispatcher(
             database,
             schema=schema,
             worker_id=self.id,
@@ -89,15 +89,15 @@ class Worker:
         try:
             self._source = await self._open.enter_async_context(self._engine.source())
             await self._aside(self._beat)  # before the first slice can be this worker's
-            await asyncio.to_thread(durable.launch, concurrency=self._concurrency)
+            await asyncio.to_thread(dispatcher.launch, concurrency=self._concurrency)
         except BaseException:
             await self._open.aclose()
             raise
-        self._durable = durable
-        duties = Duties(self._engine, durable, worker_id=self.id)
+        self._dispatcher = dispatcher
+        maintenance = Maintenance(self._engine, dispatcher, worker_id=self.id)
         self._loops = [
             asyncio.create_task(self._live()),
-            asyncio.create_task(self._attend(duties)),
+            asyncio.create_task(self._attend(maintenance)),
         ]
         self._deriving.ask()  # what one that was killed has left
         log.info("worker started", worker=self.id, concurrency=self._concurrency)
@@ -107,25 +107,25 @@ class Worker:
 
         After `seconds` it ends all the same: what is under way then goes on elsewhere from its last batch.
         """
-        if self._durable is None:
+        if self._dispatcher is None:
             return
-        log.info("worker drains", worker=self.id, slices=len(self._slices))
+        log.info("worker drains", worker=self.id, tasks=len(self._tasks))
         self._is_draining = True
         ends_at = time.monotonic() + seconds
-        for slice_run, _ in self._slices.values():
-            slice_run.pause("its worker stops")
+        for task_run, _ in self._tasks.values():
+            task_run.pause("its worker stops")
         for loop in self._loops[1:]:
             loop.cancel()
-        await asyncio.to_thread(self._durable.destroy, seconds=max(1, math.ceil(seconds)))
+        await asyncio.to_thread(self._dispatcher.destroy, seconds=max(1, math.ceil(seconds)))
         await self._deriving.close(min(ends_at - time.monotonic(), _LAST_DERIVING_SECONDS))
-        for _, task in self._slices.values():
+        for _, task in self._tasks.values():
             task.cancel()
         for loop in self._loops:
             loop.cancel()
         await asyncio.gather(
-            *self._loops, *(task for _, task in self._slices.values()), return_exceptions=True
+            *self._loops, *(task for _, task in self._tasks.values()), return_exceptions=True
         )
-        self._durable = None
+        self._dispatcher = None
         await self._open.aclose()
         await self._aside(self._say_good_bye)
         self._threads.shutdown(wait=False)
@@ -134,8 +134,8 @@ class Worker:
     async def _step(self, run_id: str, number: int) -> bool:
         """Execute a slice for some seconds; whether it is over."""
         key = run_id, number
-        if key not in self._slices:
-            slice_run = SliceRun(
+        if key not in self._tasks:
+            task_run = TaskExecution(
                 self._engine,
                 self._source,
                 run_id=run_id,
@@ -144,20 +144,20 @@ class Worker:
                 owner=f"{self.id}.{next(self._numbers)}",
             )
             if self._is_draining:
-                slice_run.pause("its worker stops")
-            task = asyncio.create_task(slice_run.run())
-            self._slices[key] = slice_run, task
+                task_run.pause("its worker stops")
+            task = asyncio.create_task(task_run.run())
+            self._tasks[key] = task_run, task
             # Not in the step: DBOS gives a workflow up whose step it could not write down, and the slice ends
             # all the same.
             task.add_done_callback(lambda ended: self._ended(key, ended))
-        slice_run, task = self._slices[key]
+        task_run, task = self._tasks[key]
         done, _ = await asyncio.wait({task}, timeout=STEP_SECONDS)
         if not done:
-            await slice_run.give_way()
+            await task_run.give_way()
         return bool(done)
 
     def _ended(self, key: tuple[str, int], task: asyncio.Task[None]) -> None:
-        self._slices.pop(key, None)
+        self._tasks.pop(key, None)
         if task.cancelled():
             return
         self._deriving.ask()
@@ -166,16 +166,16 @@ class Worker:
             known = isinstance(failure, InboxsyncError)
             log.error("a slice failed", run_id=key[0], why=str(failure), exc_info=None if known else failure)
 
-    async def _attend(self, duties: "Duties") -> None:
+    async def _attend(self, maintenance: "Maintenance") -> None:
         """Do the common duties while they are this worker's."""
         chores = [
-            _Chore(_SCHEDULE_SECONDS if self._schedules else math.inf, duties.start_due),
-            _Chore(_STUCK_SECONDS, duties.free_stuck),
-            _Chore(_PURGE_SECONDS, duties.purge),
+            _Chore(_SCHEDULE_SECONDS if self._schedules else math.inf, maintenance.start_due),
+            _Chore(_STUCK_SECONDS, maintenance.free_stuck),
+            _Chore(_PURGE_SECONDS, maintenance.purge),
         ]
-        look = _Chore(_LOOK_SECONDS, duties.find_dead)
+        look = _Chore(_LOOK_SECONDS, maintenance.find_dead)
         own = _Chore(_STUCK_SECONDS, self._take_back)
-        trouble = Trouble("the common duties wait", "the common duties go on")
+        outage = Outage("the common duties wait", "the common duties go on")
         is_first = False
         while True:
             try:
@@ -183,38 +183,38 @@ class Worker:
                     await self._aside(own.work)
                 is_looking = look.is_due()
                 if is_looking:
-                    is_first = bool(await self._aside(duties.find_dead))
+                    is_first = bool(await self._aside(maintenance.find_dead))
                 if is_first:
                     for chore in chores:
                         if chore.is_due():
                             await self._aside(chore.work)
-                    await self._aside(duties.feed)
+                    await self._aside(maintenance.dispatch_due)
             except Exception as failure:  # noqa: BLE001 - a database that is away comes back, and the loop goes on
-                trouble.met(_why(failure, where=self._engine.store.where))
+                outage.met(_why(failure, where=self._engine.store.where))
             else:
                 if is_looking or is_first:  # else nothing was asked of the database
-                    trouble.passed()
-            await asyncio.sleep(_FEED_SECONDS)
+                    outage.passed()
+            await asyncio.sleep(_DISPATCH_DUE_SECONDS)
 
     async def _live(self) -> None:
         """Say every second that this worker lives."""
-        trouble = Trouble("not told that it lives", "told again that it lives")
+        outage = Outage("not told that it lives", "told again that it lives")
         while True:
             try:
                 await self._aside(self._beat)
             except Exception as failure:  # noqa: BLE001 - a worker that no longer says so is taken for dead
-                trouble.met(_why(failure, where=self._engine.store.where))
+                outage.met(_why(failure, where=self._engine.store.where))
             else:
-                trouble.passed()
+                outage.passed()
             await asyncio.sleep(_HEARTBEAT_SECONDS)
 
     def _take_back(self) -> None:
         """Have slices executed anew that DBOS has given up without a word; each worker its own."""
-        if self._durable is None:
+        if self._dispatcher is None:
             return
-        taken = self._durable.take_back(tuple(self._slices))
+        taken = self._dispatcher.take_back(tuple(self._tasks))
         if taken:
-            log.warning("slices were given up half-way: they are taken up again", slices=taken)
+            log.warning("slices were given up half-way: they are taken up again", tasks=taken)
 
     async def _aside(self, work: Callable[[], object]) -> object:
         """Run it in a thread that no batch waits for or keeps busy: a late heartbeat is taken for a death."""

@@ -1,6 +1,6 @@
 """Connects to the database in which the workers' queue is kept. What is in it is DBOS's own.
 
-It is no part of the user's data: thrown away while no worker runs, it is made anew from `run_slices`.
+It is no part of the user's data: thrown away while no worker runs, it is made anew from `run_tasks`.
 """
 
 import time
@@ -49,7 +49,7 @@ def _configure(connection: Any, _record: object) -> None:  # noqa: ANN401 - sqli
     # SQLite before 3.42 has it without fractions of a second, which DBOS's clock is made of.
     connection.create_function("unixepoch", -1, _unixepoch)
     sqlite.switch_to_wal(connection)
-    # A crash of the machine may lose the last moments of the queue: `run_slices` knows what is to be done.
+    # A crash of the machine may lose the last moments of the queue: `run_tasks` knows what is to be done.
     for pragma in ("synchronous=NORMAL", "foreign_keys=ON"):
         connection.execute(f"PRAGMA {pragma}")
 

@@ -39,7 +39,7 @@ from inboxsync.store.reading.stream_conversations import (
     iter_conversations,
 )
 from inboxsync.store.reading.stream_details import Detail
-from inboxsync.store.reading.stream_exchanges import Outline, iter_conversations_sent
+from inboxsync.store.reading.stream_exchanges import Summary, iter_conversations_sent
 from inboxsync.store.reading.stream_messages import MessageRow, count_messages, iter_messages
 from inboxsync.store.reading.stream_quarters import iter_quarters
 from inboxsync.store.reading.stream_threads import (
@@ -67,9 +67,9 @@ __all__ = [
     "MessageCount",
     "MessageRecord",
     "MessageRow",
-    "Outline",
     "PageOverview",
     "Scope",
+    "Summary",
     "Thread",
     "ThreadMessage",
     "count_contacts",

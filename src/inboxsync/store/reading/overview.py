@@ -10,11 +10,11 @@ from inboxsync.model import Page
 from inboxsync.store.state.pages import list_pages
 from inboxsync.store.tables import (
     UNREAD,
+    backlog,
     contacts,
     conversation_facts,
     messenger_conversations,
     page_activity,
-    sync_items,
 )
 
 # The column of the Page, and the query that counts for each.
@@ -32,7 +32,7 @@ class PageOverview:
     page: Page
     conversations: int
     unread: int
-    owed: int
+    backlog: int
     contacts: int
     messages: int
     unanswered: int
@@ -67,7 +67,7 @@ def _counted(
 _COUNTED: Final = {
     "conversations": _counted(messenger_conversations.c.page_id, func.count()),
     "unread": _counted(messenger_conversations.c.page_id, func.count(), UNREAD),
-    "owed": _counted(sync_items.c.page_id, func.count()),
+    "backlog": _counted(backlog.c.page_id, func.count()),
     "contacts": _counted(contacts.c.page_id, func.count()),
     "messages": _counted(
         page_activity.c.page_id, func.sum(page_activity.c.from_contacts + page_activity.c.from_page)

@@ -10,7 +10,7 @@ from inboxsync.model import Exchange, Page, merged
 from inboxsync.store.derived import has_notes, is_settled
 from inboxsync.store.reading.scope import CONVERSATIONS_AT_ONCE, Scope, iter_chunks, iter_rows
 from inboxsync.store.reading.stream_details import Detail, details_of, newest_of_each
-from inboxsync.store.reading.stream_exchanges import Outline, exchanges_of
+from inboxsync.store.reading.stream_exchanges import Summary, exchanges_of
 from inboxsync.store.tables import messenger_conversations as table
 
 
@@ -80,9 +80,9 @@ def _contacts(connection: Connection, page: Page, contact_ids: Sequence[str]) ->
     rows_of: dict[str, list[Row[Any]]] = {}
     for row in connection.execute(query):
         rows_of.setdefault(row.sender_id, []).append(row)
-    outlines = {row.id: Outline.of(row) for rows in rows_of.values() for row in rows}
-    exchanges = exchanges_of(connection, outlines)
-    details = details_of(connection, outlines)
+    summaries = {row.id: Summary.of(row) for rows in rows_of.values() for row in rows}
+    exchanges = exchanges_of(connection, summaries)
+    details = details_of(connection, summaries)
     for contact_id in contact_ids:
         rows = rows_of[contact_id]
         yield ContactRow(

@@ -8,7 +8,7 @@ from sqlalchemy import ColumnElement, Connection, Row, func, select
 
 from inboxsync.model import Exchange, Page
 from inboxsync.store.reading.scope import CONVERSATIONS_AT_ONCE, Scope, iter_chunks, iter_rows
-from inboxsync.store.reading.stream_exchanges import Outline, exchanges_of
+from inboxsync.store.reading.stream_exchanges import Summary, exchanges_of
 from inboxsync.store.tables import messenger_conversations as table
 
 
@@ -64,7 +64,7 @@ def iter_conversations(connection: Connection, scope: Scope) -> Iterator[Convers
             .order_by(table.c.conversation_id)
         )
         for chunk in iter_chunks(iter_rows(connection, query), CONVERSATIONS_AT_ONCE):
-            exchanges = exchanges_of(connection, {row.id: Outline.of(row) for row in chunk})
+            exchanges = exchanges_of(connection, {row.id: Summary.of(row) for row in chunk})
             yield from (_conversation(page, row, exchanges[row.id]) for row in chunk)
 
 

@@ -15,7 +15,7 @@ from inboxsync.store.tables import messages, messenger_conversations
 
 
 @dataclass(frozen=True, slots=True)
-class Outline:
+class Summary:
     """What has to be known of a conversation to judge its messages."""
 
     has_older_messages: bool
@@ -27,13 +27,13 @@ class Outline:
         return cls(row.has_older_messages, row.conversation_status == "gone")
 
 
-def exchanges_of(connection: Connection, outlines: Mapping[str, Outline]) -> dict[str, Exchange]:
+def exchanges_of(connection: Connection, summaries: Mapping[str, Summary]) -> dict[str, Exchange]:
     """The exchanges of these conversations (our ids). Nobody waits in one that the source no longer has."""
-    found = dict.fromkeys(outlines, Exchange())
-    for row_id, sent in iter_sent(connection, outlines):
-        outline = outlines[row_id]
-        exchange = exchange_of(sent, has_older=outline.has_older_messages)
-        found[row_id] = replace(exchange, unanswered_since=None) if outline.is_gone else exchange
+    found = dict.fromkeys(summaries, Exchange())
+    for row_id, sent in iter_sent(connection, summaries):
+        summary = summaries[row_id]
+        exchange = exchange_of(sent, has_older=summary.has_older_messages)
+        found[row_id] = replace(exchange, unanswered_since=None) if summary.is_gone else exchange
     return found
 
 
@@ -48,7 +48,7 @@ def iter_sent(connection: Connection, row_ids: Collection[str]) -> Iterator[tupl
         yield row_id, ((row.sent_at, row.is_from_page) for row in rows)
 
 
-def iter_conversations_sent(connection: Connection, scope: Scope) -> Iterator[tuple[Outline, Iterator[Sent]]]:
+def iter_conversations_sent(connection: Connection, scope: Scope) -> Iterator[tuple[Summary, Iterator[Sent]]]:
     """Every conversation of these Pages that has messages, whenever they were sent, and these."""
     table = messenger_conversations
     for page in scope.pages:
@@ -58,6 +58,6 @@ def iter_conversations_sent(connection: Connection, scope: Scope) -> Iterator[tu
             .order_by(table.c.conversation_id)
         )
         for chunk in iter_chunks(iter_rows(connection, query), CONVERSATIONS_AT_ONCE):
-            outlines = {row.id: Outline.of(row) for row in chunk}
-            for row_id, sent in iter_sent(connection, outlines):
-                yield outlines[row_id], sent
+            summaries = {row.id: Summary.of(row) for row in chunk}
+            for row_id, sent in iter_sent(connection, summaries):
+                yield summaries[row_id], sent

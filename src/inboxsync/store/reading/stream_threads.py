@@ -9,7 +9,7 @@ from sqlalchemy import Connection, func, select
 from inboxsync.model import Page
 from inboxsync.store.reading.scope import iter_rows
 from inboxsync.store.reading.thread import IS_GAP, Gap, gap_of
-from inboxsync.store.tables import messages, sync_items
+from inboxsync.store.tables import backlog, messages
 from inboxsync.store.tables import messenger_conversations as table
 
 
@@ -63,11 +63,11 @@ def iter_threads(connection: Connection, page: Page) -> Iterator[Thread]:
             table.c.last_message,
             table.c.last_message_time,
             table.c.has_older_messages,
-            sync_items.c.anchors,
-            sync_items.c.created_at,
-            sync_items.c.error_message,
+            backlog.c.anchors,
+            backlog.c.created_at,
+            backlog.c.error_message,
         )
-        .outerjoin(sync_items, IS_GAP)
+        .outerjoin(backlog, IS_GAP)
         .where(table.c.page_id == page.id)
         .order_by(table.c.last_message_time.desc().nulls_last(), table.c.conversation_id)
     )

@@ -6,7 +6,7 @@ from datetime import datetime
 
 from sqlalchemy import Connection, func, select
 
-from inboxsync.model import Page, Served
+from inboxsync.model import Page, SourceRecord
 from inboxsync.store.tables import messages
 from inboxsync.store.tables import messenger_conversations as table
 
@@ -14,7 +14,7 @@ _ROWS_A_BATCH = 1000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class StoredOutline:
+class StoredSummary:
     """One stored conversation; `message_count` is Meta's estimate, `stored_messages` a count."""
 
     conversation_id: str
@@ -25,7 +25,7 @@ class StoredOutline:
     is_gone: bool = False
 
 
-def outlines_of(connection: Connection, page: Page, graph_ids: Collection[str]) -> dict[str, StoredOutline]:
+def summaries_of(connection: Connection, page: Page, graph_ids: Collection[str]) -> dict[str, StoredSummary]:
     """Those of these conversations that are stored, by Graph's id."""
     stored = (
         select(func.count())
@@ -43,7 +43,7 @@ def outlines_of(connection: Connection, page: Page, graph_ids: Collection[str]) 
             (table.c.conversation_status == "gone").label("is_gone"),
         ).where(table.c.page_id == page.id, table.c.conversation_id.in_(list(graph_ids)))
     )
-    return {row.conversation_id: StoredOutline(**row._asdict()) for row in rows}
+    return {row.conversation_id: StoredSummary(**row._asdict()) for row in rows}
 
 
 def iter_conversation_ids(connection: Connection, page: Page) -> Iterator[str]:
@@ -94,7 +94,7 @@ def count_unreadable(connection: Connection, page: Page) -> int:
 
 
 def count_listed_elsewhere(
-    connection: Connection, page: Page, conversations: Collection[Served], *, folder: str
+    connection: Connection, page: Page, conversations: Collection[SourceRecord], *, folder: str
 ) -> int:
     """How many of these are stored in another folder, with the very time they have now."""
     served = {each.conversation_id: each.source_updated_at for each in conversations}

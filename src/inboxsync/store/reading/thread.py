@@ -7,18 +7,18 @@ from typing import Any
 import msgspec
 from sqlalchemy import Connection, Row, and_, func, literal, select, tuple_
 
-from inboxsync.model import Phase
+from inboxsync.model import BacklogKind
 from inboxsync.store.connection.types import NO_TIME
 from inboxsync.store.reading.lists import Key, Listed
+from inboxsync.store.tables import backlog, messenger_conversations
 from inboxsync.store.tables import messages as table
-from inboxsync.store.tables import messenger_conversations, sync_items
 
 _decode_anchors = msgspec.json.Decoder(tuple[str, ...]).decode
 # The row of the ledger that says that a conversation has a gap: one at most.
 IS_GAP = and_(
-    sync_items.c.page_id == messenger_conversations.c.page_id,
-    sync_items.c.conversation_id == messenger_conversations.c.conversation_id,
-    sync_items.c.phase == Phase.GAP.value,
+    backlog.c.page_id == messenger_conversations.c.page_id,
+    backlog.c.conversation_id == messenger_conversations.c.conversation_id,
+    backlog.c.kind == BacklogKind.GAP.value,
 )
 
 
@@ -95,7 +95,7 @@ def list_gaps(connection: Connection, conversation_id: str) -> list[Gap]:
     """What is owed between the stored messages of a conversation (our id)."""
     conversations = messenger_conversations.c
     rows = connection.execute(
-        select(sync_items.c.anchors, sync_items.c.created_at, sync_items.c.error_message)
+        select(backlog.c.anchors, backlog.c.created_at, backlog.c.error_message)
         .join(messenger_conversations, IS_GAP)
         .where(conversations.id == conversation_id)
     )

@@ -26,7 +26,7 @@ _NEWEST: Final = 20_000
 RANKED: Final = 1_000
 _LAST_ID: Final = 2**63 - 1
 # A beginning of fewer letters says little.
-_TELLING: Final = 3
+_RELEVANT: Final = 3
 # So many words more a message would have to have, not to be found first for its shortness alone.
 _EVEN: Final = 4
 _VECTOR: Final = "array_to_tsvector(string_to_array('@' || i.page_id || rtrim(i.terms), ' '))"
@@ -208,7 +208,7 @@ class _Looker:
         words = [(word, False) for pattern in self._query.patterns for word in _whole(pattern)]
         beginnings = [(each.words[-1], True) for each in self._query.patterns if each.is_prefix]
         words += [
-            each for each in beginnings if len(each[0]) >= _TELLING or len(beginnings) + len(words) == 1
+            each for each in beginnings if len(each[0]) >= _RELEVANT or len(beginnings) + len(words) == 1
         ]
         words = words or beginnings
         either, both, quote, star = (

@@ -31,7 +31,7 @@ def create_api_key(connection: Connection, *, name: str, scope: Scope, now: date
     prefix = f"ibs_{secrets.token_hex(_PREFIX_BYTES)}"
     text = f"{prefix}.{secrets.token_urlsafe(_SECRET_BYTES)}"
     key = ApiKey(
-        id=new_id(), name=name, scope=scope, prefix=prefix, digest=digest_of(text).hex(), created_at=now
+        id=new_id(), name=name, scope=scope, prefix=prefix, digest=fingerprint_of(text).hex(), created_at=now
     )
     row = {
         "id": key.id,
@@ -66,7 +66,7 @@ def revoke_api_key(connection: Connection, name: str, *, now: datetime) -> ApiKe
     return _key(row)
 
 
-def digest_of(text: str) -> bytes:
+def fingerprint_of(text: str) -> bytes:
     """What is kept of a key, and compared."""
     return hashlib.sha256(text.encode("utf-8", "surrogateescape")).digest()
 

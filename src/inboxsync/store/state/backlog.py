@@ -1,4 +1,4 @@
-"""Rows of `sync_items`, the ledger, and what is owed beyond it: the older messages of each conversation.
+"""Rows of `backlog`, the ledger, and what is owed beyond it: the older messages of each conversation.
 
 A conversation that is gone is owed nothing: the source no longer has it.
 """
@@ -24,10 +24,10 @@ from sqlalchemy import (
     select,
 )
 
-from inboxsync.model import Item, Page, Phase, Problem
+from inboxsync.model import BacklogItem, BacklogKind, Page, Problem
 from inboxsync.store.connection.statements import Among, put_row, select_among
 from inboxsync.store.tables import HAS_OLDER, messenger_conversations
-from inboxsync.store.tables import sync_items as table
+from inboxsync.store.tables import backlog as table
 
 _encode = msgspec.json.Encoder().encode
 _decode_anchors = msgspec.json.Decoder(tuple[str, ...]).decode
@@ -41,12 +41,12 @@ class Older:
     messages: int
 
 
-def put_item(connection: Connection, page: Page, item: Item, *, now: datetime) -> None:
+def put_backlog_item(connection: Connection, page: Page, item: BacklogItem, *, now: datetime) -> None:
     """Owe this, or replace what is noted of it. Since when it is owed stays."""
     problem = item.problem
     row = {
         "page_id": page.id,
-        "phase": item.phase.value,
+        "kind": item.kind.value,
         "conversation_id": item.conversation_id,
         "folder": item.folder,
         "cursor": item.cursor,
@@ -63,31 +63,33 @@ def put_item(connection: Connection, page: Page, item: Item, *, now: datetime) -
     put_row(connection, table, row, keep={"created_at"})
 
 
-def get_item(connection: Connection, page: Page, phase: Phase, conversation_id: str) -> Item | None:
+def get_backlog_item(
+    connection: Connection, page: Page, kind: BacklogKind, conversation_id: str
+) -> BacklogItem | None:
     """What is owed of this conversation in this phase, gone or not."""
-    row = connection.execute(select(table).where(_key(page, phase, conversation_id))).one_or_none()
+    row = connection.execute(select(table).where(_key(page, kind, conversation_id))).one_or_none()
     return _item(row) if row else None
 
 
-def delete_item(connection: Connection, page: Page, phase: Phase, conversation_id: str) -> None:
+def delete_backlog_item(connection: Connection, page: Page, kind: BacklogKind, conversation_id: str) -> None:
     """It is owed no longer."""
-    connection.execute(delete(table).where(_key(page, phase, conversation_id)))
+    connection.execute(delete(table).where(_key(page, kind, conversation_id)))
 
 
-def list_items(
+def list_backlog(
     connection: Connection,
     page: Page,
-    phase: Phase,
+    kind: BacklogKind,
     *,
     now: datetime,
     limit: int,
     due_only: bool = True,
     excluding: Collection[str] = (),
-) -> list[Item]:
+) -> list[BacklogItem]:
     """What is owed: fewest failed attempts first, then the longest owed."""
     query = (
         select(table)
-        .where(table.c.page_id == page.id, table.c.phase == phase.value, ~_is_gone())
+        .where(table.c.page_id == page.id, table.c.kind == kind.value, ~_is_gone())
         .order_by(table.c.attempts, table.c.created_at, table.c.conversation_id)
     )
     if due_only:
@@ -95,7 +97,7 @@ def list_items(
     return _items(connection, query, limit=limit, excluding=excluding)
 
 
-def list_failed_items(connection: Connection, page: Page, *, limit: int) -> list[Item]:
+def list_failed_backlog(connection: Connection, page: Page, *, limit: int) -> list[BacklogItem]:
     """A few of what was tried and failed, what failed most often first."""
     query = (
         select(table)
@@ -105,24 +107,24 @@ def list_failed_items(connection: Connection, page: Page, *, limit: int) -> list
     return _items(connection, query, limit=limit, excluding=())
 
 
-def owed_conversations(connection: Connection, page: Page, graph_ids: Collection[str]) -> frozenset[str]:
+def backlog_conversations(connection: Connection, page: Page, graph_ids: Collection[str]) -> frozenset[str]:
     """Those of these conversations that anything is owed of."""
-    return frozenset(row[0] for row in select_among(connection, _owed, graph_ids, of_page=page.id))
+    return frozenset(row[0] for row in select_among(connection, _backlog, graph_ids, of_page=page.id))
 
 
-def count_items(connection: Connection, page: Page) -> dict[Phase, int]:
+def count_backlog(connection: Connection, page: Page) -> dict[BacklogKind, int]:
     """How much is owed in each phase, due or not."""
     rows = connection.execute(
-        select(table.c.phase, func.count())
+        select(table.c.kind, func.count())
         .where(table.c.page_id == page.id, ~_is_gone())
-        .group_by(table.c.phase)
+        .group_by(table.c.kind)
     )
-    return dict.fromkeys(Phase, 0) | {Phase(phase): count for phase, count in rows}
+    return dict.fromkeys(BacklogKind, 0) | {BacklogKind(kind): count for kind, count in rows}
 
 
 def list_history(
     connection: Connection, page: Page, *, now: datetime, limit: int, excluding: Collection[str] = ()
-) -> list[Item]:
+) -> list[BacklogItem]:
     """Conversations with older messages than are stored, the newest first.
 
     With how far each has come where the ledger knows; not those whose next attempt is not due.
@@ -130,11 +132,11 @@ def list_history(
     conversations = messenger_conversations
     noted = and_(
         table.c.page_id == conversations.c.page_id,
-        table.c.phase == Phase.HISTORY.value,
+        table.c.kind == BacklogKind.HISTORY.value,
         table.c.conversation_id == conversations.c.conversation_id,
     )
     columns = {column.name: column for column in table.c} | {
-        "phase": literal(Phase.HISTORY.value).label("phase"),
+        "kind": literal(BacklogKind.HISTORY.value).label("kind"),
         "conversation_id": conversations.c.conversation_id,
         "folder": conversations.c.folder,
         "attempts": func.coalesce(table.c.attempts, 0).label("attempts"),
@@ -162,23 +164,23 @@ def count_older(connection: Connection, page: Page, *, messages: int) -> Older:
     return Older(conversations=count, messages=max(0, listed - messages * count))
 
 
-def _owed(among: Among) -> Select[Any]:
+def _backlog(among: Among) -> Select[Any]:
     of_page = table.c.page_id == bindparam("of_page")
     return select(table.c.conversation_id).where(of_page, among(table.c.conversation_id)).distinct()
 
 
 def _items(
     connection: Connection, query: Select[Any], *, limit: int, excluding: Collection[str]
-) -> list[Item]:
+) -> list[BacklogItem]:
     # Left out here, not in the query: there may be more of them than a statement takes parameters.
     found = (_item(row) for row in connection.execute(query.limit(limit + len(excluding))))
     return [item for item in found if item.conversation_id not in excluding][:limit]
 
 
-def _key(page: Page, phase: Phase, conversation_id: str) -> ColumnElement[bool]:
+def _key(page: Page, kind: BacklogKind, conversation_id: str) -> ColumnElement[bool]:
     return and_(
         table.c.page_id == page.id,
-        table.c.phase == phase.value,
+        table.c.kind == kind.value,
         table.c.conversation_id == conversation_id,
     )
 
@@ -196,11 +198,11 @@ def _is_gone() -> ColumnElement[bool]:
     )
 
 
-def _item(row: Row[Any]) -> Item:
+def _item(row: Row[Any]) -> BacklogItem:
     problem = Problem(code=row.error_code, message=row.error_message, hint=row.error_hint)
-    return Item(
+    return BacklogItem(
         conversation_id=row.conversation_id,
-        phase=Phase(row.phase),
+        kind=BacklogKind(row.kind),
         folder=row.folder,
         cursor=row.cursor,
         anchors=_decode_anchors(row.anchors) if row.anchors else (),

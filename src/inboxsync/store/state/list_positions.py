@@ -1,16 +1,16 @@
-"""Rows of `sync_progress`, as the states of `model.progress`."""
+"""Rows of `list_positions`, as the states of `model.progress`."""
 
 from datetime import datetime
 
 import msgspec
 from sqlalchemy import Connection, Row, delete, select
 
-from inboxsync.model import Following, NotStarted, Page, Progress, Span, Unserved, Walking
+from inboxsync.model import Following, NotStarted, Page, Progress, Scanning, Segment, Unserved
 from inboxsync.store.connection.statements import put_row
-from inboxsync.store.tables import sync_progress as table
+from inboxsync.store.tables import list_positions as table
 
 _encode = msgspec.json.Encoder().encode
-_decode_spans = msgspec.json.Decoder(tuple[Span, ...]).decode
+_decode_segments = msgspec.json.Decoder(tuple[Segment, ...]).decode
 
 
 def list_progress(connection: Connection, page: Page) -> dict[str, Progress]:
@@ -23,7 +23,7 @@ def put_progress(
     connection: Connection, page: Page, folder: str, progress: Progress, *, now: datetime
 ) -> None:
     """Replace it, in the caller's transaction."""
-    values = dict.fromkeys(("pin_at", "floor_at", "spans", "watermark_at")) | {
+    values = dict.fromkeys(("snapshot_at", "lower_bound_at", "segments", "watermark_at")) | {
         "page_id": page.id,
         "folder": folder,
         "updated_at": now,
@@ -33,15 +33,15 @@ def put_progress(
             connection.execute(delete(table).where(table.c.page_id == page.id, table.c.folder == folder))
             return
         case Unserved():
-            values |= {"phase": "unserved"}
+            values |= {"state": "unserved"}
         case Following(watermark=watermark):
-            values |= {"phase": "following", "watermark_at": watermark}
-        case Walking():
+            values |= {"state": "following", "watermark_at": watermark}
+        case Scanning():
             values |= {
-                "phase": "walking",
-                "pin_at": progress.pin,
-                "floor_at": progress.floor,
-                "spans": _encode(progress.spans).decode(),
+                "state": "scanning",
+                "snapshot_at": progress.snapshot_at,
+                "lower_bound_at": progress.lower_bound,
+                "segments": _encode(progress.segments).decode(),
                 "watermark_at": progress.watermark,
             }
     put_row(connection, table, values)
@@ -53,11 +53,14 @@ def forget_progress(connection: Connection, page: Page) -> None:
 
 
 def _progress(row: Row[tuple[object, ...]]) -> Progress:
-    match row.phase:
+    match row.state:
         case "following":
             return Following(watermark=row.watermark_at)
         case "unserved":
             return Unserved()
-    return Walking(
-        pin=row.pin_at, floor=row.floor_at, spans=_decode_spans(row.spans), watermark=row.watermark_at
+    return Scanning(
+        snapshot_at=row.snapshot_at,
+        lower_bound=row.lower_bound_at,
+        segments=_decode_segments(row.segments),
+        watermark=row.watermark_at,
     )

@@ -89,14 +89,14 @@ def upsert_page(
     platform: Platform,
     account_id: str,
     name: str | None,
-    access_token_sealed: str,
+    access_token_encrypted: str,
     now: datetime,
     token_expires_at: datetime | None = None,
 ) -> tuple[Page, bool]:
     """Add a Page, or give a known one its new token and name; also returns whether it is new."""
     values: dict[str, Any] = {
         "account_id": account_id,
-        "access_token_sealed": access_token_sealed,
+        "access_token_encrypted": access_token_encrypted,
         "token_state": TokenState.VALID.value,
         "token_reason": None,
         "token_problem": None,
@@ -128,10 +128,10 @@ def get_page(connection: Connection, page_id: str) -> Page:
     return find_pages(connection, [page_id])[0]
 
 
-def get_sealed_token(connection: Connection, page: Page) -> str:
+def get_encrypted_token(connection: Connection, page: Page) -> str:
     """The Page's token, sealed."""
     return str(
-        connection.execute(select(table.c.access_token_sealed).where(table.c.id == page.id)).scalar_one()
+        connection.execute(select(table.c.access_token_encrypted).where(table.c.id == page.id)).scalar_one()
     )
 
 

@@ -6,7 +6,7 @@ from typing import Any
 
 from sqlalchemy import Connection, Select, func, or_, select
 
-from inboxsync.store.tables import sync_items, sync_run_events
+from inboxsync.store.tables import backlog, sync_run_events
 from inboxsync.store.tables import sync_runs as table
 
 
@@ -49,9 +49,9 @@ def newest_event_seq(connection: Connection, run_id: str) -> int:
     return int(connection.execute(newest).scalar() or 0)
 
 
-def count_owed(connection: Connection) -> dict[str, int]:
+def count_backlog_by_kind(connection: Connection) -> dict[str, int]:
     """How many things are owed of all Pages, by what they are."""
-    phases = select(sync_items.c.phase, func.count().label("items")).group_by(sync_items.c.phase)
+    phases = select(backlog.c.kind, func.count().label("items")).group_by(backlog.c.kind)
     return {str(row.phase): int(row.items) for row in connection.execute(phases)}
 
 

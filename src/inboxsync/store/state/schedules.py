@@ -10,10 +10,10 @@ from typing import Any
 
 from sqlalchemy import ColumnElement, Connection, Row, Select, and_, false, func, or_, select, update
 
-from inboxsync.model import Lane, Page, RunKind, Schedule, TokenState
+from inboxsync.model import Page, RunKind, Schedule, TaskQueue, TokenState
 from inboxsync.store.connection.statements import put_row
 from inboxsync.store.state.pages import find_pages
-from inboxsync.store.tables import facebook_pages, run_slices, sync_runs
+from inboxsync.store.tables import facebook_pages, run_tasks, sync_runs
 from inboxsync.store.tables import page_schedules as table
 
 
@@ -53,14 +53,14 @@ def list_due_for_sync(connection: Connection, *, now: datetime, limit: int) -> l
     One that is being verified stays due until that has ended.
     """
     is_due = or_(table.c.next_sync_at.is_(None), table.c.next_sync_at <= now)
-    verified = select(run_slices.c.page_id).where(run_slices.c.lane == Lane.VERIFY.value)
+    verified = select(run_tasks.c.page_id).where(run_tasks.c.queue == TaskQueue.VERIFY.value)
     found = _active().where(is_due, facebook_pages.c.id.not_in(verified))
     return _pages(connection, found.order_by(*_oldest(table.c.next_sync_at)).limit(limit))
 
 
 def list_due_for_verify(connection: Connection, *, now: datetime, limit: int) -> list[Page]:
     """Pages to be verified, those that are due longest first; none that was never synced or has a run."""
-    is_idle = facebook_pages.c.id.not_in(select(run_slices.c.page_id))
+    is_idle = facebook_pages.c.id.not_in(select(run_tasks.c.page_id))
     is_due = and_(table.c.next_verify_at <= now, facebook_pages.c.last_synced_at.is_not(None), is_idle)
     return _pages(connection, _active().where(is_due).order_by(table.c.next_verify_at).limit(limit))
 

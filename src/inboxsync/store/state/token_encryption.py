@@ -8,14 +8,14 @@ import hashlib
 import os
 from pathlib import Path
 
-from inboxsync.errors import SettingsInvalid, StoreUnavailable, TokenSealed
+from inboxsync.errors import SettingsInvalid, StoreUnavailable, TokenUndecryptable
 
 _KEY_BYTES = 32
 _NONCE_BYTES = 12
 _SHORTEST_SECRET = 16
 
 
-class TokenSealer:
+class TokenCipher:
     """Seals and opens tokens with one key."""
 
     def __init__(self, key: bytes) -> None:
@@ -25,7 +25,7 @@ class TokenSealer:
         self._cipher = AESGCM(key)
 
     @classmethod
-    def from_secret(cls, secret: str) -> "TokenSealer":
+    def from_secret(cls, secret: str) -> "TokenCipher":
         """With the key that INBOXSYNC_SECRET_KEY holds: any text of 16 characters or more.
 
         32 random bytes in base64 are taken as they are; another text is hashed into a key.
@@ -42,7 +42,7 @@ class TokenSealer:
         return cls(key if len(key) == _KEY_BYTES else hashlib.sha256(secret.encode()).digest())
 
     @classmethod
-    def from_file(cls, path: Path, *, may_make: bool) -> "TokenSealer":
+    def from_file(cls, path: Path, *, may_make: bool) -> "TokenCipher":
         """With the key in this file, readable by its owner alone.
 
         `may_make`: on first use it is made. Where tokens are sealed already, a new key would
@@ -66,35 +66,37 @@ class TokenSealer:
             )
         return cls.from_secret(text)
 
-    def seal(self, token: str, *, page_id: str) -> str:
+    def encrypt(self, token: str, *, page_id: str) -> str:
         """`token` as base64 text that only this key opens, for this Page alone."""
         nonce = os.urandom(_NONCE_BYTES)
         return base64.b64encode(
             nonce + self._cipher.encrypt(nonce, token.encode(), page_id.encode())
         ).decode()
 
-    def open(self, sealed: str, *, page_id: str) -> str:
+    def open(self, encrypted: str, *, page_id: str) -> str:
         """The token. Raises TokenSealed where another key sealed it."""
         from cryptography.exceptions import InvalidTag  # noqa: PLC0415 - see above
 
         try:
-            raw = base64.b64decode(sealed, validate=True)
+            raw = base64.b64decode(encrypted, validate=True)
             return self._cipher.decrypt(raw[:_NONCE_BYTES], raw[_NONCE_BYTES:], page_id.encode()).decode()
         except (InvalidTag, ValueError):
-            raise TokenSealed(f"The stored token of Page {page_id} does not open with this key.") from None
+            raise TokenUndecryptable(
+                f"The stored token of Page {page_id} does not open with this key."
+            ) from None
 
 
 def _make_key_file(path: Path) -> None:
     """Write a new key unless one is there; of two processes at once, one wins and both read the same key."""
     if path.exists():
         return
-    draft = path.with_name(f"{path.name}.{os.getpid()}")
-    descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+    prepared = path.with_name(f"{path.name}.{os.getpid()}")
+    descriptor = os.open(prepared, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
     try:
         with os.fdopen(descriptor, "wb") as file:
             file.write(base64.b64encode(os.urandom(_KEY_BYTES)))
-        os.link(draft, path)
+        os.link(prepared, path)
     except FileExistsError:
         pass
     finally:
-        draft.unlink(missing_ok=True)
+        prepared.unlink(missing_ok=True)

@@ -2,23 +2,23 @@
 
 from sqlalchemy import Connection, insert, select
 
-from inboxsync.model import Certificate, Page
-from inboxsync.store.tables import certificates as table
+from inboxsync.model import Page, Verification
+from inboxsync.store.tables import verifications as table
 
 
-def put_certificate(connection: Connection, certificate: Certificate) -> None:
+def put_verification(connection: Connection, verification: Verification) -> None:
     """Keep a certificate; earlier ones stay."""
     row = {
-        "id": certificate.id,
-        "page_id": certificate.page_id,
-        "checked_at": certificate.checked_at,
-        "is_complete": certificate.is_complete,
-        "summary": certificate.summary,
+        "id": verification.id,
+        "page_id": verification.page_id,
+        "checked_at": verification.checked_at,
+        "is_complete": verification.is_complete,
+        "summary": verification.summary,
     }
     connection.execute(insert(table), row)
 
 
-def newest_certificate(connection: Connection, page: Page) -> Certificate | None:
+def newest_verification(connection: Connection, page: Page) -> Verification | None:
     """The last one of this Page; None where it was never verified."""
     row = connection.execute(
         select(table)
@@ -28,7 +28,7 @@ def newest_certificate(connection: Connection, page: Page) -> Certificate | None
     ).one_or_none()
     if row is None:
         return None
-    return Certificate(
+    return Verification(
         id=row.id,
         page_id=row.page_id,
         checked_at=row.checked_at,

@@ -27,28 +27,29 @@ from inboxsync.store.tables.inbox import (
     messenger_conversations,
 )
 from inboxsync.store.tables.sync import (
-    certificates,
+    backlog,
+    list_positions,
     page_leases,
-    rate_pools,
-    sync_items,
-    sync_progress,
+    quotas,
     sync_run_events,
     sync_runs,
+    verifications,
 )
-from inboxsync.store.tables.work import page_schedules, run_slices, workers
+from inboxsync.store.tables.work import page_schedules, run_tasks, workers
 
 __all__ = [
     "BESIDE_INBOX",
     "HAS_OLDER",
     "UNREAD",
     "api_keys",
-    "certificates",
+    "backlog",
     "contact_details",
     "contacts",
     "conversation_facts",
     "derive_queue",
     "detail_region",
     "facebook_pages",
+    "list_positions",
     "message_index",
     "messages",
     "messenger_conversations",
@@ -56,11 +57,10 @@ __all__ = [
     "page_activity",
     "page_leases",
     "page_schedules",
-    "rate_pools",
-    "run_slices",
-    "sync_items",
-    "sync_progress",
+    "quotas",
+    "run_tasks",
     "sync_run_events",
     "sync_runs",
+    "verifications",
     "workers",
 ]

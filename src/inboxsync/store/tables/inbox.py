@@ -29,7 +29,10 @@ facebook_pages = Table(
     Column("user_id", Text, comment="the owner in your own application; inboxsync never sets it"),
     Column("name", Text, comment="the Page's name"),
     Column(
-        "access_token_sealed", Text, nullable=False, comment="the token, AES-256-GCM, base64; never in clear"
+        "access_token_encrypted",
+        Text,
+        nullable=False,
+        comment="the token, AES-256-GCM, base64; never in clear",
     ),
     Column(
         "token_state", Text, nullable=False, comment="what its last use told: valid, invalid, not_permitted"
@@ -94,11 +97,11 @@ messenger_conversations = Table(
     Column("created_at", UtcDateTime, nullable=False, comment="when it was first stored"),
     Column("updated_at", UtcDateTime, nullable=False, comment="when this row last changed"),
     Column(
-        "served_digest",
+        "fingerprint",
         Text,
         comment="of what was last served: what is served so again is passed over; NULL: to be looked at",
     ),
-    Column("served_messages", Integer, comment="how many messages were stored when it was served so"),
+    Column("fingerprint_messages", Integer, comment="how many messages were stored when it was served so"),
     UniqueConstraint("page_id", "conversation_id"),
     Index(None, "page_id", "last_message_time"),
     Index(None, "sender_id"),

@@ -16,8 +16,8 @@ from sqlalchemy import (
 from inboxsync.store.connection.types import ID, JsonText, UtcDateTime
 from inboxsync.store.tables.base import metadata
 
-sync_progress = Table(
-    "sync_progress",
+list_positions = Table(
+    "list_positions",
     metadata,
     Column(
         "page_id",
@@ -28,17 +28,17 @@ sync_progress = Table(
     ),
     Column("folder", Text, nullable=False, comment="the list's folder"),
     Column(
-        "phase",
+        "state",
         Text,
         nullable=False,
-        comment="walking, following, or unserved: the source has no such folder; no row: not started",
+        comment="scanning, following, or unserved: the source has no such folder; no row: not started",
     ),
-    Column("pin_at", UtcDateTime, comment="the source's time when this walk began"),
-    Column("floor_at", UtcDateTime, comment="how far down this walk goes; NULL: to the bottom"),
+    Column("snapshot_at", UtcDateTime, comment="the source's time when this scan began"),
+    Column("lower_bound_at", UtcDateTime, comment="how far down this scan goes; NULL: to the bottom"),
     Column(
-        "spans",
+        "segments",
         JsonText,
-        comment="what of the walk is still to be read, newest first: [{frontier, floor, cursor}]",
+        comment="what of the scan is still to be read, newest first: [{position, lower_bound, cursor}]",
     ),
     Column("watermark_at", UtcDateTime, comment="everything up to here is stored"),
     Column("updated_at", UtcDateTime, nullable=False, comment="when this row last changed"),
@@ -124,8 +124,8 @@ sync_run_events = Table(
     comment="What a run told while it went, at most one or two rows a second; goes with its run",
 )
 
-sync_items = Table(
-    "sync_items",
+backlog = Table(
+    "backlog",
     metadata,
     Column(
         "page_id",
@@ -134,7 +134,7 @@ sync_items = Table(
         nullable=False,
         comment="the Page",
     ),
-    Column("phase", Text, nullable=False, comment="what is owed: conversation, gap or history"),
+    Column("kind", Text, nullable=False, comment="what is missing: conversation, gap or history"),
     Column(
         "conversation_id",
         ID,
@@ -154,10 +154,10 @@ sync_items = Table(
         "attempts", Integer, nullable=False, server_default=text("0"), comment="attempts that failed in a row"
     ),
     Column("next_attempt_at", UtcDateTime, comment="not to be tried before; NULL: now"),
-    Column("created_at", UtcDateTime, nullable=False, comment="since when it is owed"),
+    Column("created_at", UtcDateTime, nullable=False, comment="since when it is known to be missing"),
     Column("updated_at", UtcDateTime, nullable=False, comment="when this row last changed"),
-    PrimaryKeyConstraint("page_id", "phase", "conversation_id"),
-    comment="The ledger: what is known to be missing and will be fetched",
+    PrimaryKeyConstraint("page_id", "kind", "conversation_id"),
+    comment="The backlog: what is known to be missing and will be fetched",
 )
 
 page_leases = Table(
@@ -177,10 +177,10 @@ page_leases = Table(
     comment="Who syncs a Page right now; no row: nobody",
 )
 
-rate_pools = Table(
-    "rate_pools",
+quotas = Table(
+    "quotas",
     metadata,
-    Column("object_id", ID, nullable=False, comment="Meta's id of what the allowance is for"),
+    Column("object_id", ID, nullable=False, comment="Meta's id of what the quota is for"),
     Column(
         "type", Text, nullable=False, comment="Meta's word: messenger, instagram, pages; app: the app's own"
     ),
@@ -195,13 +195,13 @@ rate_pools = Table(
     ),
     Column("updated_at", UtcDateTime, nullable=False, comment="when this row last changed"),
     PrimaryKeyConstraint("object_id", "type"),
-    comment="What Meta still allows, as its usage headers last told it",
+    comment="How much of Meta's quotas is used, as its usage headers last told it",
 )
 
-certificates = Table(
-    "certificates",
+verifications = Table(
+    "verifications",
     metadata,
-    Column("id", ID, primary_key=True, comment="our id of the certificate, UUIDv7"),
+    Column("id", ID, primary_key=True, comment="our id of the verification, UUIDv7"),
     Column(
         "page_id",
         ID,
@@ -209,9 +209,9 @@ certificates = Table(
         nullable=False,
         comment="the Page",
     ),
-    Column("checked_at", UtcDateTime, nullable=False, comment="when the store was held against the source"),
+    Column("checked_at", UtcDateTime, nullable=False, comment="when the store was compared with the source"),
     Column("is_complete", Boolean, nullable=False, comment="nothing that can be read is missing"),
     Column("summary", JsonText, nullable=False, comment="what was found, list by list"),
     Index(None, "page_id", "checked_at"),
-    comment="Proofs of completeness",
+    comment="Verification reports: what was compared with the source, and what was missing",
 )

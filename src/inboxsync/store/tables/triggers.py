@@ -8,9 +8,9 @@ changes are noted at once; on SQLite, which has no such triggers, neighbours of 
 from typing import Final
 
 # What of a message decides what is derived from it.
-_TELLING = ("text", "sent_at", "is_from_page", "is_readable")
+_RELEVANT = ("text", "sent_at", "is_from_page", "is_readable")
 # And what of a conversation.
-_TELLING_OF_CONVERSATION = (
+_RELEVANT_OF_CONVERSATION = (
     "sender_id",
     "sender_name",
     "last_message_time",
@@ -44,18 +44,18 @@ def _sqlite() -> list[str]:
         "VALUES (old.conversation_id, old.message_id, old.sent_at);"
     )
     last = "(SELECT conversation_id FROM derive_queue ORDER BY seq DESC LIMIT 1)"
-    differs = " OR ".join(f"old.{name} IS NOT new.{name}" for name in _TELLING)
+    differs = " OR ".join(f"old.{name} IS NOT new.{name}" for name in _RELEVANT)
     return [
         _FTS,
         _trigger("messages", "INSERT", note.format("conversation_id"), f"new.conversation_id IS NOT {last}"),
-        _trigger("messages", f"UPDATE OF {', '.join(_TELLING)}", note_message, differs),
+        _trigger("messages", f"UPDATE OF {', '.join(_RELEVANT)}", note_message, differs),
         _trigger("messages", "DELETE", note_message),
         _trigger("messenger_conversations", "INSERT", note.format("id")),
         _trigger(
             "messenger_conversations",
-            f"UPDATE OF {', '.join(_TELLING_OF_CONVERSATION)}",
+            f"UPDATE OF {', '.join(_RELEVANT_OF_CONVERSATION)}",
             note.format("id"),
-            " OR ".join(f"old.{name} IS NOT new.{name}" for name in _TELLING_OF_CONVERSATION),
+            " OR ".join(f"old.{name} IS NOT new.{name}" for name in _RELEVANT_OF_CONVERSATION),
         ),
         _trigger(
             "messenger_conversations",
@@ -83,7 +83,7 @@ def _trigger(table: str, event: str, body: str, condition: str = "") -> str:
 def _postgresql() -> list[str]:
     differs, differs_of_conversation = (
         " OR ".join(f"o.{name} IS DISTINCT FROM n.{name}" for name in names)
-        for names in (_TELLING, _TELLING_OF_CONVERSATION)
+        for names in (_RELEVANT, _RELEVANT_OF_CONVERSATION)
     )
     message = "(conversation_id, message_id, sent_at) SELECT o.conversation_id, o.message_id, o.sent_at"
     bodies = {

@@ -5,8 +5,8 @@ from sqlalchemy import Boolean, Column, ForeignKey, Index, Integer, Table, Text,
 from inboxsync.store.connection.types import ID, UtcDateTime
 from inboxsync.store.tables.base import metadata
 
-run_slices = Table(
-    "run_slices",
+run_tasks = Table(
+    "run_tasks",
     metadata,
     Column("run_id", ID, ForeignKey("sync_runs.id", ondelete="CASCADE"), primary_key=True, comment="the run"),
     Column(
@@ -16,21 +16,21 @@ run_slices = Table(
         nullable=False,
         comment="its Page; a Page has one run with the workers at a time",
     ),
-    Column("lane", Text, nullable=False, comment="what the slice is for: newest, walk, history or verify"),
-    Column("slice", Integer, nullable=False, comment="its number within the run: 1, 2, 3, ..."),
+    Column("queue", Text, nullable=False, comment="what the task is for: newest, scan, history or verify"),
+    Column("number", Integer, nullable=False, comment="its number within the run: 1, 2, 3, ..."),
     Column("due_at", UtcDateTime, nullable=False, comment="not to be begun before"),
-    Column("handed_at", UtcDateTime, comment="when it was put into the workers' queue; NULL: not yet"),
+    Column("dispatched_at", UtcDateTime, comment="when it was put into a queue; NULL: not yet"),
     Column("worker_id", Text, comment="the worker that has begun it; NULL: none yet"),
     Column(
         "failures",
         Integer,
         nullable=False,
         server_default=text("0"),
-        comment="slices in a row that were cut short by something that passes",
+        comment="tasks in a row that were cut short by something that passes",
     ),
     UniqueConstraint("page_id"),
-    Index(None, "lane", "due_at"),
-    comment="The next slice, or the one under way, of every run that the workers have; no row: it has ended",
+    Index(None, "queue", "due_at"),
+    comment="The next task, or the one being executed, of each run that workers have; no row: it has ended",
 )
 
 workers = Table(

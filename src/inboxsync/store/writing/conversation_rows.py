@@ -39,7 +39,7 @@ CHANGING = ("folder", *_TOLD)
 # What is written of a row that is new.
 INSERTED = (
     *("id", "page_id", "conversation_id", "platform", "created_at", "updated_at"),
-    *("served_digest", "served_messages", *CHANGING),
+    *("fingerprint", "fingerprint_messages", *CHANGING),
 )
 # Far below what a statement takes: 32,766 parameters on SQLite.
 _IDS_A_STATEMENT = 1000
@@ -54,8 +54,8 @@ class StoredConversation:
     has_older_messages: bool
     folder: str
     is_gone: bool
-    served_digest: str | None
-    served_messages: int | None
+    fingerprint: str | None
+    fingerprint_messages: int | None
 
 
 def new_id() -> str:
@@ -76,7 +76,7 @@ def values_of(conversation: Conversation, *, has_older: bool | None, folder: str
     return dict(zip(CHANGING, (folder, *_values(conversation, has_older, lambda at: at)), strict=True))
 
 
-def told_values(conversation: Conversation, *, has_older: bool | None) -> tuple[Any, ...]:
+def column_values(conversation: Conversation, *, has_older: bool | None) -> tuple[Any, ...]:
     """The same but for the folder; times are text, which both databases take."""
     return _values(conversation, has_older, format_utc)
 
@@ -198,8 +198,8 @@ def _stored(among: Among) -> Select[Any]:
         table.c.has_older_messages,
         table.c.folder,
         (table.c.conversation_status == "gone").label("is_gone"),
-        table.c.served_digest,
-        table.c.served_messages,
+        table.c.fingerprint,
+        table.c.fingerprint_messages,
     ).where(table.c.page_id == bindparam("of_page"), among(table.c.conversation_id))
 
 

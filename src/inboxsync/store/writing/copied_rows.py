@@ -25,9 +25,15 @@ from inboxsync.store.connection.postgresql import copy_into
 from inboxsync.store.connection.types import format_utc, to_milliseconds
 from inboxsync.store.schema import HEAD
 from inboxsync.store.writing.conversation_rows import CHANGING, INSERTED, values_of
-from inboxsync.store.writing.message_rows import ALL_COLUMNS, FILLED, PLAIN_COLUMNS, SERVED, all_of
-from inboxsync.store.writing.message_rows import Served as ServedMessages
-from inboxsync.store.writing.prepared import Draft, inserted_rows
+from inboxsync.store.writing.message_rows import (
+    ALL_COLUMNS,
+    FILLED,
+    PLAIN_COLUMNS,
+    SERVED,
+    MessageList,
+    all_of,
+)
+from inboxsync.store.writing.prepared import PreparedConversation, inserted_rows
 from inboxsync.store.writing.rows import Changed, New
 
 _CONVERSATION = ("id", "conversation_id", *CHANGING)
@@ -46,7 +52,7 @@ class CopiedRows:
         self._connection = connection
         self._met: set[str] = set()
 
-    def conversations(self, served: Iterable[Draft]) -> list[Draft]:
+    def conversations(self, served: Iterable[PreparedConversation]) -> list[PreparedConversation]:
         """All but U+0000."""
         return [_without_nul(each) if each.may_hold_nul() else each for each in served]
 
@@ -54,7 +60,7 @@ class CopiedRows:
         """All but U+0000."""
         return messages_without_nul(tuple(served))
 
-    def look_up(self, conversations: ServedMessages) -> None:
+    def look_up(self, conversations: MessageList) -> None:
         """Find those of which a message served is stored; one that a webhook brought stands for itself."""
         # In most the oldest is stored: one look each is enough.
         self._met = self._stored_of([(i, each[-1].message_id) for i, each in conversations if each])
@@ -84,7 +90,7 @@ class CopiedRows:
         return int(updated)
 
     def put_messages(
-        self, new: Sequence[Draft], conversations: ServedMessages, *, source: str, now: datetime
+        self, new: Sequence[PreparedConversation], conversations: MessageList, *, source: str, now: datetime
     ) -> int:
         """Those of new conversations as they are, the others by one statement, which also counts."""
         same = (source, format_utc(now))
@@ -143,10 +149,10 @@ class CopiedRows:
         copy_into(self._connection, twin, columns, rows)
 
 
-def _without_nul(draft: Draft) -> Draft:
-    whole = draft.whole()
+def _without_nul(prepared: PreparedConversation) -> PreparedConversation:
+    whole = prepared.whole()
     clean = conversation_without_nul(whole)
-    return draft if clean is whole else Draft(clean)
+    return prepared if clean is whole else PreparedConversation(clean)
 
 
 def _changed_row(changed: Changed, *, folder: str) -> tuple[object, ...]:

@@ -43,27 +43,27 @@ def find_as_stored(
     alike = {
         graph_id: have
         for graph_id, have in stored.items()
-        if have.served_digest is not None
-        and have.served_digest == served.get(graph_id)
+        if have.fingerprint is not None
+        and have.fingerprint == served.get(graph_id)
         and have.folder == folder
         and not have.is_gone
     }
     if not alike:
         return frozenset()
     counts = _count_messages(connection, [have.id for have in alike.values()])
-    return frozenset(i for i, have in alike.items() if counts.get(have.id, 0) == have.served_messages)
+    return frozenset(i for i, have in alike.items() if counts.get(have.id, 0) == have.fingerprint_messages)
 
 
-def note_digests(connection: Connection, digests: Mapping[str, str | None]) -> None:
+def note_fingerprints(connection: Connection, fingerprints: Mapping[str, str | None]) -> None:
     """Note what was served of these conversations, by our id, once all of it is stored; None: look again."""
-    if digests:
-        rows = [{"row_id": row_id, "digest": digest} for row_id, digest in digests.items()]
+    if fingerprints:
+        rows = [{"row_id": row_id, "digest": fingerprint} for row_id, fingerprint in fingerprints.items()]
         connection.execute(_note(), rows)
 
 
-def forget_digest(connection: Connection, row_id: str) -> None:
+def forget_fingerprint(connection: Connection, row_id: str) -> None:
     """Messages of this conversation (our id) were written otherwise: look at it again."""
-    note_digests(connection, {row_id: None})
+    note_fingerprints(connection, {row_id: None})
 
 
 def _count_messages(connection: Connection, row_ids: Collection[str]) -> dict[str, int]:
@@ -88,16 +88,16 @@ def _stored_messages() -> ScalarSelect[int]:
 @cache
 def _note() -> Update:
     """Writes only where it changes something: a row that stays as it is must not be written anew."""
-    digest = bindparam("digest", type_=Text)
+    fingerprint = bindparam("digest", type_=Text)
     count = _stored_messages()
     return (
         update(table)
         .where(table.c.id == bindparam("row_id"))
         .where(
             or_(
-                table.c.served_digest.is_distinct_from(digest),
-                digest.is_not(None) & table.c.served_messages.is_distinct_from(count),
+                table.c.fingerprint.is_distinct_from(fingerprint),
+                fingerprint.is_not(None) & table.c.fingerprint_messages.is_distinct_from(count),
             )
         )
-        .values(served_digest=digest, served_messages=count)
+        .values(fingerprint=fingerprint, fingerprint_messages=count)
     )

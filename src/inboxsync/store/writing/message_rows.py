@@ -50,7 +50,7 @@ _comparable_values = attrgetter(*_CHANGING, *FILLED)
 # What is stored of each message of a conversation, by Graph's id; that of many, by our conversation id.
 KnownOfOne = Mapping[str, Sequence[Any]]
 Known = Mapping[str, KnownOfOne]
-Served = Sequence[tuple[str, Sequence[Message]]]
+MessageList = Sequence[tuple[str, Sequence[Message]]]
 
 
 class MessageRows(NamedTuple):
@@ -60,7 +60,7 @@ class MessageRows(NamedTuple):
     others: list[tuple[Any, ...]]
 
 
-def known_messages(connection: Connection, conversations: Served) -> Known:
+def known_messages(connection: Connection, conversations: MessageList) -> Known:
     """Those of these messages (by our conversation id) that are stored, with what may yet change of them."""
     keys = [(row_id, message.message_id) for row_id, served in conversations for message in served]
     if not keys:
@@ -135,7 +135,7 @@ def new_message_rows(row_id: str, messages: Iterable[Message]) -> MessageRows:
 def upsert_messages(
     connection: Connection,
     new: Iterable[MessageRows],
-    conversations: Served,
+    conversations: MessageList,
     known: Known,
     *,
     source: str,

@@ -8,9 +8,9 @@ from collections.abc import Iterable
 from datetime import datetime
 from typing import Any, NamedTuple
 
-from inboxsync.model import Conversation, Page, Served
+from inboxsync.model import Conversation, Page, SourceRecord
 from inboxsync.store.connection.types import format_utc
-from inboxsync.store.writing.conversation_rows import new_id, told_values
+from inboxsync.store.writing.conversation_rows import column_values, new_id
 from inboxsync.store.writing.message_rows import MessageRows, new_message_rows
 
 
@@ -21,7 +21,7 @@ class NewRows(NamedTuple):
     messages: MessageRows
 
 
-class Draft:
+class PreparedConversation:
     """A `Served` conversation, and what is to be written of it where it is new.
 
     `row_id` is the id of ours that it then gets.
@@ -29,7 +29,7 @@ class Draft:
 
     __slots__ = ("_rows", "_served", "row_id")
 
-    def __init__(self, served: Served) -> None:
+    def __init__(self, served: SourceRecord) -> None:
         self.row_id = new_id()
         self._served = served
         self._rows: NewRows | None = None
@@ -44,9 +44,9 @@ class Draft:
         """Graph's `updated_time`."""
         return self._served.source_updated_at
 
-    def digest(self) -> str | None:
+    def fingerprint(self) -> str | None:
         """Of all that would be stored of it."""
-        return self._served.digest()
+        return self._served.fingerprint()
 
     def whole(self) -> Conversation:
         """All of it, decoded."""
@@ -60,24 +60,24 @@ class Draft:
         """What is to be written where it is new."""
         if self._rows is None:
             whole = self.whole()
-            told = told_values(whole, has_older=whole.has_older_messages)
+            told = column_values(whole, has_older=whole.has_older_messages)
             self._rows = NewRows(told, new_message_rows(self.row_id, whole.messages))
         return self._rows
 
 
 def inserted_rows(
-    page: Page, new: Iterable[tuple[Draft, str | None]], *, folder: str, now: datetime
+    page: Page, new: Iterable[tuple[PreparedConversation, str | None]], *, folder: str, now: datetime
 ) -> list[tuple[Any, ...]]:
     """Values of `INSERTED`, of new conversations with the digest of what was served."""
     stamp = format_utc(now)
     rows = []
-    for draft, digest in new:
-        told, messages = draft.rows()
-        own = (draft.row_id, page.id, draft.conversation_id, page.platform.value, stamp, stamp)
-        rows.append((*own, digest, len(messages.plain) + len(messages.others), folder, *told))
+    for prepared, fingerprint in new:
+        told, messages = prepared.rows()
+        own = (prepared.row_id, page.id, prepared.conversation_id, page.platform.value, stamp, stamp)
+        rows.append((*own, fingerprint, len(messages.plain) + len(messages.others), folder, *told))
     return rows
 
 
-def draft_of(served: Served) -> Draft:
+def prepare(served: SourceRecord) -> PreparedConversation:
     """The same with its rows to come; a draft is one already."""
-    return served if isinstance(served, Draft) else Draft(served)
+    return served if isinstance(served, PreparedConversation) else PreparedConversation(served)

@@ -12,12 +12,17 @@ from inboxsync.store.writing.conversation_rows import (
     insert_conversations,
     update_conversations,
 )
-from inboxsync.store.writing.message_rows import Known, known_messages, meets_stored, upsert_messages
-from inboxsync.store.writing.message_rows import Served as ServedMessages
-from inboxsync.store.writing.prepared import Draft, inserted_rows
+from inboxsync.store.writing.message_rows import (
+    Known,
+    MessageList,
+    known_messages,
+    meets_stored,
+    upsert_messages,
+)
+from inboxsync.store.writing.prepared import PreparedConversation, inserted_rows
 
 # A conversation to be inserted, and the digest of what was served.
-New = tuple[Draft, str | None]
+New = tuple[PreparedConversation, str | None]
 # A stored one, what was served, and whether there are older messages than will be stored (None: as it was).
 Changed = tuple[StoredConversation, tuple[Conversation, bool | None]]
 
@@ -25,13 +30,13 @@ Changed = tuple[StoredConversation, tuple[Conversation, bool | None]]
 class Rows(Protocol):
     """Writes one batch in the caller's transaction. `look_up` comes first."""
 
-    def conversations(self, served: Iterable[Draft]) -> list[Draft]:
+    def conversations(self, served: Iterable[PreparedConversation]) -> list[PreparedConversation]:
         """What was served, as the database can hold it."""
 
     def messages(self, served: Sequence[Message]) -> Sequence[Message]:
         """What was served, as the database can hold it."""
 
-    def look_up(self, conversations: ServedMessages) -> None:
+    def look_up(self, conversations: MessageList) -> None:
         """Read what is stored of these messages (by our conversation id)."""
 
     def meets_stored(self, row_id: str) -> bool:
@@ -43,7 +48,7 @@ class Rows(Protocol):
         """Insert the new and bring the others up to date; returns how many of the others differed."""
 
     def put_messages(
-        self, new: Sequence[Draft], conversations: ServedMessages, *, source: str, now: datetime
+        self, new: Sequence[PreparedConversation], conversations: MessageList, *, source: str, now: datetime
     ) -> int:
         """Insert what is new and bring the others up to date; returns how many were new.
 
@@ -58,7 +63,7 @@ class ComparedRows:
         self._connection = connection
         self._known: Known = {}
 
-    def conversations(self, served: Iterable[Draft]) -> list[Draft]:
+    def conversations(self, served: Iterable[PreparedConversation]) -> list[PreparedConversation]:
         """SQLite holds everything."""
         return list(served)
 
@@ -66,7 +71,7 @@ class ComparedRows:
         """SQLite holds everything."""
         return served
 
-    def look_up(self, conversations: ServedMessages) -> None:
+    def look_up(self, conversations: MessageList) -> None:
         """Read what is stored of these messages."""
         self._known = known_messages(self._connection, conversations)
 
@@ -83,7 +88,7 @@ class ComparedRows:
         return update_conversations(self._connection, changed, folder=folder, now=now)
 
     def put_messages(
-        self, new: Sequence[Draft], conversations: ServedMessages, *, source: str, now: datetime
+        self, new: Sequence[PreparedConversation], conversations: MessageList, *, source: str, now: datetime
     ) -> int:
         """An INSERT for many rows at once, and an UPDATE for those that differ."""
         rows = [each.rows().messages for each in new]

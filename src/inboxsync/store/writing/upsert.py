@@ -16,12 +16,12 @@ from datetime import datetime
 
 from sqlalchemy import Connection
 
-from inboxsync.model import Conversation, Counts, Message, Page, Served, reached_at
+from inboxsync.model import Conversation, Counts, Message, Page, SourceRecord, reached_at
 from inboxsync.store.connection.statements import is_postgresql
 from inboxsync.store.writing.conversation_rows import StoredConversation, stored_conversations
-from inboxsync.store.writing.fingerprints import find_as_stored, forget_digest, note_digests
+from inboxsync.store.writing.fingerprints import find_as_stored, forget_fingerprint, note_fingerprints
 from inboxsync.store.writing.message_rows import newest_message_ids
-from inboxsync.store.writing.prepared import Draft, draft_of
+from inboxsync.store.writing.prepared import PreparedConversation, prepare
 from inboxsync.store.writing.rows import ComparedRows, Rows
 
 # Several, because any of them may be deleted before the gap is closed.
@@ -29,7 +29,7 @@ _ANCHORS = 20
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Hole:
+class FoundGap:
     """Messages of one conversation that the source has, and neither the batch nor the store.
 
     `conversation_id` is Graph's. `anchors` are the newest messages stored before: between the
@@ -55,19 +55,19 @@ class Written:
     """
 
     counts: Counts
-    holes: tuple[Hole, ...] = ()
+    found_gaps: tuple[FoundGap, ...] = ()
     whole: tuple[str, ...] = ()
 
 
 def upsert_batch(
     connection: Connection,
     page: Page,
-    conversations: Sequence[Served],
+    conversations: Sequence[SourceRecord],
     *,
     folder: str,
     source: str,
     now: datetime,
-    owed: Container[str] = (),
+    backlog: Container[str] = (),
 ) -> Written:
     """Store conversations of one Page and folder in the caller's transaction.
 
@@ -77,36 +77,38 @@ def upsert_batch(
     """
     rows = _rows_for(connection)
     # A list that moves while it is walked may serve one conversation twice, the newer first.
-    listed: dict[str, Draft] = {}
+    listed: dict[str, PreparedConversation] = {}
     for each in conversations:
-        listed.setdefault(each.conversation_id, draft_of(each))
-    digests = {i: each.digest() for i, each in listed.items()}
+        listed.setdefault(each.conversation_id, prepare(each))
+    fingerprints = {i: each.fingerprint() for i, each in listed.items()}
     stored = stored_conversations(connection, page, listed)
-    may_pass = {i: digest for i, digest in digests.items() if i not in owed}
+    may_pass = {i: fingerprint for i, fingerprint in fingerprints.items() if i not in backlog}
     passed = find_as_stored(connection, may_pass, stored, folder=folder)
     fresh = [each for i, each in listed.items() if i not in passed]
-    drafts: dict[str, Draft] = {}
-    for each, draft in zip(fresh, rows.conversations(fresh), strict=True):
-        drafts.setdefault(draft.conversation_id, draft)
-        digests.setdefault(draft.conversation_id, digests[each.conversation_id])
-    served = {i: draft.whole() for i, draft in drafts.items()}
+    all_prepared: dict[str, PreparedConversation] = {}
+    for each, prepared in zip(fresh, rows.conversations(fresh), strict=True):
+        all_prepared.setdefault(prepared.conversation_id, prepared)
+        fingerprints.setdefault(prepared.conversation_id, fingerprints[each.conversation_id])
+    served = {i: prepared.whole() for i, prepared in all_prepared.items()}
     stored = {i: have for i, have in stored.items() if i in served}
     rows.look_up([(have.id, served[i].messages) for i, have in stored.items()])
     gaps = _find_gaps(connection, served, stored, rows)
 
-    new = {i: draft for i, draft in drafts.items() if i not in stored}
+    new = {i: prepared for i, prepared in all_prepared.items() if i not in stored}
     current = {i: have for i, have in stored.items() if not _is_older(served[i], have)}
     changed = [
         (have, (served[i], _has_older(served[i], stands_alone=gaps.get(i) == ())))
         for i, have in current.items()
     ]
     updated = rows.put_conversations(
-        page, [(draft, digests[i]) for i, draft in new.items()], changed, folder=folder, now=now
+        page, [(prepared, fingerprints[i]) for i, prepared in new.items()], changed, folder=folder, now=now
     )
     others = [(have.id, served[i].messages) for i, have in stored.items()]
     events = rows.put_messages(list(new.values()), others, source=source, now=now)
     # What an older answer brings is not what the source would serve again.
-    note_digests(connection, {have.id: digests[i] if i in current else None for i, have in stored.items()})
+    note_fingerprints(
+        connection, {have.id: fingerprints[i] if i in current else None for i, have in stored.items()}
+    )
     return Written(
         counts=Counts(
             fetched=len(served) + len(passed),
@@ -115,7 +117,7 @@ def upsert_batch(
             unchanged=len(served) + len(passed) - len(new) - updated,
             events=events,
         ),
-        holes=_holes(served, new, current, gaps),
+        found_gaps=_found_gaps(served, new, current, gaps),
         whole=tuple(i for i in served if _reaches_bottom(served[i]) and (i in new or i in current)),
     )
 
@@ -139,7 +141,7 @@ def upsert_message_batch(
     rows = _rows_for(connection)
     served = [(have.id, rows.messages(messages))]
     rows.look_up(served)
-    forget_digest(connection, have.id)
+    forget_fingerprint(connection, have.id)
     return rows.put_messages([], served, source=source, now=now)
 
 
@@ -179,26 +181,26 @@ def _may_part(conversation: Conversation, have: StoredConversation) -> bool:
     return bool(conversation.messages) if _is_older(conversation, have) else conversation.has_older_messages
 
 
-def _holes(
+def _found_gaps(
     served: Mapping[str, Conversation],
     new: Container[str],
     current: Container[str],
     gaps: Mapping[str, tuple[str, ...]],
-) -> tuple[Hole, ...]:
+) -> tuple[FoundGap, ...]:
     found = []
     for graph_id, conversation in served.items():
         if graph_id not in gaps and not (graph_id in new and conversation.has_older_messages):
             continue
         is_older = graph_id not in new and graph_id not in current
         own = tuple(message.message_id for message in conversation.messages[:_ANCHORS])
-        hole = Hole(
+        gap = FoundGap(
             conversation_id=graph_id,
             anchors=own if is_older else gaps.get(graph_id, ()),
             is_new=graph_id in new,
             is_older=is_older,
             reached_at=reached_at(conversation.messages),
         )
-        found.append(hole)
+        found.append(gap)
     return tuple(found)
 
 

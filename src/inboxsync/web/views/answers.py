@@ -10,7 +10,7 @@ from inboxsync.reports import response_times
 from inboxsync.store.reading import Scope
 from inboxsync.store.state.pages import get_page
 from inboxsync.web.page_rows import page_label
-from inboxsync.web.request_context import Visit
+from inboxsync.web.request_context import RequestContext
 from inboxsync.web.wording import duration
 
 _DAYS: Final = 90
@@ -26,11 +26,11 @@ class SpeedRow:
     most: str
 
 
-def show(visit: Visit) -> Response:
+def show(context: RequestContext) -> Response:
     """The last months, as a whole, by hour and by day."""
-    now, zone = visit.now, visit.service.engine.settings.zone
-    with visit.service.engine.store.read() as connection:
-        page = get_page(connection, visit.part("id"))
+    now, zone = context.now, context.service.engine.settings.zone
+    with context.service.engine.store.read() as connection:
+        page = get_page(connection, context.part("id"))
         scope = Scope(pages=(page,), since=now - timedelta(days=_DAYS))
         report = response_times(connection, scope, zone, now=now)
     overall, waiting = report.overall, report.unanswered
@@ -59,7 +59,7 @@ def show(visit: Visit) -> Response:
         )
         for each in reversed(report.by_day)
     ]
-    return visit.show(
+    return context.show(
         "answers.html",
         here="pages",
         page_id=page.id,

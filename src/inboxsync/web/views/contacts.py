@@ -12,7 +12,7 @@ from inboxsync.store.reading import ContactFilter, ContactRecord, list_contact_d
 from inboxsync.web.keys import key_of, text_of
 from inboxsync.web.page_list import called, page_choice
 from inboxsync.web.rendering import query
-from inboxsync.web.request_context import Visit
+from inboxsync.web.request_context import RequestContext
 from inboxsync.web.views.conversations import NO_NAME
 
 _KIND: Final = "contacts-view"
@@ -37,23 +37,23 @@ class ContactRow:
     last_message_at: datetime | None
 
 
-def list_some(visit: Visit) -> Response:
+def list_some(context: RequestContext) -> Response:
     """The contacts who wrote last, and where the list goes on."""
-    page_id = visit.asked("page")
-    switched = {name: visit.asked(name) == "1" for name, _ in _SWITCHES}
+    page_id = context.asked("page")
+    switched = {name: context.asked(name) == "1" for name, _ in _SWITCHES}
     wanted = ContactFilter(
         page_id=page_id or None,
         is_unanswered=switched["unanswered"] or None,
         has_phone=switched["phone"] or None,
         has_email=switched["email"] or None,
     )
-    after = key_of(_KIND, visit.asked("after"))
-    with visit.service.engine.store.read() as connection:
+    after = key_of(_KIND, context.asked("after"))
+    with context.service.engine.store.read() as connection:
         choice = page_choice(connection, page_id)
         found = list_contacts(connection, wanted, after=after, limit=_LIMIT)
         names = called(connection, (record.page_id for record in found.records))
         rows = [_row(connection, record, names) for record in found.records]
-    return visit.show(
+    return context.show(
         "contacts.html",
         here="contacts",
         choice=choice,
@@ -62,8 +62,8 @@ def list_some(visit: Visit) -> Response:
         is_filtered=bool(page_id) or any(switched.values()),
         contacts=rows,
         show_page=choice.total > 1 and not page_id,
-        newest=visit.here_with("/contacts", after=None) if after else None,
-        older=visit.here_with("/contacts", after=text_of(_KIND, found.next)) if found.next else None,
+        newest=context.here_with("/contacts", after=None) if after else None,
+        older=context.here_with("/contacts", after=text_of(_KIND, found.next)) if found.next else None,
     )
 
 

@@ -10,7 +10,7 @@ from starlette.responses import Response
 from inboxsync.store.reading import ConversationFilter, ConversationRecord, list_conversations
 from inboxsync.web.keys import key_of, text_of
 from inboxsync.web.page_list import called, page_choice
-from inboxsync.web.request_context import Visit
+from inboxsync.web.request_context import RequestContext
 
 _KIND: Final = "conversations-view"
 _LIMIT: Final = 50
@@ -41,26 +41,26 @@ class ConversationRow:
     unanswered_since: datetime | None
 
 
-def list_some(visit: Visit) -> Response:
+def list_some(context: RequestContext) -> Response:
     """The newest conversations that fit, and where the list goes on."""
-    chosen = {name: visit.asked(name) for name in ("page", "folder", "since", "contact")}
-    switched = {name: visit.asked(name) == "1" for name, _ in _SWITCHES}
+    chosen = {name: context.asked(name) for name in ("page", "folder", "since", "contact")}
+    switched = {name: context.asked(name) == "1" for name, _ in _SWITCHES}
     wanted = ConversationFilter(
         page_id=chosen["page"] or None,
         folder=chosen["folder"] or None,
-        updated_since=visit.asked_since(),
+        updated_since=context.asked_since(),
         sender_id=chosen["contact"] or None,
         is_unread=switched["unread"] or None,
         is_unanswered=switched["unanswered"] or None,
         has_phone=switched["phone"] or None,
         has_email=switched["email"] or None,
     )
-    after = key_of(_KIND, visit.asked("after"))
-    with visit.service.engine.store.read() as connection:
+    after = key_of(_KIND, context.asked("after"))
+    with context.service.engine.store.read() as connection:
         choice = page_choice(connection, chosen["page"])
         found = list_conversations(connection, wanted, after=after, limit=_LIMIT)
         names = called(connection, (record.page_id for record in found.records))
-    return visit.show(
+    return context.show(
         "conversations.html",
         here="conversations",
         choice=choice,
@@ -71,8 +71,8 @@ def list_some(visit: Visit) -> Response:
         conversations=[_row(record, names) for record in found.records],
         show_page=choice.total > 1 and not chosen["page"],
         summary="The newest first" if after is None else "Older ones",
-        newest=visit.here_with("/conversations", after=None) if after else None,
-        older=visit.here_with("/conversations", after=text_of(_KIND, found.next)) if found.next else None,
+        newest=context.here_with("/conversations", after=None) if after else None,
+        older=context.here_with("/conversations", after=text_of(_KIND, found.next)) if found.next else None,
     )
 
 

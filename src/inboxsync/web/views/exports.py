@@ -8,7 +8,7 @@ from starlette.responses import Response, StreamingResponse
 from inboxsync.errors import InboxsyncError
 from inboxsync.reports import Export, ExportRequest, Format, What
 from inboxsync.web.page_list import page_choice
-from inboxsync.web.request_context import Visit
+from inboxsync.web.request_context import RequestContext
 
 _KINDS: Final = {
     What.CONTACTS: "Contacts",
@@ -23,17 +23,17 @@ _FORMATS: Final = {
 }
 
 
-def show(visit: Visit) -> Response:
+def show(context: RequestContext) -> Response:
     """The form."""
-    return _form(visit)
+    return _form(context)
 
 
-def download(visit: Visit) -> Response:
+def download(context: RequestContext) -> Response:
     """The file, streamed: its first bytes go out before the last are read."""
     try:
-        export = Export(visit.service.engine.store, _request(visit), now=visit.now.astimezone(UTC))
+        export = Export(context.service.engine.store, _request(context), now=context.now.astimezone(UTC))
     except InboxsyncError as refused:
-        return _form(visit, problem=refused)
+        return _form(context, problem=refused)
     return StreamingResponse(
         export.async_chunks(),
         media_type=export.media_type,
@@ -44,23 +44,23 @@ def download(visit: Visit) -> Response:
     )
 
 
-def _request(visit: Visit) -> ExportRequest:
-    what, chosen, page_id = visit.asked("what"), visit.asked("format"), visit.asked("page")
+def _request(context: RequestContext) -> ExportRequest:
+    what, chosen, page_id = context.asked("what"), context.asked("format"), context.asked("page")
     return ExportRequest(
         what=What(what) if what in set(What) else What.CONTACTS,
         format=Format(chosen) if chosen in set(Format) else Format.CSV,
         pages=(page_id,) if page_id else (),
-        since=visit.asked_since(),
+        since=context.asked_since(),
         byte_order_mark=True,
         trailer=True,
     )
 
 
-def _form(visit: Visit, *, problem: InboxsyncError | None = None) -> Response:
-    with visit.service.engine.store.read() as connection:
-        choice = page_choice(connection, visit.asked("page"))
-    asked = {name: visit.asked(name) for name in ("what", "format", "page", "since")}
-    return visit.show(
+def _form(context: RequestContext, *, problem: InboxsyncError | None = None) -> Response:
+    with context.service.engine.store.read() as connection:
+        choice = page_choice(connection, context.asked("page"))
+    asked = {name: context.asked(name) for name in ("what", "format", "page", "since")}
+    return context.show(
         "exports.html",
         here="exports",
         status=422 if problem else 200,

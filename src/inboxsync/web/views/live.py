@@ -19,7 +19,7 @@ from inboxsync.errors import InboxsyncError
 from inboxsync.model import Run, RunEvent
 from inboxsync.store.state.run_totals import newest_event_seq
 from inboxsync.sync import LAST
-from inboxsync.web.request_context import Visit
+from inboxsync.web.request_context import RequestContext
 from inboxsync.web.run_rows import live_run
 from inboxsync.web.views.page import expected_of
 
@@ -33,15 +33,15 @@ _REMEMBERED: Final = 30
 _DERIVE_SECONDS: Final = 10.0
 
 
-async def stream(visit: Visit) -> Response:
+async def stream(context: RequestContext) -> Response:
     """What the run has told, then what it tells, until it has ended."""
-    run = await find_run(visit.service, visit.part("id"))
-    total = await in_thread(visit.service, lambda connection: expected_of(connection, run))
-    newest = await in_thread(visit.service, lambda connection: newest_event_seq(connection, run.id))
-    seen = visit.request.headers.get("last-event-id", "")
+    run = await find_run(context.service, context.part("id"))
+    total = await in_thread(context.service, lambda connection: expected_of(connection, run))
+    newest = await in_thread(context.service, lambda connection: newest_event_seq(connection, run.id))
+    seen = context.request.headers.get("last-event-id", "")
     after = int(seen) if seen.isascii() and seen.isdecimal() and len(seen) < 10 else 0  # noqa: PLR2004 - an Integer
     return StreamingResponse(
-        _messages(visit.service, run, after=max(after, newest - _REPLAYED), total=total),
+        _messages(context.service, run, after=max(after, newest - _REPLAYED), total=total),
         media_type="text/event-stream",
         headers={"X-Accel-Buffering": "no"},
     )
@@ -49,7 +49,7 @@ async def stream(visit: Visit) -> Response:
 
 async def _messages(service: Service, run: Run, *, after: int, total: int | None) -> AsyncIterator[bytes]:
     recent: deque[RunEvent] = deque(maxlen=_REMEMBERED)
-    told = service.feeds.follow(run, after=after)
+    told = service.event_streams.follow(run, after=after)
     coming = asyncio.ensure_future(anext(told, None))
     try:
         while True:

@@ -6,66 +6,66 @@ from inboxsync.api.errors import KeyInvalid, KeyMissing
 from inboxsync.api.keys import ANYBODY_HERE
 from inboxsync.errors import InboxsyncError
 from inboxsync.web.cookies import drop_cookie, put_cookie
-from inboxsync.web.request_context import Visit
+from inboxsync.web.request_context import RequestContext
 
 
-async def show_login(visit: Visit) -> Response:
+async def show_login(context: RequestContext) -> Response:
     """The form, or on to the Pages for whoever is in already."""
-    if visit.caller is not None:
-        return visit.go(_wanted(visit.asked("next")))
-    return await _form(visit)
+    if context.caller is not None:
+        return context.go(_wanted(context.asked("next")))
+    return await _form(context)
 
 
-async def log_in(visit: Visit) -> Response:
+async def log_in(context: RequestContext) -> Response:
     """Check the key and begin a session."""
     try:
-        name = await _who(visit)
+        name = await _who(context)
     except InboxsyncError as refused:
-        return await _form(visit, problem=refused)
-    session = visit.sessions.logged_in(name)
-    visit.sessions.end(visit.session)
-    response = visit.go(_wanted(visit.form.get("next", "")))
-    put_cookie(response, visit.request, visit.sessions.seal(session))
+        return await _form(context, problem=refused)
+    session = context.sessions.logged_in(name)
+    context.sessions.end(context.session)
+    response = context.go(_wanted(context.form.get("next", "")))
+    put_cookie(response, context.request, context.sessions.encrypt(session))
     return response
 
 
-async def log_out(visit: Visit) -> Response:
+async def log_out(context: RequestContext) -> Response:
     """End the session, here and in the browser."""
-    visit.sessions.end(visit.session)
-    response = visit.go("/login")
-    drop_cookie(response, visit.request)
+    context.sessions.end(context.session)
+    response = context.go("/login")
+    drop_cookie(response, context.request)
     return response
 
 
-async def _who(visit: Visit) -> str:
+async def _who(context: RequestContext) -> str:
     """The name of the key that was shown. Raises KeyInvalid, KeyGuessing."""
-    shown = visit.form.get("key", "").strip()
+    shown = context.form.get("key", "").strip()
     if not shown:
-        if await _is_open(visit):
+        if await _is_open(context):
             return ANYBODY_HERE.name
         raise KeyInvalid("Paste an API key.")
-    client = visit.request.client
-    caller = await visit.service.door.check_key(shown, address=client.host if client else "local")
+    client = context.request.client
+    caller = await context.service.auth.check_key(shown, address=client.host if client else "local")
     return caller.name
 
 
-async def _is_open(visit: Visit) -> bool:
+async def _is_open(context: RequestContext) -> bool:
     """Whether no key was ever made, and the visitor sits at this machine."""
     try:
-        return await visit.service.door.admit(visit.request) == ANYBODY_HERE
+        return await context.service.auth.admit(context.request) == ANYBODY_HERE
     except (KeyMissing, KeyInvalid):
         return False
 
 
-async def _form(visit: Visit, *, problem: InboxsyncError | None = None) -> Response:
-    wanted = visit.form.get("next", "") or visit.asked("next")
-    return visit.show(
+async def _form(context: RequestContext, *, problem: InboxsyncError | None = None) -> Response:
+    wanted = context.form.get("next", "") or context.asked("next")
+    return context.show(
         "login.html",
         here="",
         status=401 if problem else 200,
         problem=problem.message if problem else "",
         next=_wanted(wanted),
-        is_open=await _is_open(visit),
+        is_open=await _is_open(context),
     )
 
 

@@ -6,24 +6,24 @@ from starlette.responses import Response
 from inboxsync.errors import InboxsyncError, SettingsInvalid
 from inboxsync.model import Platform
 from inboxsync.web.page_rows import PLATFORMS
-from inboxsync.web.request_context import Visit
+from inboxsync.web.request_context import RequestContext
 
 _LONGEST_ID = 32
 _LONGEST_NAME = 200
 _LONGEST_TOKEN = 4096
 
 
-def show_form(visit: Visit) -> Response:
+def show_form(context: RequestContext) -> Response:
     """The empty form, or one for a known Page that needs a new token."""
-    return _form(visit, facebook_page_id=visit.asked("id"), platform=visit.asked("platform"))
+    return _form(context, facebook_page_id=context.asked("id"), platform=context.asked("platform"))
 
 
-async def add(visit: Visit) -> Response:
+async def add(context: RequestContext) -> Response:
     """Check the token against Meta, seal it, and show the Page."""
-    sent = visit.form
+    sent = context.form
     page_id, platform = sent.get("facebook_page_id", "").strip(), sent.get("platform", "")
     try:
-        page, is_new = await visit.service.engine.add_page(
+        page, is_new = await context.service.engine.add_page(
             _page_id(page_id),
             platform=Platform(platform) if platform in set(Platform) else Platform.MESSENGER,
             token=_token(sent.get("token", "")),
@@ -32,24 +32,24 @@ async def add(visit: Visit) -> Response:
     except InboxsyncError as refused:
         return await run_in_threadpool(
             _form,
-            visit,
+            context,
             facebook_page_id=page_id,
             platform=platform,
             name=sent.get("name", ""),
             problem=refused,
         )
-    return visit.go(f"/pages/{page.id}", done="added" if is_new else "renewed")
+    return context.go(f"/pages/{page.id}", done="added" if is_new else "renewed")
 
 
 def _form(
-    visit: Visit,
+    context: RequestContext,
     *,
     facebook_page_id: str,
     platform: str,
     name: str = "",
     problem: InboxsyncError | None = None,
 ) -> Response:
-    return visit.show(
+    return context.show(
         "page_new.html",
         here="pages",
         status=422 if problem else 200,

@@ -14,15 +14,15 @@ from inboxsync.store.reading import (
     messages_by_day,
     messages_by_weekday_and_hour,
 )
-from inboxsync.store.state.backlog import count_items, count_older, list_failed_items
+from inboxsync.store.state.backlog import count_backlog, count_older, list_failed_backlog
 from inboxsync.store.state.pages import count_conversations, get_page
 from inboxsync.store.state.run_events import list_run_events
 from inboxsync.store.state.runs import list_runs
 from inboxsync.store.state.schedules import get_schedule
-from inboxsync.store.state.verifications import newest_certificate
+from inboxsync.store.state.verifications import newest_verification
 from inboxsync.web.charts import DayBars, HeatMap, day_bars, heat_map
 from inboxsync.web.page_rows import PageRow, page_label, page_row
-from inboxsync.web.request_context import Visit
+from inboxsync.web.request_context import RequestContext
 from inboxsync.web.run_rows import LiveRun, live_run, run_row
 from inboxsync.web.verification import Proof, proof_of
 
@@ -35,19 +35,19 @@ _NEWEST: Final = 10
 EVENTS: Final = 2000
 
 
-def show(visit: Visit) -> Response:
+def show(context: RequestContext) -> Response:
     """Everything that is known of one Page."""
-    now = visit.now
-    with visit.service.engine.store.read() as connection:
-        page = get_page(connection, visit.part("id"))
+    now = context.now
+    with context.service.engine.store.read() as connection:
+        page = get_page(connection, context.part("id"))
         runs = list_runs(connection, page_id=page.id, limit=_RUNS)
         active = next((run for run in runs if run.status.is_open), None)
         row = _row(connection, page, active, now)
         live = live_of(connection, active) if active else None
         proof = _proof(connection, page, now)
-        days, hours, span = _charts(connection, page, now, visit.service.engine.settings.zone)
+        days, hours, span = _charts(connection, page, now, context.service.engine.settings.zone)
     called = {page.id: page_label(page)}
-    return visit.show(
+    return context.show(
         "page.html",
         here="pages",
         page=row,
@@ -87,9 +87,9 @@ def _row(connection: Connection, page: Page, active: Run | None, now: datetime) 
 
 def _proof(connection: Connection, page: Page, now: datetime) -> Proof:
     return proof_of(
-        newest_certificate(connection, page),
-        owed=count_items(connection, page),
-        failed=list_failed_items(connection, page, limit=_REASONS),
+        newest_verification(connection, page),
+        backlog=count_backlog(connection, page),
+        failed=list_failed_backlog(connection, page, limit=_REASONS),
         older=count_older(connection, page, messages=_NEWEST),
         now=now,
     )

@@ -11,17 +11,17 @@ from inboxsync.store.state.runs import list_open_runs
 from inboxsync.store.state.schedules import list_schedules
 from inboxsync.web.page_list import PageList, page_list
 from inboxsync.web.page_rows import PageRow, page_row
-from inboxsync.web.request_context import Visit
+from inboxsync.web.request_context import RequestContext
 from inboxsync.web.wording import some
 
 
-def list_all(visit: Visit) -> Response:
+def list_all(context: RequestContext) -> Response:
     """The table of all Pages."""
-    with visit.service.engine.store.read() as connection:
-        listed = page_list(connection, visit, "/")
-        rows = page_rows(connection, listed.pages, visit.now)
+    with context.service.engine.store.read() as connection:
+        listed = page_list(connection, context, "/")
+        rows = page_rows(connection, listed.pages, context.now)
     is_busy = any(row.active_run for row in rows)
-    return visit.show(
+    return context.show(
         "pages.html",
         here="pages",
         list=listed,

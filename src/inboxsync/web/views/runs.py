@@ -12,7 +12,7 @@ from inboxsync.store.state.run_events import list_run_events
 from inboxsync.store.state.runs import get_run, list_runs
 from inboxsync.web.charts import SpeedLine, speed_line, thinned
 from inboxsync.web.page_list import called, page_choice
-from inboxsync.web.request_context import Visit
+from inboxsync.web.request_context import RequestContext
 from inboxsync.web.run_rows import run_row, said, speeds_of
 from inboxsync.web.views.page import EVENTS, live_of
 
@@ -32,37 +32,37 @@ class EventRow:
     fetched: str
 
 
-def list_some(visit: Visit) -> Response:
+def list_some(context: RequestContext) -> Response:
     """The newest runs, of one Page or of all."""
-    page_id, before = visit.asked("page"), visit.asked("before")
-    with visit.service.engine.store.read() as connection:
+    page_id, before = context.asked("page"), context.asked("before")
+    with context.service.engine.store.read() as connection:
         choice = page_choice(connection, page_id)
         found = list_runs(connection, page_id=page_id or None, before=before or None, limit=_LIMIT + 1)
         names = called(connection, (run.page_id for run in found))
-    rows = [run_row(run, names, now=visit.now) for run in found[:_LIMIT]]
-    return visit.show(
+    rows = [run_row(run, names, now=context.now) for run in found[:_LIMIT]]
+    return context.show(
         "runs.html",
         here="runs",
         choice=choice,
         runs=rows,
-        newest=visit.here_with("/runs", before=None) if before else None,
-        older=visit.here_with("/runs", before=rows[-1].id) if len(found) > _LIMIT else None,
+        newest=context.here_with("/runs", before=None) if before else None,
+        older=context.here_with("/runs", before=rows[-1].id) if len(found) > _LIMIT else None,
     )
 
 
-def show(visit: Visit) -> Response:
+def show(context: RequestContext) -> Response:
     """One run: live while it goes on, its figures and its words when it has ended."""
-    with visit.service.engine.store.read() as connection:
-        run = get_run(connection, visit.part("id"))
+    with context.service.engine.store.read() as connection:
+        run = get_run(connection, context.part("id"))
         if run is None:
             raise RunUnknown("There is no such run in the database.", hint="Old runs are removed in time.")
         events = list_run_events(connection, run.id, limit=EVENTS)
         active = live_of(connection, run) if run.status.is_open else None
         names = called(connection, [run.page_id])
-    return visit.show(
+    return context.show(
         "run.html",
         here="runs",
-        run=run_row(run, names, now=visit.now),
+        run=run_row(run, names, now=context.now),
         active=active,
         chart=_chart(events),
         events=[_line(event) for event in reversed(events[-_SHOWN_EVENTS:])],

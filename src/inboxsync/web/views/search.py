@@ -12,7 +12,7 @@ from inboxsync.api.errors import CursorInvalid
 from inboxsync.errors import SearchInvalid
 from inboxsync.store.search import FoundMessage, Order, SearchKey, parse_query, search_messages
 from inboxsync.web.page_list import called, page_choice
-from inboxsync.web.request_context import Visit
+from inboxsync.web.request_context import RequestContext
 from inboxsync.web.views.conversations import NO_NAME
 from inboxsync.web.views.thread import link_to
 
@@ -60,23 +60,23 @@ def parts_of(text: str, ranges: Sequence[tuple[int, int]]) -> Iterator[tuple[str
         yield " …", False
 
 
-def show(visit: Visit) -> Response:
+def show(context: RequestContext) -> Response:
     """The form, and what was found."""
-    words = visit.asked("q")
-    order = Order.RANK if visit.asked("order") == Order.RANK else Order.NEWEST
+    words = context.asked("q")
+    order = Order.RANK if context.asked("order") == Order.RANK else Order.NEWEST
     hits: list[HitRow] = []
     following, problem = None, None
-    with visit.service.engine.store.read() as connection:
-        choice = page_choice(connection, visit.asked("page"))
+    with context.service.engine.store.read() as connection:
+        choice = page_choice(connection, context.asked("page"))
         if words:
             try:
                 found = search_messages(
                     connection,
                     parse_query(words),
-                    page_id=visit.asked("page") or None,
-                    since=visit.asked_since(),
+                    page_id=context.asked("page") or None,
+                    since=context.asked_since(),
                     order=order,
-                    after=_key(visit.asked("after"), order),
+                    after=_key(context.asked("after"), order),
                     limit=_LIMIT,
                 )
                 names = called(connection, (each.page_id for each in found.messages))
@@ -84,17 +84,17 @@ def show(visit: Visit) -> Response:
                 following = found.next
             except SearchInvalid as refused:
                 problem = refused
-    return visit.show(
+    return context.show(
         "search.html",
         here="search",
         status=422 if problem else 200,
         choice=choice,
-        chosen={name: visit.asked(name) for name in ("q", "page", "since")} | {"order": order.value},
+        chosen={name: context.asked(name) for name in ("q", "page", "since")} | {"order": order.value},
         orders=[(each.value, label) for each, label in _ORDERS.items()],
         problem=problem,
         hits=hits,
-        newest=visit.here_with("/search", after=None) if visit.asked("after") else None,
-        older=visit.here_with("/search", after=_text(following)) if following else None,
+        newest=context.here_with("/search", after=None) if context.asked("after") else None,
+        older=context.here_with("/search", after=_text(following)) if following else None,
     )
 
 

@@ -15,7 +15,7 @@ from inboxsync.store.state.schedules import get_schedule, list_schedules
 from inboxsync.web.page_list import page_list
 from inboxsync.web.page_rows import PLATFORMS, page_label
 from inboxsync.web.rendering import query
-from inboxsync.web.request_context import MAY, Visit
+from inboxsync.web.request_context import MAY, RequestContext
 from inboxsync.web.schedules import EVERY, every_of
 from inboxsync.workers import set_schedule
 
@@ -49,13 +49,13 @@ class KeyRow:
     revoked_at: datetime | None
 
 
-def show(visit: Visit, *, problem: InboxsyncError | None = None) -> Response:
+def show(context: RequestContext, *, problem: InboxsyncError | None = None) -> Response:
     """Schedules, and to who may administer the keys."""
-    with visit.service.engine.store.read() as connection:
-        listed = page_list(connection, visit, "/settings")
+    with context.service.engine.store.read() as connection:
+        listed = page_list(connection, context, "/settings")
         schedules = _schedules(connection, listed.pages)
-        keys = list_api_keys(connection) if visit.visitor.may_admin else None
-    return visit.show(
+        keys = list_api_keys(connection) if context.visitor.may_admin else None
+    return context.show(
         "settings.html",
         here="settings",
         status=422 if problem else 200,
@@ -68,13 +68,13 @@ def show(visit: Visit, *, problem: InboxsyncError | None = None) -> Response:
     )
 
 
-def change_schedule(visit: Visit) -> Response:
+def change_schedule(context: RequestContext) -> Response:
     """Keep what the form of one Page says."""
-    every, history = visit.form.get("every", ""), visit.form.get("history", "")
+    every, history = context.form.get("every", ""), context.form.get("history", "")
     if history not in set(History):
         raise SettingsInvalid("That is no schedule.", hint="Choose one of those that are offered.")
-    with visit.service.engine.store.write() as connection:
-        page = get_page(connection, visit.form.get("page", ""))
+    with context.service.engine.store.write() as connection:
+        page = get_page(connection, context.form.get("page", ""))
         known, _ = every_of(get_schedule(connection, page.id))
         if every not in {*EVERY, known}:
             raise SettingsInvalid("That is no schedule.", hint="Choose one of those that are offered.")
@@ -82,35 +82,35 @@ def change_schedule(visit: Visit) -> Response:
             connection,
             page,
             every_seconds=int(every) if every != known else None,
-            is_paused=visit.form.get("paused") == "1",
-            now=visit.now,
+            is_paused=context.form.get("paused") == "1",
+            now=context.now,
         )
-        set_history(connection, page, History(history), now=visit.now)
-    place = query({name: visit.form.get(name) for name in ("named", "after")})
-    return visit.go(f"/settings?{place}" if place else "/settings", done="saved")
+        set_history(connection, page, History(history), now=context.now)
+    place = query({name: context.form.get(name) for name in ("named", "after")})
+    return context.go(f"/settings?{place}" if place else "/settings", done="saved")
 
 
-def make_key(visit: Visit) -> Response:
+def make_key(context: RequestContext) -> Response:
     """Make a key and show it, this once."""
-    name, scope = visit.form.get("name", "").strip(), visit.form.get("scope", "")
+    name, scope = context.form.get("name", "").strip(), context.form.get("scope", "")
     try:
         if not name or len(name) > _LONGEST_NAME or not name.isprintable():
             raise SettingsInvalid(
                 "A key needs a name.", hint=f"One to {_LONGEST_NAME} characters: who or what uses it."
             )
         chosen = Scope(scope) if scope in set(Scope) else Scope.READ
-        with visit.service.engine.store.write() as connection:
-            key, text = create_api_key(connection, name=name, scope=chosen, now=visit.now)
+        with context.service.engine.store.write() as connection:
+            key, text = create_api_key(connection, name=name, scope=chosen, now=context.now)
     except InboxsyncError as refused:
-        return show(visit, problem=refused)
-    return visit.show("key_made.html", here="settings", text=text, name=key.name, may=MAY[key.scope])
+        return show(context, problem=refused)
+    return context.show("key_made.html", here="settings", text=text, name=key.name, may=MAY[key.scope])
 
 
-def revoke_key(visit: Visit) -> Response:
+def revoke_key(context: RequestContext) -> Response:
     """Have a key open nothing from now on."""
-    with visit.service.engine.store.write() as connection:
-        revoke_api_key(connection, visit.form.get("name", ""), now=visit.now)
-    return visit.go("/settings", done="revoked")
+    with context.service.engine.store.write() as connection:
+        revoke_api_key(connection, context.form.get("name", ""), now=context.now)
+    return context.go("/settings", done="revoked")
 
 
 def _schedules(connection: Connection, pages: list[Page]) -> list[ScheduleRow]:

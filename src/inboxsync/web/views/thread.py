@@ -23,7 +23,7 @@ from inboxsync.store.state.pages import get_page
 from inboxsync.web.entries import Entry, anchor_of, entries_of, gap_entry
 from inboxsync.web.keys import key_of, text_of
 from inboxsync.web.page_rows import page_label
-from inboxsync.web.request_context import Visit
+from inboxsync.web.request_context import RequestContext
 from inboxsync.web.views.conversations import FOLDERS, NO_NAME
 from inboxsync.web.wording import duration, some
 
@@ -69,27 +69,27 @@ class Detail:
     evidence: str
 
 
-def show(visit: Visit) -> Response:
+def show(context: RequestContext) -> Response:
     """Some messages, the newest unless others were asked for."""
-    with visit.service.engine.store.read() as connection:
-        conversation = get_conversation(connection, visit.part("id"))
+    with context.service.engine.store.read() as connection:
+        conversation = get_conversation(connection, context.part("id"))
         if conversation is None:
             raise ConversationUnknown("There is no such conversation in the database.", hint="")
         page = get_page(connection, conversation.page_id)
-        part = _part(connection, conversation.id, visit)
+        part = _part(connection, conversation.id, context)
         gaps = list_gaps(connection, conversation.id)
         details = _details(connection, conversation)
     names = (conversation.sender_name or NO_NAME, page_label(page))
     entries = list(entries_of(part.messages, gaps, names=names, found=part.found))
     here = f"/conversations/{conversation.id}"
-    return visit.show(
+    return context.show(
         "thread.html",
         here="conversations",
-        conversation=_header(conversation, page, visit.now),
+        conversation=_header(conversation, page, context.now),
         details=details,
         entries=[*(gap_entry(gap) for gap in gaps if gap.above_message_id is None), *entries],
         beginning=_beginning(conversation, page, part),
-        older=visit.here_with(here, before=text_of(KIND, part.older), at=None) if part.older else None,
+        older=context.here_with(here, before=text_of(KIND, part.older), at=None) if part.older else None,
         newest=None if part.is_newest else here,
     )
 
@@ -100,11 +100,11 @@ def link_to(conversation_id: str, sent_at: datetime | None, message_id: str) -> 
     return f"/conversations/{conversation_id}?at={at}#{anchor_of(message_id)}"
 
 
-def _part(connection: Connection, conversation_id: str, visit: Visit) -> _Part:
-    looked_for = key_of(KIND, visit.asked("at"))
+def _part(connection: Connection, conversation_id: str, context: RequestContext) -> _Part:
+    looked_for = key_of(KIND, context.asked("at"))
     if looked_for is not None:
         return _around(connection, conversation_id, looked_for)
-    before = key_of(KIND, visit.asked("before"))
+    before = key_of(KIND, context.asked("before"))
     found = list_messages(connection, conversation_id, before=before, limit=_LIMIT)
     return _Part(messages=found.records, older=found.next, is_newest=before is None)
 
