@@ -158,7 +158,7 @@ def test_a_database_that_goes_away_while_a_call_waits_is_told_with_what_was_seen
 
     api = serve_api(plain_engine(request_stop_seconds=0.3))
     page = api.page()
-    for name in ("feeds.list_run_events", "standing.get_lease"):
+    for name in ("event_stream.list_run_events", "run_status.get_lease"):
         monkeypatch.setattr(f"inboxsync.api.{name}", away)
     answer = api.post(
         "/api/conversations/sync", json={"pageId": page.id, "facebookPageId": page.facebook_page_id}

@@ -125,7 +125,7 @@ def test_the_bar_says_until_when_it_waits_for_meta(inbox: Any, terminal: Any, ru
     assert answer["duration_seconds"] < 10  # it does not sit out a limit that can bring nothing
     lines = [json.loads(line) for line in again.stderr.splitlines()]
     (waiting,) = [line for line in lines if line["event"] == "waiting for Meta"]
-    assert waiting["allowance"] == "messenger"
+    assert waiting["quota"] == "messenger"
     assert source.calls() == calls
 
 

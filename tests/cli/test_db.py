@@ -74,20 +74,20 @@ def filled(tmp_path: Path) -> str:
     return url
 
 
-def test_an_old_server_database_waits_for_db_upgrade(run: Run, empty_url: str, database: str) -> None:
+def test_a_database_from_before_the_first_release_is_refused(run: Run, empty_url: str, database: str) -> None:
+    made = run("db", "upgrade", INBOXSYNC_DATABASE_URL=empty_url)
+    assert made.returncode == 0, made.stderr
+    assert schema.HEAD in made.stdout
     driver = "sqlite" if database == "sqlite" else "postgresql+psycopg"
     engine = create_engine(make_url(empty_url).set(drivername=driver))
     with engine.begin() as connection:
-        schema.run_migrations(connection, to="0001")
+        connection.exec_driver_sql(f"UPDATE {schema.VERSION_TABLE} SET version_num = '0008'")
     engine.dispose()
-    listed = run("pages", "list", INBOXSYNC_DATABASE_URL=empty_url)
-    if database == "postgresql":
-        assert listed.returncode == 1
-        assert "inboxsync db upgrade" in listed.stderr
-    upgraded = run("db", "upgrade", INBOXSYNC_DATABASE_URL=empty_url)
-    assert upgraded.returncode == 0, upgraded.stderr
-    assert schema.HEAD in upgraded.stdout
-    assert run("pages", "list", INBOXSYNC_DATABASE_URL=empty_url).returncode == 0
+    for command in (("pages", "list"), ("db", "upgrade")):
+        refused = run(*command, INBOXSYNC_DATABASE_URL=empty_url)
+        assert refused.returncode == 1
+        assert "before its first release" in refused.stderr
+        assert "new database" in refused.stderr
 
 
 def test_a_database_is_copied_and_compared(run: Run, filled: str, empty_url: str) -> None:

@@ -22,7 +22,7 @@ Opening = Callable[..., AbstractAsyncContextManager[GraphClient]]
 
 @asynccontextmanager
 async def opened(url: str, clock: Clock, **options: Any) -> AsyncIterator[GraphClient]:
-    rate_limiter = options.get("budget") or RateLimiter(
+    rate_limiter = options.get("rate_limiter") or RateLimiter(
         clock=clock, calls_per_second=options.get("calls_per_second")
     )
     async with open_transport(f"{url}/v25.0", timeout_seconds=options.get("timeout_seconds", 30)) as http:

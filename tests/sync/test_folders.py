@@ -148,7 +148,7 @@ def test_a_time_limit_in_the_second_folder(ready: Any, sync: Any, stored: Any, m
     assert stored(engine, LAST_SYNCED) == [(None,)]
     phases = dict(stored(engine, PHASES))
     assert phases["inbox"] == "following"
-    assert phases["other"] == "walking"
+    assert phases["other"] == "scanning"
     monkeypatch.undo()
     again = sync(engine)
     assert (again.status, again.counts.inserted) == (

@@ -11,7 +11,7 @@ from inboxsync.errors import AnswerFailed
 from inboxsync.model import Batch, Conversation, Problem, RunStatus
 from inboxsync.sandbox import Faults
 from inboxsync.sandbox.nodes import View
-from inboxsync.sync.bisect import Parts
+from inboxsync.sync.bisect import Bisection
 
 IDS = "SELECT conversation_id FROM messenger_conversations"
 BACKLOG = "SELECT conversation_id FROM backlog WHERE kind = 'conversation' ORDER BY conversation_id"
@@ -191,7 +191,7 @@ def part(*names: str, after: str = "c") -> Batch:
 
 def test_whom_the_parts_did_not_bring_is_backlog() -> None:
     summary = part("t_0", "t_1", "t_2", "t_3", after="end")
-    parts = Parts(summary, summary.conversations, known_bad={})
+    parts = Bisection(summary, summary.conversations, known_bad={})
     parts.take(part("t_0", "t_1"))
     parts.take(part("t_below", "t_far_below"))
     assert parts.have_passed
@@ -203,7 +203,7 @@ def test_whom_the_parts_did_not_bring_is_backlog() -> None:
 
 def test_empty_parts_are_no_progress() -> None:
     summary = part("t_0", "t_1")
-    parts = Parts(summary, summary.conversations, known_bad={})
+    parts = Bisection(summary, summary.conversations, known_bad={})
     for _ in range(10):
         parts.take(part())
     assert parts.are_missing
@@ -213,7 +213,7 @@ def test_empty_parts_are_no_progress() -> None:
 def test_known_bad_ones_are_not_asked_for() -> None:
     summary = part(*(f"t_{number}" for number in range(10)))
     problem = Problem(code="x", message="x", hint="x")
-    parts = Parts(summary, summary.conversations, known_bad={"t_4": problem, "t_5": problem})
+    parts = Bisection(summary, summary.conversations, known_bad={"t_4": problem, "t_5": problem})
     assert (parts.hopeless, parts.next_size) == (0, 4)
     parts.take(part("t_0", "t_1", "t_2", "t_3"))
     assert parts.hopeless == 2
@@ -227,7 +227,7 @@ def test_the_bad_ones_among_a_hundred_are_told_from_the_good(count: int, data: s
     bad = data.draw(st.sets(st.integers(0, count - 1), max_size=4))
     names = [f"t_{number}" for number in range(count)]
     summary = part(*names)
-    parts = Parts(summary, summary.conversations, known_bad={})
+    parts = Bisection(summary, summary.conversations, known_bad={})
     at = calls = 0
     while parts.are_missing:
         calls += 1

@@ -449,7 +449,7 @@ def test_one_conversation_that_fails_when_read_deeper_stops_no_verification(
 def test_where_too_much_was_lost_nothing_counts_as_synced_and_the_next_sync_is_a_full_one(
     ready: Any, sync: Any, verify: Any, run_sql: Any, stored: Any, write: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("inboxsync.sync.verify._MOST_OWED", 5)
+    monkeypatch.setattr("inboxsync.sync.verify._MOST_BACKLOG", 5)
     served, engine = ready(conversations=150)
     sync(engine)
     for slot in range(20):

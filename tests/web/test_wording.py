@@ -129,7 +129,7 @@ def test_a_verification_says_what_was_proved() -> None:
         verification(is_complete=True, missing=[]), backlog={}, failed=[], older=NOTHING_OLDER, now=NOW
     )
     assert proof.badge == "complete"
-    assert proof.wording.startswith("12,431 of 12,431 conversations")
+    assert proof.words.startswith("12,431 of 12,431 conversations")
     assert proof.more == ("1 conversation no longer at Meta: kept, and marked gone.",)
 
 
