@@ -44,9 +44,9 @@ def test_every_curl_of_the_docs_works(live: Any) -> None:
     assert len(wanted) >= 10
     wanted.sort(key=lambda block: "DELETE" in block)
     for block in wanted:
-        # A verification waits for the sync before it, the certificate for the verification.
+        # A verification waits for the sync before it, the report for the verification.
         script = re.sub(
-            r"^(curl .*/(?:verify|certificate)\".*)$",
+            r"^(curl .*/(?:verify|verification)\".*)$",
             r"for _ in $(seq 200); do \1 && break; sleep 0.3; done",
             block,
             flags=re.MULTILINE,
