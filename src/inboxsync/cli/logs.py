@@ -7,31 +7,8 @@ from typing import Literal
 import structlog
 
 
-def configure_library_logs(log_format: Literal["console", "json"]) -> None:
-    """Have what libraries warn of (the server, the queue) look like our own lines."""
-    handler = logging.StreamHandler(sys.stderr)
-    shared: list[structlog.typing.Processor] = [
-        structlog.contextvars.merge_contextvars,
-        structlog.stdlib.add_log_level,
-        structlog.stdlib.add_logger_name,
-        structlog.processors.TimeStamper(fmt="iso", utc=True),
-    ]
-    handler.setFormatter(
-        structlog.stdlib.ProcessorFormatter(
-            foreign_pre_chain=shared,
-            processors=[
-                structlog.stdlib.ProcessorFormatter.remove_processors_meta,
-                *_rendering(log_format, colors=False),
-            ],
-        )
-    )
-    root = logging.getLogger()
-    root.handlers[:] = [handler]
-    root.setLevel(logging.WARNING)
-
-
 def configure_logs(log_format: Literal["console", "json"]) -> None:
-    """Set up structlog for this process."""
+    """Set up this process: our log lines, and what libraries log or warn of, in one format."""
     structlog.configure(
         processors=[
             structlog.contextvars.merge_contextvars,
@@ -45,6 +22,24 @@ def configure_logs(log_format: Literal["console", "json"]) -> None:
         logger_factory=lambda *_: structlog.WriteLogger(sys.stderr),
         cache_logger_on_first_use=False,
     )
+    root = logging.getLogger()
+    root.handlers[:] = [_Libraries()]
+    root.setLevel(logging.WARNING)
+    logging.captureWarnings(capture=True)
+
+
+class _Libraries(logging.Handler):
+    """Writes a line of ours for each line of a library.
+
+    Without a handler Python prints what libraries warn of as bare text, which is no JSON.
+    """
+
+    def emit(self, record: logging.LogRecord) -> None:
+        try:
+            log = structlog.get_logger().bind(logger=record.name)
+            log.log(record.levelno, record.getMessage().strip(), exc_info=record.exc_info)
+        except Exception:  # noqa: BLE001 - a log line must not fail the code that logs
+            self.handleError(record)
 
 
 def _rendering(

@@ -10,7 +10,6 @@ import typer
 
 from inboxsync.cli.ending import asked_to_end
 from inboxsync.cli.interpreter import set_for_syncing
-from inboxsync.cli.logs import configure_library_logs
 from inboxsync.cli.opening import open_engine
 from inboxsync.cli.worker_process import keep_worker
 from inboxsync.engine import Engine
@@ -46,7 +45,6 @@ def serve(
     SIGTERM ends it within ten seconds: runs go on where they stood at the next start.
     """
     with open_engine() as engine:
-        configure_library_logs(engine.settings.log_format)
         _refuse_an_open_door(engine, host)
         with _listen(host, port) as listener:
             asyncio.run(_serve(engine, listener, host=host, has_worker=not no_worker))

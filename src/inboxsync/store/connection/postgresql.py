@@ -5,6 +5,7 @@ session, so nothing is expected of one: no prepared statements, and what a trans
 is set within it.
 """
 
+import logging
 import time
 from collections.abc import Iterable, Sequence
 from typing import Any
@@ -51,6 +52,7 @@ def make_engine(url: URL, *, schema_name: str | None) -> Engine:
                 f"INBOXSYNC_DATABASE_URL has an option that PostgreSQL does not know: {name}."
             )
     given = {name: value for name, value in _DEFAULTS.items() if name not in url.query}
+    logging.getLogger("psycopg").addFilter(_lower_follow_up_errors)
     engine = create_engine(
         url.set(drivername="postgresql+psycopg"),
         connect_args={**given, "prepare_threshold": None, "client_encoding": "UTF8"},
@@ -141,6 +143,17 @@ def _ask_after_idling(engine: Engine) -> None:
 
     event.listen(engine, "checkin", note_idle)
     event.listen(engine, "checkout", ask)
+
+
+def _lower_follow_up_errors(record: logging.LogRecord) -> bool:
+    """Lower to debug what psycopg warns of while it leaves a connection that is lost.
+
+    "error ignored terminating <Pipeline ...>: the connection is lost": the error that lost it is raised as
+    well, and reported by who meets it.
+    """
+    if record.msg.startswith("error ignored"):
+        record.levelno, record.levelname = logging.DEBUG, logging.getLevelName(logging.DEBUG)
+    return True
 
 
 def _configure(connection: psycopg.Connection[Any], where: str) -> None:
