@@ -23,7 +23,7 @@ from inboxsync.settings import Settings
 from inboxsync.store import Store
 from inboxsync.store.state.pages import list_pages
 from inboxsync.store.writing.upsert import upsert_batch
-from inboxsync.web.page_list import cursor_of
+from inboxsync.web.lists import cursor_of
 
 CONVERSATIONS = 3
 TEXTS = ["hello, where is my order?", "it was sent yesterday", "thank you", "is this still available?"]

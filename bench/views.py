@@ -28,12 +28,12 @@ from reads import DATA, NOW, add_page, fill, note
 from speed import postgresql
 
 from inboxsync.api import create_app
+from inboxsync.api.cursors import encode_key
 from inboxsync.api.server import Server
 from inboxsync.engine import Engine
 from inboxsync.settings import Settings
 from inboxsync.store.reading import ConversationFilter, list_conversations, list_overviews
 from inboxsync.web import mount_dashboard
-from inboxsync.web.keys import text_of
 from inboxsync.workers import RunQueue
 
 TIMES = 30
@@ -118,7 +118,7 @@ def views(engine: Engine, client: httpx2.Client) -> dict[str, Places]:
         return NOW - timedelta(seconds=dice.randrange(8_000_000)), "m"
 
     def conversations(asked: str = "") -> Places:
-        return lambda: f"/conversations?{asked}&after={text_of('conversations-view', at())}"
+        return lambda: f"/conversations?{asked}&after={encode_key('conversations-view', at())}"
 
     def search(words: list[str], more: str = "") -> Places:
         return lambda: f"/search?q={dice.choice(words)}{more}"
@@ -134,8 +134,8 @@ def views(engine: Engine, client: httpx2.Client) -> dict[str, Places]:
         "conversations in spam": conversations("folder=spam"),
         "conversations with a phone number": conversations("phone=1"),
         "a thread": lambda: f"/conversations/{dice.choice(threads)}" if threads else "/conversations",
-        "contacts": lambda: f"/contacts?after={text_of('contacts-view', at())}",
-        "contacts with an address": lambda: f"/contacts?email=1&after={text_of('contacts-view', at())}",
+        "contacts": lambda: f"/contacts?after={encode_key('contacts-view', at())}",
+        "contacts with an address": lambda: f"/contacts?email=1&after={encode_key('contacts-view', at())}",
         "search, common words": search(["you", "the", "what", "can"]),
         "search, rare words": search(["thermostat", "linux", "hotel", "banana"]),
         "search, by rank": search(["you", "apartment+balcony"], "&order=rank"),

@@ -29,7 +29,7 @@ def folder_for_pictures(tmp_path: Path) -> Path:
     return folder
 
 
-def test_a_page_is_added_watched_read_searched_and_taken_along(
+def test_a_page_is_added_watched_read_searched_and_exported(
     desk: Callable[..., Any], tab: Callable[..., Any], tmp_path: Path
 ) -> None:
     # At 4 calls a second: long enough to be watched, short enough to be waited for.
@@ -43,7 +43,7 @@ def test_a_page_is_added_watched_read_searched_and_taken_along(
     page.get_by_label("Page id").fill(site.page_id)
     page.get_by_label("Page access token").fill(site.token)
     page.get_by_role("button", name="Check and add").click()
-    page.get_by_text("Its token works, and is stored sealed").wait_for()
+    page.get_by_text("Its token works and is stored encrypted").wait_for()
     assert site.token not in page.content()
 
     live = page.locator("[data-run-events]")
@@ -65,7 +65,7 @@ def test_a_page_is_added_watched_read_searched_and_taken_along(
 
     page.get_by_role("link", name="Conversations", exact=True).first.click()
     page.locator(".item a.name").first.click()
-    page.locator(".said").first.wait_for()
+    page.locator(".message").first.wait_for()
     page.emulate_media(color_scheme="dark")
     page.set_viewport_size({"width": 390, "height": 860})
     page.screenshot(path=pictures / "a-thread-on-a-phone.png")
@@ -77,7 +77,7 @@ def test_a_page_is_added_watched_read_searched_and_taken_along(
     page.get_by_label("Words").press("Enter")
     page.locator("mark").first.wait_for()
     page.locator(".item a.name").first.click()
-    page.locator(".said.found").wait_for()
+    page.locator(".message.found").wait_for()
 
     page.get_by_role("link", name="Exports").click()
     with page.expect_download() as coming:
@@ -129,7 +129,7 @@ def test_every_view_is_accessible_fits_and_runs_nothing_foreign(
     assert len(list(pictures.glob("*.png"))) >= 4 * len(LOOKS)
 
 
-def test_the_keyboard_alone_goes_everywhere(desk: Callable[..., Any], tab: Callable[..., Any]) -> None:
+def test_everything_can_be_reached_by_keyboard(desk: Callable[..., Any], tab: Callable[..., Any]) -> None:
     site = desk("--conversations", "30")
     site.add_page()
     site.sync()
@@ -159,10 +159,10 @@ def test_the_keyboard_alone_goes_everywhere(desk: Callable[..., Any], tab: Calla
         assert ring == ["solid", "2px"], focused(page)
     assert {"Pages", "Search", "Settings", "Log out", "Show"} <= seen
     press("Enter")
-    page.locator(".said").first.wait_for()
+    page.locator(".message").first.wait_for()
 
 
-def test_it_is_read_without_javascript(desk: Callable[..., Any], tab: Callable[..., Any]) -> None:
+def test_it_can_be_read_without_javascript(desk: Callable[..., Any], tab: Callable[..., Any]) -> None:
     site = desk("--conversations", "120", "--latency", "1")
     site.add_page()
     view = tab(site, java_script_enabled=False)

@@ -1,4 +1,4 @@
-"""Who gets in, what a form has to bring, and how a session ends."""
+"""Who can log in, what a form must send back, and how a session ends."""
 
 import re
 from contextlib import suppress
@@ -9,35 +9,35 @@ import pytest
 
 from inboxsync.model import Scope
 from inboxsync.store.state.api_keys import revoke_api_key
-from inboxsync.web.app import WAYS
-from inboxsync.web.cookies import COOKIE
+from inboxsync.web.app import ROUTES
+from inboxsync.web.sessions import COOKIE
 
-GUARDED = [way for way in WAYS if way.scope is not None]
-FORMS = [way for way in WAYS if way.method == "POST"]
-
-
-def ask(visitor: Any, way: Any, **form: str) -> Any:
-    path = way.path.replace("{id}", "anything")
-    return visitor.client.request(way.method, path, data=form if way.method == "POST" else None)
+GUARDED = [route for route in ROUTES if route.scope is not None]
+FORMS = [route for route in ROUTES if route.method == "POST"]
 
 
-def test_everything_but_the_log_in_needs_a_session(web: Any) -> None:
+def ask(visitor: Any, route: Any, **form: str) -> Any:
+    path = route.path.replace("{id}", "anything")
+    return visitor.client.request(route.method, path, data=form if route.method == "POST" else None)
+
+
+def test_everything_but_the_login_needs_a_session(web: Any) -> None:
     site = web()
     stranger = site.visitor()
     stranger.get("/login")
-    for way in GUARDED:
-        answer = ask(stranger, way, csrf=stranger.csrf)
-        assert answer.status_code == 303, way.path
-        assert answer.headers["location"].startswith("/login"), way.path
+    for route in GUARDED:
+        answer = ask(stranger, route, csrf=stranger.csrf)
+        assert answer.status_code == 303, route.path
+        assert answer.headers["location"].startswith("/login"), route.path
     assert stranger.get("/nothing/here").status_code == 303
 
 
-def test_no_form_is_taken_without_its_token(web: Any) -> None:
+def test_no_form_is_accepted_without_its_token(web: Any) -> None:
     site = web(conversations=2)
     page = site.add_page()
     admin = site.admin()
-    for way in FORMS:
-        path = way.path.replace("{id}", page.id)
+    for route in FORMS:
+        path = route.path.replace("{id}", page.id)
         for token in ({}, {"csrf": ""}, {"csrf": "x" * 32}):
             answer = admin.client.post(path, data=token)
             assert answer.status_code == 403, (path, token)
@@ -53,7 +53,7 @@ def sent(client: httpx2.Client, body: bytes, kind: str) -> httpx2.Response:
     pytest.fail("cut off ten times")
 
 
-def test_a_form_that_cannot_be_read_is_said_on_a_page(web: Any) -> None:
+def test_an_unreadable_form_gets_an_error_page(web: Any) -> None:
     admin = web().admin()
     multipart = "multipart/form-data; boundary=x"
     for kind, body, status in (
@@ -82,25 +82,25 @@ def test_a_key_opens_what_its_scope_covers_and_no_more(web: Any, scope: Scope) -
     page = site.add_page()
     visitor = site.visitor()
     visitor.log_in(site.key(scope))
-    for way in GUARDED:
-        if scope.covers(way.scope) or way.path == "/logout":
+    for route in GUARDED:
+        if scope.covers(route.scope) or route.path == "/logout":
             continue
-        answer = ask(visitor, way, csrf=visitor.csrf)
-        assert answer.status_code == 403, way.path
+        answer = ask(visitor, route, csrf=visitor.csrf)
+        assert answer.status_code == 403, route.path
         assert "This needs the scope" in answer.text
     shown = visitor.get(f"/pages/{page.id}").text
     assert ("Sync now" in shown) == scope.covers(Scope.SYNC)
     assert "Pause" not in shown
 
 
-def test_without_any_key_whoever_sits_at_the_machine_opens_it_with_a_button(web: Any) -> None:
+def test_without_any_key_a_button_opens_the_dashboard_on_this_machine(web: Any) -> None:
     site = web()
     visitor = site.visitor()
     assert "Open the dashboard" in visitor.get("/login").text
     assert visitor.log_in().headers["location"] == "/"
     assert visitor.get("/").status_code == 200
     site.key()
-    assert visitor.get("/").status_code == 303  # the first key closes that door
+    assert visitor.get("/").status_code == 303  # the first key ends that
 
 
 def test_behind_a_proxy_there_is_no_such_button(web: Any) -> None:
@@ -109,7 +109,7 @@ def test_behind_a_proxy_there_is_no_such_button(web: Any) -> None:
     assert visitor.post("/login").status_code == 401
 
 
-def test_the_cookie_is_for_this_site_alone_and_no_script_reads_it(web: Any) -> None:
+def test_the_cookie_is_only_for_this_site_and_no_script_reads_it(web: Any) -> None:
     site = web()
     plain = site.visitor().get("/login").headers["set-cookie"]
     assert "HttpOnly" in plain
@@ -150,7 +150,7 @@ def test_a_cookie_that_is_not_ours_opens_nothing(web: Any) -> None:
         assert answer.status_code == 303, cookie[:20]
 
 
-def test_a_session_after_the_log_in_is_another_one(web: Any) -> None:
+def test_a_login_starts_a_new_session(web: Any) -> None:
     site = web()
     visitor = site.visitor()
     visitor.get("/login")
@@ -160,7 +160,7 @@ def test_a_session_after_the_log_in_is_another_one(web: Any) -> None:
     assert site.visitor(Cookie=f"{COOKIE}={before}").get("/").status_code == 303
 
 
-def test_a_wrong_key_is_told_and_guessing_is_slowed_down(web: Any) -> None:
+def test_a_wrong_key_is_reported_and_guessing_is_slowed_down(web: Any) -> None:
     site = web()
     key = site.key()
     visitor = site.visitor()
@@ -177,14 +177,14 @@ def test_a_wrong_key_is_told_and_guessing_is_slowed_down(web: Any) -> None:
 @pytest.mark.parametrize(
     "wanted", ["//evil.example", "https://evil.example", "/\\evil.example", "javascript:alert(1)", "/login"]
 )
-def test_the_log_in_leads_to_no_other_site(web: Any, wanted: str) -> None:
+def test_the_login_leads_to_no_other_site(web: Any, wanted: str) -> None:
     site = web()
     visitor = site.visitor()
     visitor.get("/login")
     assert visitor.post("/login", key=site.key(), next=wanted).headers["location"] == "/"
 
 
-def test_the_log_in_leads_to_where_one_wanted_to_go(web: Any) -> None:
+def test_the_login_leads_to_the_page_that_was_wanted(web: Any) -> None:
     site = web()
     visitor = site.visitor()
     location = visitor.get("/search?q=two+words").headers["location"]
@@ -193,23 +193,23 @@ def test_the_log_in_leads_to_where_one_wanted_to_go(web: Any) -> None:
     assert answer.headers["location"] == "/search?q=two+words"
 
 
-def test_every_page_forbids_what_is_not_its_own(web: Any) -> None:
+def test_every_page_forbids_foreign_content(web: Any) -> None:
     site = web(conversations=20)
     page = site.add_page()
     site.sync(page)
     admin = site.admin()
-    for way in WAYS:
-        if way.method != "GET" or "{id}" in way.path or way.path == "/exports/file":
+    for route in ROUTES:
+        if route.method != "GET" or "{id}" in route.path or route.path == "/exports/file":
             continue
-        answer = admin.get(way.path)
+        answer = admin.get(route.path)
         policy = answer.headers["content-security-policy"]
-        assert policy.startswith("default-src 'self'; base-uri 'none'; form-action 'self'"), way.path
+        assert policy.startswith("default-src 'self'; base-uri 'none'; form-action 'self'"), route.path
         assert "unsafe" not in policy
         for script in re.findall(r"<script\b[^>]*>", answer.text):
-            assert "src=" in script, way.path
-        assert not re.search(r"<style|\sstyle=|\son\w+=", answer.text), way.path
+            assert "src=" in script, route.path
+        assert not re.search(r"<style|\sstyle=|\son\w+=", answer.text), route.path
         for address in re.findall(r'(?:src|href|action)="([^"]*)"', answer.text):
-            assert address.startswith(("/", "#", "tel:", "mailto:")) or address == "", (way.path, address)
+            assert address.startswith(("/", "#", "tel:", "mailto:")) or address == "", (route.path, address)
 
 
 def test_only_our_own_files_are_served(web: Any) -> None:
@@ -220,7 +220,7 @@ def test_only_our_own_files_are_served(web: Any) -> None:
         assert visitor.get(path).status_code in (303, 404), path
 
 
-def test_what_is_not_the_dashboards_is_left_to_the_service(web: Any) -> None:
+def test_addresses_of_the_http_service_are_left_to_it(web: Any) -> None:
     visitor = web().visitor()
     missing = visitor.get("/api/v1/nothing")
     assert missing.headers["content-type"] == "application/problem+json"

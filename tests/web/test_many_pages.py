@@ -58,7 +58,7 @@ def test_pages_are_found_by_name_or_id(crowded: Any, path: str) -> None:
     assert admin.get(f"{path}?after=rubbish").status_code == 422
 
 
-def test_a_schedule_that_was_saved_leads_back_to_where_it_stood(crowded: Any) -> None:
+def test_saving_a_schedule_leads_back_to_the_same_place(crowded: Any) -> None:
     admin = crowded.admin()
     text = admin.get("/settings?named=shop+11").text
     page = re.search(r'name="page" value="([^"]+)"', text)
@@ -68,18 +68,18 @@ def test_a_schedule_that_was_saved_leads_back_to_where_it_stood(crowded: Any) ->
     assert "Saved." in admin.get(saved.headers["location"]).text
 
 
-def test_forms_offer_no_more_pages_than_anybody_reads(crowded: Any) -> None:
+def test_forms_offer_no_more_pages_than_a_person_reads(crowded: Any) -> None:
     admin = crowded.admin()
     with crowded.engine.store.read() as connection:
         chosen = list_pages(connection)[220]
     for path in ("/conversations", "/contacts", "/search", "/runs", "/exports"):
         text = admin.get(f"{path}?page={chosen.id}").text
         assert re.findall(r'<option value="([0-9a-f]{8}-[^"]+)" selected', text) == [chosen.id]
-        assert "Open another one" in text
+        assert "Choose another Page" in text
         assert "Shop 001" not in text
 
 
-def test_a_few_pages_are_shown_whole_with_their_totals(web: Any) -> None:
+def test_a_few_pages_are_all_shown_with_their_totals(web: Any) -> None:
     site = web(conversations=2)
     site.sync(site.add_page())
     text = site.admin().get("/").text

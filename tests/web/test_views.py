@@ -32,7 +32,7 @@ def ids_in(text: str) -> list[str]:
     return re.findall(r'class="name" href="/conversations/([^"?]+)"', text)
 
 
-def test_the_pages_are_told_in_figures(stored: Any) -> None:
+def test_the_pages_are_listed_with_their_figures(stored: Any) -> None:
     text = stored.admin().get("/").text
     assert stored.served.page.name.replace("&", "&amp;") in text
     assert ">75<" in text
@@ -45,7 +45,7 @@ def test_an_empty_dashboard_says_what_to_do(web: Any) -> None:
         ("/", "No Page yet"),
         ("/conversations", "No conversation yet"),
         ("/contacts", "No contact yet"),
-        ("/runs", "No run yet"),
+        ("/runs", "No runs yet"),
         ("/search", "What are you looking for?"),
         ("/settings", "No Page yet"),
     ):
@@ -68,7 +68,7 @@ def test_a_page_is_added_with_its_token_which_is_never_shown(web: Any) -> None:
         assert world.token not in admin.get(path).text
 
 
-def test_a_token_that_does_not_work_is_told_and_not_repeated(web: Any) -> None:
+def test_an_invalid_token_is_reported_and_not_repeated(web: Any) -> None:
     site = web(conversations=3)
     admin, world = site.admin(), site.served.page
     admin.get("/pages/new")
@@ -82,7 +82,7 @@ def test_a_token_that_does_not_work_is_told_and_not_repeated(web: Any) -> None:
         assert list_pages(connection) == []
 
 
-def test_the_list_goes_on_to_its_end_and_repeats_nobody(stored: Any) -> None:
+def test_the_list_continues_to_its_end_and_repeats_no_one(stored: Any) -> None:
     admin = stored.admin()
     seen: list[str] = []
     path = "/conversations"
@@ -96,10 +96,10 @@ def test_the_list_goes_on_to_its_end_and_repeats_nobody(stored: Any) -> None:
 
 def test_filters_narrow_the_list_and_stay_chosen(stored: Any) -> None:
     admin = stored.admin()
-    everybody = admin.get("/conversations").text
+    everyone = admin.get("/conversations").text
     for asked in ("folder=spam", "unread=1", "unanswered=1", "phone=1", "email=1"):
         some = admin.get(f"/conversations?{asked}").text
-        assert 0 < len(ids_in(some)) < 50 <= len(ids_in(everybody)), asked
+        assert 0 < len(ids_in(some)) < 50 <= len(ids_in(everyone)), asked
         name = asked.partition("=")[0]
         assert re.search(rf'name="{name}" value="1" checked|value="spam" selected', some)
         assert ids_in(admin.get(f"/conversations?{asked}&since=2090-01-01").text) == []
@@ -109,8 +109,8 @@ def test_a_thread_is_read_back_to_its_beginning(stored: Any) -> None:
     admin = stored.admin()
     ids = ids_in(admin.get("/conversations").text)
     text = admin.get(f"/conversations/{ids[0]}").text
-    assert 'class="said' in text
-    assert "The conversation begins here" in text or "Older messages are at Meta and not stored" in text
+    assert 'class="message' in text
+    assert "The conversation begins here" in text or "Older messages exist at Meta but are not stored" in text
 
 
 def test_search_finds_marks_and_leads_to_the_message(stored: Any) -> None:
@@ -120,7 +120,7 @@ def test_search_finds_marks_and_leads_to_the_message(stored: Any) -> None:
     link = re.search(r'class="name" href="([^"]+)#(m\w+)"', text)
     assert link is not None
     thread = admin.get(link[1].replace("&amp;", "&")).text
-    assert re.search(rf'class="said[^"]* found" id="{link[2]}"', thread)
+    assert re.search(rf'class="message[^"]* found" id="{link[2]}"', thread)
     assert "Nothing found" in admin.get("/search?q=xyzzyplugh").text
     assert admin.get("/search?q=%22").status_code == 422
     for order in ("newest", "rank"):
@@ -130,7 +130,7 @@ def test_search_finds_marks_and_leads_to_the_message(stored: Any) -> None:
             assert admin.get(older[1].replace("&amp;", "&")).status_code == 200
 
 
-def test_names_and_texts_are_text_whatever_they_hold(web: Any, tmp_path: Any) -> None:
+def test_names_and_texts_are_only_text_whatever_they_contain(web: Any, tmp_path: Any) -> None:
     people = [
         {
             "id": f"c{number}",
@@ -162,7 +162,7 @@ def test_names_and_texts_are_text_whatever_they_hold(web: Any, tmp_path: Any) ->
         assert "<img" not in admin.client.get(path + HOSTILE, follow_redirects=True).text
 
 
-def test_what_is_not_there_is_said_on_a_page(web: Any) -> None:
+def test_what_does_not_exist_gets_an_error_page(web: Any) -> None:
     admin = web().admin()
     for path in ("/pages/nobody", "/conversations/nobody", "/runs/nobody", "/runs/nobody/events", "/nothing"):
         answer = admin.get(path)
@@ -170,7 +170,7 @@ def test_what_is_not_there_is_said_on_a_page(web: Any) -> None:
         assert "<h1>" in answer.text
 
 
-def test_what_makes_no_sense_is_told_in_words_or_passed_over(stored: Any) -> None:
+def test_invalid_parameters_are_explained_or_ignored(stored: Any) -> None:
     admin = stored.admin()
     for path in ("/conversations?after=x", "/contacts?after=AAAA", "/search?q=a&after=zzzz"):
         answer = admin.get(path)
@@ -180,7 +180,7 @@ def test_what_makes_no_sense_is_told_in_words_or_passed_over(stored: Any) -> Non
         for since in ("x", "2026-02-30", "31.01.2026"):
             answer = admin.get(f"{path}{'&' if '?' in path else '?'}since={since}")
             assert answer.status_code == 422, path
-            assert "That is no day." in answer.text
+            assert "This is not a day." in answer.text
     for path in ("/search?q=a%00b", "/runs?before=x", "/contacts?page=%00"):
         assert admin.get(path).status_code == 200, path
 
@@ -188,7 +188,7 @@ def test_what_makes_no_sense_is_told_in_words_or_passed_over(stored: Any) -> Non
 @pytest.mark.parametrize(
     "at", ["2026-01-01T00:00:00", "0001-01-01T00:00:00+14:00", "9999-12-31T23:59:59-14:00"]
 )
-def test_a_cursor_that_somebody_made_breaks_nothing(stored: Any, at: str) -> None:
+def test_a_forged_cursor_breaks_nothing(stored: Any, at: str) -> None:
     admin = stored.admin()
     thread = ids_in(admin.get("/conversations").text)[0]
     for path, kind in (
@@ -220,7 +220,7 @@ def test_a_day_begins_in_the_settings_time_zone(web: Any) -> None:
     assert rows["2026-06-01"] == rows["2026-06-02"] > 0 == rows["2026-06-03"]
 
 
-def test_a_button_hands_over_one_run_however_often_it_is_pressed(stored: Any) -> None:
+def test_a_button_enqueues_one_run_however_often_it_is_pressed(stored: Any) -> None:
     admin = stored.admin()
     with stored.engine.store.read() as connection:
         (page,) = list_pages(connection)
@@ -228,7 +228,7 @@ def test_a_button_hands_over_one_run_however_often_it_is_pressed(stored: Any) ->
     assert first.headers["location"] == f"/pages/{page.id}?done=sync"
     assert admin.post(f"/pages/{page.id}/sync").headers["location"].endswith("done=busy")
     shown = admin.get(f"/pages/{page.id}").text
-    assert 'http-equiv="refresh"' in shown  # what whoever has no JavaScript gets
+    assert 'http-equiv="refresh"' in shown  # for browsers without JavaScript
     with stored.engine.store.read() as connection:
         (queued,) = (run for run in list_runs(connection, limit=10) if run.status is RunStatus.QUEUED)
     assert admin.post(f"/runs/{queued.id}/cancel").status_code == 303
@@ -237,7 +237,7 @@ def test_a_button_hands_over_one_run_however_often_it_is_pressed(stored: Any) ->
     assert 'http-equiv="refresh"' not in admin.get(f"/pages/{page.id}").text
 
 
-def test_the_live_view_is_told_what_the_run_told_and_goes_on_behind_the_last_word(stored: Any) -> None:
+def test_the_live_view_gets_the_events_of_the_run_and_continues_after_the_last_one(stored: Any) -> None:
     with stored.engine.store.read() as connection:
         (page,) = list_pages(connection)
     queue = stored.app.state.service.queue
@@ -269,7 +269,7 @@ def test_the_live_view_is_told_what_the_run_told_and_goes_on_behind_the_last_wor
     ]
     assert [each["fetched"] for each in messages[:3]] == [100, 200, 300]
     assert messages[2]["rate"] == 100.0
-    assert messages[2]["line"] == "Reading the inbox, the newest first"
+    assert messages[2]["line"] == "Full scan of the inbox, newest first"
     assert messages[-1]["status"] == "complete_with_errors"
     again = admin.client.get(f"/runs/{run.id}/events", headers={"Last-Event-ID": "2"}).text
     assert "id: 3\n" in again
@@ -277,7 +277,7 @@ def test_the_live_view_is_told_what_the_run_told_and_goes_on_behind_the_last_wor
     assert admin.get(f"/runs/{run.id}").status_code == 200
 
 
-def test_a_run_tells_how_it_ended(stored: Any) -> None:
+def test_a_run_shows_how_it_ended(stored: Any) -> None:
     admin = stored.admin()
     text = admin.get("/runs").text
     run = re.search(r'class="name" href="/runs/([^"]+)"', text)
@@ -287,13 +287,13 @@ def test_a_run_tells_how_it_ended(stored: Any) -> None:
     assert ">75<" in shown
 
 
-def test_a_page_tells_how_fast_it_answers(stored: Any) -> None:
+def test_a_page_shows_how_fast_it_answers(stored: Any) -> None:
     admin = stored.admin()
     with stored.engine.store.read() as connection:
         (page,) = list_pages(connection)
     answer = admin.get(f"/pages/{page.id}/answers")
     assert answer.status_code == 200
-    assert "Half of them within" in answer.text
+    assert "Half answered within" in answer.text
     assert f'href="/pages/{page.id}/answers"' in admin.get(f"/pages/{page.id}").text
 
 
@@ -306,7 +306,7 @@ def test_a_download_holds_every_row(stored: Any) -> None:
         assert len(rows) - 1 == int(answer.headers["x-inboxsync-rows"]) > 0, what
 
 
-def test_a_key_is_made_shown_once_and_revoked(web: Any) -> None:
+def test_a_key_is_created_shown_once_and_revoked(web: Any) -> None:
     site = web()
     admin = site.admin()
     made = admin.post("/settings/keys", name="reader", scope="read")
@@ -325,7 +325,7 @@ def test_a_key_is_made_shown_once_and_revoked(web: Any) -> None:
     assert admin.post("/settings/keys", name="  ", scope="read").status_code == 422
 
 
-def test_nothing_of_a_page_is_told_by_an_address_in_a_browsers_memory(stored: Any) -> None:
+def test_no_page_is_kept_in_a_browsers_cache(stored: Any) -> None:
     answer = stored.admin().get("/conversations")
     assert answer.headers["cache-control"] == "no-store"
     assert answer.headers["referrer-policy"] == "same-origin"

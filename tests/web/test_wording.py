@@ -1,4 +1,4 @@
-"""Numbers, times and proofs in words; charts as geometry; threads as entries. No I/O."""
+"""Numbers, times and verifications in words; charts as geometry; threads as entries. No I/O."""
 
 from datetime import UTC, date, datetime, timedelta
 
@@ -12,7 +12,7 @@ from inboxsync.web import wording
 from inboxsync.web.charts import day_bars, heat_map, speed_line, thinned
 from inboxsync.web.entries import Entry, anchor_of, entries_of
 from inboxsync.web.run_rows import speeds_of
-from inboxsync.web.verification import proof_of
+from inboxsync.web.verification import verification_view
 
 NOW = datetime(2026, 11, 26, 12, 0, tzinfo=UTC)
 NOTHING_OLDER = Older(conversations=0, messages=0)
@@ -32,7 +32,7 @@ NOTHING_OLDER = Older(conversations=0, messages=0)
         (86_400 * 40, "17 Oct 2026"),
     ],
 )
-def test_times_are_told_as_people_tell_them(seconds: int, said: str) -> None:
+def test_times_are_in_words(seconds: int, said: str) -> None:
     assert wording.ago(NOW - timedelta(seconds=seconds), NOW) == said
 
 
@@ -59,7 +59,7 @@ def test_durations_have_two_parts_at_most(seconds: float, said: str) -> None:
     ("name", "letters"),
     [("Anna Müller", "AM"), ("Siân", "S"), (None, "?"), ("🌸", "?"), ("山田 太郎", "山太"), ("a b c", "AC")],
 )
-def test_initials_stand_for_a_person(name: str | None, letters: str) -> None:
+def test_initials_represent_a_person(name: str | None, letters: str) -> None:
     assert wording.initials(name) == letters
 
 
@@ -124,16 +124,16 @@ def verification(*, is_complete: bool, missing: list[str]) -> Verification:
     )
 
 
-def test_a_verification_says_what_was_proved() -> None:
-    proof = proof_of(
+def test_a_verification_says_what_was_found() -> None:
+    view = verification_view(
         verification(is_complete=True, missing=[]), backlog={}, failed=[], older=NOTHING_OLDER, now=NOW
     )
-    assert proof.badge == "complete"
-    assert proof.words.startswith("12,431 of 12,431 conversations")
-    assert proof.more == ("1 conversation no longer at Meta: kept, and marked gone.",)
+    assert view.badge == "complete"
+    assert view.text.startswith("12,431 of 12,431 conversations")
+    assert view.more == ("1 conversation no longer at Meta: kept here, and marked as gone.",)
 
 
-def test_what_is_backlog_is_said_with_why_and_when() -> None:
+def test_the_backlog_is_shown_with_why_and_when() -> None:
     item = BacklogItem(
         conversation_id="t_9",
         kind=BacklogKind.CONVERSATION,
@@ -142,22 +142,22 @@ def test_what_is_backlog_is_said_with_why_and_when() -> None:
         attempts=3,
         next_attempt_at=NOW + timedelta(minutes=12),
     )
-    proof = proof_of(
+    view = verification_view(
         verification(is_complete=False, missing=["t_9"]),
         backlog={BacklogKind.CONVERSATION: 2},
         failed=[item],
         older=NOTHING_OLDER,
         now=NOW,
     )
-    assert proof.badge == "not complete"
-    assert "12,430 of 12,431 conversations" in proof.words
-    assert "2 owed: 2 could not be read." in proof.words
-    assert proof.more[0] == "t_9: Every answer failed. Next attempt in 12 min."
+    assert view.badge == "not complete"
+    assert "12,430 of 12,431 conversations" in view.text
+    assert "2 in the backlog: 2 could not be read." in view.text
+    assert view.more[0] == "t_9: Every answer failed. Next attempt in 12 min."
 
 
 def test_without_a_verification_nothing_is_claimed() -> None:
-    proof = proof_of(None, backlog={}, failed=[], older=NOTHING_OLDER, now=NOW)
-    assert (proof.badge, proof.kind) == ("not verified yet", "")
+    view = verification_view(None, backlog={}, failed=[], older=NOTHING_OLDER, now=NOW)
+    assert (view.badge, view.kind) == ("not verified yet", "")
 
 
 def message(number: int, text: str | None = "hello", **more: object) -> MessageRecord:
@@ -191,14 +191,14 @@ def test_a_thread_reads_from_old_to_new_with_its_days() -> None:
     assert [entry.text for entry in shown if entry.kind == "message"] == ["old", "new"]
 
 
-def test_a_gap_stands_behind_the_message_it_begins_at() -> None:
+def test_a_gap_is_shown_after_the_message_where_it_begins() -> None:
     gap = Gap(above_message_id="m_1", since=NOW, problem="Every answer failed.")
     shown = entries(message(2), message(1), gaps=(gap,))
     assert [entry.kind for entry in shown] == ["day", "message", "gap", "message"]
     assert shown[2].text == "Messages are missing here. The next sync fetches them. Every answer failed."
 
 
-def test_only_addresses_of_the_web_become_links() -> None:
+def test_only_web_addresses_become_links() -> None:
     served = [
         {"mime_type": "image/jpeg", "image_data": {"url": "https://cdn.example.com/a.jpg"}},
         {"name": "x.pdf", "file_url": "javascript:alert(1)"},
@@ -212,12 +212,12 @@ def test_only_addresses_of_the_web_become_links() -> None:
     assert said.attachments[0].label == "Image"
 
 
-def test_what_the_platform_does_not_tell_is_said() -> None:
+def test_an_unreadable_message_says_so() -> None:
     (_, said) = entries(message(1, None, is_readable=False))
-    assert said.remark == "The platform tells no more of this message than its time."
+    assert said.remark == "The platform gives only the time of this message."
 
 
-def test_a_reply_links_to_what_is_on_the_page_alone() -> None:
+def test_a_reply_links_only_to_messages_on_the_page() -> None:
     shown = entries(message(3, reply_to_message_id="m_1"), message(2, reply_to_message_id="m_0"), message(1))
     replies = [entry.reply_to for entry in shown if entry.kind == "message"]
     assert replies == ["", "", anchor_of("m_1")]

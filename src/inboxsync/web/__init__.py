@@ -1,6 +1,6 @@
-"""The dashboard: pages of HTML over the same functions that the HTTP service uses.
+"""The dashboard: HTML pages over the same functions that the HTTP service uses.
 
-It reads through `store`, starts work through the queue, and neither writes SQL nor syncs anything itself.
+It reads through `store` and starts work through the queue. It contains no SQL and no sync of its own.
 """
 
 from inboxsync.web.app import mount_dashboard

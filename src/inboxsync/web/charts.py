@@ -1,14 +1,14 @@
-"""Charts as plain geometry: where each shape stands, and the numbers for the table beside it.
+"""Charts as plain geometry: the place of each shape, and the numbers for the table beside it.
 
-Pure. The templates draw them as SVG whose colours come from the stylesheet, so a chart needs neither
-a script nor an inline style, and follows light and dark.
+Pure. The templates draw them as SVG with the colours of the stylesheet, so a chart needs no script and no
+inline style, and follows light and dark mode.
 """
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, timedelta
 
-# Across in percent of whatever width there is, so that a phone's chart has words of the same size; down in
+# Horizontal places in percent of the width, so that labels have the same size on a phone; vertical ones in
 # pixels.
 _LEFT, _RIGHT = 7.0, 100.0
 _TOP, _BOTTOM = 10, 22
@@ -16,7 +16,7 @@ _HEIGHT, _LINE_HEIGHT = 180, 150
 _LABELS = 6
 _LEVELS = 5
 _HEAT_LEFT, _HEAT_TOP, _CELL_HEIGHT, _CELL_GAP = 7.0, 18, 23, 3
-# The line's own box, stretched to the chart's.
+# The coordinate system of the line; the browser stretches it to the chart.
 _BOX = 1000
 WEEKDAYS = ("Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday")
 _HOURS = 24
@@ -24,7 +24,7 @@ _HOURS = 24
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Tick:
-    """A line of the grid or a word at an axis."""
+    """A line of the grid or a label of an axis."""
 
     at: float
     label: str
@@ -32,7 +32,7 @@ class Tick:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Bar:
-    """One day: the contacts' messages stand on the Page's own."""
+    """One day: messages from contacts stacked on messages from the Page."""
 
     x: float
     width: float
@@ -58,7 +58,7 @@ class DayBars:
 
 
 def day_bars(counts: Mapping[date, tuple[int, int]], *, until: date, days: int) -> DayBars:
-    """The `days` days up to and with `until`; `counts` is (from contacts, from the Page), gaps are zero."""
+    """The last `days` days, with `until`. `counts` is (from contacts, from the Page); missing days are 0."""
     span = [until - timedelta(days=days - 1 - place) for place in range(days)]
     rows = [(day, *counts.get(day, (0, 0))) for day in span]
     top = _ceiling(max((received + sent for _, received, sent in rows), default=0))
@@ -96,7 +96,7 @@ def day_bars(counts: Mapping[date, tuple[int, int]], *, until: date, days: int) 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Cell:
-    """One hour of one weekday; `level` 0 is none, 5 the most."""
+    """One hour of one weekday; `level` is from 0 (none) to 5 (most)."""
 
     x: float
     y: float
@@ -156,7 +156,7 @@ def heat_map(counts: Mapping[tuple[int, int], int]) -> HeatMap:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SpeedLine:
-    """Conversations a second over a run's own time. `rows` is (second, speed)."""
+    """Conversations per second during a run. `rows` is (second, speed)."""
 
     height: int
     left: float
@@ -203,7 +203,7 @@ def speed_line(speeds: Sequence[tuple[float, float]]) -> SpeedLine:
 
 
 def thinned(speeds: Sequence[tuple[float, float]], *, most: int) -> list[tuple[float, float]]:
-    """At most so many of them, the last one always among them."""
+    """At most `most` of them, always including the last one."""
     if len(speeds) <= most:
         return list(speeds)
     step = (len(speeds) - 1) / (most - 1)
@@ -218,13 +218,13 @@ def _across(top: float, high: float, floor: float) -> tuple[Tick, ...]:
 
 
 def _short(number: float) -> str:
-    if number >= 10_000:  # noqa: PLR2004 - five digits no longer fit beside the axis
+    if number >= 10_000:  # noqa: PLR2004 - five digits do not fit beside the axis
         return f"{number / 1000:,.0f}k"
     return f"{number:,.0f}" if number == int(number) else f"{number:,.1f}"
 
 
 def _ceiling(most: float) -> float:
-    """The next round number: the axis ends there."""
+    """The next round number, where the axis ends."""
     if most <= 1:
         return 2.0
     unit = 10 ** (len(str(int(most))) - 1)

@@ -1,4 +1,4 @@
-"""A conversation as a reader sees it: days, messages, and the places where some are missing. Pure."""
+"""A conversation as the page shows it: days, messages, and gaps where messages are missing. Pure."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -11,16 +11,16 @@ import msgspec
 
 from inboxsync.store.reading import Gap, MessageRecord
 
-_UNREADABLE: Final = "The platform tells no more of this message than its time."
-_NOTHING: Final = "A message without words."
+_UNREADABLE: Final = "The platform gives only the time of this message."
+_NOTHING: Final = "A message without text."
 _KINDS: Final = {"image": "Image", "video": "Video", "audio": "Audio"}
-# Where a served attachment may keep its address.
+# The fields in which an attachment may have its address.
 _PLACES: Final = ("image_data", "video_data", "audio_data")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Attached:
-    """Something that hangs on a message. `href` empty: the source tells no address."""
+    """An attachment of a message. `href` is empty if the source gives no address."""
 
     label: str
     href: str = ""
@@ -28,7 +28,7 @@ class Attached:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Entry:
-    """One thing in the thread: a message, a new day, or a gap."""
+    """One entry of the page: a message, a new day, or a gap."""
 
     kind: Literal["message", "day", "gap"]
     text: str
@@ -50,9 +50,9 @@ def entries_of(
     names: tuple[str, str],
     found: str = "",
 ) -> Iterator[Entry]:
-    """`messages` newest first, the entries oldest first. `names` are the contact's and the Page's.
+    """`messages` are newest first, the entries oldest first. `names` are the contact's and the Page's.
 
-    `found` is the id of a message that was looked for.
+    `found` is the id of the message that the search found.
     """
     above = {gap.above_message_id: gap for gap in gaps}
     shown = {message.message_id for message in messages}
@@ -62,23 +62,25 @@ def entries_of(
         if at is not None and at.astimezone(UTC).date() != day:
             day = at.astimezone(UTC).date()
             yield Entry(kind="day", text=f"{day:%A, %-d %B %Y}")
-        yield _said(message, names, shown, is_found=message.message_id == found)
+        yield _message_entry(message, names, shown, is_found=message.message_id == found)
         if gap := above.get(message.message_id):
             yield gap_entry(gap)
 
 
 def gap_entry(gap: Gap) -> Entry:
-    """Where messages are missing that the source has."""
+    """A place where messages are missing that the source has."""
     why = f" {gap.problem}" if gap.problem else ""
     return Entry(kind="gap", text=f"Messages are missing here. The next sync fetches them.{why}")
 
 
 def anchor_of(message_id: str) -> str:
-    """A message's name within the page: letters and digits, whatever Graph's id has in it."""
+    """The anchor of a message on the page: only letters and digits, whatever Graph's id contains."""
     return f"m{sha256(message_id.encode()).hexdigest()[:16]}"
 
 
-def _said(message: MessageRecord, names: tuple[str, str], shown: set[str], *, is_found: bool) -> Entry:
+def _message_entry(
+    message: MessageRecord, names: tuple[str, str], shown: set[str], *, is_found: bool
+) -> Entry:
     attached = tuple(_attached(message))
     text = message.text or ""
     remark = "" if text or attached else (_NOTHING if message.is_readable else _UNREADABLE)
@@ -128,23 +130,23 @@ def _attachment(served: Mapping[str, Any]) -> Attached:
 
 
 def _link_in(part: object) -> str:
-    """An address inside an object that the source nests: `{url}`, `{link}`."""
+    """The address inside a nested object: `{url}` or `{link}`."""
     if not isinstance(part, dict):
         return ""
     return _text(part.get("url")) or _text(part.get("link"))
 
 
 def _reactions(message: MessageRecord) -> str:
-    told = []
+    parts = []
     for each in _list(message.reactions):
         users = each.get("users")
         count = len(users) if isinstance(users, list) else 1
-        told.append(f"{_text(each.get('reaction'))[:8]} {count}")
-    return "  ".join(told)
+        parts.append(f"{_text(each.get('reaction'))[:8]} {count}")
+    return "  ".join(parts)
 
 
 def _list(served: str | None) -> list[dict[str, Any]]:
-    """What the source served as JSON, whatever it is: the objects of a list."""
+    """The objects of a list that the source sent as JSON; empty if it is anything else."""
     if not served:
         return []
     try:
@@ -159,7 +161,7 @@ def _text(value: object) -> str:
 
 
 def _safe(link: str) -> str:
-    """An address of the web, or nothing: a served link may be anything, a script too."""
+    """A web address, or nothing: a link from the source may be anything, even a script."""
     try:
         parts = urlsplit(link)
     except ValueError:

@@ -1,19 +1,21 @@
-"""A Page as the templates show it."""
+"""Pages as the templates show them, with their schedules."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Final
 
 from inboxsync.model import Page, Platform, Run, Schedule, TokenState
 from inboxsync.store.reading import PageOverview
-from inboxsync.web.wording import days_left
+from inboxsync.web.wording import days_left, duration
+from inboxsync.workers import EVERY_SECONDS
 
 PLATFORMS = {Platform.MESSENGER: "Messenger", Platform.INSTAGRAM: "Instagram"}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PageRow:
-    """One Page with its figures, its schedule, and the run that is under way."""
+    """One Page with its figures, its schedule, and its run in progress."""
 
     id: str
     facebook_page_id: str
@@ -38,7 +40,7 @@ class PageRow:
 
 
 def page_row(overview: PageOverview, *, schedule: Schedule, active: Run | None, now: datetime) -> PageRow:
-    """Put together what is known of a Page."""
+    """One line of the list of Pages."""
     page = overview.page
     return PageRow(
         id=page.id,
@@ -50,7 +52,7 @@ def page_row(overview: PageOverview, *, schedule: Schedule, active: Run | None, 
         token=page.token_state.value,
         token_reason=page.token_reason.value.replace("_", " ") if page.token_reason else None,
         token_problem=page.token_problem,
-        # A Page token that was made from a long-lived one has no end.
+        # A Page token that was made from a long-lived token does not expire.
         days_left=days_left(page.token_expires_at, now) if page.token_expires_at else None,
         last_synced_at=page.last_synced_at,
         conversations=overview.conversations,
@@ -66,12 +68,12 @@ def page_row(overview: PageOverview, *, schedule: Schedule, active: Run | None, 
 
 
 def page_label(page: Page) -> str:
-    """What to call it: its name, else Meta's id."""
+    """The Page's name, or Meta's id if it has none."""
     return page.name or page.facebook_page_id
 
 
 def labels(pages: Iterable[Page]) -> dict[str, str]:
-    """What to call each Page, by our id."""
+    """The name of each Page, by our id."""
     return {page.id: page_label(page) for page in pages}
 
 
@@ -82,3 +84,19 @@ def active_words(run: Run) -> str:
     if run.kind.value == "verify":
         return "verifying"
     return f"syncing {run.counts.fetched:,}" if run.counts.fetched else "syncing"
+
+
+EVERY: Final = {
+    "60": "every minute",
+    "300": "every 5 minutes",
+    "900": "every 15 minutes",
+    "3600": "every hour",
+    "21600": "every 6 hours",
+    "86400": "every day",
+}
+
+
+def every_of(schedule: Schedule) -> tuple[str, str]:
+    """How often a Page is synced: the form's value, and in words."""
+    every = str(schedule.every_seconds or EVERY_SECONDS)
+    return every, EVERY.get(every) or f"every {duration(int(every))}"

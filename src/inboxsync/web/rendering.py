@@ -1,14 +1,17 @@
-"""Makes HTML of templates: everything is escaped, nothing is undefined."""
+"""Makes HTML from templates and serves our own stylesheet, scripts and icon."""
 
 import hashlib
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from functools import cache
 from importlib.resources import files
-from typing import Any
+from typing import Any, Final
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup, escape
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import Response
 
 from inboxsync import __version__
 from inboxsync.web import wording
@@ -17,7 +20,7 @@ _FACES = 6
 
 
 def render(template: str, **context: Any) -> str:  # noqa: ANN401 - what a template takes
-    """The template with this context, as text."""
+    """The HTML of a template with this context. Everything is escaped, nothing may be undefined."""
     return _environment().get_template(template).render(context)
 
 
@@ -47,7 +50,7 @@ def _environment() -> Environment:
 
 @cache
 def asset(name: str) -> str:
-    """The address of one of our files; it changes with its content, so browsers may keep it for good."""
+    """The address of one of our files. It changes with the content, so browsers may keep the file forever."""
     content = files("inboxsync.web").joinpath("static", name).read_bytes()
     return f"/static/{name}?v={hashlib.sha256(content).hexdigest()[:12]}"
 
@@ -68,7 +71,7 @@ def time_tag(at: datetime | None, shape: str = "ago") -> str:
 
 
 def _face(name: str | None) -> Markup:
-    """A round with initials; decoration, so screen readers pass it by."""
+    """A circle with initials. It is decoration, so screen readers skip it."""
     number = int(hashlib.sha256((name or "").encode()).hexdigest(), 16) % _FACES
     return Markup('<span class="face f{}" aria-hidden="true">{}</span>').format(
         number, wording.initials(name)
@@ -76,10 +79,39 @@ def _face(name: str | None) -> Markup:
 
 
 def query(parts: Mapping[str, Any]) -> str:
-    """What follows the question mark, without what is empty."""
+    """The query string of an address, without empty parameters."""
     from urllib.parse import urlencode  # noqa: PLC0415 - one user
 
     return urlencode({name: value for name, value in parts.items() if value not in (None, "", False)})
 
 
 __all__ = ["asset", "escape", "query", "render", "time_tag"]
+
+
+_TYPES: Final = {
+    "style.css": "text/css; charset=utf-8",
+    "live.js": "text/javascript; charset=utf-8",
+    "times.js": "text/javascript; charset=utf-8",
+    "icon.svg": "image/svg+xml",
+}
+
+
+async def serve_file(request: Request) -> Response:
+    """One of our files. Its address has a hash of its content, so browsers may keep it."""
+    name = request.path_params["name"]
+    if name not in _TYPES:
+        raise HTTPException(404)
+    return Response(
+        _read(name),
+        media_type=_TYPES[name],
+        headers={
+            "Cache-Control": "public, max-age=31536000, immutable",
+            "Content-Security-Policy": "default-src 'none'",
+            "X-Content-Type-Options": "nosniff",
+        },
+    )
+
+
+@cache
+def _read(name: str) -> bytes:
+    return files("inboxsync.web").joinpath("static", name).read_bytes()

@@ -1,4 +1,4 @@
-"""One request to the dashboard: who asks, what they sent, and how they are answered."""
+"""One request to the dashboard: who is logged in, what was sent, and how to answer."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -15,28 +15,28 @@ from inboxsync.web.rendering import query, render
 from inboxsync.web.sessions import Session, Sessions
 
 MAY = {
-    Scope.READ: "look",
-    Scope.SYNC: "look and sync",
+    Scope.READ: "read",
+    Scope.SYNC: "read and sync",
     Scope.ADMIN: "do everything",
 }
-# What a redirect may say, by its name in the address: an address never carries text that is shown.
+# The messages that a redirect may show, by their name in the address. An address never carries shown text.
 _NOTICES: Mapping[str, tuple[str, str]] = {
-    "sync": ("good", "The sync is on its way. Closing this page does not stop it."),
-    "verify": ("good", "The verification is on its way. Closing this page does not stop it."),
-    "busy": ("warn", "A run of this Page is under way already; this is the one."),
-    "paused": ("good", "Paused: this Page is synced by hand alone."),
-    "resumed": ("good", "Resumed: this Page is synced by itself again."),
-    "cancelled": ("good", "The run ends at its next batch. What was fetched is stored."),
+    "sync": ("good", "The sync has started. It continues if you close this page."),
+    "verify": ("good", "The verification has started. It continues if you close this page."),
+    "busy": ("warn", "This Page has a run in progress already. It is shown below."),
+    "paused": ("good", "Paused. This Page is synced only when you start it."),
+    "resumed": ("good", "Resumed. This Page is synced automatically again."),
+    "cancelled": ("good", "The run ends at its next batch. Everything fetched so far is stored."),
     "saved": ("good", "Saved."),
-    "revoked": ("good", "The key opens nothing from now on."),
-    "added": ("good", "The Page was added. Its token works, and is stored sealed."),
-    "renewed": ("good", "The Page has its new token. It works, and is stored sealed."),
+    "revoked": ("good", "The key was revoked. It no longer works."),
+    "added": ("good", "The Page was added. Its token works and is stored encrypted."),
+    "renewed": ("good", "The Page has a new token. It works and is stored encrypted."),
 }
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Visitor:
-    """Who looks at a page, as the templates know them."""
+    """Who looks at a page, for the templates."""
 
     name: str
     scope: Scope
@@ -45,7 +45,7 @@ class Visitor:
 
     @property
     def may(self) -> str:
-        """What their key lets them do, in words."""
+        """What their key allows, in words."""
         return MAY[self.scope]
 
     @property
@@ -61,7 +61,7 @@ class Visitor:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RequestContext:
-    """What a view is given. `form` is empty unless a form was sent, and its token was right."""
+    """What a view gets. `form` is empty unless a form with the right token was sent."""
 
     request: Request
     service: Service
@@ -72,7 +72,7 @@ class RequestContext:
 
     @property
     def visitor(self) -> Visitor:
-        """Who asks."""
+        """Who looks at the page."""
         caller = self.caller
         return Visitor(
             name=caller.name if caller else "",
@@ -83,33 +83,33 @@ class RequestContext:
 
     @property
     def now(self) -> datetime:
-        """The service's own time."""
+        """The current time of the service."""
         return self.service.engine.clock.now()
 
-    def asked(self, name: str) -> str:
-        """A parameter of the address, empty where it is not there, without NUL, which no database takes."""
+    def param(self, name: str) -> str:
+        """A query parameter, empty if it is missing; without NUL, which no database stores."""
         return self.request.query_params.get(name, "").replace("\0", "").strip()
 
-    def part(self, name: str) -> str:
-        """A part of the path."""
+    def path_param(self, name: str) -> str:
+        """A parameter of the path."""
         return str(self.request.path_params[name]).replace("\0", "")
 
-    def asked_since(self, name: str = "since") -> datetime | None:
-        """A day of the address as the instant it begins in the settings' time zone; None where there is none.
+    def since_param(self, name: str = "since") -> datetime | None:
+        """When the day in the address begins, in the time zone of the settings; None if there is none.
 
-        Raises RequestInvalid where it is none: to show everything would say that all is since then.
+        Raises RequestInvalid if it is not a day: the page would show everything as if it were newer.
         """
-        if not (text := self.asked(name)):
+        if not (text := self.param(name)):
             return None
         try:
             midnight = datetime.strptime(text, "%Y-%m-%d").replace(tzinfo=self.service.engine.settings.zone)
             return midnight.astimezone(UTC)
         except (ValueError, OverflowError):
-            raise RequestInvalid("That is no day.", hint="Write it as 2026-01-31.") from None
+            raise RequestInvalid("This is not a day.", hint="Write it as 2026-01-31.") from None
 
     def show(self, template: str, *, here: str, status: int = 200, **context: Any) -> Response:  # noqa: ANN401
         """A page of the dashboard."""
-        kind, text = _NOTICES.get(self.asked("done"), ("", ""))
+        kind, text = _NOTICES.get(self.param("done"), ("", ""))
         shared = {
             "visitor": self.visitor,
             "here": here,
@@ -118,13 +118,13 @@ class RequestContext:
         }
         return HTMLResponse(render(template, **(shared | context)), status_code=status)
 
-    def go(self, path: str, *, done: str = "") -> Response:
-        """On to another page after a form."""
+    def redirect(self, path: str, *, done: str = "") -> Response:
+        """Go to another page after a form."""
         joint = "&" if "?" in path else "?"
         return RedirectResponse(f"{path}{joint}done={done}" if done else path, status_code=303)
 
-    def here_with(self, path: str, **changes: str | None) -> str:
-        """This list's address with other parameters, without those that are empty."""
+    def url_with(self, path: str, **changes: str | None) -> str:
+        """The address of this list with changed parameters, without empty ones."""
         kept = {name: value for name, value in self.request.query_params.items() if name != "done"}
         made = query(kept | changes)
         return f"{path}?{made}" if made else path

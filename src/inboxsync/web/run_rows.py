@@ -1,4 +1,4 @@
-"""Runs as the templates show them: in a table, on a page of their own, and while they go on."""
+"""Runs as the templates show them: in a table, on their own page, and while they are in progress."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
@@ -11,11 +11,12 @@ from inboxsync.web.charts import SpeedLine, speed_line, thinned
 _WINDOW_SECONDS = 4.0
 _MOST_POINTS = 120
 _STAGES = {
-    "full_scan": "Reading {folder}, the newest first",
-    "catch_up": "Looking once more at the top of {folder}",
+    "full_scan": "Full scan of {folder}, newest first",
+    "catch_up": "Catch-up scan of {folder}",
     "conversation": "Fetching conversations from the backlog",
-    "gap": "Fetching messages that were missing in between",
+    "gap": "Fetching missing messages between stored ones",
     "history": "Fetching older messages",
+    "compare": "Comparing {folder} with what is stored",
 }
 
 
@@ -41,7 +42,7 @@ class RunRow:
 
 
 def run_row(run: Run, labels: Mapping[str, str], *, now: datetime) -> RunRow:
-    """`labels` is what to call each Page."""
+    """`labels` has the name of each Page."""
     seconds = run.duration_seconds or ((run.finished_at or now) - run.started_at).total_seconds()
     speed = run.counts.fetched / seconds if seconds > 0 else 0.0
     return RunRow(
@@ -65,7 +66,7 @@ def run_row(run: Run, labels: Mapping[str, str], *, now: datetime) -> RunRow:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LiveRun:
-    """A run that goes on, in the words and figures of this moment."""
+    """A run in progress: its figures and a sentence, as of now."""
 
     id: str
     status: str
@@ -84,14 +85,14 @@ class LiveRun:
     chart: SpeedLine
 
     def as_event(self) -> dict[str, object]:
-        """What the live view is sent: all but the chart, whose points it collects itself."""
-        told = asdict(self)
-        del told["chart"], told["id"], told["title"]
-        return told
+        """What the browser receives: everything but the chart, whose points it collects itself."""
+        values = asdict(self)
+        del values["chart"], values["id"], values["title"]
+        return values
 
 
 def live_run(run: Run, events: Sequence[RunEvent], *, total: int | None) -> LiveRun:
-    """`events` from the run's beginning on; `total` is how many conversations are expected, where known."""
+    """`events` since the run began; `total` is the expected number of conversations, if known."""
     newest = events[-1] if events else None
     data = newest.data if newest else {}
     fetched = _int(data.get("fetched"), run.counts.fetched)
@@ -102,7 +103,7 @@ def live_run(run: Run, events: Sequence[RunEvent], *, total: int | None) -> Live
         id=run.id,
         status=newest.status if newest else "starting",
         title="Verifying now" if run.kind is RunKind.VERIFY else "Syncing now",
-        line=said(newest) if newest else "Waiting for a worker",
+        line=describe(newest) if newest else "Waiting for a worker",
         total=expected,
         shown=min(fetched, expected or 0),
         fetched=fetched,
@@ -118,7 +119,7 @@ def live_run(run: Run, events: Sequence[RunEvent], *, total: int | None) -> Live
 
 
 def speeds_of(events: Sequence[RunEvent]) -> list[tuple[float, float]]:
-    """(second of the run's own time, conversations a second over the last few) at each event with both."""
+    """(second of the run, conversations per second over the last seconds) at each event that has both."""
     seen: list[tuple[float, int]] = []
     speeds: list[tuple[float, float]] = []
     for event in events:
@@ -136,8 +137,8 @@ def speeds_of(events: Sequence[RunEvent]) -> list[tuple[float, float]]:
     return speeds
 
 
-def said(event: RunEvent) -> str:
-    """What an event tells, as one sentence without a full stop."""
+def describe(event: RunEvent) -> str:
+    """An event as one sentence without a full stop."""
     data = event.data
     if isinstance(message := data.get("message"), str) and message:
         return message[:1].upper() + message[1:]
@@ -150,18 +151,18 @@ def said(event: RunEvent) -> str:
             line += f": reached {datetime.fromisoformat(reached):%-d %b %Y}"
         return line
     return {
-        "starting": "Beginning",
-        "fetching": "Asking Meta",
+        "starting": "Starting",
+        "fetching": "Waiting for Meta's first answer",
         "complete": "Complete",
-        "complete_with_errors": "Ended, and something is left to do",
+        "complete_with_errors": "Ended, and something is still missing",
         "error": "Failed",
     }.get(event.status, event.status.replace("_", " ").capitalize())
 
 
 def _calls(data: Mapping[str, object], events: Sequence[RunEvent], run: Run) -> str:
     made = _int(data.get("calls"), run.calls)
-    told = (event.data.get("quota_used_percent") for event in reversed(events))
-    used = next((percent for percent in told if isinstance(percent, int)), None)
+    used_percents = (event.data.get("quota_used_percent") for event in reversed(events))
+    used = next((percent for percent in used_percents if isinstance(percent, int)), None)
     return f"{made:,}, {used} %" if used is not None else f"{made:,}"
 
 
@@ -171,7 +172,7 @@ def _until(data: Mapping[str, object]) -> str:
 
 
 def _rate(rate: float) -> str:
-    return f"{rate:,.0f}" if rate >= 10 else f"{rate:.1f}"  # noqa: PLR2004 - two digits tell enough
+    return f"{rate:,.0f}" if rate >= 10 else f"{rate:.1f}"  # noqa: PLR2004 - two digits are enough
 
 
 def _int(value: object, otherwise: int) -> int:

@@ -1,4 +1,4 @@
-"""Completeness in words: what the last certificate proved, and what is owed since. Pure."""
+"""Completeness in words: the newest verification report and the backlog. Pure."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -15,46 +15,46 @@ _SHOWN_REASONS = 3
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Proof:
-    """What to show: one sentence, and a few lines below it."""
+class VerificationView:
+    """What the page shows: one sentence, and a few lines below it."""
 
     badge: str
     kind: str
-    words: str
+    text: str
     more: tuple[str, ...]
     checked_at: datetime | None
 
 
-def proof_of(
+def verification_view(
     verification: Verification | None,
     *,
     backlog: Mapping[BacklogKind, int],
     failed: Sequence[BacklogItem],
     older: Older,
     now: datetime,
-) -> Proof:
-    """`owed` counts the ledger by phase, `failed` are a few of what was tried in vain."""
+) -> VerificationView:
+    """`backlog` counts the items by kind; `failed` are a few items that failed."""
     unfinished = _unfinished(backlog, failed, now)
     if verification is None:
         more = [*unfinished, *_older(older)]
-        return Proof(
+        return VerificationView(
             badge="not verified yet",
             kind="",
-            words="Nothing has been held against Meta's lists yet. A verification says what is missing.",
+            text="Not verified yet. A verification compares Meta's lists with what is stored.",
             more=tuple(more),
             checked_at=None,
         )
     found: dict[str, Any] = msgspec.json.decode(verification.summary)
     listed = sum(folder["listed"] for folder in found["folders"])
     missing = sum(len(folder["missing"]) + len(folder["behind"]) for folder in found["folders"])
-    words = (
-        f"{listed - missing:,} of {some(listed, 'conversation')} that Meta lists were stored as they were."
+    text = (
+        f"{listed - missing:,} of {some(listed, 'conversation')} that Meta lists were stored and up to date."
     )
     is_whole = verification.is_complete and not sum(backlog.values())
-    return Proof(
+    return VerificationView(
         badge="complete" if is_whole else "not complete",
         kind="good" if is_whole else "warn",
-        words=words if not unfinished else f"{words} {unfinished[0]}",
+        text=text if not unfinished else f"{text} {unfinished[0]}",
         more=(*unfinished[1:], *_found(found), *_older(older)),
         checked_at=verification.checked_at,
     )
@@ -66,7 +66,9 @@ def _unfinished(
     count = sum(backlog.values())
     if not count:
         return []
-    lines = [f"{count:,} owed: {backlog_in_words({phase.value: each for phase, each in backlog.items()})}."]
+    lines = [
+        f"{count:,} in the backlog: {backlog_in_words({kind.value: each for kind, each in backlog.items()})}."
+    ]
     for item in failed[:_SHOWN_REASONS]:
         if item.problem is not None:
             when = ago(item.next_attempt_at, now) if item.next_attempt_at else "at the next sync"
@@ -76,10 +78,10 @@ def _unfinished(
 
 def _found(found: Mapping[str, Any]) -> list[str]:
     counts = (
-        (len(found["missing_messages"]), "conversation", "lacked messages that Meta has"),
-        (len(found["marked_gone"]), "conversation", "no longer at Meta: kept, and marked gone"),
-        (len(found["only_stored"]), "conversation", "stored that no list shows, though Meta still serves it"),
-        (found["unreadable_messages"], "message", "known by time alone: the platform tells no more"),
+        (len(found["missing_messages"]), "conversation", "had fewer messages than Meta has"),
+        (len(found["marked_gone"]), "conversation", "no longer at Meta: kept here, and marked as gone"),
+        (len(found["only_stored"]), "conversation", "stored that Meta still serves but no list shows"),
+        (found["unreadable_messages"], "message", "known only by its time: the platform gives nothing else"),
     )
     return [f"{some(count, noun)} {what}." for count, noun, what in counts if count]
 
@@ -88,4 +90,4 @@ def _older(older: Older) -> list[str]:
     if not older.conversations:
         return []
     known = f"About {some(older.messages, 'older message')} of {some(older.conversations, 'conversation')}"
-    return [f"{known} were not asked for. Settings has the switch: all messages."]
+    return [f"{known} are not fetched. To fetch them, choose “all messages” in Settings."]

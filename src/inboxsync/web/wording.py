@@ -1,4 +1,4 @@
-"""Says numbers, times and proofs as a person would. Pure."""
+"""Numbers, times and the backlog in words. Pure."""
 
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
@@ -27,7 +27,7 @@ def duration(seconds: float) -> str:
 
 
 def ago(at: datetime | None, now: datetime) -> str:
-    """`just now`, `12 min ago`, `in 4 min`, a date where that is long; `never` where there is no time."""
+    """`just now`, `12 min ago`, `in 4 min`, a date if it is long ago; `never` if there is no time."""
     if at is None:
         return "never"
     seconds = (now - at).total_seconds()
@@ -40,29 +40,29 @@ def ago(at: datetime | None, now: datetime) -> str:
 
 
 def moment(at: datetime | None) -> str:
-    """`26 Nov 2026, 14:32 UTC`; the browser tells it in the reader's own time zone."""
+    """`26 Nov 2026, 14:32 UTC`; the browser shows it in the reader's own time zone."""
     return f"{at.astimezone(UTC):%-d %b %Y, %H:%M} UTC" if at else "never"
 
 
 def days_left(at: datetime, now: datetime) -> int:
-    """Whole days until then; 0 where it is over."""
+    """Whole days until then; 0 if the time has passed."""
     return max(0, (at - now) // timedelta(days=1))
 
 
 def initials(name: str | None) -> str:
-    """One or two letters to stand for a person."""
+    """One or two letters for a person."""
     words = [word for word in (name or "").split() if word[0].isalpha()]
     return "".join(word[0] for word in (words[:1] + words[1:][-1:])).upper() or "?"
 
 
 def backlog_in_words(backlog: Mapping[str, int]) -> str:
-    """What the ledger holds: `2 that could not be read, 1 with messages missing in between`."""
-    said = {
+    """The backlog: `2 could not be read, 1 with messages missing in between`."""
+    words = {
         "conversation": "could not be read",
-        "gap": "lack messages in between",
-        "history": "lack older messages",
+        "gap": "with messages missing in between",
+        "history": "with older messages missing",
     }
-    return ", ".join(f"{count:,} {said.get(phase, phase)}" for phase, count in backlog.items() if count)
+    return ", ".join(f"{count:,} {words.get(kind, kind)}" for kind, count in backlog.items() if count)
 
 
 def _two(whole: int, unit: int, name: str, small: int, small_name: str) -> str:

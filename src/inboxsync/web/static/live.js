@@ -1,4 +1,4 @@
-// Follows a run while it goes on: one native EventSource, resumed by the browser with Last-Event-ID.
+// Follows a run in progress with one native EventSource; the browser resumes it with Last-Event-ID.
 // Without JavaScript the page reloads itself every few seconds instead.
 
 const ENDS = new Set(["complete", "complete_with_errors", "error"]);
@@ -12,36 +12,36 @@ function follow(view) {
   const speeds = [];
   const source = new EventSource(view.dataset.runEvents);
   source.addEventListener("message", message => {
-    const told = JSON.parse(message.data);
-    paint(show, told);
-    if (Number.isFinite(told.second) && Number.isFinite(told.rate)) {
-      speeds.push([told.second, told.rate]);
+    const values = JSON.parse(message.data);
+    paint(show, values);
+    if (Number.isFinite(values.second) && Number.isFinite(values.rate)) {
+      speeds.push([values.second, values.rate]);
       draw(view.querySelector("[data-live-chart]"), speeds);
     }
-    if (ENDS.has(told.status)) {
+    if (ENDS.has(values.status)) {
       source.close();
-      // The server draws the end: the certificate, the counts, what is next; without the notice of the beginning.
+      // The server shows the end: completeness, counts, the next step; without the notice of the start.
       location.replace(location.pathname);
     }
   });
 }
 
-function paint(show, told) {
+function paint(show, values) {
   for (const field of ["line", "left", "calls", "until", "stage"]) {
     const place = show(field);
-    if (place && told[field] !== undefined) place.textContent = told[field];
+    if (place && values[field] !== undefined) place.textContent = values[field];
   }
   for (const field of ["fetched", "inserted", "updated", "messages"]) {
     const place = show(field);
-    if (place && Number.isFinite(told[field])) place.textContent = number.format(told[field]);
+    if (place && Number.isFinite(values[field])) place.textContent = number.format(values[field]);
   }
   const bar = show("bar");
-  if (bar && told.total) {
-    bar.max = told.total;
-    bar.value = Math.min(told.fetched ?? 0, told.total);
+  if (bar && values.total) {
+    bar.max = values.total;
+    bar.value = Math.min(values.fetched ?? 0, values.total);
   }
   const speed = show("speed");
-  if (speed && Number.isFinite(told.rate)) speed.textContent = told.rate.toFixed(told.rate < 10 ? 1 : 0);
+  if (speed && Number.isFinite(values.rate)) speed.textContent = values.rate.toFixed(values.rate < 10 ? 1 : 0);
 }
 
 function draw(chart, speeds) {

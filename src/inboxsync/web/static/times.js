@@ -1,4 +1,4 @@
-// Times arrive in UTC and in words; here they are told in the reader's own time zone.
+// Times arrive in UTC and in words; this script shows them in the reader's own time zone.
 
 const day = new Intl.DateTimeFormat(undefined, { dateStyle: "medium", timeStyle: "short" });
 const clock = new Intl.DateTimeFormat(undefined, { timeStyle: "short" });

@@ -1,4 +1,4 @@
-"""`/pages/{id}/answers`: how fast the Page answers. A report, read from the messages when it is asked for."""
+"""`/pages/{id}/answers`: how fast the Page answers. The report is computed on request."""
 
 from dataclasses import dataclass
 from datetime import timedelta
@@ -18,7 +18,7 @@ _DAYS: Final = 90
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SpeedRow:
-    """One line of a table: how many responses, and how long they took."""
+    """One line of a table: how many responses, and how long the contacts waited."""
 
     label: str
     responses: int
@@ -27,19 +27,19 @@ class SpeedRow:
 
 
 def show(context: RequestContext) -> Response:
-    """The last months, as a whole, by hour and by day."""
+    """The last months: in total, by hour and by day."""
     now, zone = context.now, context.service.engine.settings.zone
     with context.service.engine.store.read() as connection:
-        page = get_page(connection, context.part("id"))
+        page = get_page(connection, context.path_param("id"))
         scope = Scope(pages=(page,), since=now - timedelta(days=_DAYS))
         report = response_times(connection, scope, zone, now=now)
     overall, waiting = report.overall, report.unanswered
     figures = [
         ("Responses", f"{overall.responses:,}"),
-        ("Half of them within", _time(overall.median_seconds)),
-        ("Nine in ten within", _time(overall.p90_seconds)),
+        ("Half answered within", _time(overall.median_seconds)),
+        ("9 of 10 answered within", _time(overall.p90_seconds)),
         ("Unanswered now", f"{waiting.conversations:,}"),
-        ("Of them in the 24 hours", f"{waiting.in_window:,}"),
+        ("Of these, in the 24-hour window", f"{waiting.in_window:,}"),
     ]
     hours = [
         SpeedRow(
@@ -64,7 +64,7 @@ def show(context: RequestContext) -> Response:
         here="pages",
         page_id=page.id,
         label=page_label(page),
-        days_told=_DAYS,
+        report_days=_DAYS,
         figures=figures,
         hours=hours,
         days=days,

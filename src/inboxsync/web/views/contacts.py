@@ -1,4 +1,4 @@
-"""`/contacts`: whoever wrote, with the numbers and addresses they gave."""
+"""`/contacts`: people who wrote to a Page, with the phone numbers and e-mail addresses they gave."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -8,9 +8,9 @@ from typing import Final
 from sqlalchemy import Connection
 from starlette.responses import Response
 
+from inboxsync.api.cursors import encode_key
 from inboxsync.store.reading import ContactFilter, ContactRecord, list_contact_details, list_contacts
-from inboxsync.web.keys import key_of, text_of
-from inboxsync.web.page_list import called, page_choice
+from inboxsync.web.lists import key_in, page_choice, page_labels
 from inboxsync.web.rendering import query
 from inboxsync.web.request_context import RequestContext
 from inboxsync.web.views.conversations import NO_NAME
@@ -38,20 +38,20 @@ class ContactRow:
 
 
 def list_some(context: RequestContext) -> Response:
-    """The contacts who wrote last, and where the list goes on."""
-    page_id = context.asked("page")
-    switched = {name: context.asked(name) == "1" for name, _ in _SWITCHES}
+    """The contacts with the newest messages, and the link to older ones."""
+    page_id = context.param("page")
+    switched = {name: context.param(name) == "1" for name, _ in _SWITCHES}
     wanted = ContactFilter(
         page_id=page_id or None,
         is_unanswered=switched["unanswered"] or None,
         has_phone=switched["phone"] or None,
         has_email=switched["email"] or None,
     )
-    after = key_of(_KIND, context.asked("after"))
+    after = key_in(_KIND, context.param("after"))
     with context.service.engine.store.read() as connection:
         choice = page_choice(connection, page_id)
         found = list_contacts(connection, wanted, after=after, limit=_LIMIT)
-        names = called(connection, (record.page_id for record in found.records))
+        names = page_labels(connection, (record.page_id for record in found.records))
         rows = [_row(connection, record, names) for record in found.records]
     return context.show(
         "contacts.html",
@@ -62,8 +62,8 @@ def list_some(context: RequestContext) -> Response:
         is_filtered=bool(page_id) or any(switched.values()),
         contacts=rows,
         show_page=choice.total > 1 and not page_id,
-        newest=context.here_with("/contacts", after=None) if after else None,
-        older=context.here_with("/contacts", after=text_of(_KIND, found.next)) if found.next else None,
+        newest=context.url_with("/contacts", after=None) if after else None,
+        older=context.url_with("/contacts", after=encode_key(_KIND, found.next)) if found.next else None,
     )
 
 

@@ -1,4 +1,4 @@
-"""`/exports`: what is stored, as a file."""
+"""`/exports`: the stored data as a file."""
 
 from datetime import UTC
 from typing import Final
@@ -7,7 +7,7 @@ from starlette.responses import Response, StreamingResponse
 
 from inboxsync.errors import InboxsyncError
 from inboxsync.reports import Export, ExportRequest, Format, What
-from inboxsync.web.page_list import page_choice
+from inboxsync.web.lists import page_choice
 from inboxsync.web.request_context import RequestContext
 
 _KINDS: Final = {
@@ -18,7 +18,7 @@ _KINDS: Final = {
 _FORMATS: Final = {
     Format.CSV: "CSV, for spreadsheets",
     Format.XLSX: "Excel workbook",
-    Format.NDJSON: "NDJSON, an object a line",
+    Format.NDJSON: "NDJSON, one object per line",
     Format.PARQUET: "Parquet, for data tools",
 }
 
@@ -29,7 +29,7 @@ def show(context: RequestContext) -> Response:
 
 
 def download(context: RequestContext) -> Response:
-    """The file, streamed: its first bytes go out before the last are read."""
+    """The file, streamed: its first bytes are sent before the last rows are read."""
     try:
         export = Export(context.service.engine.store, _request(context), now=context.now.astimezone(UTC))
     except InboxsyncError as refused:
@@ -45,12 +45,12 @@ def download(context: RequestContext) -> Response:
 
 
 def _request(context: RequestContext) -> ExportRequest:
-    what, chosen, page_id = context.asked("what"), context.asked("format"), context.asked("page")
+    what, chosen, page_id = context.param("what"), context.param("format"), context.param("page")
     return ExportRequest(
         what=What(what) if what in set(What) else What.CONTACTS,
         format=Format(chosen) if chosen in set(Format) else Format.CSV,
         pages=(page_id,) if page_id else (),
-        since=context.asked_since(),
+        since=context.since_param(),
         byte_order_mark=True,
         trailer=True,
     )
@@ -58,8 +58,8 @@ def _request(context: RequestContext) -> ExportRequest:
 
 def _form(context: RequestContext, *, problem: InboxsyncError | None = None) -> Response:
     with context.service.engine.store.read() as connection:
-        choice = page_choice(connection, context.asked("page"))
-    asked = {name: context.asked(name) for name in ("what", "format", "page", "since")}
+        choice = page_choice(connection, context.param("page"))
+    asked = {name: context.param(name) for name in ("what", "format", "page", "since")}
     return context.show(
         "exports.html",
         here="exports",

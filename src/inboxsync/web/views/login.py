@@ -5,26 +5,26 @@ from starlette.responses import Response
 from inboxsync.api.errors import KeyInvalid, KeyMissing
 from inboxsync.api.keys import ANYBODY_HERE
 from inboxsync.errors import InboxsyncError
-from inboxsync.web.cookies import drop_cookie, put_cookie
 from inboxsync.web.request_context import RequestContext
+from inboxsync.web.sessions import drop_cookie, put_cookie
 
 
 async def show_login(context: RequestContext) -> Response:
-    """The form, or on to the Pages for whoever is in already."""
+    """The form; a visitor who is logged in already goes to the Pages."""
     if context.caller is not None:
-        return context.go(_wanted(context.asked("next")))
+        return context.redirect(_wanted(context.param("next")))
     return await _form(context)
 
 
 async def log_in(context: RequestContext) -> Response:
-    """Check the key and begin a session."""
+    """Check the key and start a session."""
     try:
         name = await _who(context)
     except InboxsyncError as refused:
         return await _form(context, problem=refused)
     session = context.sessions.logged_in(name)
     context.sessions.end(context.session)
-    response = context.go(_wanted(context.form.get("next", "")))
+    response = context.redirect(_wanted(context.form.get("next", "")))
     put_cookie(response, context.request, context.sessions.encrypt(session))
     return response
 
@@ -32,25 +32,25 @@ async def log_in(context: RequestContext) -> Response:
 async def log_out(context: RequestContext) -> Response:
     """End the session, here and in the browser."""
     context.sessions.end(context.session)
-    response = context.go("/login")
+    response = context.redirect("/login")
     drop_cookie(response, context.request)
     return response
 
 
 async def _who(context: RequestContext) -> str:
-    """The name of the key that was shown. Raises KeyInvalid, KeyGuessing."""
-    shown = context.form.get("key", "").strip()
-    if not shown:
+    """The name of the key that was sent. Raises KeyInvalid, KeyGuessing."""
+    sent = context.form.get("key", "").strip()
+    if not sent:
         if await _is_open(context):
             return ANYBODY_HERE.name
         raise KeyInvalid("Paste an API key.")
     client = context.request.client
-    caller = await context.service.auth.check_key(shown, address=client.host if client else "local")
+    caller = await context.service.auth.check_key(sent, address=client.host if client else "local")
     return caller.name
 
 
 async def _is_open(context: RequestContext) -> bool:
-    """Whether no key was ever made, and the visitor sits at this machine."""
+    """Whether no key exists, and the request comes from this machine."""
     try:
         return await context.service.auth.admit(context.request) == ANYBODY_HERE
     except (KeyMissing, KeyInvalid):
@@ -58,7 +58,7 @@ async def _is_open(context: RequestContext) -> bool:
 
 
 async def _form(context: RequestContext, *, problem: InboxsyncError | None = None) -> Response:
-    wanted = context.form.get("next", "") or context.asked("next")
+    wanted = context.form.get("next", "") or context.param("next")
     return context.show(
         "login.html",
         here="",
@@ -70,6 +70,6 @@ async def _form(context: RequestContext, *, problem: InboxsyncError | None = Non
 
 
 def _wanted(path: str) -> str:
-    """Where to go on: a path of ours, never an address of somebody else's."""
+    """Where to go after the login: a path of the dashboard, never an address of another site."""
     is_ours = path.startswith("/") and not path.startswith(("//", "/\\")) and path.isprintable()
     return path if is_ours and not path.startswith(("/login", "/logout")) else "/"

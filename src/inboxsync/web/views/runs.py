@@ -1,73 +1,118 @@
-"""`/runs` and `/runs/{id}`: every execution, and how it ended."""
+"""`/runs`: every run, one run, its live events, and the buttons that start and cancel runs.
 
+`/runs/{id}/events` is for the browser's own EventSource. The words and figures are made here, so the
+script only puts them in their places. The id of each message is the number of the run's event: a browser
+that lost the connection continues after the last one it received.
+"""
+
+import asyncio
+from collections import deque
+from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
 
-from starlette.responses import Response
+import msgspec
+import structlog
+from sqlalchemy import Connection
+from starlette.concurrency import run_in_threadpool
+from starlette.responses import Response, StreamingResponse
 
-from inboxsync.errors import RunUnknown
-from inboxsync.model import RunEvent
+from inboxsync.api import Service, queueing
+from inboxsync.api.queueing import find_run, in_thread
+from inboxsync.errors import InboxsyncError, RunUnknown
+from inboxsync.model import Mode, Run, RunEvent, RunKind, RunRequest
+from inboxsync.store.state.pages import count_conversations, get_page
 from inboxsync.store.state.run_events import list_run_events
+from inboxsync.store.state.run_totals import newest_event_seq
 from inboxsync.store.state.runs import get_run, list_runs
+from inboxsync.sync import LAST
 from inboxsync.web.charts import SpeedLine, speed_line, thinned
-from inboxsync.web.page_list import called, page_choice
+from inboxsync.web.lists import page_choice, page_labels
 from inboxsync.web.request_context import RequestContext
-from inboxsync.web.run_rows import run_row, said, speeds_of
-from inboxsync.web.views.page import EVENTS, live_of
+from inboxsync.web.run_rows import LiveRun, describe, live_run, run_row, speeds_of
+
+log = structlog.get_logger("inboxsync.web")
 
 _LIMIT: Final = 50
+_EVENTS: Final = 2000
 _SHOWN_EVENTS: Final = 60
 _MOST_POINTS: Final = 120
 _FEWEST_POINTS: Final = 3
+_HEARTBEAT_SECONDS: Final = 15.0
+# The live chart has no more points than this, so a browser that has just connected needs nothing older.
+_REPLAYED: Final = 600
+# Enough to compute the speed of the last seconds.
+_REMEMBERED: Final = 30
+_DERIVE_SECONDS: Final = 10.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EventRow:
-    """One line of what a run told."""
+    """One line of a run's log."""
 
     at: datetime
     status: str
-    said: str
+    text: str
     fetched: str
 
 
 def list_some(context: RequestContext) -> Response:
     """The newest runs, of one Page or of all."""
-    page_id, before = context.asked("page"), context.asked("before")
+    page_id, before = context.param("page"), context.param("before")
     with context.service.engine.store.read() as connection:
         choice = page_choice(connection, page_id)
         found = list_runs(connection, page_id=page_id or None, before=before or None, limit=_LIMIT + 1)
-        names = called(connection, (run.page_id for run in found))
-    rows = [run_row(run, names, now=context.now) for run in found[:_LIMIT]]
+        labels = page_labels(connection, (run.page_id for run in found))
+    rows = [run_row(run, labels, now=context.now) for run in found[:_LIMIT]]
     return context.show(
         "runs.html",
         here="runs",
         choice=choice,
         runs=rows,
-        newest=context.here_with("/runs", before=None) if before else None,
-        older=context.here_with("/runs", before=rows[-1].id) if len(found) > _LIMIT else None,
+        newest=context.url_with("/runs", before=None) if before else None,
+        older=context.url_with("/runs", before=rows[-1].id) if len(found) > _LIMIT else None,
     )
 
 
 def show(context: RequestContext) -> Response:
-    """One run: live while it goes on, its figures and its words when it has ended."""
+    """One run: live while it is in progress, its figures and events after it has ended."""
     with context.service.engine.store.read() as connection:
-        run = get_run(connection, context.part("id"))
+        run = get_run(connection, context.path_param("id"))
         if run is None:
-            raise RunUnknown("There is no such run in the database.", hint="Old runs are removed in time.")
-        events = list_run_events(connection, run.id, limit=EVENTS)
+            raise RunUnknown(
+                "There is no such run in the database.", hint="Old runs are deleted automatically."
+            )
+        events = list_run_events(connection, run.id, limit=_EVENTS)
         active = live_of(connection, run) if run.status.is_open else None
-        names = called(connection, [run.page_id])
+        labels = page_labels(connection, [run.page_id])
     return context.show(
         "run.html",
         here="runs",
-        run=run_row(run, names, now=context.now),
+        run=run_row(run, labels, now=context.now),
         active=active,
         chart=_chart(events),
-        events=[_line(event) for event in reversed(events[-_SHOWN_EVENTS:])],
+        events=[_event_row(event) for event in reversed(events[-_SHOWN_EVENTS:])],
         refresh_seconds=5 if active else None,
     )
+
+
+def live_of(connection: Connection, run: Run) -> LiveRun:
+    """A run in progress, as of now."""
+    events = list_run_events(connection, run.id, limit=_EVENTS)
+    return live_run(run, events, total=expected_of(connection, run))
+
+
+def expected_of(connection: Connection, run: Run) -> int | None:
+    """How many conversations the run will read, where that can be estimated: Meta does not say.
+
+    A run that reads everything again reads about as many as are stored.
+    """
+    if run.request is not None and run.request.max_conversations is not None:
+        return run.request.max_conversations
+    if run.mode is not Mode.FULL and run.kind is not RunKind.VERIFY:
+        return None
+    return count_conversations(connection, run.page_id)
 
 
 def _chart(events: list[RunEvent]) -> SpeedLine | None:
@@ -75,11 +120,85 @@ def _chart(events: list[RunEvent]) -> SpeedLine | None:
     return speed_line(thinned(speeds, most=_MOST_POINTS)) if len(speeds) >= _FEWEST_POINTS else None
 
 
-def _line(event: RunEvent) -> EventRow:
+def _event_row(event: RunEvent) -> EventRow:
     fetched = event.data.get("fetched")
     return EventRow(
         at=event.at,
         status=event.status.replace("_", " "),
-        said=said(event),
+        text=describe(event),
         fetched=f"{fetched:,}" if isinstance(fetched, int) else "",
     )
+
+
+async def sync(context: RequestContext) -> Response:
+    """Enqueue a sync of a Page; if a run is in progress already, show that one."""
+    return await _submit(context, RunRequest(), done="sync")
+
+
+async def verify(context: RequestContext) -> Response:
+    """Enqueue a verification of a Page."""
+    return await _submit(context, RunRequest(kind=RunKind.VERIFY), done="verify")
+
+
+async def cancel(context: RequestContext) -> Response:
+    """End a run at its next batch."""
+    run = await queueing.cancel(context.service, context.path_param("id"))
+    return context.redirect(f"/runs/{run.id}", done="cancelled")
+
+
+async def _submit(context: RequestContext, request: RunRequest, *, done: str) -> Response:
+    page_id = context.path_param("id")
+    is_busy = await run_in_threadpool(_is_busy, context, page_id)
+    await queueing.submit(context.service, page_id, request)
+    return context.redirect(f"/pages/{page_id}", done="busy" if is_busy else done)
+
+
+def _is_busy(context: RequestContext, page_id: str) -> bool:
+    """Whether a run of this Page is in progress. Raises PageUnknown."""
+    with context.service.engine.store.read() as connection:
+        page = get_page(connection, page_id)
+        return any(run.status.is_open for run in list_runs(connection, page_id=page.id, limit=1))
+
+
+async def stream(context: RequestContext) -> Response:
+    """The run's past events, then new ones until it has ended."""
+    run = await find_run(context.service, context.path_param("id"))
+    total = await in_thread(context.service, lambda connection: expected_of(connection, run))
+    newest = await in_thread(context.service, lambda connection: newest_event_seq(connection, run.id))
+    seen = context.request.headers.get("last-event-id", "")
+    after = int(seen) if seen.isascii() and seen.isdecimal() and len(seen) < 10 else 0  # noqa: PLR2004 - an Integer
+    return StreamingResponse(
+        _messages(context.service, run, after=max(after, newest - _REPLAYED), total=total),
+        media_type="text/event-stream",
+        headers={"X-Accel-Buffering": "no"},
+    )
+
+
+async def _messages(service: Service, run: Run, *, after: int, total: int | None) -> AsyncIterator[bytes]:
+    recent: deque[RunEvent] = deque(maxlen=_REMEMBERED)
+    events = service.event_streams.follow(run, after=after)
+    coming = asyncio.ensure_future(anext(events, None))
+    try:
+        while True:
+            await asyncio.wait({coming}, timeout=_HEARTBEAT_SECONDS)
+            if not coming.done():
+                yield b": still here\n\n"
+                continue
+            if (event := coming.result()) is None:
+                return
+            if event.status in LAST:
+                # The browser reloads the page now, and its figures are derived ones.
+                await asyncio.to_thread(_derive, service)
+            recent.append(event)
+            live = live_run(run, recent, total=total)
+            yield b"id: %d\ndata: %s\n\n" % (event.seq, msgspec.json.encode(live.as_event()))
+            coming = asyncio.ensure_future(anext(events, None))
+    finally:
+        coming.cancel()
+
+
+def _derive(service: Service) -> None:
+    try:
+        service.engine.derive(max_seconds=_DERIVE_SECONDS)
+    except InboxsyncError as failure:
+        log.info("not derived", code=failure.code)

@@ -1,4 +1,4 @@
-"""`/search`: messages by their words."""
+"""`/search`: find messages by their words."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -11,25 +11,24 @@ from inboxsync.api.cursors import decode_cursor, encode_cursor
 from inboxsync.api.errors import CursorInvalid
 from inboxsync.errors import SearchInvalid
 from inboxsync.store.search import FoundMessage, Order, SearchKey, parse_query, search_messages
-from inboxsync.web.page_list import called, page_choice
+from inboxsync.web.lists import page_choice, page_labels
 from inboxsync.web.request_context import RequestContext
-from inboxsync.web.views.conversations import NO_NAME
-from inboxsync.web.views.thread import link_to
+from inboxsync.web.views.conversations import NO_NAME, link_to
 
 _LIMIT: Final = 30
 _KIND: Final = "search-view"
-_ORDERS: Final = {Order.NEWEST: "Newest first", Order.RANK: "Best first"}
-# What a database counts to.
+_ORDERS: Final = {Order.NEWEST: "Newest first", Order.RANK: "Best match first"}
+# The largest integer of the databases.
 _LARGEST: Final = 2**63 - 1
-# How many numbers the key of each order has.
+# How many numbers a key has in each order.
 _PARTS: Final = {Order.NEWEST: 1, Order.RANK: 3}
-# What is shown of a long message: so much before the first word that was found, and so much in all.
+# Of a long message: characters shown before the first match, and in total.
 _BEFORE, _SHOWN = 60, 280
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class HitRow:
-    """One message that was found. `parts` are its text in pieces, and whether each was looked for."""
+    """One message that was found. `parts` are pieces of its text, each with whether it matched."""
 
     href: str
     name: str | None
@@ -61,25 +60,25 @@ def parts_of(text: str, ranges: Sequence[tuple[int, int]]) -> Iterator[tuple[str
 
 
 def show(context: RequestContext) -> Response:
-    """The form, and what was found."""
-    words = context.asked("q")
-    order = Order.RANK if context.asked("order") == Order.RANK else Order.NEWEST
+    """The form, and the messages that were found."""
+    words = context.param("q")
+    order = Order.RANK if context.param("order") == Order.RANK else Order.NEWEST
     hits: list[HitRow] = []
     following, problem = None, None
     with context.service.engine.store.read() as connection:
-        choice = page_choice(connection, context.asked("page"))
+        choice = page_choice(connection, context.param("page"))
         if words:
             try:
                 found = search_messages(
                     connection,
                     parse_query(words),
-                    page_id=context.asked("page") or None,
-                    since=context.asked_since(),
+                    page_id=context.param("page") or None,
+                    since=context.since_param(),
                     order=order,
-                    after=_key(context.asked("after"), order),
+                    after=_key(context.param("after"), order),
                     limit=_LIMIT,
                 )
-                names = called(connection, (each.page_id for each in found.messages))
+                names = page_labels(connection, (each.page_id for each in found.messages))
                 hits = [_hit(each, names[each.page_id]) for each in found.messages]
                 following = found.next
             except SearchInvalid as refused:
@@ -89,12 +88,12 @@ def show(context: RequestContext) -> Response:
         here="search",
         status=422 if problem else 200,
         choice=choice,
-        chosen={name: context.asked(name) for name in ("q", "page", "since")} | {"order": order.value},
+        chosen={name: context.param(name) for name in ("q", "page", "since")} | {"order": order.value},
         orders=[(each.value, label) for each, label in _ORDERS.items()],
         problem=problem,
         hits=hits,
-        newest=context.here_with("/search", after=None) if context.asked("after") else None,
-        older=context.here_with("/search", after=_text(following)) if following else None,
+        newest=context.url_with("/search", after=None) if context.param("after") else None,
+        older=context.url_with("/search", after=_text(following)) if following else None,
     )
 
 

@@ -1,4 +1,4 @@
-"""`/settings`: when each Page is synced, and who may ask."""
+"""`/settings`: when each Page is synced, and the API keys."""
 
 from dataclasses import dataclass
 from datetime import datetime
@@ -12,11 +12,10 @@ from inboxsync.model import ApiKey, History, Page, Scope
 from inboxsync.store.state.api_keys import create_api_key, list_api_keys, revoke_api_key
 from inboxsync.store.state.pages import get_page, set_history
 from inboxsync.store.state.schedules import get_schedule, list_schedules
-from inboxsync.web.page_list import page_list
-from inboxsync.web.page_rows import PLATFORMS, page_label
+from inboxsync.web.lists import page_list
+from inboxsync.web.page_rows import EVERY, PLATFORMS, every_of, page_label
 from inboxsync.web.rendering import query
 from inboxsync.web.request_context import MAY, RequestContext
-from inboxsync.web.schedules import EVERY, every_of
 from inboxsync.workers import set_schedule
 
 _HISTORIES: Final = {History.NEWEST: "the newest messages", History.ALL: "all messages"}
@@ -25,7 +24,7 @@ _LONGEST_NAME: Final = 64
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ScheduleRow:
-    """One Page and when it is synced by itself."""
+    """One Page and when it is synced automatically."""
 
     id: str
     label: str
@@ -40,7 +39,7 @@ class ScheduleRow:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class KeyRow:
-    """One API key: what it is called, and never the key."""
+    """One API key: its name, never the key itself."""
 
     name: str
     may: str
@@ -50,7 +49,7 @@ class KeyRow:
 
 
 def show(context: RequestContext, *, problem: InboxsyncError | None = None) -> Response:
-    """Schedules, and to who may administer the keys."""
+    """The schedules, and the keys for those who may administer them."""
     with context.service.engine.store.read() as connection:
         listed = page_list(connection, context, "/settings")
         schedules = _schedules(connection, listed.pages)
@@ -69,15 +68,15 @@ def show(context: RequestContext, *, problem: InboxsyncError | None = None) -> R
 
 
 def change_schedule(context: RequestContext) -> Response:
-    """Keep what the form of one Page says."""
+    """Store what the form of one Page says."""
     every, history = context.form.get("every", ""), context.form.get("history", "")
     if history not in set(History):
-        raise SettingsInvalid("That is no schedule.", hint="Choose one of those that are offered.")
+        raise SettingsInvalid("This is not a schedule.", hint="Choose one of those in the list.")
     with context.service.engine.store.write() as connection:
         page = get_page(connection, context.form.get("page", ""))
         known, _ = every_of(get_schedule(connection, page.id))
         if every not in {*EVERY, known}:
-            raise SettingsInvalid("That is no schedule.", hint="Choose one of those that are offered.")
+            raise SettingsInvalid("This is not a schedule.", hint="Choose one of those in the list.")
         set_schedule(
             connection,
             page,
@@ -87,16 +86,16 @@ def change_schedule(context: RequestContext) -> Response:
         )
         set_history(connection, page, History(history), now=context.now)
     place = query({name: context.form.get(name) for name in ("named", "after")})
-    return context.go(f"/settings?{place}" if place else "/settings", done="saved")
+    return context.redirect(f"/settings?{place}" if place else "/settings", done="saved")
 
 
 def make_key(context: RequestContext) -> Response:
-    """Make a key and show it, this once."""
+    """Create a key and show it once."""
     name, scope = context.form.get("name", "").strip(), context.form.get("scope", "")
     try:
         if not name or len(name) > _LONGEST_NAME or not name.isprintable():
             raise SettingsInvalid(
-                "A key needs a name.", hint=f"One to {_LONGEST_NAME} characters: who or what uses it."
+                "A key needs a name.", hint=f"1 to {_LONGEST_NAME} characters: who or what uses the key."
             )
         chosen = Scope(scope) if scope in set(Scope) else Scope.READ
         with context.service.engine.store.write() as connection:
@@ -107,10 +106,10 @@ def make_key(context: RequestContext) -> Response:
 
 
 def revoke_key(context: RequestContext) -> Response:
-    """Have a key open nothing from now on."""
+    """Make a key invalid from now on."""
     with context.service.engine.store.write() as connection:
         revoke_api_key(connection, context.form.get("name", ""), now=context.now)
-    return context.go("/settings", done="revoked")
+    return context.redirect("/settings", done="revoked")
 
 
 def _schedules(connection: Connection, pages: list[Page]) -> list[ScheduleRow]:
@@ -128,7 +127,7 @@ def _schedules(connection: Connection, pages: list[Page]) -> list[ScheduleRow]:
                 next_due_at=schedule.next_sync_at,
                 every=every,
                 every_label=label,
-                # One that was set by a command is offered too, so that saving changes nothing else.
+                # An interval set on the command line is offered too, so that saving does not change it.
                 choices=tuple(EVERY.items() if every in EVERY else [*EVERY.items(), (every, label)]),
                 history=page.history.value,
             )

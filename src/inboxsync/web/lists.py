@@ -1,4 +1,4 @@
-"""Pages where there are many: some at a time in a list, and none to choose from that nobody reads."""
+"""What every list needs: some Pages at a time, Pages to choose from, and where a list continues."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -6,8 +6,9 @@ from typing import Final
 
 from sqlalchemy import Connection
 
-from inboxsync.api.cursors import decode_cursor, encode_cursor
+from inboxsync.api.cursors import decode_cursor, decode_key, encode_cursor
 from inboxsync.model import Page
+from inboxsync.store.reading import Key
 from inboxsync.store.state.pages import (
     count_pages,
     list_pages,
@@ -20,15 +21,15 @@ from inboxsync.web.request_context import RequestContext
 
 _KIND: Final = "pages-view"
 LIMIT: Final = 50
-# A longer menu is no help, and is most of what a browser would have to read.
+# Nobody reads a longer menu, and it would be most of the page's bytes.
 _MOST_CHOICES: Final = 200
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PageList:
-    """Some Pages in the order in which they were added, of `total`, and the addresses of the others.
+    """Some of `total` Pages, in the order in which they were added, and the addresses of the others.
 
-    `named` is what was looked for, and `after` where the list goes on behind; both as in the address.
+    `named` is the text that was searched for; `after` is the cursor. Both are as in the address.
     """
 
     pages: list[Page]
@@ -40,13 +41,13 @@ class PageList:
 
     @property
     def is_whole(self) -> bool:
-        """Whether these are all Pages there are."""
+        """Whether these are all Pages."""
         return len(self.pages) == self.total
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PageChoice:
-    """The Pages that a form offers: all, or where they are too many the one that is chosen."""
+    """The Pages that a form offers: all, or only the chosen one where there are too many."""
 
     pages: list[Page]
     chosen: str
@@ -54,13 +55,13 @@ class PageChoice:
 
     @property
     def is_cut(self) -> bool:
-        """Whether there are others."""
+        """Whether there are more Pages than the form offers."""
         return self.total > _MOST_CHOICES
 
 
 def page_list(connection: Connection, context: RequestContext, path: str) -> PageList:
     """The Pages that the address asks for, of the list at `path`. Raises CursorInvalid."""
-    named, after = context.asked("named"), context.asked("after")
+    named, after = context.param("named"), context.param("after")
     behind = decode_cursor(_KIND, after, parts=1)[0] if after else ""
     if named:
         found = list_pages_named(connection, named, after=behind, limit=LIMIT + 1)
@@ -72,24 +73,29 @@ def page_list(connection: Connection, context: RequestContext, path: str) -> Pag
         total=count_pages(connection),
         named=named,
         after=after,
-        first=context.here_with(path, after=None) if after else None,
-        more=context.here_with(path, after=more) if more else None,
+        first=context.url_with(path, after=None) if after else None,
+        more=context.url_with(path, after=more) if more else None,
     )
 
 
 def cursor_of(page_id: str) -> str:
-    """The part of an address behind which the list goes on behind this Page."""
+    """The cursor after this Page, for an address."""
     return encode_cursor(_KIND, page_id)
 
 
 def page_choice(connection: Connection, chosen: str) -> PageChoice:
-    """What a form offers where this Page (our id) is chosen, or none."""
+    """What a form offers. `chosen` is our id of the chosen Page, or empty."""
     total = count_pages(connection)
     if total <= _MOST_CHOICES:
         return PageChoice(pages=list_pages(connection), chosen=chosen, total=total)
     return PageChoice(pages=list_pages_of(connection, [chosen]), chosen=chosen, total=total)
 
 
-def called(connection: Connection, page_ids: Iterable[str]) -> dict[str, str]:
-    """What to call these Pages, by our id."""
+def page_labels(connection: Connection, page_ids: Iterable[str]) -> dict[str, str]:
+    """The names of these Pages, by our id."""
     return labels(list_pages_of(connection, set(page_ids)))
+
+
+def key_in(kind: str, text: str) -> Key | None:
+    """The key in an address that `encode_key` wrote; None where the text is empty. Raises CursorInvalid."""
+    return decode_key(kind, text) if text else None
