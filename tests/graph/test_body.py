@@ -1,7 +1,7 @@
 import pytest
 
-from inboxsync.graph.body import FaultError
 from inboxsync.graph.body import decode_body as decode
+from inboxsync.graph.errors import FaultError
 
 TOKEN = "EAAmarked" + "x" * 40
 

@@ -4,8 +4,7 @@ import re
 from pathlib import Path
 
 from inboxsync import errors
-from inboxsync.graph.errors import Fault
-from inboxsync.graph.retry import Treatment, rule_for
+from inboxsync.graph.errors import Fault, Treatment, rule_for
 from inboxsync.model import TokenReason
 
 PAGE = Path(__file__).parents[2] / "docs" / "connect-a-page.md"
@@ -41,7 +40,7 @@ def test_each_number_of_metas_becomes_the_error_it_stands_beside() -> None:
         code, reason, *_ = [*re.findall(r"\w+", row), ""]
         for number, subcode in re.findall(r"(-?\d+)/(\d+)", numbers):
             rule = rule_for(Fault(message="no", code=int(number), subcode=int(subcode), status=400))
-            assert rule.treatment is Treatment.HUMAN
+            assert rule.treatment is Treatment.PERSON
             assert (rule.error.code, rule.reason) == (code, reason), (number, subcode)
             checked += 1
     assert checked >= 14

@@ -19,7 +19,7 @@ from hypothesis import strategies as st
 from inboxsync.engine import Engine
 from inboxsync.errors import PageNotVisible, SourceUnreachable
 from inboxsync.graph import Access, GraphClient
-from inboxsync.graph.body import FaultError
+from inboxsync.graph.errors import FaultError
 from inboxsync.graph.transport import Received, Transport, open_transport
 from inboxsync.model import Platform
 from inboxsync.settings import Settings

@@ -9,8 +9,9 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from inboxsync.graph import decode
-from inboxsync.graph.body import FaultError, decode_body
+from inboxsync.graph.body import decode_body
 from inboxsync.graph.decode import decode_conversations, identifier, timestamp
+from inboxsync.graph.errors import FaultError
 from inboxsync.model import Conversation
 
 PAGE = "104"

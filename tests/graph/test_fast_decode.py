@@ -7,8 +7,9 @@ import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
-from inboxsync.graph.body import FaultError, decode_body
+from inboxsync.graph.body import decode_body
 from inboxsync.graph.decode import decode_conversations
+from inboxsync.graph.errors import FaultError
 from inboxsync.graph.fast_decode import Listed, decode_fast, decode_listed
 from inboxsync.model import Conversation, SourceRecord
 

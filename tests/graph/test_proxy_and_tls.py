@@ -19,7 +19,7 @@ from cryptography.x509.oid import NameOID
 from yarl import URL
 
 from inboxsync.errors import SettingsInvalid
-from inboxsync.graph.body import FaultError
+from inboxsync.graph.errors import FaultError
 from inboxsync.graph.proxy_and_tls import environment_proxy
 from inboxsync.graph.transport import Received, open_transport
 

@@ -12,8 +12,7 @@ from hypothesis import strategies as st
 
 from inboxsync.errors import QuotaSpent
 from inboxsync.graph import Access, RateLimiter
-from inboxsync.graph.quotas import Endpoint
-from inboxsync.graph.usage import read_usage
+from inboxsync.graph.quotas import Endpoint, read_usage
 from inboxsync.model import Platform, Quota
 
 PAGE, ACCOUNT, BUSINESS = "104", "17841", "900"
@@ -391,6 +390,6 @@ def test_a_wait_beyond_the_callers_patience_is_refused_with_its_end(clock: Any) 
         await rate_limiter.note(MESSENGER, LIST, header(_104=[entry(97, regain_minutes=90)]))
         await rate_limiter.acquire(MESSENGER, LIST)
 
-    with pytest.raises(QuotaSpent, match="messenger: 97 % used"):
+    with pytest.raises(QuotaSpent, match="messenger quota: 97 % used"):
         asyncio.run(use())
     assert clock.slept == []

@@ -1,9 +1,8 @@
-"""The source: Meta's Graph API, read as docs/graph-facts.md knows it."""
+"""The source: Meta's Graph API, as docs/graph-facts.md describes it."""
 
-from inboxsync.graph.access import Access
-from inboxsync.graph.app import App
+from inboxsync.graph.access import Access, App
 from inboxsync.graph.client import CallRate, GraphClient, PageIdentity
-from inboxsync.graph.policy import RetryPolicy
+from inboxsync.graph.errors import RetryPolicy
 from inboxsync.graph.rate_limiter import RateLimiter, Waiting
 from inboxsync.graph.requests import CallCounts, Retrying
 

@@ -1,7 +1,4 @@
-"""One method an endpoint of the Graph API we read; each returns records.
-
-Knows the wire and nothing of the store; `calls` makes the calls.
-"""
+"""One method for each endpoint of the Graph API that we read; each returns records."""
 
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
@@ -14,23 +11,28 @@ import structlog
 
 from inboxsync.clock import Clock
 from inboxsync.errors import PageNotVisible
-from inboxsync.graph.access import Access
-from inboxsync.graph.app import App, decode_token_end
-from inboxsync.graph.body import FaultError
+from inboxsync.graph.access import Access, App, decode_token_end
+from inboxsync.graph.body import read_list, read_paging
 from inboxsync.graph.decode import (
     decode_conversation,
     decode_messages,
     identifier,
 )
-from inboxsync.graph.errors import Fault
+from inboxsync.graph.errors import Fault, FaultError, RetryPolicy, Subject
 from inboxsync.graph.fast_decode import decode_fast, decode_listed
-from inboxsync.graph.fields import Fields
-from inboxsync.graph.pagination import list_params, read_list, read_paging, window_params
-from inboxsync.graph.policy import RetryPolicy
 from inboxsync.graph.quotas import Endpoint
 from inboxsync.graph.rate_limiter import RateLimiter
-from inboxsync.graph.requests import Answer, Call, CallCounts, Calls, Params, Retrying
-from inboxsync.graph.retry import Subject
+from inboxsync.graph.requests import (
+    Answer,
+    Call,
+    CallCounts,
+    Calls,
+    Fields,
+    Params,
+    Retrying,
+    list_params,
+    window_params,
+)
 from inboxsync.model import Batch, Conversation, Dropped, MessageBatch, SourceRecord, TokenReason, Window
 
 if TYPE_CHECKING:
@@ -41,7 +43,7 @@ log = structlog.get_logger(__name__)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PageIdentity:
-    """Who a Page is to the source, and until when its token lives; the rest as in `Page`."""
+    """A Page as Meta knows it, and until when its token is valid; the rest as in `Page`."""
 
     page_id: str
     name: str | None
@@ -51,10 +53,10 @@ class PageIdentity:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CallRate:
-    """How fast an inbox can be read right now.
+    """How fast an inbox can be read now.
 
-    `latency_seconds` is the smoothed time from a list call's headers being on the wire to its
-    whole answer, None before one has come; `calls_per_second` None where nothing limits them.
+    `latency_seconds` is the smoothed time from sending a list call to its whole answer, None before
+    the first answer. `calls_per_second` is None if nothing limits the calls.
     """
 
     latency_seconds: float | None
@@ -64,8 +66,8 @@ class CallRate:
 class GraphClient:
     """Reads one Graph API for any number of Pages.
 
-    `http` leads to the API's address and version. Every method may raise what
-    `errors.SourceError` draws.
+    `http` is the transport to the API's address and version. Every `fetch_` method may raise any
+    SourceError.
     """
 
     def __init__(
@@ -96,22 +98,22 @@ class GraphClient:
         """The calls made for this inbox so far."""
         return self._calls.counts(access)
 
-    def watched(self, access: Access, tell: Callable[[Retrying], None]) -> AbstractContextManager[None]:
-        """Within, `tell` hears of every call about this inbox that failed and is made again."""
-        return self._calls.watched(access, tell)
+    def watched(self, access: Access, on_retry: Callable[[Retrying], None]) -> AbstractContextManager[None]:
+        """Inside, `on_retry` is called for every call about this inbox that is made again."""
+        return self._calls.watched(access, on_retry)
 
     def call_rate(self, access: Access) -> CallRate:
-        """How fast this inbox can be read right now."""
+        """How fast this inbox can be read now."""
         return CallRate(
             latency_seconds=self._calls.latency_seconds(access),
             calls_per_second=self.rate_limiter.calls_per_second(access),
         )
 
     async def fetch_page(self, access: Access) -> PageIdentity:
-        """Who this Page is.
+        """The Page's id, name and account.
 
-        Raises PageNotVisible where the token cannot see it, or no Instagram account is linked
-        whose inbox is asked for.
+        Raises PageNotVisible if the token cannot see the Page, or if an Instagram inbox is wanted
+        and no Instagram account is linked.
         """
         fields = "id,name,instagram_business_account{id,username}" if access.is_instagram else "id,name"
         call = Call(
@@ -136,9 +138,9 @@ class GraphClient:
         )
 
     async def fetch_token_end(self, access: Access) -> datetime | None:
-        """When this inbox's token ends; None: never, or nobody can be asked.
+        """When this inbox's token ends; None: never, or not known.
 
-        Only the app itself is told, so its id and its secret must be known (graph-facts 1.9).
+        Meta answers only to the app itself, so its id and its secret are needed (graph-facts 1.9).
         """
         if self._app is None or (app_token := self._app.token) is None:
             return None
@@ -148,8 +150,8 @@ class GraphClient:
             path="debug_token",
             params=lambda: {"input_token": access.token},
         )
-        told = await self._calls.get(call, lambda answer: answer.body.get("data"))
-        return decode_token_end(told) if isinstance(told, dict) else None
+        data = await self._calls.get(call, lambda answer: answer.body.get("data"))
+        return decode_token_end(data) if isinstance(data, dict) else None
 
     async def fetch_conversations(
         self,
@@ -164,8 +166,8 @@ class GraphClient:
     ) -> Batch:
         """One batch of the list, newest first, each conversation with its newest `messages` messages.
 
-        Without a `folder` what Meta lists by itself. Whether a `window` is honoured is not known
-        (graph-facts 1.3). On Instagram at most 20 messages, of which alone there are details.
+        Without a `folder`, Meta chooses. It is not known whether Meta honours a `window`
+        (graph-facts 1.3). On Instagram at most 20 messages: only these have details.
         """
         return await self._list(
             access,
@@ -187,11 +189,11 @@ class GraphClient:
         after: str | None,
         limit: int,
     ) -> Batch:
-        """The same list, with ids and times alone: what it takes to find a place in it again."""
+        """The same list with only ids and times: enough to find a place in it again."""
         return await self._list(
             access,
             Endpoint.TIMES,
-            self._fields.light,
+            self._fields.times,
             folder=folder,
             window=window,
             after=after,
@@ -209,9 +211,9 @@ class GraphClient:
         message_ids: int = 0,
         attempts: int | None = None,
     ) -> Batch:
-        """The same list, with what it takes to verify: ids, times, counts.
+        """The same list with what it takes to verify: ids, times, counts.
 
-        Where asked for, each with the ids of its newest `message_ids` messages, and no more of them.
+        With `message_ids`, each conversation also has the ids of its newest so many messages.
         """
         return await self._list(
             access,
@@ -265,7 +267,7 @@ class GraphClient:
                 read_list(answer.body),
                 own_ids=access.own_ids,
                 dropped=dropped,
-                # Of an answer that was asked for ids alone it says nothing that it has nothing else.
+                # An answer that was asked only for ids has nothing else, even of a readable message.
                 is_instagram=access.is_instagram and not ids_only,
             )
             _warn(dropped)
@@ -305,7 +307,7 @@ class GraphClient:
             conversations, dropped = decode_listed(
                 read_list(answer.body),
                 own_ids=access.own_ids,
-                # Only what was asked for with its details can tell that there are none.
+                # Only an answer that was asked for details shows that a message has none.
                 is_instagram=access.is_instagram and endpoint is Endpoint.CONVERSATIONS,
             )
             _warn(dropped)
@@ -330,13 +332,13 @@ class GraphClient:
         return await self._calls.get(call, read)
 
     def _time_by(self, conversations: Sequence[SourceRecord]) -> datetime:
-        """When an answer without a `Date` was written: by its newest conversation, not by our clock."""
+        """The time of an answer without a `Date` header: its newest conversation's, not our clock's."""
         times = [each.source_updated_at for each in conversations if each.source_updated_at is not None]
         return min(self._clock.now(), max(times, default=self._clock.now()))
 
 
 def _quoted(identifier: str) -> str:
-    """As one part of a path, whatever it holds: old ids hold slashes, and a person may have typed it."""
+    """As one part of a path, whatever it holds: old ids have slashes, and a person may have typed it."""
     return quote(identifier, safe="")
 
 

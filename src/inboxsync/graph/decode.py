@@ -13,7 +13,7 @@ from typing import Any
 
 import msgspec
 
-from inboxsync.graph.body import mend_surrogates
+from inboxsync.graph.body import replace_lone_surrogates
 from inboxsync.model import Conversation, Dropped, Message, Participant
 
 Json = dict[str, Any]
@@ -283,7 +283,7 @@ def json_text(value: object) -> str | None:
     try:
         return _encode(storable).decode()
     except UnicodeEncodeError:
-        return _encode(mend_surrogates(storable)).decode()
+        return _encode(replace_lone_surrogates(storable)).decode()
 
 
 def _as_it_is(value: object) -> str | None:

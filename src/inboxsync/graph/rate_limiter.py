@@ -1,9 +1,8 @@
-"""What Meta still allows, and the pace that keeps inside it.
+"""Decides when a call may be made, so that no quota of Meta's is exceeded.
 
-Two limits at once: 2 calls a second for each Page or Instagram account, and rolling
-allowances that only the usage headers tell of, one pool per (object id, type). Every
-answer is read for them, refused ones too; an absent header says nothing, not zero
-(graph-facts 2).
+There are two kinds of limit: 2 calls a second for each Page or Instagram account, and quotas
+for each (object id, type) that only the usage headers report. The headers of every answer are
+read, of refused calls too; an absent header means nothing, not zero (graph-facts 2).
 """
 
 import asyncio
@@ -16,15 +15,24 @@ import structlog
 from inboxsync.clock import Clock
 from inboxsync.errors import QuotaSpent
 from inboxsync.graph.access import Access
-from inboxsync.graph.quotas import CALL_RATE, PAGES, Endpoint, QuotaState, QuotaStates, fullest
-from inboxsync.graph.usage import APP, Usage, read_usage
+from inboxsync.graph.quotas import (
+    APP,
+    CALL_RATE,
+    PAGES,
+    Endpoint,
+    QuotaState,
+    QuotaStates,
+    Usage,
+    fullest,
+    read_usage,
+)
 from inboxsync.model import Platform, Quota
 
-# 2 % below what is allowed: two calls' distance as the source measures it differs by what the network adds.
+# 2 % below what is allowed: the network changes the distance between two calls as Meta measures it.
 _SAFETY = 1.02
-# A call leaves a millisecond or two after its turn has come. The next one's turn comes as much sooner, up to
-# a quarter of what three calls have to spare of a second: else a pace that is 2 % below becomes 2.5 %.
-_MADE_UP = 0.01
+# A call leaves a millisecond or two after it is due. The next one is due earlier by as much, up to this share
+# of the spacing: a quarter of what three calls have to spare of a second. Else 2 % below would become 2.5 %.
+_CATCH_UP = 0.01
 _SLOW_FROM_PERCENT = 75
 _STOP_FROM_PERCENT = 95
 _SLOWEST_FACTOR = 4.0
@@ -32,7 +40,7 @@ _CALL_RATE_WAIT_SECONDS = 1.0
 _QUOTA_WAIT_SECONDS = 60.0
 _LONGEST_GUESS_SECONDS = 3600.0
 _SAME = timedelta(minutes=1)
-# Which allowance a refusal speaks of; every other code is about the call's own (graph-facts 2).
+# Which quota a refusal is about; every other code is about the call's own (graph-facts 2).
 _QUOTA_OF_CODE = {
     4: APP,
     341: APP,
@@ -49,7 +57,7 @@ Keep = Callable[[Quota], Awaitable[None]]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Waiting:
-    """Until when calls are held back, and by which allowance; `type` as in `RatePool`, or `pace`."""
+    """Until when calls must wait, and for which quota; `type` as in `Quota`, or `call_rate`."""
 
     until: datetime
     type: str
@@ -57,7 +65,7 @@ class Waiting:
 
 
 class _CallSlots:
-    """The calls of one object, one at a time onto the wire."""
+    """The calls of one object: one request at a time is sent."""
 
     def __init__(self) -> None:
         self.turn = asyncio.Lock()
@@ -65,7 +73,7 @@ class _CallSlots:
 
 
 class Slot:
-    """Leave to make one call. Tell it when the call left, so that the next keeps its distance from that."""
+    """The permission for one call. Call `sent` when the request leaves: the next one counts from then."""
 
     def __init__(self, slots: _CallSlots, *, clock: Clock, due_at: float, spacing_seconds: float) -> None:
         self._slots = slots
@@ -75,21 +83,21 @@ class Slot:
         self.sent_at: float | None = None
 
     def sent(self) -> None:
-        """The call is on the wire: the next one's distance counts from here."""
+        """The request has been sent: the distance to the next one counts from here."""
         if self.sent_at is None:
             self.sent_at = self._clock.monotonic()
-            late = min(self.sent_at - self._due_at, _MADE_UP * self._spacing_seconds)
+            late = min(self.sent_at - self._due_at, _CATCH_UP * self._spacing_seconds)
             self._slots.next_call_at = self.sent_at + self._spacing_seconds - late
             self._slots.turn.release()
 
 
 class RateLimiter:
-    """Paces the calls of one process, however many are under way at once.
+    """Spaces the calls of one process, however many are under way at once.
 
-    `calls_per_second` is for each object; None means no limit of ours. `keep` is awaited
-    whenever a pool becomes blocked, before anybody sleeps on it: a process that is killed
-    while it waits has written down until when. `patience_seconds` None waits however long it takes,
-    else a longer wait raises AllowanceSpent.
+    `calls_per_second` is for each object; None means no limit of ours. `keep` stores a quota. It
+    is awaited whenever a quota becomes blocked, before any call waits for it: if the process is
+    killed while it waits, the next one knows until when. `patience_seconds` is the longest wait;
+    instead of a longer one QuotaSpent is raised. None waits however long it takes.
     """
 
     def __init__(
@@ -108,13 +116,13 @@ class RateLimiter:
         self._slots: dict[str, _CallSlots] = {}
 
     def restore(self, quotas: Iterable[Quota]) -> None:
-        """Go on waiting where an earlier process was; blocks that have passed are forgotten."""
+        """Continue the waits of an earlier process; those that are over are ignored."""
         for stored in quotas:
             if stored.blocked_until is not None and stored.blocked_until > self._clock.now():
                 self._quotas.get(stored.object_id, stored.type).restore(stored)
 
     async def acquire(self, access: Access, endpoint: Endpoint) -> Slot:
-        """Wait until such a call may go out. The caller must call `sent` on what it gets."""
+        """Wait until such a call may be made. The caller must call `sent` on the slot."""
         slots = self._slots.setdefault(access.quota, _CallSlots())
         while True:
             await self._wait_for_quota(access, endpoint)
@@ -126,7 +134,7 @@ class RateLimiter:
             except BaseException:
                 slots.turn.release()
                 raise
-            # An answer may have come meanwhile that holds everybody back.
+            # Meanwhile an answer may have reported a quota that blocks every call.
             if not self._blocked(self._quotas.holding(access, endpoint)):
                 spacing = self._spacing_seconds(access, endpoint)
                 return Slot(slots, clock=self._clock, due_at=due_at, spacing_seconds=spacing)
@@ -134,40 +142,40 @@ class RateLimiter:
 
     async def note(self, access: Access, endpoint: Endpoint, headers: Mapping[str, str]) -> None:
         """Read the usage headers of an answer."""
-        told = [(usage, self._quotas.get(usage.object_id, usage.type)) for usage in read_usage(headers)]
+        reported = [(usage, self._quotas.get(usage.object_id, usage.type)) for usage in read_usage(headers)]
         own = self._quotas.own(access, endpoint)
-        business = [quota for usage, quota in told if usage.type != APP]
-        # A header may tell of all types of an object; where ours is among them, the others are not ours.
+        business = [quota for usage, quota in reported if usage.type != APP]
+        # A header may report all types of an object; if ours is among them, the others are not ours.
         for quota in [quota for quota in business if quota.type == own.type] or business:
             self._quotas.learn(access, endpoint, quota)
-        for usage, quota in told:
-            quota.told(usage)
+        for usage, quota in reported:
+            quota.update(usage)
             if usage.percent >= _STOP_FROM_PERCENT:
                 self._block_for_quota(quota, access, endpoint)
-        await self._write_down(self._blocked([own, *(quota for _, quota in told)]))
+        await self._store(self._blocked([own, *(quota for _, quota in reported)]))
 
     async def refused(self, access: Access, endpoint: Endpoint, *, code: int | None) -> datetime:
-        """A call was refused for its rate: hold back what counts against that pool; returns until when."""
+        """A call was refused for its rate: block that quota; returns until when."""
         quota = self._quota_of_refusal(access, endpoint, code)
-        if not quota.is_blocked(self._clock.now()):  # else the same answer's headers have said it already
+        if not quota.is_blocked(self._clock.now()):  # else the same answer's headers have blocked it already
             if quota.type == CALL_RATE:
                 quota.refusals += 1
                 self._block(quota, _grown(_CALL_RATE_WAIT_SECONDS, quota.refusals))
             else:
                 self._block_for_quota(quota, access, endpoint)
-        await self._write_down([quota, *self._blocked([self._quotas.own(access, endpoint)])])
+        await self._store([quota, *self._blocked([self._quotas.own(access, endpoint)])])
         return quota.blocked_until or self._clock.now()
 
     def accepted(self, access: Access, endpoint: Endpoint) -> None:
-        """A call went through: the next refusal starts from a short wait again."""
+        """A call succeeded: the wait after the next refusal is short again."""
         now = self._clock.now()
         for quota in self._quotas.holding(access, endpoint):
-            # One that left before the refusal says nothing about it.
+            # A call that was sent before the refusal proves nothing about it.
             if (quota.used_percent or 0) < _STOP_FROM_PERCENT and not quota.is_blocked(now):
                 quota.refusals = 0
 
     def usage(self, access: Access) -> Usage | None:
-        """The fullest pool of this inbox as the last answers told it; None before any told."""
+        """The fullest quota of this inbox as the last answers reported it; None before that."""
         quota = fullest(self._quotas.of_inbox(access))
         if quota is None or quota.used_percent is None:
             return None
@@ -179,14 +187,14 @@ class RateLimiter:
         )
 
     def waiting(self, access: Access) -> Waiting | None:
-        """What holds this inbox's calls back, the longest if several do; None where they may go out."""
+        """What this inbox's calls wait for, the longest wait of several; None if they need not wait."""
         blocked = self._blocked(self._quotas.of_inbox(access))
         if not blocked or (until := blocked[0].blocked_until) is None:
             return None
         return Waiting(until=until, type=blocked[0].type, used_percent=blocked[0].used_percent)
 
     def calls_per_second(self, access: Access) -> float | None:
-        """The pace of this inbox's list calls as it is now; None without a limit of ours."""
+        """The call rate of this inbox's list calls now; None without a limit of ours."""
         spacing = self._spacing_seconds(access, Endpoint.CONVERSATIONS)
         return 1 / spacing if spacing else None
 
@@ -198,18 +206,18 @@ class RateLimiter:
 
     async def _wait_for_quota(self, access: Access, endpoint: Endpoint) -> None:
         while blocked := self._blocked(self._quotas.holding(access, endpoint)):
-            await self._write_down(blocked)
+            await self._store(blocked)
             until = blocked[0].blocked_until or self._clock.now()
             seconds = max(0.0, (until - self._clock.now()).total_seconds())
             if self._patience_seconds is not None and seconds > self._patience_seconds:
                 raise QuotaSpent(
-                    f"Meta lets no call through until {until.astimezone():%Y-%m-%d %H:%M} "
-                    f"({blocked[0].type}: {blocked[0].used_percent or 100} % used)."
+                    f"Meta blocks calls until {until.astimezone():%Y-%m-%d %H:%M} "
+                    f"({blocked[0].type} quota: {blocked[0].used_percent or 100} % used)."
                 )
             await self._clock.sleep(seconds)
 
     def _blocked(self, quotas: Iterable[QuotaState]) -> list[QuotaState]:
-        """Those that hold calls back, the longest first, and of these the fullest."""
+        """Those that are blocked, the longest first, and of these the fullest."""
         now = self._clock.now()
         blocked = [quota for quota in quotas if quota.is_blocked(now)]
         return sorted(
@@ -230,36 +238,36 @@ class RateLimiter:
         return quota
 
     def _block_for_quota(self, quota: QuotaState, access: Access, endpoint: Endpoint) -> None:
-        """As long as Meta says; where it does not, a minute, and longer each time that did not help."""
+        """As long as Meta says; if it does not, a minute, doubled each time that this was too short."""
         now = self._clock.now()
         if quota.is_blocked(now):
-            # Calls that were under way tell the same again, in whole minutes.
-            told_until = now + timedelta(seconds=quota.regain_seconds)
-            if quota.blocked_until is None or told_until <= quota.blocked_until + _SAME:
+            # Calls that were under way report the same again, in whole minutes.
+            reported_until = now + timedelta(seconds=quota.regain_seconds)
+            if quota.blocked_until is None or reported_until <= quota.blocked_until + _SAME:
                 return
         else:
             quota.refusals += 1
         self._block(quota, quota.regain_seconds or _grown(_QUOTA_WAIT_SECONDS, quota.refusals))
         own = self._quotas.own(access, endpoint)
         if quota is not own and quota in self._quotas.counted(access, endpoint):
-            # Under another id: the next process will not know that it is ours before it has asked.
+            # It has another id: the next process learns that it counts for this inbox only by a call.
             own.blocked_until = max(filter(None, (own.blocked_until, quota.blocked_until)))
 
     def _block(self, quota: QuotaState, seconds: float) -> None:
         quota.blocked_until = self._clock.now() + timedelta(seconds=seconds)
         log.warning(
-            "Meta holds calls back",
+            "Meta blocks calls",
             until=quota.blocked_until.isoformat(timespec="seconds"),
             object_id=quota.object_id,
             type=quota.type,
             used_percent=quota.used_percent,
         )
 
-    async def _write_down(self, blocked: Iterable[QuotaState]) -> None:
+    async def _store(self, blocked: Iterable[QuotaState]) -> None:
         if self._keep is None:
             return
         for quota in blocked:
-            async with quota.keeping:  # whoever is about to sleep waits for whoever is writing
+            async with quota.keeping:  # no call waits for the quota before its wait is stored
                 if quota.kept_until != quota.blocked_until:
                     record = quota.record()
                     await self._keep(record)

@@ -1,9 +1,10 @@
-"""One call of the Graph API with its retries, from parameters to what was read of the answer.
+"""One call of the Graph API with its retries: what is asked for, and what came of it.
 
-The token travels in the Authorization header and nowhere else, so no URL that anybody
-logs or keeps can hold it.
+The token is in the Authorization header and nowhere else, so no URL that is logged or stored
+can hold it.
 """
 
+import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
@@ -14,24 +15,39 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import structlog
 
 from inboxsync.clock import Clock
-from inboxsync.graph.access import Access
-from inboxsync.graph.app import App
-from inboxsync.graph.body import FaultError, decode_body
-from inboxsync.graph.errors import Fault
-from inboxsync.graph.fields import Fields
-from inboxsync.graph.policy import RetryPolicy
+from inboxsync.graph.access import Access, App
+from inboxsync.graph.body import decode_body
+from inboxsync.graph.errors import Fault, FaultError, RetryPolicy, Rule, Subject, Treatment, rule_for
 from inboxsync.graph.quotas import LISTS, Endpoint
 from inboxsync.graph.rate_limiter import RateLimiter, Slot
-from inboxsync.graph.retry import Rule, Subject, Treatment, rule_for
+from inboxsync.model import Platform, Window
 
 if TYPE_CHECKING:
     from inboxsync.graph.transport import Received, Transport
 
 log = structlog.get_logger(__name__)
 
+# Meta removes fields from its reference while they still answer, and one day they no longer do: then a
+# single unknown field fails the whole call with code 100 (graph-facts 5). These are never left out.
+_REQUIRED = frozenset({"id", "updated_time", "created_time", "messages", "from", "message"})
+_CONVERSATION = ("id", "updated_time", "message_count", "unread_count", "snippet", "link", "participants")
+# `tags` and `to` are not asked for: they add nothing to `from` and the participants.
+_MESSAGE = ("id", "created_time", "from", "message", "attachments", "shares")
+_MESSAGE_ON = {
+    Platform.MESSENGER: (*_MESSAGE, "sticker", "reply_to"),
+    Platform.INSTAGRAM: (*_MESSAGE, "reactions", "story", "reply_to", "is_unsupported"),
+}
+# Meta returns the inner fields of a share only if they are named (graph-facts 1.6).
+_INNER = {"shares": ("link", "name", "description")}
+# Only the 20 newest have details; for older ones Meta may answer that they are deleted (graph-facts 1.6).
+_READABLE_ON_INSTAGRAM = 20
+_WORD = re.compile(r"\w+")
+_REFUSED_FIELD = re.compile(r"nonexist\w* field \((\w+)\)", re.IGNORECASE)
 _UNKNOWN_FIELD = 100
-# How much of a new measurement goes into the smoothed latency.
+# The share of a new measurement in the smoothed latency.
 _SMOOTHING = 0.3
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_MILLISECOND = timedelta(milliseconds=1)
 
 Params = dict[str, str | int]
 T = TypeVar("T")
@@ -56,9 +72,9 @@ class Retrying:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Call:
-    """What to ask. `params` is asked anew for each attempt: a field may have been refused meanwhile.
+    """What to ask. `params` is called for each attempt: meanwhile Meta may have refused a field.
 
-    `attempts` None: as many as the settings say. `read_usual` as in `decode_body`.
+    `attempts` None: as many as the settings say. `decode_fast` as in `decode_body`.
     """
 
     access: Access
@@ -72,14 +88,73 @@ class Call:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Answer:
-    """A JSON object, and a time by the source's own clock at which it had not looked yet."""
+    """A JSON object, and a time by Meta's clock that is not later than when it was put together."""
 
     body: dict[str, Any]
     dated_at: datetime | None
 
 
+class Fields:
+    """The fields to ask for, without those that Meta has refused."""
+
+    def __init__(self) -> None:
+        self._refused: set[str] = set()
+
+    def times(self) -> str:
+        """Only id and updated_time: enough to locate an answer in the list."""
+        return "id,updated_time"
+
+    def summary(self, *, message_ids: int) -> str:
+        """What it takes to compare the list with the store, with the newest messages' ids if asked for."""
+        names = ["id", "updated_time", *(["message_count"] if "message_count" not in self._refused else [])]
+        return ",".join([*names, *([f"messages.limit({message_ids}){{id}}"] if message_ids > 0 else [])])
+
+    def conversations(self, platform: Platform, *, messages: int) -> str:
+        """Conversations, each with its newest `messages` messages, in one call."""
+        names = [self._expand(name) for name in _CONVERSATION if name not in self._refused]
+        if platform is Platform.INSTAGRAM:
+            messages = min(messages, _READABLE_ON_INSTAGRAM)
+        return ",".join([*names, f"messages.limit({messages}){{{self.messages(platform)}}}"])
+
+    def messages(self, platform: Platform, *, ids_only: bool = False) -> str:
+        """Whole messages, or only their ids and times."""
+        if ids_only:
+            return "id,created_time"
+        return ",".join(self._expand(name) for name in _MESSAGE_ON[platform] if name not in self._refused)
+
+    def drop_refused(self, message: str, *, asked: str) -> str | None:
+        """Leave out the field that this error message names; None if that does not help.
+
+        It helps if this call had `asked` for it: another call may have dropped it while this one
+        was under way.
+        """
+        match = _REFUSED_FIELD.search(message)
+        if match is None or match[1] in _REQUIRED or match[1] not in _WORD.findall(asked):
+            return None
+        self._refused.add(match[1])
+        return match[1]
+
+    def _expand(self, name: str) -> str:
+        inner = [field for field in _INNER.get(name, ()) if field not in self._refused]
+        return f"{name}{{{','.join(inner)}}}" if inner else name
+
+
+def list_params(*, fields: str, limit: int, after: str | None) -> Params:
+    """What every list is asked with."""
+    params: Params = {"fields": fields, "limit": limit}
+    return params | {"after": after} if after is not None else params
+
+
+def window_params(window: Window | None) -> Params:
+    """The bounds on `updated_time` that Meta's SDK declares and its guide denies (graph-facts 1.3)."""
+    if window is None:
+        return {}
+    bounds = {"updated_before_ms": window.before, "updated_after_ms": window.after}
+    return {name: (at - _EPOCH) // _MILLISECOND for name, at in bounds.items() if at is not None}
+
+
 class Calls:
-    """Makes calls, and makes them again as the table of failures says."""
+    """Makes calls, and repeats them as the table of errors says."""
 
     def __init__(
         self,
@@ -108,22 +183,22 @@ class Calls:
         return self._counts.setdefault(access.quota, CallCounts())
 
     def latency_seconds(self, access: Access) -> float | None:
-        """How long a list answer takes, of the slowest kind in use; None before one has come."""
+        """How long a list answer takes, of the slowest kind in use; None before the first."""
         return max(self._latencies.get(access.quota, {}).values(), default=None)
 
     @contextmanager
-    def watched(self, access: Access, tell: Callable[[Retrying], None]) -> Iterator[None]:
-        """Within, `tell` hears of every call about this inbox that is made again."""
-        self._watchers[access.quota] = tell
+    def watched(self, access: Access, on_retry: Callable[[Retrying], None]) -> Iterator[None]:
+        """Inside, `on_retry` is called for every call about this inbox that is made again."""
+        self._watchers[access.quota] = on_retry
         try:
             yield
         finally:
             self._watchers.pop(access.quota, None)
 
     async def get(self, call: Call, read: Callable[[Answer], T]) -> T:
-        """What `read` makes of the answer, after as many attempts as the failures allow.
+        """What `read` returns for the answer, after as many attempts as the failures allow.
 
-        `read` raises FaultError for an answer that is no answer to this call. Raises SourceError.
+        `read` raises FaultError for an answer that does not fit this call. Raises SourceError.
         """
         failed, most = 0, call.attempts or self._policy.attempts
         while True:
@@ -136,7 +211,7 @@ class Calls:
                 if self._asks_for_less(fault, params) or await self._waits(call, fault, rule):
                     continue
                 failed += 1
-                if rule.treatment is not Treatment.AGAIN or failed >= most:
+                if rule.treatment is not Treatment.RETRY or failed >= most:
                     raise rule.as_error(fault, attempts=failed) from None
                 await self._pause(call, fault, failed)
             else:
@@ -144,17 +219,17 @@ class Calls:
                 return result
 
     def _asks_for_less(self, fault: Fault, params: Params) -> bool:
-        """Whether the call failed for a field that we can do without, and now will."""
+        """Whether the call failed because of a field that is not required; it is no longer asked for."""
         if fault.code != _UNKNOWN_FIELD:
             return False
         field = self._fields.drop_refused(fault.message, asked=str(params.get("fields", "")))
         if field is not None:
-            log.warning("the source no longer serves a field; going on without it", field=field)
+            log.warning("Meta no longer serves a field; continuing without it", field=field)
         return field is not None
 
     async def _waits(self, call: Call, fault: Fault, rule: Rule) -> bool:
-        """Whether the call was refused for its rate; the budget then holds the next one back."""
-        if rule.treatment is not Treatment.LATER:
+        """Whether the call was refused for its rate; the rate limiter then makes the next one wait."""
+        if rule.treatment is not Treatment.WAIT:
             return False
         self.counts(call.access).refused += 1
         await self._rate_limiter.refused(call.access, call.endpoint, code=fault.code)
@@ -162,10 +237,10 @@ class Calls:
 
     async def _pause(self, call: Call, fault: Fault, failed: int) -> None:
         pause = self._policy.pause_seconds(failed)
-        told = Retrying(why=str(fault), attempt=failed, pause_seconds=round(pause, 3))
-        log.warning("call failed, trying again", **asdict(told))
-        if (tell := self._watchers.get(call.access.quota)) is not None:
-            tell(told)
+        retrying = Retrying(why=str(fault), attempt=failed, pause_seconds=round(pause, 3))
+        log.warning("call failed, trying again", **asdict(retrying))
+        if (on_retry := self._watchers.get(call.access.quota)) is not None:
+            on_retry(retrying)
         await self._clock.sleep(pause)
 
     async def _once(self, call: Call, params: Params) -> Answer:
@@ -203,15 +278,15 @@ class Calls:
             before = known.get(call.endpoint, seconds)
             known[call.endpoint] = before + _SMOOTHING * (seconds - before)
 
-    def _compare_version(self, served: str | None) -> None:
-        """A call to an expired version is served, silently, by another (graph-facts 1.1)."""
-        if served and served != self._version:
-            log.warning("the source answers with another version", asked=self._version, served=served)
-            self._version = served  # said once
+    def _compare_version(self, answered: str | None) -> None:
+        """Meta answers a call to an expired version with another one, without an error (graph-facts 1.1)."""
+        if answered and answered != self._version:
+            log.warning("Meta answers with another version", asked=self._version, served=answered)
+            self._version = answered  # logged once
 
 
 def _dated_at(header: str | None, *, took_seconds: float) -> datetime | None:
-    """No later than the source looked: an answer that took long was dated when it was sent."""
+    """The `Date` header less the time the answer took, so never later than when Meta looked."""
     try:
         if not header:
             return None
@@ -222,7 +297,7 @@ def _dated_at(header: str | None, *, took_seconds: float) -> datetime | None:
 
 @contextmanager
 def _redacting(access: Access) -> Iterator[None]:
-    """What is said of a failure within holds no token."""
+    """Removes the token from the message of a failure inside."""
     try:
         yield
     except FaultError as failure:

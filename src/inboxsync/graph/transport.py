@@ -14,8 +14,7 @@ from urllib.parse import quote, urlencode
 import aiohttp
 from yarl import URL
 
-from inboxsync.graph.body import FaultError
-from inboxsync.graph.errors import Fault
+from inboxsync.graph.errors import Fault, FaultError
 from inboxsync.graph.proxy_and_tls import environment_proxy, trusted_authorities
 
 _CONNECT_SECONDS = 10

@@ -20,12 +20,10 @@ from inboxsync.errors import (
     SourceUnreachable,
     TokenInvalid,
 )
-from inboxsync.graph.errors import Fault
-from inboxsync.graph.policy import RetryPolicy
-from inboxsync.graph.retry import RULES, Subject, Treatment, rule_for
+from inboxsync.graph.errors import RULES, Fault, RetryPolicy, Subject, Treatment, rule_for
 from inboxsync.model import TokenReason
 
-AGAIN, SMALLER, LATER, HUMAN, NEVER = Treatment
+RETRY, SMALLER, WAIT, PERSON, FAIL = Treatment
 REDUCE = "Please reduce the amount of data you're asking for, then retry your request"
 NO_OBJECT = "Unsupported get request. Object with ID '1' does not exist"
 NEEDS = "(#200) Requires permission: pages_messaging or User associated with the Page access token"
@@ -36,48 +34,48 @@ Row = tuple[int | None, int | None, int | None, str, Treatment, type[SourceError
 # code, subcode, HTTP status, message: the treatment, and the error if it comes to that.
 OTHERS: list[Row] = [
     (1, None, 500, REDUCE, SMALLER, AnswerTooLarge),
-    (1, None, 500, "An unknown error occurred", AGAIN, AnswerFailed),
-    (1, 99, 400, "An unknown error occurred", AGAIN, AnswerFailed),
-    (2, None, 500, "Service temporarily unavailable", AGAIN, AnswerFailed),
-    (2, None, 503, "Service temporarily unavailable", AGAIN, AnswerFailed),
-    (-2, None, 400, "Timeout", AGAIN, AnswerFailed),
-    (4, None, 403, "(#4) Application request limit reached", LATER, SourceUnreachable),
-    (17, None, 400, "(#17) User request limit reached", LATER, SourceUnreachable),
-    (32, None, 400, "(#32) Page request limit reached", LATER, SourceUnreachable),
-    (341, None, 400, "Application limit reached", LATER, SourceUnreachable),
-    (613, None, 400, "(#613) Calls to this api have exceeded the rate limit.", LATER, SourceUnreachable),
-    (613, 1996, 400, "(#613) inconsistent volume", LATER, SourceUnreachable),
-    (613, 2534040, 400, "(#613) Instagram messaging", LATER, SourceUnreachable),
-    (80001, None, 400, "(#80001) too many calls to this Page account", LATER, SourceUnreachable),
-    (80002, None, 400, "(#80002) too many calls to this Instagram account", LATER, SourceUnreachable),
-    (80006, None, 400, "(#80006) too many messenger api calls", LATER, SourceUnreachable),
-    (2500, None, 400, 'Syntax error "Expected end of string"', NEVER, SourceRefused),
-    (100, None, 400, "(#100) Invalid parameter", NEVER, SourceRefused),
-    (100, None, 400, "(#100) Tried accessing nonexisting field (x) on node type", NEVER, SourceRefused),
-    (100, 2018001, 400, "(#100) No matching user found", NEVER, SourceRefused),
-    (100, 2534014, 400, "(#100) No matching user found", NEVER, SourceRefused),
-    (100, None, 400, TOO_DEEP, NEVER, CursorRefused),
-    (100, None, 400, "(#100) Invalid cursors values", NEVER, CursorRefused),
-    (2642, None, 400, "Invalid cursors values", NEVER, CursorRefused),
-    (2642, None, 400, "", NEVER, CursorRefused),
-    (551, 1545041, 400, "This person isn't available", NEVER, SourceRefused),
-    (200, 1545041, 400, "This person isn't available", NEVER, SourceRefused),
-    (10, 2018108, 400, "This person isn't available", NEVER, SourceRefused),
-    (506, None, 400, "Duplicate message", NEVER, SourceRefused),
-    (1609005, None, 400, "Link could not be scraped", NEVER, SourceRefused),
-    (100, 2018218, 400, "No profile available", NEVER, SourceRefused),
-    (2018218, None, 400, "No profile available", NEVER, SourceRefused),
-    (200, 2018247, 400, "Insufficient permission for the profile", NEVER, SourceRefused),
-    (2018247, None, 400, "Insufficient permission for the profile", NEVER, SourceRefused),
-    (10, 2018300, 400, "Another app controls this thread", NEVER, SourceRefused),
-    (2018300, None, 400, "Another app controls this thread", NEVER, SourceRefused),
-    (9000001, None, 400, "This Message has been deleted by the user", NEVER, MessageUnreadable),
-    (424242, None, 400, "?", NEVER, SourceRefused),
-    (424242, None, 500, "?", AGAIN, AnswerFailed),
-    (None, None, 500, "HTTP 500: an HTML page", AGAIN, AnswerFailed),
-    (None, None, 200, "The answer is empty", AGAIN, AnswerFailed),
-    (None, None, 403, "HTTP 403 without a Graph error", AGAIN, AnswerFailed),
-    (None, None, None, "No answer: connection reset", AGAIN, AnswerFailed),
+    (1, None, 500, "An unknown error occurred", RETRY, AnswerFailed),
+    (1, 99, 400, "An unknown error occurred", RETRY, AnswerFailed),
+    (2, None, 500, "Service temporarily unavailable", RETRY, AnswerFailed),
+    (2, None, 503, "Service temporarily unavailable", RETRY, AnswerFailed),
+    (-2, None, 400, "Timeout", RETRY, AnswerFailed),
+    (4, None, 403, "(#4) Application request limit reached", WAIT, SourceUnreachable),
+    (17, None, 400, "(#17) User request limit reached", WAIT, SourceUnreachable),
+    (32, None, 400, "(#32) Page request limit reached", WAIT, SourceUnreachable),
+    (341, None, 400, "Application limit reached", WAIT, SourceUnreachable),
+    (613, None, 400, "(#613) Calls to this api have exceeded the rate limit.", WAIT, SourceUnreachable),
+    (613, 1996, 400, "(#613) inconsistent volume", WAIT, SourceUnreachable),
+    (613, 2534040, 400, "(#613) Instagram messaging", WAIT, SourceUnreachable),
+    (80001, None, 400, "(#80001) too many calls to this Page account", WAIT, SourceUnreachable),
+    (80002, None, 400, "(#80002) too many calls to this Instagram account", WAIT, SourceUnreachable),
+    (80006, None, 400, "(#80006) too many messenger api calls", WAIT, SourceUnreachable),
+    (2500, None, 400, 'Syntax error "Expected end of string"', FAIL, SourceRefused),
+    (100, None, 400, "(#100) Invalid parameter", FAIL, SourceRefused),
+    (100, None, 400, "(#100) Tried accessing nonexisting field (x) on node type", FAIL, SourceRefused),
+    (100, 2018001, 400, "(#100) No matching user found", FAIL, SourceRefused),
+    (100, 2534014, 400, "(#100) No matching user found", FAIL, SourceRefused),
+    (100, None, 400, TOO_DEEP, FAIL, CursorRefused),
+    (100, None, 400, "(#100) Invalid cursors values", FAIL, CursorRefused),
+    (2642, None, 400, "Invalid cursors values", FAIL, CursorRefused),
+    (2642, None, 400, "", FAIL, CursorRefused),
+    (551, 1545041, 400, "This person isn't available", FAIL, SourceRefused),
+    (200, 1545041, 400, "This person isn't available", FAIL, SourceRefused),
+    (10, 2018108, 400, "This person isn't available", FAIL, SourceRefused),
+    (506, None, 400, "Duplicate message", FAIL, SourceRefused),
+    (1609005, None, 400, "Link could not be scraped", FAIL, SourceRefused),
+    (100, 2018218, 400, "No profile available", FAIL, SourceRefused),
+    (2018218, None, 400, "No profile available", FAIL, SourceRefused),
+    (200, 2018247, 400, "Insufficient permission for the profile", FAIL, SourceRefused),
+    (2018247, None, 400, "Insufficient permission for the profile", FAIL, SourceRefused),
+    (10, 2018300, 400, "Another app controls this thread", FAIL, SourceRefused),
+    (2018300, None, 400, "Another app controls this thread", FAIL, SourceRefused),
+    (9000001, None, 400, "This Message has been deleted by the user", FAIL, MessageUnreadable),
+    (424242, None, 400, "?", FAIL, SourceRefused),
+    (424242, None, 500, "?", RETRY, AnswerFailed),
+    (None, None, 500, "HTTP 500: an HTML page", RETRY, AnswerFailed),
+    (None, None, 200, "The answer is empty", RETRY, AnswerFailed),
+    (None, None, 403, "HTTP 403 without a Graph error", RETRY, AnswerFailed),
+    (None, None, None, "No answer: connection reset", RETRY, AnswerFailed),
 ]
 PersonRow = tuple[int, int | None, int, str, type[NeedsPerson], TokenReason]
 # The same for a person to act on, with the reason.
@@ -134,7 +132,7 @@ def test_each_failure_has_its_treatment(row: Row, about: Subject) -> None:
 def test_each_failure_for_a_person_has_its_reason_and_says_what_to_do(row: PersonRow) -> None:
     *told, error, reason = row
     rule = rule_for(fault(*told))
-    assert rule.treatment is HUMAN
+    assert rule.treatment is PERSON
     raised = rule.as_error(fault(*told), attempts=1)
     assert type(raised) is error
     assert isinstance(raised, NeedsPerson)
@@ -144,39 +142,39 @@ def test_each_failure_for_a_person_has_its_reason_and_says_what_to_do(row: Perso
 
 def test_a_missing_conversation_is_no_missing_page() -> None:
     rule = rule_for(fault(100, 33, 400, NO_OBJECT), about=Subject.CONVERSATION)
-    assert (rule.treatment, rule.error) == (NEVER, ConversationMissing)
+    assert (rule.treatment, rule.error) == (FAIL, ConversationMissing)
 
 
 def test_every_row_for_a_person_has_a_reason_and_every_reason_a_row() -> None:
-    reasons = [rule.reason for rule in RULES if rule.treatment is HUMAN]
+    reasons = [rule.reason for rule in RULES if rule.treatment is PERSON]
     assert set(reasons) == set(TokenReason)
-    assert all(rule.reason is None for rule in RULES if rule.treatment is not HUMAN)
+    assert all(rule.reason is None for rule in RULES if rule.treatment is not PERSON)
 
 
 @pytest.mark.parametrize("row", PERSONS, ids=lambda row: f"{row[0]}/{row[1]}")
 def test_what_meta_says_will_pass_is_tried_again_and_then_believed(row: PersonRow) -> None:
     *told, error, _ = row
     rule = rule_for(replace(fault(*told), is_transient=True))
-    assert (rule.treatment, rule.error) == (AGAIN, error)
+    assert (rule.treatment, rule.error) == (RETRY, error)
 
 
 def test_an_unknown_code_that_will_pass_is_tried_again() -> None:
     rule = rule_for(replace(fault(960, None, 400, "Request aborted"), is_transient=True))
-    assert (rule.treatment, rule.error) == (AGAIN, AnswerFailed)
+    assert (rule.treatment, rule.error) == (RETRY, AnswerFailed)
 
 
 def test_a_passing_rate_limit_is_waited_for_not_tried_again() -> None:
-    assert rule_for(replace(fault(4, None, 403, "limit"), is_transient=True)).treatment is LATER
+    assert rule_for(replace(fault(4, None, 403, "limit"), is_transient=True)).treatment is WAIT
 
 
 def test_no_connection_is_no_failed_answer() -> None:
     rule = rule_for(Fault(message="refused", is_answered=False))
-    assert (rule.treatment, rule.error) == (AGAIN, SourceUnreachable)
+    assert (rule.treatment, rule.error) == (RETRY, SourceUnreachable)
 
 
 def test_a_repeated_cursor_is_tried_again_and_then_refused() -> None:
     rule = rule_for(Fault(message="the same", repeats_cursor=True))
-    assert (rule.treatment, rule.error) == (AGAIN, CursorRefused)
+    assert (rule.treatment, rule.error) == (RETRY, CursorRefused)
 
 
 @given(st.integers(-5, 90000), st.integers(0, 3000000), st.text(), st.booleans())
