@@ -7,7 +7,7 @@ from itertools import chain
 from operator import attrgetter
 from typing import Any, NamedTuple
 
-from sqlalchemy import Connection, Text, Update, bindparam, func, select, tuple_, type_coerce, update
+from sqlalchemy import Connection, Text, Update, bindparam, func, select, update
 
 from inboxsync.model import Message
 from inboxsync.store.connection.types import format_utc
@@ -63,17 +63,11 @@ class MessageRows(NamedTuple):
 def known_messages(connection: Connection, conversations: MessageList) -> Known:
     """Those of these messages (by our conversation id) that are stored, with what may yet change of them."""
     keys = [(row_id, message.message_id) for row_id, served in conversations for message in served]
-    if not keys:
-        return {}
-    compared = [type_coerce(table.c[name], Text) for name in (*_CHANGING, *FILLED, *_TOLD)]
-    rows = connection.execute(
-        select(table.c.conversation_id, table.c.message_id, *compared).where(
-            tuple_(table.c.conversation_id, table.c.message_id).in_(keys)
-        )
-    )
     found: dict[str, dict[str, Sequence[Any]]] = {}
-    for row_id, message_id, *values in rows:
-        found.setdefault(row_id, {})[message_id] = values
+    for some in in_pieces(keys):
+        rows = connection.exec_driver_sql(_look_up(len(some)), tuple(chain.from_iterable(some)))
+        for row_id, message_id, *values in rows:
+            found.setdefault(row_id, {})[message_id] = values
     return found
 
 
@@ -220,6 +214,17 @@ def _insert(columns: tuple[str, ...], rows: int) -> str:
     marks = ", ".join("?" * len(columns))
     values = ", ".join([f"(?1, ?2, {marks})"] * rows)
     return f"INSERT INTO messages (source, created_at, {', '.join(columns)}) VALUES {values}"  # noqa: S608
+
+
+@cache
+def _look_up(keys: int) -> str:
+    """One look into the primary key for each of so many: of `(a, b) IN (...)` SQLite makes a scan."""
+    asked = ", ".join(f"h.{name}" for name in ("conversation_id", "message_id", *_CHANGING, *FILLED, *_TOLD))
+    values = ", ".join(["(?, ?)"] * keys)
+    return (
+        f"WITH k (c, m) AS (VALUES {values}) SELECT {asked} FROM k "  # noqa: S608 - our names
+        "CROSS JOIN messages AS h ON h.conversation_id = k.c AND h.message_id = k.m"
+    )
 
 
 @cache
