@@ -11,7 +11,7 @@ from inboxsync.engine import Engine
 from inboxsync.model import Mode, Platform
 from inboxsync.settings import Settings
 from inboxsync.store.state.pages import count_page
-from inboxsync.sync import Listener, Outcome, Silent
+from inboxsync.sync import Listener, Outcome, ignore
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -23,10 +23,6 @@ class Timed:
     calls: int
     conversations: int
     messages: int
-
-
-class Quiet(Silent):
-    """Watches a run and says nothing."""
 
 
 def sync(
@@ -51,7 +47,7 @@ def sync(
     engine = Engine(Settings(**values))
     set_for_syncing()  # as the command does
     try:
-        return asyncio.run(_sync(engine, ready, listener or Quiet(), mode))
+        return asyncio.run(_sync(engine, ready, listener or ignore, mode))
     finally:
         engine.close()
 

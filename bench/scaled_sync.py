@@ -13,13 +13,13 @@ from typing import Any
 
 import ours
 
-from inboxsync.model import Mode, Run
-from inboxsync.sync import BatchStored
+from inboxsync.model import Mode
+from inboxsync.sync import BatchStored, Event, RunStarted
 
 _NOTE_EVERY_SECONDS = 0.5
 
 
-class Notes(ours.Quiet):
+class Notes:
     """Writes a line now and then: conversations stored, seconds, seconds of our processor, MB."""
 
     def __init__(self, path: Path) -> None:
@@ -27,13 +27,15 @@ class Notes(ours.Quiet):
         self._began = time.perf_counter()
         self._noted = 0.0
 
-    def on_start(self, run: Run) -> None:  # noqa: ARG002 - as a listener has it
-        """The run begins."""
-        self._began = time.perf_counter()
-        self._cpu_before = time.process_time()
+    def on_event(self, event: Event) -> None:
+        """Note what a batch has brought."""
+        if isinstance(event, RunStarted):
+            self._began = time.perf_counter()
+            self._cpu_before = time.process_time()
+        elif isinstance(event, BatchStored):
+            self._note(event)
 
-    def on_batch(self, event: BatchStored) -> None:
-        """A batch has been stored."""
+    def _note(self, event: BatchStored) -> None:
         seconds = time.perf_counter() - self._began
         if seconds - self._noted >= _NOTE_EVERY_SECONDS:
             self._noted = seconds
@@ -56,7 +58,7 @@ def main() -> None:
     """A first sync with notes, then an incremental one."""
     ready: dict[str, Any] = json.loads(sys.argv[1])
     url, folder, notes = sys.argv[2], Path(sys.argv[3]), Path(sys.argv[4])
-    first = ours.sync(ready, folder, url=url, listener=Notes(notes))
+    first = ours.sync(ready, folder, url=url, listener=Notes(notes).on_event)
     peak_mb = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 / 1e6
     again = ours.sync(ready, folder, url=url, mode=Mode.INCREMENTAL)
     told = {

@@ -10,24 +10,26 @@ from inboxsync.model import Page, Platform, Run, Verification
 from inboxsync.sandbox.folders import TOP
 from inboxsync.sandbox.nodes import View
 from inboxsync.store.state.pages import list_pages
-from inboxsync.sync import BatchStored, Findings, Outcome, Silent, Stop, SyncOptions, write_queue
+from inboxsync.sync import BatchStored, Event, Findings, Outcome, Stop, SyncOptions, write_queue
 
 
-class Watching(Silent):
-    """Hears what a run tells; may ask it to stop after so many batches."""
+class BatchCounter:
+    """Calls `on_batch` with the number of each batch; may ask the run to stop after so many."""
 
-    def __init__(self, stop_after: int | None = None, on_batch: Callable[[int], None] | None = None) -> None:
-        self._tell = on_batch
-        self.batches: list[BatchStored] = []
-        self.stop: Stop | None = None
+    def __init__(self, stop: Stop, *, stop_after: int | None, on_batch: Callable[[int], None] | None) -> None:
+        self._stop = stop
         self._stop_after = stop_after
+        self._on_batch = on_batch
+        self._batches = 0
 
-    def on_batch(self, event: BatchStored) -> None:
-        self.batches.append(event)
-        if self._tell is not None:
-            self._tell(len(self.batches))
-        if self._stop_after == len(self.batches) and self.stop is not None:
-            self.stop.ask("the test asked")
+    def on_event(self, event: Event) -> None:
+        if not isinstance(event, BatchStored):
+            return
+        self._batches += 1
+        if self._on_batch is not None:
+            self._on_batch(self._batches)
+        if self._stop_after == self._batches:
+            self._stop.ask("the test asked")
 
 
 @pytest.fixture
@@ -72,11 +74,10 @@ def sync(outcomes: list[Outcome], monkeypatch: pytest.MonkeyPatch) -> Callable[.
         async def go() -> Outcome:
             with engine.store.read() as connection:
                 (page,) = list_pages(connection)
-            watching = Watching(stop_after, on_batch)
             async with engine.source() as source, engine.stop(max_duration_seconds=max_seconds) as stop:
-                watching.stop = stop
+                counter = BatchCounter(stop, stop_after=stop_after, on_batch=on_batch)
                 one = engine.page_sync(
-                    source, page, options=SyncOptions(**options), stop=stop, listener=watching
+                    source, page, options=SyncOptions(**options), stop=stop, listener=counter.on_event
                 )
                 return await one.run()
 

@@ -1,4 +1,4 @@
-"""What a run tells is written by who has the Page, and by nobody behind its last word."""
+"""The events of a run are written by the owner of the Page's lease, and none after its end."""
 
 import asyncio
 from collections.abc import Callable
@@ -15,7 +15,7 @@ from inboxsync.store.state.pages import upsert_page
 from inboxsync.store.state.run_events import list_run_events
 from inboxsync.store.state.runs import start_run, update_run
 from inboxsync.store.writing.conversation_rows import new_id
-from inboxsync.sync.event_log import EventLog
+from inboxsync.sync import EventLog, WaitEnded
 
 NOW = datetime(2026, 6, 1, 12, tzinfo=UTC)
 
@@ -52,7 +52,7 @@ def told(store: Store, page: Page) -> Callable[..., list[str]]:
 
     async def tell() -> None:
         event_log = EventLog(store, SystemClock(), run, owner="mine")
-        event_log.on_wait(None)
+        event_log.on_event(WaitEnded())
         await event_log.close()
 
     def after(before: Callable[[Run], None]) -> list[str]:

@@ -29,7 +29,7 @@ from inboxsync.sandbox.folders import TOP
 from inboxsync.sandbox.nodes import View
 from inboxsync.settings import Settings
 from inboxsync.store.state.pages import list_pages
-from inboxsync.sync import Outcome, Silent, SyncOptions
+from inboxsync.sync import BatchStored, Event, Outcome, Stop, SyncOptions
 
 MESSAGES = (
     "SELECT c.conversation_id, m.message_id, m.text FROM messages m "
@@ -61,15 +61,15 @@ def served(sandbox: Sandbox) -> Iterator[str]:
     thread.join()
 
 
-class Watching(Silent):
-    """Hears nothing; asks the run to stop after so many batches."""
+class StopAfter:
+    """Asks the run to stop after so many batches."""
 
-    def __init__(self, stop: Any, after: int | None) -> None:
+    def __init__(self, stop: Stop, batches: int | None) -> None:
         self._stop = stop
-        self._left = after
+        self._left = batches
 
-    def on_batch(self, _event: object) -> None:
-        if self._left is not None:
+    def on_event(self, event: Event) -> None:
+        if isinstance(event, BatchStored) and self._left is not None:
             self._left -= 1
             if self._left == 0:
                 self._stop.ask("the machine asked")
@@ -255,7 +255,7 @@ class SyncMachine(RuleBasedStateMachine):
                     page,
                     options=SyncOptions(**options),
                     stop=stop,
-                    listener=Watching(stop, stop_after),
+                    listener=StopAfter(stop, stop_after).on_event,
                 )
                 return await one.run()
 

@@ -24,7 +24,7 @@ from inboxsync.api.server import Server
 from inboxsync.engine import Engine
 from inboxsync.model import Page, Platform, Scope
 from inboxsync.store.state.api_keys import create_api_key
-from inboxsync.sync import Silent
+from inboxsync.sync import ignore
 from inboxsync.web import mount_dashboard
 from inboxsync.workers import RunQueue
 
@@ -153,7 +153,7 @@ class Web:
         async def go() -> None:
             async with self.engine.source() as source, self.engine.stop() as stop:
                 run = self.engine.page_sync(
-                    source, page, options=self.engine.sync_options(), stop=stop, listener=Silent()
+                    source, page, options=self.engine.sync_options(), stop=stop, listener=ignore
                 )
                 await run.run()
 

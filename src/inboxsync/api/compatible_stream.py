@@ -18,7 +18,7 @@ from inboxsync.api.runs import LastEventId, event_id, opens_stream
 from inboxsync.api.service import Service, ServiceDependency
 from inboxsync.errors import RunUnknown
 from inboxsync.model import Mode, Run, RunEvent, RunRequest, Scope
-from inboxsync.sync.event_log import TIMEOUT_WARNING, WAITING, counters
+from inboxsync.sync.events import TIMEOUT_WARNING, WAITING, counters
 
 router = APIRouter(prefix="/api/conversations", tags=["given endpoints"])
 

@@ -21,7 +21,7 @@ from inboxsync.store import Store
 from inboxsync.store.state.run_events import list_run_events
 from inboxsync.store.state.run_totals import newest_event_seq
 from inboxsync.store.state.runs import get_run
-from inboxsync.sync.event_log import LAST, end_event
+from inboxsync.sync.events import LAST, end_event
 
 log = structlog.get_logger("inboxsync.api")
 

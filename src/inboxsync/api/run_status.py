@@ -15,7 +15,7 @@ from inboxsync.store.state.leases import get_lease
 from inboxsync.store.state.run_events import list_run_events
 from inboxsync.store.state.run_totals import newest_event_seq
 from inboxsync.store.state.workers import list_workers
-from inboxsync.sync.event_log import WAITING
+from inboxsync.sync.events import WAITING
 
 # Long enough for a worker that is busy, or whose clock is another.
 _DEAD: Final = timedelta(seconds=60)

@@ -17,7 +17,7 @@ from rich.text import Text
 from inboxsync.cli.console import SafeConsole, safe_json
 from inboxsync.errors import InboxsyncError
 from inboxsync.model import Page, Run, RunStatus
-from inboxsync.sync import Outcome, in_words
+from inboxsync.sync import Outcome, describe_waiting
 from inboxsync.workers import EVERY_SECONDS
 
 _WIDTH_OF_A_PIPE = 200
@@ -135,7 +135,7 @@ def outcome_as_json(outcome: Outcome) -> dict[str, Any]:
     older, waiting = outcome.unfinished.older, outcome.waiting
     return run_as_json(outcome.run) | {
         "stopped": outcome.reason,
-        "waiting": in_words(waiting) if waiting else None,
+        "waiting": describe_waiting(waiting) if waiting else None,
         "waiting_until": waiting.until if waiting else None,
         "backlog": {phase.value: count for phase, count in outcome.unfinished.backlog.items()},
         "older_not_fetched": {

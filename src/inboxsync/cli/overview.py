@@ -6,12 +6,11 @@ from typing import Self
 from rich.console import Console
 from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
-from inboxsync.graph import Waiting
 from inboxsync.model import Run
-from inboxsync.sync import BatchStored, Silent, in_words
+from inboxsync.sync import BatchStored, Event, RunEnded, RunStarted, WaitStarted, describe_waiting
 
 
-class Overview(Silent):
+class Overview:
     """How many of the Pages are done, what is stored of all of them, and how fast."""
 
     def __init__(self, *, console: Console, pages: int) -> None:
@@ -38,23 +37,19 @@ class Overview(Silent):
     ) -> None:
         self._progress.stop()
 
-    def on_start(self, run: Run) -> None:
-        """One more Page is under way."""
-        self._show(run)
-
-    def on_batch(self, event: BatchStored) -> None:
-        """A batch of one of them has been stored."""
-        self._show(event.run)
-
-    def on_wait(self, waiting: Waiting | None) -> None:
-        """Meta holds one of them back; the others go on."""
-        if waiting is not None and len(self._runs) - self._done <= 1:
-            self._progress.update(self._task, line=in_words(waiting))
-
-    def on_end(self, run: Run, *, reason: str | None) -> None:  # noqa: ARG002 - the summary tells the reason
-        """One of them is done."""
-        self._done += 1
-        self._show(run)
+    def on_event(self, event: Event) -> None:
+        """Show what has happened in the run of one of them."""
+        match event:
+            case RunStarted(run=run) | BatchStored(run=run):
+                self._show(run)
+            case WaitStarted(waiting=waiting):
+                if len(self._runs) - self._done <= 1:  # else others continue
+                    self._progress.update(self._task, line=describe_waiting(waiting))
+            case RunEnded(run=run):
+                self._done += 1
+                self._show(run)
+            case _:
+                pass
 
     def _show(self, run: Run) -> None:
         self._runs[run.id] = run

@@ -6,9 +6,17 @@ from typing import Self
 from rich.console import Console
 from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn
 
-from inboxsync.graph import Waiting
 from inboxsync.model import Run
-from inboxsync.sync import BatchStored, Silent, Stage, in_words
+from inboxsync.sync import (
+    BatchStored,
+    Event,
+    RunEnded,
+    RunStarted,
+    Stage,
+    WaitEnded,
+    WaitStarted,
+    describe_waiting,
+)
 
 _CALLS_A_PERSON = 200
 _DOING = {
@@ -19,7 +27,7 @@ _DOING = {
 }
 
 
-class Bar(Silent):
+class Bar:
     """A live bar on a terminal: what is stored, how fast, what Meta still allows, how long it takes yet.
 
     Each of its lines fits beside the bar at 80 columns: what is cut there is what matters most.
@@ -50,12 +58,23 @@ class Bar(Silent):
     ) -> None:
         self._progress.stop()
 
-    def on_start(self, run: Run) -> None:
-        """The run begins."""
-        self._run = run
+    def on_event(self, event: Event) -> None:
+        """Show what has happened."""
+        match event:
+            case RunStarted(run=run):
+                self._run = run
+            case BatchStored():
+                self._show_batch(event)
+            case WaitStarted(waiting=waiting):
+                self._show_wait(describe_waiting(waiting))
+            case WaitEnded():
+                self._show_wait("continuing")
+            case RunEnded(run=run):
+                self._show_end(run)
+            case _:
+                pass
 
-    def on_batch(self, event: BatchStored) -> None:
-        """A batch has been stored."""
+    def _show_batch(self, event: BatchStored) -> None:
         self._run = event.run
         done = event.run.counts.fetched
         people = max(done, self._expected or 0)
@@ -69,16 +88,13 @@ class Bar(Silent):
         )
         self._progress.update(self._task, completed=done, total=self._expected, line=line)
 
-    def on_end(self, run: Run, *, reason: str | None) -> None:  # noqa: ARG002 - the summary tells the reason
-        """The run is over."""
+    def _show_end(self, run: Run) -> None:
         line = f"{run.counts.fetched:,} conversations · {run.counts.events:,} messages · {run.status.value}"
         done = run.counts.fetched or 1
         self._progress.update(self._task, completed=done, total=max(done, self._expected or 0), line=line)
 
-    def on_wait(self, waiting: Waiting | None) -> None:
-        """Say that nothing moves until then, and why; the next batch says that it does again."""
+    def _show_wait(self, why: str) -> None:
         done = self._run.counts.fetched if self._run else 0
-        why = in_words(waiting) if waiting is not None else "going on"
         line = f"{_of(done, self._expected)} conversations\n{why}"
         self._progress.update(self._task, line=line)
 

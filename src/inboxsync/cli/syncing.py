@@ -3,8 +3,8 @@
 import asyncio
 import signal
 import sys
-from collections.abc import Awaitable, Callable, Sequence
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Awaitable, Callable, Iterator, Sequence
+from contextlib import contextmanager, nullcontext
 from dataclasses import replace
 from typing import TypeVar
 
@@ -15,7 +15,7 @@ from inboxsync.engine import Engine
 from inboxsync.errors import InboxsyncError, PageBusy, PageUnknown
 from inboxsync.graph import GraphClient
 from inboxsync.model import Mode, Page, Problem, Run, RunStatus
-from inboxsync.sync import Listener, LogLines, Outcome, Stop, Stopped, SyncOptions, Unfinished
+from inboxsync.sync import Listener, Outcome, Stop, Stopped, SyncOptions, Unfinished, log_event
 
 T = TypeVar("T")
 
@@ -36,14 +36,19 @@ def sync_pages(
     is_side_by_side = sys.stderr.isatty() and min(parallel, len(pages)) > 1
     overview = Overview(console=stderr(), pages=len(pages)) if is_side_by_side else None
 
-    def watching() -> AbstractContextManager[Listener]:
+    @contextmanager
+    def listening() -> Iterator[Listener]:
         if overview is not None:
-            return nullcontext(overview)
-        return Bar(console=stderr(), expected=expected) if sys.stderr.isatty() else LogLines()
+            yield overview.on_event
+        elif sys.stderr.isatty():
+            with Bar(console=stderr(), expected=expected) as bar:
+                yield bar.on_event
+        else:
+            yield log_event
 
     async def sync(source: GraphClient, stop: Stop, page: Page) -> Outcome:
-        with watching() as watcher:
-            one = engine.page_sync(source, page, options=options, stop=stop, listener=watcher)
+        with listening() as listener:
+            one = engine.page_sync(source, page, options=options, stop=stop, listener=listener)
             try:
                 return await one.run()
             except InboxsyncError as failure:  # the other Pages still have their turn

@@ -10,10 +10,28 @@ from inboxsync.sync.add_page import check_token, keep_page
 from inboxsync.sync.begin import SyncOptions, TaskOptions
 from inboxsync.sync.conclude import Outcome, Suspension, Unfinished, passes
 from inboxsync.sync.derive import Derive, Derived
-from inboxsync.sync.event_log import LAST, EventLog, end_event, start_events
-from inboxsync.sync.events import BatchStored, Listener, Silent, Stage, in_words
+from inboxsync.sync.events import (
+    LAST,
+    BatchFailed,
+    BatchStored,
+    CallRetried,
+    Event,
+    EventLog,
+    Listener,
+    RunEnded,
+    RunStarted,
+    RunSuspended,
+    Stage,
+    TimeIsUp,
+    WaitEnded,
+    WaitStarted,
+    describe_waiting,
+    end_event,
+    ignore,
+    log_event,
+    start_events,
+)
 from inboxsync.sync.lease import is_gone, new_owner
-from inboxsync.sync.log_lines import LogLines
 from inboxsync.sync.monitor import check_requests
 from inboxsync.sync.run import PageSync
 from inboxsync.sync.stop import Stop, Stopped
@@ -21,30 +39,39 @@ from inboxsync.sync.verify import Findings, PageVerify
 
 __all__ = [
     "LAST",
+    "BatchFailed",
     "BatchStored",
+    "CallRetried",
     "Derive",
     "Derived",
+    "Event",
     "EventLog",
     "Findings",
     "Listener",
-    "LogLines",
     "Outcome",
     "PageSync",
     "PageVerify",
-    "Silent",
+    "RunEnded",
+    "RunStarted",
+    "RunSuspended",
     "Stage",
     "Stop",
     "Stopped",
     "Suspension",
     "SyncOptions",
     "TaskOptions",
+    "TimeIsUp",
     "Unfinished",
+    "WaitEnded",
+    "WaitStarted",
     "check_requests",
     "check_token",
+    "describe_waiting",
     "end_event",
-    "in_words",
+    "ignore",
     "is_gone",
     "keep_page",
+    "log_event",
     "new_owner",
     "passes",
     "start_events",

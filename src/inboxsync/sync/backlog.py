@@ -169,7 +169,10 @@ class Backlog:
         self._failed.add((item.kind, item.conversation_id))
         self.context.tracker.batch_failed(failure, folder=item.folder)
         log.warning(
-            "still owed", what=item.kind.value, conversation_id=item.conversation_id, why=failure.message
+            "still in the backlog",
+            what=item.kind.value,
+            conversation_id=item.conversation_id,
+            why=failure.message,
         )
         attempts = item.attempts + 1
         kept = replace(

@@ -13,7 +13,7 @@ from inboxsync.store.state.pages import get_page, set_history
 from inboxsync.store.state.run_events import append_run_events
 from inboxsync.store.state.runs import close_unended_runs, get_run, resume_run, start_run
 from inboxsync.store.writing.conversation_rows import new_id
-from inboxsync.sync.event_log import start_events
+from inboxsync.sync.events import start_events
 from inboxsync.sync.plan import INBOX, is_full, plan_lists, starts_over
 
 

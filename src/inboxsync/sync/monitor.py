@@ -10,7 +10,7 @@ from inboxsync.model import Run
 from inboxsync.store import Store
 from inboxsync.store.state.leases import get_lease
 from inboxsync.store.state.runs import is_cancel_asked
-from inboxsync.sync.events import Listener, in_words
+from inboxsync.sync.events import Listener, WaitEnded, WaitStarted, describe_waiting
 from inboxsync.sync.stop import Stop
 
 _SECONDS = 0.5
@@ -56,14 +56,14 @@ class RunMonitor:
                 await check_requests(self._store, run, stop=self._stop, owner=self._suspends_for)
             waiting = self._source.rate_limiter.waiting(access)
             if waiting != told:
-                self._listener.on_wait(waiting)
+                self._listener(WaitEnded() if waiting is None else WaitStarted(waiting=waiting))
                 told = waiting
             if waiting is None:
                 continue
             if self._suspends_for is not None and waiting.until - self._clock.now() > _WORTH_SUSPENDING:
-                self._stop.pause(in_words(waiting))
+                self._stop.pause(describe_waiting(waiting))
             elif self._stop.comes_before(waiting.until):
-                self._stop.ask(f"{in_words(waiting)}, which is beyond the time limit")
+                self._stop.ask(f"{describe_waiting(waiting)}, which is beyond the time limit")
 
 
 async def check_requests(store: Store, run: Run, *, stop: Stop, owner: str | None) -> None:

@@ -35,8 +35,17 @@ from inboxsync.sync.batch_size import BatchSize
 from inboxsync.sync.begin import Beginning, SyncOptions, TaskOptions, begin_run
 from inboxsync.sync.conclude import Outcome, Suspension, Unfinished, conclude, passes, spelled_out
 from inboxsync.sync.context import RunContext
-from inboxsync.sync.event_log import EventLog, end_event
-from inboxsync.sync.events import Listener, Listeners
+from inboxsync.sync.events import (
+    CallRetried,
+    EventLog,
+    Listener,
+    RunEnded,
+    RunStarted,
+    RunSuspended,
+    TimeIsUp,
+    end_event,
+    to_all,
+)
 from inboxsync.sync.ingest import Ingest
 from inboxsync.sync.lease import LEASE_SECONDS, held_lease, keep_lease, new_owner
 from inboxsync.sync.limits import ConversationLimit, StallGuard
@@ -104,9 +113,9 @@ class PageSync:
         began = await self._with_retries(self._start)
         self._page = began.page
         event_log = EventLog(self._store, self._clock, began.run, owner=self._owner)
-        watcher, self._listener = self._listener, Listeners(event_log, self._listener)
+        self._listener = to_all(event_log.on_event, self._listener)
         self._tracker = self._begin_tracker(began.run, None)
-        self._listener.on_start(began.run)
+        self._listener(RunStarted(run=began.run))
         try:
             error, waiting = await self._work(began)
             suspension = await self._suspension(error, waiting)
@@ -116,7 +125,7 @@ class PageSync:
         if suspension is not None:
             return await self._suspend(suspension, waiting)
         outcome = await self._end(error, waiting)
-        watcher.on_end(outcome.run, reason=outcome.reason)
+        self._listener(RunEnded(run=outcome.run, reason=outcome.reason))
         return outcome
 
     def _start(self) -> Beginning:
@@ -135,7 +144,7 @@ class PageSync:
             self._tracker = self._begin_tracker(began.run, access)
             watching = asyncio.create_task(self._watch().keep(access, began.run))
             try:
-                with self._source.watched(access, self._listener.on_retry):
+                with self._source.watched(access, lambda retry: self._listener(CallRetried(retry=retry))):
                     error = await self._sync(access, began.lists)
             finally:
                 waiting = self._source.rate_limiter.waiting(access)
@@ -246,9 +255,9 @@ class PageSync:
     def _tell_stop(self, suspension: Suspension | None) -> None:
         run = self._tracker.so_far()
         if self._stop.is_time_up:
-            self._listener.on_time_limit(run, reason=self._stop.reason or "the time is up")
+            self._listener(TimeIsUp(run=run, reason=self._stop.reason or "the time is up"))
         if suspension is not None:
-            self._listener.on_suspend(run, reason=suspension.reason, until=suspension.until)
+            self._listener(RunSuspended(run=run, reason=suspension.reason, until=suspension.until))
 
     async def _suspend(self, suspension: Suspension, waiting: Waiting | None) -> Outcome:
         """Note how far the run has come: the next slice counts on from there."""

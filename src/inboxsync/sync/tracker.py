@@ -11,7 +11,7 @@ from inboxsync.graph import Access, GraphClient
 from inboxsync.model import Counts, Problem, Run
 from inboxsync.store import Store
 from inboxsync.store.state.runs import get_run
-from inboxsync.sync.events import BatchStored, Listener, Stage
+from inboxsync.sync.events import BatchFailed, BatchStored, Listener, Stage
 from inboxsync.sync.stop import Stop
 from inboxsync.sync.waiting import with_retries
 
@@ -70,7 +70,7 @@ class RunTracker:
 
     def batch_failed(self, failure: InboxsyncError, *, folder: str) -> None:
         """A batch failed, and what it held is asked for in parts or owed."""
-        self._listener.on_batch_failed(failure, folder=folder)
+        self._listener(BatchFailed(failure=failure, folder=folder))
 
     async def store(
         self,
@@ -97,7 +97,7 @@ class RunTracker:
                 raise
             self.run = replace(run, problems=self.run.problems)
         usage = self._source.rate_limiter.usage(self._access) if self._access else None
-        self._listener.on_batch(
+        self._listener(
             BatchStored(
                 run=self.run,
                 batch=_difference(self.run.counts, before),

@@ -15,7 +15,7 @@ from inboxsync.model import Page, Run, RunKind, RunRequest, RunTask, TaskQueue
 from inboxsync.store.state.pages import get_page
 from inboxsync.store.state.runs import get_run
 from inboxsync.store.state.tasks import begin_task, end_tasks, get_task, is_anybody_waiting, next_task
-from inboxsync.sync import LogLines, Outcome, Stop, Suspension, TaskOptions
+from inboxsync.sync import Outcome, Stop, Suspension, TaskOptions, log_event
 from inboxsync.workers.queue import end_cancelled
 from inboxsync.workers.queues import NEWEST_CONVERSATIONS, TURN_SECONDS
 from inboxsync.workers.verifying import RunVerify
@@ -144,7 +144,7 @@ class TaskExecution:
             begun.page,
             options=options,
             stop=stop,
-            listener=LogLines(),
+            listener=log_event,
             task_options=part,
         )
         return await one.run()

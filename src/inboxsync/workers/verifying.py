@@ -96,7 +96,7 @@ class RunVerify:
     def _on_batch(self, folder: str, listed: int) -> None:
         self._listed[folder] = listed
         counts = Counts(fetched=sum(self._listed.values()))
-        self._event_log.on_batch(
+        self._event_log.on_event(
             BatchStored(
                 run=replace(self._run, counts=counts),
                 batch=Counts(),
