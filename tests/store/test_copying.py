@@ -36,7 +36,7 @@ from inboxsync.store.copying import CopyProgress, copy_store
 from inboxsync.store.state.api_keys import create_api_key
 from inboxsync.store.state.backlog import get_backlog_item, put_backlog_item
 from inboxsync.store.state.leases import acquire_lease
-from inboxsync.store.state.list_positions import list_progress, put_progress
+from inboxsync.store.state.list_positions import list_states, put_list_state
 from inboxsync.store.state.quotas import list_quotas, put_quota
 from inboxsync.store.state.run_events import append_run_events
 from inboxsync.store.state.runs import start_run
@@ -86,8 +86,8 @@ def filled(store: Store, page: Page, other_page: Page) -> Store:
     with store.write() as connection:
         for each in (page, other_page):
             upsert_batch(connection, each, conversations(), folder="inbox", source="initial_sync", now=NOW)
-            put_progress(connection, each, "inbox", scan, now=NOW)
-            put_progress(connection, each, "Spam", Following(watermark=NOW), now=NOW)
+            put_list_state(connection, each, "inbox", scan, now=NOW)
+            put_list_state(connection, each, "Spam", Following(watermark=NOW), now=NOW)
             put_backlog_item(
                 connection,
                 each,
@@ -176,7 +176,7 @@ def test_a_copy_is_the_same(filled: Store, target: Store, page: Page) -> None:
     assert {each.table for each in copied if each.source_rows == 0} == set()
     assert sum(each.replaced for each in copied) == 0
     with filled.read() as ours, target.read() as theirs:
-        for read in (list_quotas, lambda connection: list_progress(connection, page)):
+        for read in (list_quotas, lambda connection: list_states(connection, page)):
             assert read(ours) == read(theirs)
         assert get_backlog_item(theirs, page, BacklogKind.GAP, "t_1") == backlog()
         exact = theirs.exec_driver_sql("SELECT DISTINCT last_synced_at, user_id FROM facebook_pages").one()

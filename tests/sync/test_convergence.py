@@ -94,7 +94,7 @@ class Archive:
             batch,
             folder="inbox",
             scanning=scanning,
-            progress=plan_next(scanning, [], batch),
+            state=plan_next(scanning, [], batch),
             completes_page=None,
             counts_unchanged=True,
             learned=None,

@@ -12,10 +12,10 @@ from inboxsync.model import (
     Batch,
     Conversation,
     Following,
+    ListState,
     Message,
     MessageBatch,
     Mode,
-    Progress,
     Scanning,
     Segment,
     Unserved,
@@ -61,13 +61,13 @@ def after(scanning: Scanning, answer: Batch) -> Scanning | Following:
 
 
 def lists(
-    progress: Mapping[str, Progress], *, mode: Mode = Mode.AUTO, asked: bool = False
+    states: Mapping[str, ListState], *, mode: Mode = Mode.AUTO, asked: bool = False
 ) -> dict[str, Scanning]:
-    return plan_lists(progress, mode=mode, resync_asked=asked, now=NOW, interval=MINUTES)
+    return plan_lists(states, mode=mode, resync_asked=asked, now=NOW, interval=MINUTES)
 
 
 DAYS = [timedelta(days=number) for number in range(5)]
-COMPLETE: dict[str, Progress] = {folder: Following(watermark=EARLIER) for folder in FOLDERS}
+COMPLETE: dict[str, ListState] = {folder: Following(watermark=EARLIER) for folder in FOLDERS}
 
 
 def test_a_new_page_is_scanned_whole_in_every_folder() -> None:
@@ -81,16 +81,16 @@ def test_a_followed_list_is_swept_down_to_its_watermark() -> None:
 
 def test_other_folders_are_looked_at_only_when_they_are_due() -> None:
     fresh = Following(watermark=NOW - timedelta(minutes=5))
-    progress: dict[str, Progress] = {**COMPLETE, INBOX: fresh, "spam": fresh, "other": Unserved()}
-    assert list(lists(progress)) == [INBOX, "page_done"]
+    states: dict[str, ListState] = {**COMPLETE, INBOX: fresh, "spam": fresh, "other": Unserved()}
+    assert list(lists(states)) == [INBOX, "page_done"]
 
 
 @pytest.mark.parametrize(("mode", "asked"), [(Mode.FULL, False), (Mode.FULL, True), (Mode.AUTO, True)])
 def test_a_full_sync_of_a_complete_page_starts_over(mode: Mode, asked: bool) -> None:
     sweeping = begin_scan(lower_bound=EARLIER, watermark=EARLIER)
-    for progress in (COMPLETE, {**COMPLETE, INBOX: sweeping}, {**COMPLETE, "spam": Unserved()}):
-        assert starts_over(progress, mode=mode, resync_asked=asked)
-        assert lists(progress, mode=mode, asked=asked) == {folder: begin_scan() for folder in FOLDERS}
+    for states in (COMPLETE, {**COMPLETE, INBOX: sweeping}, {**COMPLETE, "spam": Unserved()}):
+        assert starts_over(states, mode=mode, resync_asked=asked)
+        assert lists(states, mode=mode, asked=asked) == {folder: begin_scan() for folder in FOLDERS}
 
 
 @pytest.mark.parametrize("mode", list(Mode))
@@ -100,9 +100,9 @@ def test_an_unfinished_full_scan_is_never_started_over(mode: Mode) -> None:
 
 
 def test_folders_that_an_unfinished_full_sync_has_finished_stay_so() -> None:
-    progress: dict[str, Progress] = {**COMPLETE, "spam": begin_scan()}
-    assert lists(progress, asked=True)[INBOX] == begin_scan(lower_bound=EARLIER, watermark=EARLIER)
-    assert lists(progress, asked=True)["spam"] == begin_scan()
+    states: dict[str, ListState] = {**COMPLETE, "spam": begin_scan()}
+    assert lists(states, asked=True)[INBOX] == begin_scan(lower_bound=EARLIER, watermark=EARLIER)
+    assert lists(states, asked=True)["spam"] == begin_scan()
 
 
 def test_an_interrupted_catch_up_goes_on_where_it_stood() -> None:

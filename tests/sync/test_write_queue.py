@@ -21,7 +21,7 @@ def fetched(number: int) -> Fetched:
         after=f"cursor {number}",
         has_next=True,
     )
-    return Fetched(scanning=scanning(number - 1), batch=batch, progress=scanning(number))
+    return Fetched(scanning=scanning(number - 1), batch=batch, state=scanning(number))
 
 
 def scanning(number: int) -> Scanning:
@@ -69,7 +69,7 @@ def test_what_waits_is_stored_together_with_the_progress_of_the_last() -> None:
     database = run(story)
     assert database.ids() == [["t_1"], ["t_2", "t_3"]]
     together = database.given[1]
-    assert (together.scanning, together.progress) == (scanning(1), scanning(3))
+    assert (together.scanning, together.state) == (scanning(1), scanning(3))
     assert together.batch.answered_at == NOON + timedelta(seconds=2)
     assert (together.batch.after, together.batch.has_next) == ("cursor 3", True)
     assert together.batch.reached_at == NOON - timedelta(hours=3)
@@ -105,7 +105,7 @@ def test_no_more_than_so_many_wait(monkeypatch: pytest.MonkeyPatch, most: int) -
 
 
 def test_what_comes_behind_a_failure_is_not_stored() -> None:
-    """Its progress would claim what the failed one had."""
+    """Its state would claim what the failed one had."""
 
     async def story(write_queue: WriteQueue, database: Database) -> None:
         await write_queue.add(fetched(1))

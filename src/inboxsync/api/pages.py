@@ -18,9 +18,9 @@ from inboxsync.errors import PageUnknown
 from inboxsync.model import (
     Following,
     History,
+    ListState,
     Page,
     Platform,
-    Progress,
     Scanning,
     Scope,
     TokenReason,
@@ -28,7 +28,7 @@ from inboxsync.model import (
 )
 from inboxsync.model import Unserved as NotServed
 from inboxsync.store.state.backlog import count_backlog
-from inboxsync.store.state.list_positions import list_progress
+from inboxsync.store.state.list_positions import list_states
 from inboxsync.store.state.pages import count_page, get_page, list_pages_after, remove_page
 
 router = APIRouter(prefix="/api/v1/pages", tags=["pages"])
@@ -211,13 +211,13 @@ def _detail(connection: Connection, page: Page) -> PageDetailShape:
         conversations=counts.conversations,
         contacts=counts.contacts,
         messages=counts.messages,
-        folders=[_folder(folder, each) for folder, each in list_progress(connection, page).items()],
+        folders=[_folder(folder, each) for folder, each in list_states(connection, page).items()],
         backlog={phase.value: count for phase, count in count_backlog(connection, page).items()},
     )
 
 
-def _folder(folder: str, progress: Progress) -> FolderShape:
-    match progress:
+def _folder(folder: str, state: ListState) -> FolderShape:
+    match state:
         case Following(watermark=watermark):
             return FolderShape(folder=folder, state="following", watermark_at=watermark)
         case Scanning(watermark=watermark):

@@ -16,8 +16,8 @@ from inboxsync.model import (
     Following,
     History,
     Lease,
+    ListState,
     Page,
-    Progress,
     Scanning,
     Schedule,
     TokenState,
@@ -26,7 +26,7 @@ from inboxsync.model import (
 )
 from inboxsync.store.state.backlog import Older, count_backlog, count_older
 from inboxsync.store.state.leases import get_lease
-from inboxsync.store.state.list_positions import list_progress
+from inboxsync.store.state.list_positions import list_states
 from inboxsync.store.state.pages import PageCounts, count_page
 from inboxsync.store.state.schedules import get_schedule
 from inboxsync.store.state.verifications import newest_verification
@@ -47,7 +47,7 @@ class PageDetail:
 
     page: Page
     counts: PageCounts
-    progress: Mapping[str, Progress]
+    states: Mapping[str, ListState]
     backlog: Mapping[BacklogKind, int]
     older: Older
     lease: Lease | None
@@ -62,8 +62,8 @@ class PageDetail:
             "batch_size": self.page.batch_size,
             "time_windows": self.page.time_windows,
             "folders": [
-                {"folder": folder, "state": _state(progress), "watermark_at": _watermark(progress)}
-                for folder, progress in self.progress.items()
+                {"folder": folder, "state": _state(state), "watermark_at": _watermark(state)}
+                for folder, state in self.states.items()
             ],
             "backlog": {phase.value: count for phase, count in self.backlog.items()},
             "older_not_fetched": {
@@ -93,7 +93,7 @@ class PageDetail:
             "stored": f"{self.counts.conversations:,} conversations, {self.counts.contacts:,} contacts, "
             f"{self.counts.messages:,} messages",
             "history": "every message" if page.history is History.ALL else self._not_fetched(),
-            "folders": ", ".join(f"{folder} ({_state(each)})" for folder, each in self.progress.items())
+            "folders": ", ".join(f"{folder} ({_state(each)})" for folder, each in self.states.items())
             or "not looked at yet",
             "backlog": "; ".join(
                 f"{count:,} {_BACKLOG[phase]}" for phase, count in self.backlog.items() if count
@@ -146,7 +146,7 @@ def page_detail(connection: Connection, page: Page) -> PageDetail:
     return PageDetail(
         page=page,
         counts=count_page(connection, page),
-        progress=list_progress(connection, page),
+        states=list_states(connection, page),
         backlog=count_backlog(connection, page),
         older=count_older(connection, page, messages=_MESSAGES),
         lease=lease if lease and lease.expires_at > datetime.now(UTC) else None,
@@ -175,18 +175,18 @@ def page_as_json(page: Page, counts: PageCounts) -> dict[str, Any]:
     }
 
 
-def _state(progress: Progress) -> str:
-    match progress:
+def _state(state: ListState) -> str:
+    match state:
         case Following():
             return "following"
         case Unserved():
             return "not served"
-        case Scanning() if progress.lower_bound is not None:
+        case Scanning() if state.lower_bound is not None:
             return "catching up"
-        case Scanning() if progress.position is not None:
-            return f"walked to {progress.position:%Y-%m-%d}"
+        case Scanning() if state.position is not None:
+            return f"walked to {state.position:%Y-%m-%d}"
     return "waiting to be walked"
 
 
-def _watermark(progress: Progress) -> object:
-    return progress.watermark if isinstance(progress, Following | Scanning) else None
+def _watermark(state: ListState) -> object:
+    return state.watermark if isinstance(state, Following | Scanning) else None

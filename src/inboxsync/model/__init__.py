@@ -5,7 +5,7 @@ from inboxsync.model.backlog import BacklogItem, BacklogKind
 from inboxsync.model.batch import Batch, Dropped, MessageBatch, Unread, Window, reached_at
 from inboxsync.model.exchange import REPLY_WINDOW, Exchange, Response, exchange_of, iter_responses, merged
 from inboxsync.model.lease import Lease
-from inboxsync.model.list_state import Following, NotStarted, Progress, Scanning, Segment, Unserved
+from inboxsync.model.list_state import Following, ListState, NotStarted, Scanning, Segment, Unserved
 from inboxsync.model.page import History, Page, Platform, TokenReason, TokenState
 from inboxsync.model.quota import Quota
 from inboxsync.model.records import Conversation, Message, Participant, SourceRecord
@@ -26,6 +26,7 @@ __all__ = [
     "Following",
     "History",
     "Lease",
+    "ListState",
     "Message",
     "MessageBatch",
     "Mode",
@@ -34,7 +35,6 @@ __all__ = [
     "Participant",
     "Platform",
     "Problem",
-    "Progress",
     "Quota",
     "Response",
     "Run",

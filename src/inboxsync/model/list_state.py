@@ -1,9 +1,8 @@
-"""How far the sync of one list has come: one of four states, nothing else possible.
+"""The state of one list: how far its sync has come. One of four, nothing else is possible.
 
-A list is (Page, folder); the platform is the Page's. A *walk* reads a list from the
-top down to its floor. The first walk has no floor: it reads to the bottom. A *sweep*
-is a walk whose floor is the pin of the walk before it, so it reads only what has moved
-since.
+A list is (Page, folder); the platform is the Page's. A *full scan* reads a list from its top to its
+bottom. A *catch-up scan* reads only its head: from the top down to the lower bound, which is the snapshot
+time of the scan before it, so it reads only what has moved since.
 """
 
 from dataclasses import dataclass
@@ -12,20 +11,20 @@ from datetime import datetime
 
 @dataclass(frozen=True, slots=True)
 class NotStarted:
-    """Nothing of this list has been stored."""
+    """Nothing of this list is stored."""
 
 
 @dataclass(frozen=True, slots=True)
 class Unserved:
-    """The source does not tell this folder apart: it refuses it, or serves another list in its place."""
+    """The source has no such folder: it refuses it, or serves another list in its place."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Segment:
-    """A part of a list that is still to be read: newest first, from `position` down to `floor`.
+    """A part of a list that is still to be read: newest first, from `position` down to `lower_bound`.
 
-    `position` None is the top of the list, `floor` None its bottom. `cursor` is where the source
-    said to go on: a hint, since it may die (graph-facts 1.8).
+    `position` None is the top of the list, `lower_bound` None its bottom. `cursor` is where the source
+    said to continue: only a hint, since it may die (graph-facts 1.8).
     """
 
     position: datetime | None = None
@@ -34,17 +33,17 @@ class Segment:
 
     @property
     def at_top(self) -> bool:
-        """Whether no answer of it has been consumed yet, and it begins where the list does."""
+        """Whether it begins at the top of the list and none of it is read yet."""
         return self.position is None and self.cursor is None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Scanning:
-    """A walk is under way, or about to begin where `pin` is None.
+    """A scan is under way, or about to begin where `snapshot_at` is None.
 
-    What remains to be read are its `spans`, newest first: one, or several where the source can be
-    asked for a stretch of time. Everything else between `pin` and `floor` that has not moved since
-    is stored. `watermark` is what was true before this walk began.
+    What is still to be read are its `segments`, newest first: one, or several where the source honours
+    time windows. Everything else between `snapshot_at` and `lower_bound` that has not moved since
+    is stored. `watermark` is the list's watermark from before this scan; None in a full scan.
     """
 
     segments: tuple[Segment, ...]
@@ -54,12 +53,12 @@ class Scanning:
 
     @property
     def at_top(self) -> bool:
-        """Whether no answer of this walk has been consumed yet."""
+        """Whether none of this scan is read yet."""
         return len(self.segments) == 1 and self.segments[0].at_top
 
     @property
     def position(self) -> datetime | None:
-        """Down to here nothing is missing; None before the first answer."""
+        """Everything down to here is stored; None before the first answer."""
         return self.segments[0].position
 
 
@@ -70,4 +69,4 @@ class Following:
     watermark: datetime
 
 
-Progress = NotStarted | Scanning | Following | Unserved
+ListState = NotStarted | Scanning | Following | Unserved

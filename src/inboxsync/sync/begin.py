@@ -8,7 +8,7 @@ from sqlalchemy import Connection
 
 from inboxsync.errors import LeaseLost
 from inboxsync.model import History, Mode, Page, Run, RunStatus, Scanning
-from inboxsync.store.state.list_positions import list_progress, put_progress
+from inboxsync.store.state.list_positions import list_states, put_list_state
 from inboxsync.store.state.pages import get_page, set_history
 from inboxsync.store.state.run_events import append_run_events
 from inboxsync.store.state.runs import close_unended_runs, get_run, resume_run, start_run
@@ -72,16 +72,16 @@ def begin_run(
     if options.history is not None:
         set_history(connection, page, options.history, now=now)
     page = get_page(connection, page.id)
-    progress = list_progress(connection, page)
+    states = list_states(connection, page)
     known = get_run(connection, task_options.run_id) if task_options else None
     # What a run has begun it goes on with: it does not start over with every slice.
     mode = options.mode if known is None or known.status is RunStatus.QUEUED else Mode.INCREMENTAL
     asked = page.last_synced_at is None
-    lists = plan_lists(progress, mode=mode, resync_asked=asked, now=now, interval=options.folder_interval)
-    if starts_over(progress, mode=mode, resync_asked=asked):
+    lists = plan_lists(states, mode=mode, resync_asked=asked, now=now, interval=options.folder_interval)
+    if starts_over(states, mode=mode, resync_asked=asked):
         # Written down at once: cut off, the next run must know which lists are still to be walked.
         for folder, scanning in lists.items():
-            put_progress(connection, page, folder, scanning, now=now)
+            put_list_state(connection, page, folder, scanning, now=now)
     read = Mode.FULL if is_full(lists[INBOX]) else Mode.INCREMENTAL
     close_unended_runs(connection, page.id)
     run = _go_on(connection, task_options.run_id, read, now) if task_options else None

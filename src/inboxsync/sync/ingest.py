@@ -1,6 +1,6 @@
 """Applies fetched batches to the store.
 
-The only module that writes archived data. A batch, the progress that follows from it and
+The only module that writes archived data. A batch, the state that follows from it and
 what it leaves owed are committed together or not at all, so a crash between two batches
 costs one fetch and never a gap. Nothing here talks to the network.
 """
@@ -18,10 +18,10 @@ from inboxsync.model import (
     Conversation,
     Counts,
     Following,
+    ListState,
     MessageBatch,
     Page,
     Problem,
-    Progress,
     Run,
     Scanning,
 )
@@ -34,7 +34,7 @@ from inboxsync.store.state.backlog import (
     list_backlog,
     put_backlog_item,
 )
-from inboxsync.store.state.list_positions import put_progress
+from inboxsync.store.state.list_positions import put_list_state
 from inboxsync.store.state.pages import (
     has_conversations,
     set_batch_size,
@@ -74,7 +74,7 @@ class Ingest:
         *,
         folder: str,
         scanning: Scanning,
-        progress: Scanning | Following,
+        state: Scanning | Following,
         completes_page: datetime | None,
         counts_unchanged: bool,
         learned: LearnedSettings | None,
@@ -108,7 +108,7 @@ class Ingest:
             self._close(
                 connection, backlog.intersection(written.whole), (BacklogKind.GAP, BacklogKind.HISTORY)
             )
-            put_progress(connection, self.page, folder, progress, now=now)
+            put_list_state(connection, self.page, folder, state, now=now)
             if learned is not None:
                 set_batch_size(connection, self.page, learned.batch_size, now=now)
                 set_time_windows(connection, self.page, learned.time_windows, now=now)
@@ -174,12 +174,12 @@ class Ingest:
             put_backlog_item(connection, self.page, replace(item, cursor=cursor, attempts=attempts), now=now)
 
     def end_list(
-        self, folder: str, progress: Progress, *, completes_page: datetime | None, now: datetime
+        self, folder: str, state: ListState, *, completes_page: datetime | None, now: datetime
     ) -> None:
         """Note how a list stands that brought nothing to store."""
         with self.store.write() as connection:
             keep_lease(connection, self.page, self.owner, now=now)
-            put_progress(connection, self.page, folder, progress, now=now)
+            put_list_state(connection, self.page, folder, state, now=now)
             self._complete(connection, completes_page, now=now)
 
     def list_unreadable(self, *, now: datetime) -> dict[str, Problem]:

@@ -46,7 +46,7 @@ class TimeWindows:
 class ListScan:
     """One list on its way from `Walking` to `Following`.
 
-    `store` is given every batch, one at a time, each with the progress that follows from it (see
+    `store` is given every batch, one at a time, each with the state that follows from it (see
     `Storing`), and before that `prepare`, which may run beside the storing of another.
     `may_scout` is for answers that are heavy: a light list gains nothing from lighter calls.
     """
@@ -73,7 +73,7 @@ class ListScan:
         self._chunk_ends: dict[object, str | None] = {}
         self._is_closing = False  # the closing sweeps are not held to the quota
         self._scanning: Scanning
-        self._progress: Scanning | Following
+        self._state: Scanning | Following
         self._waiting: deque[SegmentReader] = deque()
         self._busy: dict[asyncio.Task[Batch], SegmentReader] = {}
         self._top: datetime | None = None  # the newest that came
@@ -84,10 +84,10 @@ class ListScan:
         Raises TooBusy where the list moves faster than it is read.
         """
         for _ in range(1 + _MOST_CATCH_UPS):
-            progress = await self._read(scanning)
-            if isinstance(progress, Following):
-                return progress
-            scanning, self._is_closing = progress, True
+            state = await self._read(scanning)
+            if isinstance(state, Following):
+                return state
+            scanning, self._is_closing = state, True
         raise TooBusy(f"the Page is too busy: after {_MOST_CATCH_UPS} sweeps of its head, more had moved")
 
     async def _read(self, scanning: Scanning) -> Scanning | Following:
@@ -95,7 +95,7 @@ class ListScan:
         if len(scanning.segments) > 1 and not self._windows.are_honoured:
             # Where windows were never honoured, the spans are a scout's, and their cursors the list's own.
             scanning = one_chain(scanning, keeps_cursor=self._windows.are_honoured is False)
-        self._scanning = self._progress = scanning
+        self._scanning = self._state = scanning
         by_time = len(scanning.segments) > 1
         self._waiting = deque(
             SegmentReader(segment=segment, by_time=by_time, is_resumed=not segment.at_top)
@@ -117,7 +117,7 @@ class ListScan:
             if self._waiting:
                 raise EnoughFetched(f"the limit of {self._conversation_limit.most} conversations is reached")
             await self._write_queue.settle()
-            return self._progress
+            return self._state
         finally:
             await self._drop_readers()
             await self._write_queue.settle()  # what has come is stored, whatever ends the walk
@@ -159,10 +159,10 @@ class ListScan:
             self._waiting.appendleft(reader)
         segments = sorted((each.segment for each in (*self._busy.values(), *self._waiting)), key=age_of)
         fetched = Fetched(
-            scanning=self._scanning, batch=batch, progress=plan_next(self._scanning, segments, batch)
+            scanning=self._scanning, batch=batch, state=plan_next(self._scanning, segments, batch)
         )
-        if segments and isinstance(fetched.progress, Scanning):
-            self._scanning = fetched.progress
+        if segments and isinstance(fetched.state, Scanning):
+            self._scanning = fetched.state
         self._open_readers()
         await self._store_next(fetched)
 
@@ -170,7 +170,7 @@ class ListScan:
         """Have a batch stored, after those before it."""
         if self._prepare is not None:
             fetched = replace(fetched, batch=await self._prepare(fetched.batch))
-        self._progress = fetched.progress
+        self._state = fetched.state
         await self._write_queue.add(fetched)
 
     def _take_prefetched(self, reader: SegmentReader, batch: Batch, rest: Segment | None) -> None:

@@ -159,7 +159,7 @@ class PageLists:
         return await asyncio.to_thread(_prepared, batch, is_news=self._was_news)
 
     async def _store(self, folder: str, fetched: Fetched) -> None:
-        batch, scanning, progress = fetched.batch, fetched.scanning, fetched.progress
+        batch, scanning, state = fetched.batch, fetched.scanning, fetched.state
         if folder != INBOX:
             await self._inbox_is_done.wait()  # who is listed in both belongs to the folder
         if folder != INBOX and scanning.at_top and is_full(scanning) and batch.conversations:
@@ -167,16 +167,16 @@ class PageLists:
         async with self._writing:
             await self._write(folder, fetched)
         self._stored.add(folder)
-        if folder == INBOX and (isinstance(progress, Following) or is_catch_up(progress)):
+        if folder == INBOX and (isinstance(state, Following) or is_catch_up(state)):
             self._inbox_is_scanned.set()
         if batch.dropped:
             self.context.tracker.note_problem(_dropped(batch))
-        if isinstance(progress, Scanning) and progress.at_top:
+        if isinstance(state, Scanning) and state.at_top:
             self._looked_at.add(folder)  # what a later sweep finds unchanged, this run has counted already
 
     async def _write(self, folder: str, fetched: Fetched) -> None:
-        batch, scanning, progress = fetched.batch, fetched.scanning, fetched.progress
-        completes_page = self._completes(folder, progress)
+        batch, scanning, state = fetched.batch, fetched.scanning, fetched.state
+        completes_page = self._completes(folder, state)
         learned = LearnedSettings(batch_size=self.size.current, time_windows=self.windows.are_honoured)
         is_news, self._learned = learned != self._learned, learned
 
@@ -185,7 +185,7 @@ class PageLists:
                 batch,
                 folder=folder,
                 scanning=scanning,
-                progress=progress,
+                state=state,
                 completes_page=completes_page,
                 counts_unchanged=folder not in self._looked_at,
                 learned=learned if is_news else None,
@@ -199,15 +199,15 @@ class PageLists:
         self._was_news = _are_news(before, self.context.tracker.run.counts)
         if self._was_news:
             self.context.stall.moved(batch.reached_at)
-        if isinstance(progress, Following):
+        if isinstance(state, Following):
             self._open.discard(folder)
 
-    def _completes(self, folder: str, progress: Scanning | Following) -> datetime | None:
+    def _completes(self, folder: str, state: Scanning | Following) -> datetime | None:
         """What `last_synced_at` becomes with this batch; None while a list is still to be read."""
-        if not isinstance(progress, Following):
+        if not isinstance(state, Following):
             return None
         if folder == INBOX:
-            self._inbox_at = progress.watermark
+            self._inbox_at = state.watermark
         return self._page_completed_at(folder)
 
     def _page_completed_at(self, folder: str) -> datetime | None:

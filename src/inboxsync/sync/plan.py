@@ -17,10 +17,10 @@ from inboxsync.model import (
     BacklogKind,
     Batch,
     Following,
+    ListState,
     MessageBatch,
     Mode,
     NotStarted,
-    Progress,
     Scanning,
     Segment,
     SourceRecord,
@@ -59,7 +59,7 @@ def begin_scan(*, lower_bound: datetime | None = None, watermark: datetime | Non
 
 
 def plan_lists(
-    progress: Mapping[str, Progress], *, mode: Mode, resync_asked: bool, now: datetime, interval: timedelta
+    states: Mapping[str, ListState], *, mode: Mode, resync_asked: bool, now: datetime, interval: timedelta
 ) -> dict[str, Scanning]:
     """The lists that this run reads, by folder, in order, and where each begins.
 
@@ -67,9 +67,9 @@ def plan_lists(
     continued in every mode, and the lists it has finished stay so: starting over would never end.
     Of the folders beside the inbox an incremental run reads those not looked at for `interval`.
     """
-    if starts_over(progress, mode=mode, resync_asked=resync_asked):
+    if starts_over(states, mode=mode, resync_asked=resync_asked):
         return {folder: begin_scan() for folder in FOLDERS}
-    lists = {folder: _go_on(progress.get(folder, NotStarted())) for folder in FOLDERS}
+    lists = {folder: _go_on(states.get(folder, NotStarted())) for folder in FOLDERS}
     return {
         folder: scanning
         for folder, scanning in lists.items()
@@ -77,14 +77,14 @@ def plan_lists(
     }
 
 
-def starts_over(progress: Mapping[str, Progress], *, mode: Mode, resync_asked: bool) -> bool:
+def starts_over(states: Mapping[str, ListState], *, mode: Mode, resync_asked: bool) -> bool:
     """Whether every list is walked from its top to its bottom, whatever was known of it."""
-    unfinished = any(is_full(each) for each in progress.values() if isinstance(each, Scanning))
-    return not progress or (not unfinished and (mode is Mode.FULL or (mode is Mode.AUTO and resync_asked)))
+    unfinished = any(is_full(each) for each in states.values() if isinstance(each, Scanning))
+    return not states or (not unfinished and (mode is Mode.FULL or (mode is Mode.AUTO and resync_asked)))
 
 
-def _go_on(progress: Progress) -> Scanning | None:
-    match progress:
+def _go_on(state: ListState) -> Scanning | None:
+    match state:
         case NotStarted():
             return begin_scan()
         case Following(watermark=watermark):
@@ -92,7 +92,7 @@ def _go_on(progress: Progress) -> Scanning | None:
         case Unserved():
             return None
         case Scanning():
-            return progress
+            return state
 
 
 def _is_due(scanning: Scanning, before: datetime) -> bool:
@@ -220,13 +220,13 @@ def backlog_since(scanning: Scanning, answered_at: datetime) -> datetime:
     return (scanning.watermark or scanning.lower_bound or scanning.snapshot_at or answered_at) - OVERLAP
 
 
-def followed_since(progress: Progress) -> datetime | None:
+def followed_since(state: ListState) -> datetime | None:
     """From when on every message of a list's conversations is wanted; None where it was not walked yet."""
-    match progress:
+    match state:
         case Following(watermark=watermark):
             return watermark - OVERLAP
         case Scanning():
-            at = progress.watermark or progress.lower_bound or progress.snapshot_at
+            at = state.watermark or state.lower_bound or state.snapshot_at
             return at - OVERLAP if at is not None else None
     return None
 

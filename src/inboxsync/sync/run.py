@@ -26,7 +26,7 @@ from inboxsync.model import History, Page, Run, Scanning, TokenReason, TokenStat
 from inboxsync.store import Store
 from inboxsync.store.state.backlog import count_backlog, count_older, list_failed_backlog, list_history
 from inboxsync.store.state.leases import renew_lease
-from inboxsync.store.state.list_positions import forget_progress
+from inboxsync.store.state.list_positions import forget_list_states
 from inboxsync.store.state.pages import get_page, has_conversations, set_last_synced_at, set_token_state
 from inboxsync.store.state.run_events import append_run_events
 from inboxsync.store.state.runs import update_run
@@ -322,7 +322,7 @@ class PageSync:
                 raise LeaseLost(f"Another process has taken over Page {self._page.facebook_page_id}.")
             if is_ours and unfinished.is_empty and error is None and self._stop_reason is None:
                 # An app that may see more tomorrow begins anew.
-                forget_progress(connection, self._page)
+                forget_list_states(connection, self._page)
                 set_last_synced_at(connection, self._page, None, now=now)
             ended = self._conclude(run, error, unfinished)
             update_run(connection, ended)

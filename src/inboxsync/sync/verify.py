@@ -38,7 +38,7 @@ from inboxsync.store.state.backlog import (
     list_backlog,
     put_backlog_item,
 )
-from inboxsync.store.state.list_positions import list_progress
+from inboxsync.store.state.list_positions import list_states
 from inboxsync.store.state.pages import count_page, set_last_synced_at
 from inboxsync.store.state.verifications import put_verification
 from inboxsync.store.writing.conversation_rows import mark_active, mark_gone, new_id
@@ -235,8 +235,8 @@ class PageVerify:
 
     def _synced_to(self) -> dict[str, datetime | None]:
         with self._store.read() as connection:
-            progress = list_progress(connection, self._page)
-        return {folder: followed_since(each) for folder, each in progress.items()}
+            states = list_states(connection, self._page)
+        return {folder: followed_since(each) for folder, each in states.items()}
 
     def _backlog_and_unlisted(self) -> list[str]:
         """Conversations that are owed, were never stored, and that no list shows any more."""

@@ -1,7 +1,7 @@
 """Has what a walk fetches stored, in order, while the walk goes on.
 
 One write at a time. What comes while the database is still at the one before is stored together with
-the next, in one transaction: its beginning, its lease, its progress and its commit cost as much for one
+the next, in one transaction: its beginning, its lease, its state and its commit cost as much for one
 answer as for eight. That happens only where the source is faster than the database; Meta is not.
 """
 
@@ -23,7 +23,7 @@ class Fetched:
 
     scanning: Scanning
     batch: Batch
-    progress: Scanning | Following
+    state: Scanning | Following
 
 
 class WriteQueue:
@@ -90,4 +90,4 @@ def _joined(fetched: Sequence[Fetched]) -> Fetched:
         depth=last.batch.reached_at,
         is_whole=all(each.is_whole for each in batches),
     )
-    return Fetched(scanning=first.scanning, batch=batch, progress=last.progress)
+    return Fetched(scanning=first.scanning, batch=batch, state=last.state)

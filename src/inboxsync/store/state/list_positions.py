@@ -1,11 +1,11 @@
-"""Rows of `list_positions`, as the states of `model.progress`."""
+"""The state of each list: one row of `list_positions` for each (Page, folder)."""
 
 from datetime import datetime
 
 import msgspec
 from sqlalchemy import Connection, Row, delete, select
 
-from inboxsync.model import Following, NotStarted, Page, Progress, Scanning, Segment, Unserved
+from inboxsync.model import Following, ListState, NotStarted, Page, Scanning, Segment, Unserved
 from inboxsync.store.connection.statements import put_row
 from inboxsync.store.tables import list_positions as table
 
@@ -13,22 +13,22 @@ _encode = msgspec.json.Encoder().encode
 _decode_segments = msgspec.json.Decoder(tuple[Segment, ...]).decode
 
 
-def list_progress(connection: Connection, page: Page) -> dict[str, Progress]:
-    """How far the sync of each list of the Page has come, by folder; absent: not started."""
+def list_states(connection: Connection, page: Page) -> dict[str, ListState]:
+    """The state of each list of the Page, by folder; absent: not started."""
     rows = connection.execute(select(table).where(table.c.page_id == page.id))
-    return {row.folder: _progress(row) for row in rows}
+    return {row.folder: _list_state(row) for row in rows}
 
 
-def put_progress(
-    connection: Connection, page: Page, folder: str, progress: Progress, *, now: datetime
+def put_list_state(
+    connection: Connection, page: Page, folder: str, state: ListState, *, now: datetime
 ) -> None:
-    """Replace it, in the caller's transaction."""
+    """Replace the state of a list, in the caller's transaction."""
     values = dict.fromkeys(("snapshot_at", "lower_bound_at", "segments", "watermark_at")) | {
         "page_id": page.id,
         "folder": folder,
         "updated_at": now,
     }
-    match progress:
+    match state:
         case NotStarted():
             connection.execute(delete(table).where(table.c.page_id == page.id, table.c.folder == folder))
             return
@@ -39,20 +39,20 @@ def put_progress(
         case Scanning():
             values |= {
                 "state": "scanning",
-                "snapshot_at": progress.snapshot_at,
-                "lower_bound_at": progress.lower_bound,
-                "segments": _encode(progress.segments).decode(),
-                "watermark_at": progress.watermark,
+                "snapshot_at": state.snapshot_at,
+                "lower_bound_at": state.lower_bound,
+                "segments": _encode(state.segments).decode(),
+                "watermark_at": state.watermark,
             }
     put_row(connection, table, values)
 
 
-def forget_progress(connection: Connection, page: Page) -> None:
-    """No list of the Page has been started."""
+def forget_list_states(connection: Connection, page: Page) -> None:
+    """Set every list of the Page back to not started."""
     connection.execute(delete(table).where(table.c.page_id == page.id))
 
 
-def _progress(row: Row[tuple[object, ...]]) -> Progress:
+def _list_state(row: Row[tuple[object, ...]]) -> ListState:
     match row.state:
         case "following":
             return Following(watermark=row.watermark_at)
