@@ -28,7 +28,7 @@ from reads import DATA, NOW, add_page, fill, note
 from speed import postgresql
 
 from inboxsync.api import create_app
-from inboxsync.api.cursors import encode_key
+from inboxsync.api.schemas import encode_key
 from inboxsync.api.server import Server
 from inboxsync.engine import Engine
 from inboxsync.settings import Settings

@@ -39,6 +39,7 @@ class Engine:
     def __init__(self, settings: Settings, *, clock: Clock | None = None) -> None:
         self.settings = settings
         self.clock: Clock = clock or SystemClock()
+        self._token_cipher: TokenCipher | None = None
 
     @cached_property
     def store(self) -> Store:
@@ -71,10 +72,15 @@ class Engine:
             yield source, target
 
     def token_cipher(self, *, may_make_key: bool = False) -> TokenCipher:
-        """What seals tokens: the key of the environment, else of the key file."""
-        if self.settings.secret_key is not None:
-            return TokenCipher.from_secret(self.settings.secret_key.get_secret_value())
-        return TokenCipher.from_file(self.settings.key_file, may_make=may_make_key)
+        """Encrypts tokens with the key of the environment, else of the key file. Either is read once."""
+        if self._token_cipher is None:
+            secret = self.settings.secret_key
+            self._token_cipher = (
+                TokenCipher.from_secret(secret.get_secret_value())
+                if secret is not None
+                else TokenCipher.from_file(self.settings.key_file, may_make=may_make_key)
+            )
+        return self._token_cipher
 
     @asynccontextmanager
     async def source(self, *, remembers: bool = True) -> AsyncIterator[GraphClient]:

@@ -34,10 +34,9 @@
         StoreOutdated        it waits for `inboxsync db upgrade`
       OutputFailed           a file that was asked for cannot be written or read
       FileNotWhole           an exported file is not what was exported
-      RequestError           what somebody asked of the HTTP service: see `api.errors`
 
-Each has a stable `code` for scripts and a `hint`: the next thing to do. A message
-is one sentence, and holds neither a token nor a key.
+`api.problems` has those of the HTTP service. Each has a stable `code` for scripts and a `hint`: the next
+thing to do. A message is one sentence, and contains neither a token nor a key.
 """
 
 from typing import ClassVar
@@ -303,9 +302,3 @@ class FileNotWhole(InboxsyncError):
 
     code = "file_not_whole"
     default_hint = "Export it again."
-
-
-class RequestError(InboxsyncError):
-    """What somebody asked of the HTTP service."""
-
-    code = "request_error"

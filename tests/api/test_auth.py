@@ -6,8 +6,8 @@ from contextlib import suppress
 from typing import Any
 
 import pytest
+from prometheus_client import Counter, Histogram
 
-from inboxsync.api import Caller
 from inboxsync.api.middleware import RequestLog
 from inboxsync.errors import StoreUnreachable
 from inboxsync.model import Scope
@@ -200,7 +200,8 @@ def test_a_call_that_is_broken_off_by_the_end_of_the_service_is_told_so() -> Non
         sent.append(message)
 
     async def go() -> None:
-        log = RequestLog(never, on_answer=lambda *_: None)
+        requests = Counter("requests", "", ["route", "method", "status"], registry=None)
+        log = RequestLog(never, requests=requests, seconds=Histogram("seconds", "", ["route"], registry=None))
         scope = {"type": "http", "method": "GET", "path": "/", "headers": []}
         asked = asyncio.create_task(log(scope, never, send))
         await asyncio.sleep(0)
@@ -238,28 +239,9 @@ def test_the_fixed_key_needs_no_database_and_of_many_that_do_one_asks(
         raise StoreUnreachable("The database is away.", hint="Wait.")
 
     api.app.state.service.keys._read_at = None
-    monkeypatch.setattr("inboxsync.api.keys.list_api_keys", away)
+    monkeypatch.setattr("inboxsync.api.auth.list_api_keys", away)
     assert api.get("/api/v1/pages", headers={"X-API-Key": "a fixed key of mine"}).status_code == 200
     for _ in range(5):
         other = api.get("/api/v1/pages", headers={"X-API-Key": "ibs_0123456789.x"}).json()
         assert (other["code"], other["hint"]) == ("store_unreachable", "Wait.")
     assert len(asked) < 5
-
-
-def test_a_session_opens_what_its_key_does_and_a_wrong_key_is_not_saved_by_it(api: Any) -> None:
-    api.key(Scope.ADMIN)
-    seen: list[str] = []
-
-    async def resolve(request: Any) -> Caller | None:
-        seen.append(request.url.path)
-        return Caller(name="ann", scope=Scope.READ) if request.cookies.get("session") == "hers" else None
-
-    api.app.state.service.auth.resolve_session = resolve
-    hers = {"Cookie": "session=hers"}
-    assert api.get("/api/v1/pages", headers=hers).status_code == 200
-    assert api.post("/api/v1/pages", headers=hers, json={}).json()["code"] == "scope_too_small"
-    assert api.get("/api/v1/pages", headers={"Cookie": "session=his"}).json()["code"] == "key_missing"
-    assert api.get("/api/v1/pages", headers=hers | {"X-API-Key": "wrong"}).json()["code"] == "key_invalid"
-    elsewhere = hers | {"Origin": "https://evil.example"}
-    assert api.get("/api/v1/pages", headers=elsewhere).json()["code"] == "origin_refused"
-    assert len(seen) == 3

@@ -10,7 +10,6 @@ import httpx2
 import pytest
 from sqlalchemy import update
 
-from inboxsync.api import queueing
 from inboxsync.errors import StoreUnreachable
 from inboxsync.model import RunRequest
 from inboxsync.store.state.leases import acquire_lease
@@ -42,7 +41,7 @@ def cancel(api: Any, run: Any) -> None:
 
 
 async def listened_to(event_streams: Any, listeners: int) -> None:
-    while event_streams.listeners < listeners:
+    while event_streams.clients < listeners:
         await asyncio.sleep(0.02)
 
 
@@ -115,7 +114,7 @@ def test_a_call_that_waits_too_long_says_so_and_the_run_goes_on(plain_engine: An
     streamed = [json.loads(line[6:]) for line in lines(api, "/api/conversations/sync-stream", **asked)]
     assert [each["status"] for each in streamed] == ["waiting", "timeout_warning"]
     assert (streamed[1]["complete"], streamed[1]["runId"]) == (False, told["runId"])
-    assert all("No worker is there" in each["message"] for each in (told, *streamed))
+    assert all("No worker is running" in each["message"] for each in (told, *streamed))
     assert api.get(f"/api/v1/runs/{told['runId']}").json()["status"] == "queued"
 
 
@@ -158,7 +157,7 @@ def test_a_database_that_goes_away_while_a_call_waits_is_told_with_what_was_seen
 
     api = serve_api(plain_engine(request_stop_seconds=0.3))
     page = api.page()
-    for name in ("event_stream.list_run_events", "run_status.get_lease"):
+    for name in ("event_stream.list_run_events", "compatible.get_lease"):
         monkeypatch.setattr(f"inboxsync.api.{name}", away)
     answer = api.post(
         "/api/conversations/sync", json={"pageId": page.id, "facebookPageId": page.facebook_page_id}
@@ -324,12 +323,9 @@ def test_who_joins_others_costs_no_look_and_hears_all(api: Any, monkeypatch: pyt
             first = asyncio.create_task(listen())
             await listened_to(event_streams, 1)
             assert event_streams.running(run.id).id == run.id
-            find_run = queueing.find_run
-            monkeypatch.setattr(
-                queueing,
-                "find_run",
-                lambda service, run_id: looked.append(run_id) or find_run(service, run_id),
-            )
+            service = api.app.state.service
+            find_run = service.find_run
+            monkeypatch.setattr(service, "find_run", lambda run_id: looked.append(run_id) or find_run(run_id))
             second = asyncio.create_task(listen())
             await listened_to(event_streams, 2)
             await asyncio.to_thread(tell, api, run, 3)
@@ -356,9 +352,9 @@ def test_many_listeners_on_one_run_cost_one(api: Any) -> None:
 
             listening = [asyncio.create_task(listen()) for _ in range(30)]
             await listened_to(event_streams, len(listening))
-            before, began = event_streams.looks, time.monotonic()
+            before, began = event_streams.polls, time.monotonic()
             await asyncio.sleep(1.2)
-            looks = (event_streams.looks - before) / (time.monotonic() - began)
+            looks = (event_streams.polls - before) / (time.monotonic() - began)
             await asyncio.to_thread(tell, api, run, 3)
             await asyncio.to_thread(cancel, api, run)
             return await asyncio.gather(*listening), round(looks)
@@ -366,7 +362,7 @@ def test_many_listeners_on_one_run_cost_one(api: Any) -> None:
     counts, looks_a_second = asyncio.run(go())
     assert counts == [4] * 30
     assert looks_a_second <= 3
-    assert event_streams.listeners == 0
+    assert event_streams.clients == 0
 
 
 def test_an_idle_stream_has_a_heartbeat(api: Any, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from sqlalchemy import update
 
-from inboxsync.api.cursors import encode_cursor
+from inboxsync.api.schemas import encode_cursor
 from inboxsync.model import RunRequest, RunStatus
 from inboxsync.store.state.pages import list_pages
 from inboxsync.store.state.run_events import append_run_events

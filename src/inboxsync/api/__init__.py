@@ -1,23 +1,11 @@
-"""The HTTP service: the door, the resources, the three given endpoints.
+"""The HTTP service: one module for each resource, the compatible endpoints, and what surrounds them.
 
-`create_app` builds it over an engine. Whoever has sessions of its own (the dashboard) sets
-`app.state.service.door.resolve_session`, guards its routes with `opens` or `require`, and checks a
-presented key with `door.check_key`.
+Read it in this order: `app` (what it consists of), `middleware` and `auth` (what every request passes),
+`service` (what the routes share), then a resource, such as `runs`.
 """
 
 from inboxsync.api.app import create_app
-from inboxsync.api.auth import Auth, CallerDependency, SessionResolver, opens, require
-from inboxsync.api.keys import Caller
-from inboxsync.api.service import Service, ServiceDependency
+from inboxsync.api.auth import LOCAL_CALLER, Caller
+from inboxsync.api.service import Service
 
-__all__ = [
-    "Auth",
-    "Caller",
-    "CallerDependency",
-    "Service",
-    "ServiceDependency",
-    "SessionResolver",
-    "create_app",
-    "opens",
-    "require",
-]
+__all__ = ["LOCAL_CALLER", "Caller", "Service", "create_app"]

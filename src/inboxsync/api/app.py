@@ -11,13 +11,12 @@ from inboxsync.api import (
     compatible_stream,
     contacts,
     conversations,
-    docs_page,
     health,
     messages,
+    openapi,
     pages,
     runs,
 )
-from inboxsync.api.document import methods_at, openapi_document
 from inboxsync.api.middleware import BodyLimit, HeadAsGet, HostCheck, RequestLog
 from inboxsync.api.problems import add_problem_handlers
 from inboxsync.api.service import Queue, Service
@@ -32,11 +31,11 @@ _ROUTERS = (
     contacts.router,
     messages.router,
     health.router,
-    docs_page.router,
+    openapi.router,
 )
 _ABOUT = (
     "Every conversation of your Pages, in your own database. Errors are `application/problem+json` with a "
-    "stable `code` and a `hint`. Lists go on behind `nextCursor`. A route's `x-scope` is the scope that "
+    "stable `code` and a `hint`. Lists continue with `nextCursor`. A route's `x-scope` is the scope that "
     "a key needs."
 )
 
@@ -44,8 +43,8 @@ _ABOUT = (
 def create_app(engine: Engine, *, queue: Queue | None = None, names: frozenset[str] = frozenset()) -> FastAPI:
     """The HTTP service over this engine, whose database is opened here.
 
-    `queue` is what runs are handed to; without one none can be started. `names` are hosts to answer to,
-    beside the settings' and this machine's own. Raises what opening the database raises.
+    Runs are enqueued in `queue`; without one no run can be started. `names` are hosts to answer to, beside
+    the settings' and this machine's own. Raises what opening the database raises.
     """
     app = FastAPI(
         title="inboxsync",
@@ -59,18 +58,18 @@ def create_app(engine: Engine, *, queue: Queue | None = None, names: frozenset[s
     service = Service(engine, queue)
     service.metrics.begin()
     app.state.service = service
-    app.state.methods_at = lambda path: methods_at(app, path)
+    app.state.methods_at = lambda path: openapi.methods_at(app, path)
     add_problem_handlers(app)
     for router in _ROUTERS:
         app.include_router(router)
-    _surround(app, service, names)
-    app.openapi = lambda: openapi_document(app)  # type: ignore[method-assign]
+    _add_middleware(app, service, names)
+    app.openapi = lambda: openapi.openapi_document(app)  # type: ignore[method-assign]
     return app
 
 
-def _surround(app: FastAPI, service: Service, names: frozenset[str]) -> None:
-    """What is added last is met first."""
-    settings = service.engine.settings
+def _add_middleware(app: FastAPI, service: Service, names: frozenset[str]) -> None:
+    """The last one added is the outermost."""
+    settings, metrics = service.engine.settings, service.metrics
     app.add_middleware(HeadAsGet)
     app.add_middleware(BodyLimit, most=settings.max_body_bytes)
     if settings.cors_origin_list:
@@ -83,4 +82,4 @@ def _surround(app: FastAPI, service: Service, names: frozenset[str]) -> None:
         )
     known = {*settings.allowed_host_names, *names, socket.gethostname().lower()}
     app.add_middleware(HostCheck, names=frozenset(known))
-    app.add_middleware(RequestLog, on_answer=service.metrics.note_answer)
+    app.add_middleware(RequestLog, requests=metrics.requests, seconds=metrics.request_seconds)

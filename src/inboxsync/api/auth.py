@@ -1,133 +1,257 @@
-"""The door: who may ask what.
+"""Authentication: which API keys exist, who sends a request, and what they may do.
 
-A request shows a key (`Authorization: Bearer` or `X-API-Key`), or a session that the dashboard
-resolves from its cookie. Where no key was ever made, this machine alone is let in. Every route names
-the scope it needs with `opens`, and the OpenAPI document repeats it as `x-scope`.
+A request has a key: `Authorization: Bearer` or `X-API-Key`. Until the first key is created, this machine
+needs none, and others are not let in. A route names the scope that it needs with `requires`; the OpenAPI
+document shows it as `x-scope`. The dashboard has its own sessions (`web.sessions`) and uses the same keys.
 """
 
+import asyncio
+import hmac
 import math
-from collections.abc import Awaitable, Callable
-from ipaddress import ip_address
-from typing import Annotated, Any
+from collections import deque
+from dataclasses import dataclass
+from ipaddress import ip_address, ip_network
+from typing import Any, Final
 
 import structlog
-from fastapi import Depends, Request, Security
-from fastapi.security import APIKeyHeader, HTTPBearer
+from fastapi import Depends, Request
+from starlette.concurrency import run_in_threadpool
 
-from inboxsync.api.errors import KeyGuessing, KeyInvalid, KeyMissing, OriginRefused, ScopeTooSmall
-from inboxsync.api.keys import ANYBODY_HERE, Caller, Guesses, KeyRing
-from inboxsync.api.problems import problem_responses
-from inboxsync.model import Scope
+from inboxsync.api.problems import (
+    KeyGuessing,
+    KeyInvalid,
+    KeyMissing,
+    OriginRefused,
+    ScopeTooSmall,
+    problem_responses,
+)
+from inboxsync.clock import Clock
+from inboxsync.errors import StoreError
+from inboxsync.model import ApiKey, Scope
+from inboxsync.store import Store
+from inboxsync.store.state.api_keys import PREFIX_LENGTH, fingerprint_of, list_api_keys
 
-# The dashboard's: who a request's cookie belongs to, None where it belongs to nobody.
-SessionResolver = Callable[[Request], Awaitable[Caller | None]]
-
-_bearer = HTTPBearer(auto_error=False, scheme_name="bearer", description="An API key.")
-_header = APIKeyHeader(name="X-API-Key", auto_error=False, scheme_name="apiKey", description="An API key.")
-# What a proxy adds: who is behind it is not this machine.
+# A key that another process revokes stops working after this time.
+_FRESH_SECONDS = 1.0
+_GUESSES = 10
+_GUESS_SECONDS = 60.0
+_ADDRESSES: Final = 10_000
+_IPV6_NETWORK = 64
+# Headers that a proxy adds: the client behind it may be another machine.
 _FORWARDED = ("forwarded", "x-forwarded-for", "x-forwarded-host", "x-real-ip")
+# For the OpenAPI document: each of these is enough.
+SECURITY_SCHEMES: Final = {
+    "bearer": {"type": "http", "description": "An API key.", "scheme": "bearer"},
+    "apiKey": {"type": "apiKey", "description": "An API key.", "in": "header", "name": "X-API-Key"},
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Caller:
+    """Who sends a request: the name of a key or of a session, and its scope."""
+
+    name: str
+    scope: Scope
+
+
+# The caller from this machine until the first key is created.
+LOCAL_CALLER: Final = Caller(name="local", scope=Scope.ADMIN)
+FIXED: Final = "INBOXSYNC_API_KEY"
+
+
+def requires(scope: Scope, *problems: int) -> dict[str, Any]:
+    """What a route passes to its decorator: the scope it needs and the problems it may answer with."""
+
+    async def check(request: Request) -> None:
+        auth: Auth = request.app.state.service.auth
+        caller = await auth.identify(request)
+        structlog.contextvars.bind_contextvars(caller=caller.name)
+        if not caller.scope.covers(scope):
+            raise ScopeTooSmall(f"This needs the scope {scope}, and {caller.name!r} has {caller.scope}.")
+
+    return {
+        "dependencies": [Depends(check)],
+        "openapi_extra": {"security": [{name: []} for name in SECURITY_SCHEMES], "x-scope": scope.value},
+        "responses": problem_responses(400, 401, 403, 429, 500, 503, *problems),
+    }
 
 
 class Auth:
-    """Lets callers in. `resolve_session` is set by whoever has sessions."""
+    """Identifies callers."""
 
-    def __init__(self, keys: KeyRing, guesses: Guesses, *, origins: tuple[str, ...] = ()) -> None:
+    def __init__(self, keys: "KeyRing", guesses: "Guesses", *, origins: tuple[str, ...] = ()) -> None:
         self.keys = keys
-        self.resolve_session: SessionResolver | None = None
         self._guesses = guesses
         self._origins = origins
 
-    async def admit(self, request: Request) -> Caller:
-        """Who asks. Raises KeyMissing, KeyInvalid, KeyGuessing, OriginRefused."""
-        presented = presented_key(request)
-        if presented is not None:
-            return await self.check_key(presented, address=_address(request))
+    async def identify(self, request: Request) -> Caller:
+        """Who sends this request. Raises KeyMissing, KeyInvalid, KeyGuessing, OriginRefused."""
+        sent = _sent_key(request)
+        if sent is not None:
+            address = request.client.host if request.client is not None else "local"
+            return await self.check_key(sent, address=address)
         self._refuse_other_sites(request)
-        if self.resolve_session is not None and (caller := await self.resolve_session(request)):
-            return caller
-        if not await self.keys.has_keys() and _is_from_here(request):
-            return ANYBODY_HERE
+        if not await self.keys.has_keys() and _is_from_this_machine(request):
+            return LOCAL_CALLER
         raise KeyMissing("This needs an API key.")
 
-    async def check_key(self, presented: str, *, address: str) -> Caller:
-        """Whose key this is, as shown from that address. Raises KeyInvalid, KeyGuessing."""
+    async def check_key(self, sent: str, *, address: str) -> Caller:
+        """The owner of this key, which came from that address. Raises KeyInvalid, KeyGuessing."""
         seconds = self._guesses.seconds_to_wait(address)
         if seconds > 0:
             raise TooManyGuesses(seconds)
-        caller = await self.keys.check(presented)
+        caller = await self.keys.check(sent)
         if caller is None:
             self._guesses.note(address)
-            raise KeyInvalid("This API key opens nothing.")
+            raise KeyInvalid("This API key is not valid.")
         return caller
 
     def _refuse_other_sites(self, request: Request) -> None:
-        """A browser adds cookies, and this machine's address, to what any page asks it to fetch."""
+        """A browser adds this machine's address and its cookies to what any web page requests."""
         site = request.headers.get("sec-fetch-site", "none")
         origin = request.headers.get("origin")
         is_ours = site in ("none", "same-origin") and (
             origin is None or origin.split("://")[-1] == request.headers.get("host")
         )
         if not is_ours and origin not in self._origins:
-            raise OriginRefused("Another site's page asks, and without a key.")
+            raise OriginRefused("A page of another site sent this request, without a key.")
 
 
 class TooManyGuesses(KeyGuessing):
-    """With how long to wait."""
+    """With the time to wait."""
 
     def __init__(self, seconds: float) -> None:
-        super().__init__("Too many API keys from this address opened nothing.")
+        super().__init__("Too many invalid API keys came from this address.")
         self.retry_after_seconds = math.ceil(seconds)
 
 
-def presented_key(request: Request) -> str | None:
-    """The key that a request shows, in either header; None where it shows none."""
+class KeyRing:
+    """Checks API keys: the stored ones, and the one that the environment may set.
+
+    Every request may ask it: the table is read once a second at most.
+    """
+
+    def __init__(self, store: Store, *, fixed: str | None, clock: Clock) -> None:
+        self._store = store
+        self._fixed = fingerprint_of(fixed) if fixed is not None else None
+        self._clock = clock
+        self._by_prefix: dict[str, ApiKey] = {}
+        self._read_at: float | None = None
+        self._failure: StoreError | None = None
+        self._failed_at = 0.0
+        self._reading = asyncio.Lock()
+
+    async def check(self, sent: str) -> Caller | None:
+        """The owner of this key; None if it is not valid. Raises StoreError.
+
+        The fixed key needs no database: its owner gets the database's error from the route instead.
+        """
+        digest = fingerprint_of(sent)
+        if self._fixed is not None and hmac.compare_digest(digest, self._fixed):
+            return Caller(name=FIXED, scope=Scope.ADMIN)
+        await self._refresh()
+        key = self._by_prefix.get(sent[:PREFIX_LENGTH])
+        # Always compared, so that a known prefix takes the same time as an unknown one.
+        is_right = hmac.compare_digest(digest.hex(), key.digest if key else "0" * 64)
+        if key is None or not is_right or key.revoked_at is not None:
+            return None
+        return Caller(name=key.name, scope=key.scope)
+
+    async def named(self, name: str) -> Caller | None:
+        """The caller of this name, as long as its key is valid: for a session that began with that key."""
+        await self._refresh()
+        if name == FIXED and self._fixed is not None:
+            return Caller(name=FIXED, scope=Scope.ADMIN)
+        if name == LOCAL_CALLER.name:
+            return None if await self.has_keys() else LOCAL_CALLER
+        named = (key for key in self._by_prefix.values() if key.name == name and key.revoked_at is None)
+        return next((Caller(name=key.name, scope=key.scope) for key in named), None)
+
+    async def has_keys(self) -> bool:
+        """Whether a key was ever created or set. Revoking the last one does not let this machine in again."""
+        await self._refresh()
+        return self._fixed is not None or bool(self._by_prefix)
+
+    async def _refresh(self) -> None:
+        if self._is_fresh():
+            return
+        async with self._reading:
+            if self._is_fresh():
+                return
+            if self._failure is not None and self._clock.monotonic() - self._failed_at < _FRESH_SECONDS:
+                # Many requests wait here for a database that does not answer: fail them all together.
+                raise type(self._failure)(self._failure.message, hint=self._failure.hint)
+            try:
+                keys = await run_in_threadpool(self._list)
+            except StoreError as failure:
+                self._failure, self._failed_at = failure, self._clock.monotonic()
+                raise
+            self._failure = None
+            self._by_prefix = {key.prefix: key for key in keys}
+            self._read_at = self._clock.monotonic()
+
+    def _is_fresh(self) -> bool:
+        return self._read_at is not None and self._clock.monotonic() - self._read_at < _FRESH_SECONDS
+
+    def _list(self) -> list[ApiKey]:
+        with self._store.read() as connection:
+            return list_api_keys(connection)
+
+
+class Guesses:
+    """Counts invalid keys by the address they came from.
+
+    After ten within a minute no key from there is checked until the minute is over, not even a valid
+    one: otherwise a guess would cost nothing.
+    """
+
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
+        self._failed: dict[str, deque[float]] = {}
+
+    def seconds_to_wait(self, address: str) -> float:
+        """0 where a key from this address is checked."""
+        failed = self._recent(_network(address))
+        return failed[0] + _GUESS_SECONDS - self._clock.monotonic() if len(failed) >= _GUESSES else 0.0
+
+    def note(self, address: str) -> None:
+        """An invalid key came from there."""
+        network = _network(address)
+        failed = self._recent(network)
+        failed.append(self._clock.monotonic())
+        self._failed.pop(network, None)
+        self._failed[network] = failed
+        if len(self._failed) > _ADDRESSES:
+            # The one that has been quiet for the longest time.
+            del self._failed[next(iter(self._failed))]
+
+    def _recent(self, network: str) -> deque[float]:
+        failed = self._failed.get(network, deque[float](maxlen=_GUESSES))
+        while failed and self._clock.monotonic() - failed[0] >= _GUESS_SECONDS:
+            failed.popleft()
+        return failed
+
+
+def _network(address: str) -> str:
+    """An IPv6 customer has a whole network to guess from."""
+    try:
+        parsed = ip_address(address)
+    except ValueError:
+        return address
+    if parsed.version == 4:  # noqa: PLR2004 - the protocol's number
+        return address
+    return str(ip_network((parsed, _IPV6_NETWORK), strict=False))
+
+
+def _sent_key(request: Request) -> str | None:
     scheme, _, credentials = request.headers.get("authorization", "").partition(" ")
     if scheme.lower() == "bearer" and credentials.strip():
         return credentials.strip()
     return request.headers.get("x-api-key") or None
 
 
-async def _admitted(
-    request: Request,
-    # For the OpenAPI document alone.
-    _bearer_key: Annotated[object, Security(_bearer)],
-    _header_key: Annotated[object, Security(_header)],
-) -> Caller:
-    caller: Caller = await request.app.state.service.auth.admit(request)
-    structlog.contextvars.bind_contextvars(caller=caller.name)
-    return caller
-
-
-# For a route that wants to know who asks.
-CallerDependency = Annotated[Caller, Depends(_admitted)]
-
-
-def require(scope: Scope) -> Callable[[Caller], Awaitable[Caller]]:
-    """A dependency: who asks, where that is enough for `scope`. Raises ScopeTooSmall, else as `admit`."""
-
-    async def check(caller: CallerDependency) -> Caller:
-        if not caller.scope.covers(scope):
-            raise ScopeTooSmall(f"This needs the scope {scope}, and {caller.name!r} has {caller.scope}.")
-        return caller
-
-    return check
-
-
-def opens(scope: Scope, *problems: int) -> dict[str, Any]:
-    """What a route passes to its decorator: the scope it needs and the problems it may answer with."""
-    return {
-        "dependencies": [Depends(require(scope))],
-        "openapi_extra": {"x-scope": scope.value},
-        "responses": problem_responses(400, 401, 403, 429, 500, 503, *problems),
-    }
-
-
-def _address(request: Request) -> str:
-    return request.client.host if request.client is not None else "local"
-
-
-def _is_from_here(request: Request) -> bool:
-    """Whether nothing but this machine can have sent it: its address, and no proxy's traces."""
+def _is_from_this_machine(request: Request) -> bool:
+    """Whether the client's address is this machine's, and no proxy has forwarded the request."""
     if any(name in request.headers for name in _FORWARDED):
         return False
     if request.client is None:

@@ -1,4 +1,4 @@
-"""The given endpoint that tells while a sync goes: `/api/conversations/sync-stream`."""
+"""The compatible endpoint that follows a sync while it runs: `/api/conversations/sync-stream`."""
 
 import asyncio
 from collections.abc import AsyncIterator, Mapping
@@ -6,28 +6,55 @@ from contextlib import aclosing
 from dataclasses import dataclass
 from typing import Annotated
 
-from fastapi import APIRouter, Depends
+from fastapi import APIRouter, Depends, Query
 from fastapi.sse import EventSourceResponse, ServerSentEvent
+from pydantic import BaseModel, ConfigDict
+from pydantic.alias_generators import to_camel
 
-from inboxsync.api import queueing
-from inboxsync.api.compatible import StreamAsked, StreamQuery, StreamQueryParameters
-from inboxsync.api.errors import NothingToFollow, PageMismatch
-from inboxsync.api.event_stream import as_sent
-from inboxsync.api.run_status import NO_WORKER, run_view_of
-from inboxsync.api.runs import LastEventId, event_id, opens_stream
+from inboxsync.api.compatible import (
+    EXAMPLE_PAGE,
+    NO_WORKER,
+    MaxConversations,
+    MetaIdField,
+    PageIdField,
+    SyncAsked,
+    run_view_of,
+)
+from inboxsync.api.event_stream import LastEventId, requires_stream, server_sent
+from inboxsync.api.problems import NothingToFollow, PageMismatch
+from inboxsync.api.schemas import example
 from inboxsync.api.service import Service, ServiceDependency
 from inboxsync.errors import RunUnknown
 from inboxsync.model import Mode, Run, RunEvent, RunRequest, Scope
 from inboxsync.sync.events import TIMEOUT_WARNING, WAITING, counters
 
-router = APIRouter(prefix="/api/conversations", tags=["given endpoints"])
+router = APIRouter(prefix="/api/conversations", tags=["compatible endpoints"])
 
 _ADDRESS = "/api/conversations/sync-stream"
 
 
+class StreamAsked(SyncAsked):
+    """A sync that is followed while it runs."""
+
+    model_config = example(**EXAMPLE_PAGE, forceFull=False)
+
+    max_conversations: MaxConversations = None
+
+
+class StreamQuery(BaseModel):
+    """The same fields in a query, where every value is text."""
+
+    model_config = ConfigDict(alias_generator=to_camel, validate_by_alias=True, frozen=True)
+
+    page_id: PageIdField
+    facebook_page_id: MetaIdField
+    force_full: bool = False
+    max_conversations: MaxConversations = None
+
+
 @dataclass(frozen=True, slots=True)
 class Followed:
-    """A run, the number of the event behind which its listener goes on, and when this answer ends."""
+    """A run, the number of the event after which its client continues, and when this answer ends."""
 
     run: Run
     after: int
@@ -41,7 +68,7 @@ async def _from_body(
 
 
 async def _from_query(
-    service: ServiceDependency, asked: StreamQueryParameters, last_event_id: LastEventId = None
+    service: ServiceDependency, asked: Annotated[StreamQuery, Query()], last_event_id: LastEventId = None
 ) -> Followed:
     return await _begin(service, asked, last_event_id)
 
@@ -50,16 +77,16 @@ async def _from_query(
     "/sync-stream",
     summary="Sync a Page, and follow it",
     response_class=EventSourceResponse,
-    **opens_stream(Scope.SYNC, 409, 413),
+    **requires_stream(Scope.SYNC, 409, 413),
 )
 async def sync_stream(
     service: ServiceDependency, followed: Annotated[Followed, Depends(_from_body)]
 ) -> AsyncIterator[ServerSentEvent]:
-    """Server-sent events to the run's last word, or to `timeout_warning` after 270 s: it goes on, call again.
+    """Server-Sent Events until the last one, or `timeout_warning` after 270 s: the run continues, call again.
 
-    Closing the connection stops nothing. `Last-Event-ID` goes on where an earlier connection ended.
+    Closing the connection does not stop the run. `Last-Event-ID` continues where an earlier connection ended.
     """
-    async for sent in _tell(service, followed):
+    async for sent in _events(service, followed):
         yield sent
 
 
@@ -67,46 +94,46 @@ async def sync_stream(
     "/sync-stream",
     summary="The same, for a browser's EventSource",
     response_class=EventSourceResponse,
-    **opens_stream(Scope.SYNC, 409, 413),
+    **requires_stream(Scope.SYNC, 409, 413),
 )
 async def get_sync_stream(
     service: ServiceDependency, followed: Annotated[Followed, Depends(_from_query)]
 ) -> AsyncIterator[ServerSentEvent]:
     """With the same fields in the query."""
-    async for sent in _tell(service, followed):
+    async for sent in _events(service, followed):
         yield sent
 
 
 async def _begin(service: Service, asked: StreamAsked | StreamQuery, last_event_id: str | None) -> Followed:
-    """A new run, or the one that goes on; where `Last-Event-ID` names one, that one and no other.
+    """A new run, or the open one; where `Last-Event-ID` names a run, only that one.
 
-    A browser comes back by itself when a stream ends: that must not begin a sync.
+    A browser reconnects automatically when a stream ends: that must not start a sync.
     """
     ends_at = asyncio.get_running_loop().time() + service.engine.settings.request_stop_seconds
     if last_event_id is not None:
         try:
-            run = await queueing.find_run(service, last_event_id.rpartition(".")[0])
+            run = await service.find_run(last_event_id.rpartition(".")[0])
         except RunUnknown:
             raise NothingToFollow from None
         if (run.page_id, run.facebook_page_id) != (asked.page_id, asked.facebook_page_id):
             raise PageMismatch("Last-Event-ID names a run of another Page.")
-        return Followed(run, await queueing.begin_after(service, run, last_event_id), ends_at)
+        return Followed(run, await service.event_streams.position(run, last_event_id), ends_at)
     request = RunRequest(
         mode=Mode.FULL if asked.force_full else Mode.AUTO, max_conversations=asked.max_conversations
     )
-    run = await queueing.submit_when_free(
-        service, asked.page_id, request, meta_id=asked.facebook_page_id, ends_at=ends_at
+    run = await service.submit_when_free(
+        asked.page_id, request, meta_id=asked.facebook_page_id, ends_at=ends_at
     )
     return Followed(run, 0, ends_at)
 
 
-async def _tell(service: Service, followed: Followed) -> AsyncIterator[ServerSentEvent]:
+async def _events(service: Service, followed: Followed) -> AsyncIterator[ServerSentEvent]:
     run = followed.run
-    run_view = await run_view_of(service, run, address=_ADDRESS)
-    next_step = run_view.going["next"]
+    view = await run_view_of(service, run, address=_ADDRESS)
+    next_step = view.going["next"]
     last: RunEvent | None = None
-    if run_view.held_up == NO_WORKER:
-        yield _aside(run, WAITING, counters(run), next_step=next_step, message=NO_WORKER)
+    if view.held_up == NO_WORKER:
+        yield _note(run, WAITING, counters(run), next_step=next_step, message=NO_WORKER)
     async with aclosing(service.event_streams.follow(run, after=followed.after)) as events:
         while True:
             try:
@@ -116,19 +143,19 @@ async def _tell(service: Service, followed: Followed) -> AsyncIterator[ServerSen
                 return
             except TimeoutError:
                 break
-            yield ServerSentEvent(id=event_id(last), data=as_sent(last, next_step=next_step))
-    run_view = await run_view_of(service, run, address=_ADDRESS)
-    message = f"This answer ends here, the run does not: ask again to follow it. {run_view.why_not}"
-    told = last.data if last is not None else counters(run)
-    yield _aside(run, TIMEOUT_WARNING, told, next_step=next_step, message=message)
+            yield server_sent(last, next_step=next_step)
+    view = await run_view_of(service, run, address=_ADDRESS)
+    message = f"This answer ends here, but the run continues: call again to follow it. {view.why_not}"
+    data = last.data if last is not None else counters(run)
+    yield _note(run, TIMEOUT_WARNING, data, next_step=next_step, message=message)
 
 
-def _aside(
-    run: Run, status: str, told: Mapping[str, object], *, next_step: str | None, message: str
+def _note(
+    run: Run, status: str, data: Mapping[str, object], *, next_step: str | None, message: str
 ) -> ServerSentEvent:
-    """Said to this listener alone.
+    """A message for this client only.
 
-    Without an id: whoever comes back goes on behind the last event that has one.
+    It has no id: a client that reconnects continues after the last event that has one.
     """
-    data = {**told, "status": status, "runId": run.id, "complete": False, "next": next_step}
-    return ServerSentEvent(data={**data, "message": message})
+    about = {"status": status, "runId": run.id, "complete": False, "next": next_step, "message": message}
+    return ServerSentEvent(data={**data, **about})

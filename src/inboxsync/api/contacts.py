@@ -1,4 +1,4 @@
-"""`/api/v1/contacts`: the people of the conversations."""
+"""`/api/v1/contacts`: the people in the conversations."""
 
 from datetime import datetime
 from typing import Annotated
@@ -7,12 +7,21 @@ from fastapi import APIRouter, Path, Query
 from pydantic import Field
 from sqlalchemy import Connection
 
-from inboxsync.api.answers import as_json
-from inboxsync.api.auth import opens
-from inboxsync.api.conversations import OfPage, Since
-from inboxsync.api.cursors import decode_key, encode_key
-from inboxsync.api.errors import ContactUnknown
-from inboxsync.api.schemas import ID_PATTERN, CursorText, Limit, Listed, Shape, example
+from inboxsync.api.auth import requires
+from inboxsync.api.problems import ContactUnknown
+from inboxsync.api.schemas import (
+    ID_PATTERN,
+    CursorText,
+    Limit,
+    Listed,
+    OfPage,
+    Shape,
+    Since,
+    as_json,
+    decode_key,
+    encode_key,
+    example,
+)
 from inboxsync.api.service import ServiceDependency
 from inboxsync.model import Scope
 from inboxsync.store.reading import (
@@ -54,7 +63,7 @@ class ContactShape(Shape):
     model_config = example(**_CONTACT)
 
     page_id: str
-    sender_id: str = Field(description="Scoped to the Page.")
+    sender_id: str = Field(description="Meta's id, valid for this Page only.")
     name: str | None
     conversations: int
     messages_from_contact: int
@@ -68,33 +77,35 @@ class ContactShape(Shape):
 
 
 class DetailShape(Shape):
-    """What a contact wrote of itself, and where."""
+    """A phone number or an e-mail address that a contact wrote, and where."""
 
     model_config = example(**_DETAIL)
 
     kind: str = Field(description="phone (E.164) or email.")
     value: str
-    message_id: str = Field(description="The newest message that says so.")
+    message_id: str = Field(description="The newest message that contains it.")
     conversation_id: str
     sent_at: datetime | None
 
 
 class ContactDetailShape(ContactShape):
-    """One contact with what it wrote of itself."""
+    """One contact with its phone numbers and e-mail addresses."""
 
     model_config = example(**_CONTACT, details=[_DETAIL])
 
     details: list[DetailShape]
 
 
-@router.get("", summary="List contacts", **opens(Scope.READ, 422))
+@router.get("", summary="List contacts", **requires(Scope.READ, 422))
 @as_json
 def show_contacts(
     *,
     service: ServiceDependency,
     page: OfPage = None,
     updated_since: Annotated[Since, Query(alias="updatedSince")] = None,
-    unanswered: Annotated[bool | None, Query(description="Only those who wait, or not.")] = None,
+    unanswered: Annotated[
+        bool | None, Query(description="true: only those who wait for an answer; false: only the others.")
+    ] = None,
     has_phone: Annotated[bool | None, Query(alias="hasPhone")] = None,
     has_email: Annotated[bool | None, Query(alias="hasEmail")] = None,
     cursor: CursorText = None,
@@ -116,14 +127,14 @@ def show_contacts(
     )
 
 
-@router.get("/{page_id}/{sender_id}", summary="A contact", **opens(Scope.READ, 404, 422))
+@router.get("/{page_id}/{sender_id}", summary="A contact", **requires(Scope.READ, 404, 422))
 @as_json
 def show_contact(
     service: ServiceDependency,
     page_id: Annotated[str, Path(pattern=ID_PATTERN, description="Our id of the Page.")],
     sender_id: Annotated[str, Path(pattern=ID_PATTERN, description="The contact's id.")],
 ) -> ContactDetailShape:
-    """With the phone numbers and e-mail addresses that it wrote."""
+    """With the phone numbers and e-mail addresses from its messages."""
     with service.engine.store.read() as connection:
         return _detail(connection, page_id, sender_id)
 

@@ -1,18 +1,27 @@
-"""`/api/v1/conversations`: the inbox as it is stored."""
+"""`/api/v1/conversations`: the stored inbox."""
 
-import re
 from datetime import datetime
 from typing import Annotated, Any
 
 import msgspec
 from fastapi import APIRouter, Path, Query
-from pydantic import AfterValidator, AwareDatetime, BeforeValidator, Field
+from pydantic import Field
 
-from inboxsync.api.answers import as_json
-from inboxsync.api.auth import opens
-from inboxsync.api.cursors import decode_key, encode_key, in_utc
-from inboxsync.api.errors import ConversationUnknown
-from inboxsync.api.schemas import ID_PATTERN, CursorText, Limit, Listed, Shape, example
+from inboxsync.api.auth import requires
+from inboxsync.api.problems import ConversationUnknown
+from inboxsync.api.schemas import (
+    ID_PATTERN,
+    CursorText,
+    Limit,
+    Listed,
+    OfPage,
+    Shape,
+    Since,
+    as_json,
+    decode_key,
+    encode_key,
+    example,
+)
 from inboxsync.api.service import ServiceDependency
 from inboxsync.model import Platform, Scope
 from inboxsync.store.reading import (
@@ -73,23 +82,6 @@ ConversationId = Annotated[
 ]
 
 
-def _written(value: object) -> object:
-    # Not a number of seconds, as which `2026` would be taken.
-    if isinstance(value, str) and re.match(r"\d{4}-\d\d-\d\d[Tt ]", value) is None:
-        raise ValueError("should be a time such as 2026-06-01T00:00:00Z")
-    return value
-
-
-OfPage = Annotated[str | None, Query(pattern=ID_PATTERN, description="Of this Page alone (our id).")]
-Since = Annotated[
-    Annotated[AwareDatetime, BeforeValidator(_written), AfterValidator(in_utc)] | None,
-    Query(
-        description="With a message at or after this time, which names its zone.",
-        examples=["2026-06-01T00:00:00Z"],
-    ),
-]
-
-
 class ConversationShape(Shape):
     """One conversation. `messageCount` and `unreadCount` are Meta's estimates."""
 
@@ -106,17 +98,17 @@ class ConversationShape(Shape):
     last_message_time: datetime | None
     message_count: int | None
     unread_count: int | None
-    conversation_status: str = Field(description="active, or gone: the source no longer has it.")
+    conversation_status: str = Field(description="active, or gone: Meta no longer has it.")
     link: str | None
-    has_older_messages: bool = Field(description="The source has older messages than are stored.")
-    unanswered_since: datetime | None = Field(description="Since when the contact waits for an answer.")
+    has_older_messages: bool = Field(description="Meta has older messages than are stored.")
+    unanswered_since: datetime | None = Field(description="Since when the contact has waited for an answer.")
     has_phone: bool
     has_email: bool
     updated_at: datetime
 
 
 class MessageShape(Shape):
-    """One message. Attachments and the like are as Meta served them."""
+    """One message. Attachments, shares, reactions and stories are as Meta sent them."""
 
     model_config = example(**_MESSAGE)
 
@@ -133,8 +125,8 @@ class MessageShape(Shape):
     reactions: Any = None
     story: Any = None
     reply_to_message_id: str | None
-    source: str = Field(description="How it first arrived.")
-    is_readable: bool = Field(description="False where the platform tells no more than its time.")
+    source: str = Field(description="How it was first stored.")
+    is_readable: bool = Field(description="False: the platform gives only its id and time.")
 
 
 class ThreadShape(ConversationShape):
@@ -142,10 +134,10 @@ class ThreadShape(ConversationShape):
 
     model_config = example(**_CONVERSATION, messages={"items": [_MESSAGE], "nextCursor": None})
 
-    messages: Listed[MessageShape] = Field(description="Newest first; `/messages` has those that follow.")
+    messages: Listed[MessageShape] = Field(description="Newest first; `/messages` has the rest.")
 
 
-@router.get("", summary="List conversations", **opens(Scope.READ, 422))
+@router.get("", summary="List conversations", **requires(Scope.READ, 422))
 @as_json
 def show_conversations(
     *,
@@ -153,8 +145,13 @@ def show_conversations(
     page: OfPage = None,
     folder: Annotated[str | None, Query(max_length=64, description="inbox, other, page_done, spam.")] = None,
     updated_since: Annotated[Since, Query(alias="updatedSince")] = None,
-    unread: Annotated[bool | None, Query(description="Only those with unread messages, or without.")] = None,
-    unanswered: Annotated[bool | None, Query(description="Only those whose contact waits, or not.")] = None,
+    unread: Annotated[
+        bool | None, Query(description="true: only those with unread messages; false: only those without.")
+    ] = None,
+    unanswered: Annotated[
+        bool | None,
+        Query(description="true: only those whose contact waits for an answer; false: only the others."),
+    ] = None,
     cursor: CursorText = None,
     limit: Limit = 50,
 ) -> Listed[ConversationShape]:
@@ -166,12 +163,14 @@ def show_conversations(
     with service.engine.store.read() as connection:
         found = list_conversations(connection, wanted, after=after, limit=limit)
     return Listed(
-        items=[conversation_shape(each) for each in found.records],
+        items=[_conversation_shape(each) for each in found.records],
         next_cursor=encode_key("conversations", found.next),
     )
 
 
-@router.get("/{conversation_id}", summary="A conversation with its messages", **opens(Scope.READ, 404, 422))
+@router.get(
+    "/{conversation_id}", summary="A conversation with its messages", **requires(Scope.READ, 404, 422)
+)
 @as_json
 def show_conversation(
     service: ServiceDependency, conversation_id: ConversationId, limit: Limit = 50
@@ -183,36 +182,36 @@ def show_conversation(
             raise _unknown()
         messages = list_messages(connection, conversation_id, limit=limit)
     return ThreadShape(
-        **dict(conversation_shape(found)),
+        **dict(_conversation_shape(found)),
         messages=Listed(
-            items=[message_shape(each) for each in messages.records],
+            items=[_message_shape(each) for each in messages.records],
             next_cursor=encode_key(f"messages {conversation_id}", messages.next),
         ),
     )
 
 
 @router.get(
-    "/{conversation_id}/messages", summary="The messages of a conversation", **opens(Scope.READ, 404, 422)
+    "/{conversation_id}/messages", summary="The messages of a conversation", **requires(Scope.READ, 404, 422)
 )
 @as_json
 def show_messages(
     service: ServiceDependency, conversation_id: ConversationId, cursor: CursorText = None, limit: Limit = 50
 ) -> Listed[MessageShape]:
     """Newest first."""
-    # The cursor names its conversation: one of another is refused.
+    # The cursor names its conversation: another one's is refused.
     before = decode_key(f"messages {conversation_id}", cursor) if cursor else None
     with service.engine.store.read() as connection:
         if get_conversation(connection, conversation_id) is None:
             raise _unknown()
         found = list_messages(connection, conversation_id, before=before, limit=limit)
     return Listed(
-        items=[message_shape(each) for each in found.records],
+        items=[_message_shape(each) for each in found.records],
         next_cursor=encode_key(f"messages {conversation_id}", found.next),
     )
 
 
-def conversation_shape(record: ConversationRecord) -> ConversationShape:
-    """A conversation as it is told."""
+def _conversation_shape(record: ConversationRecord) -> ConversationShape:
+    """A stored conversation in the API's shape."""
     return ConversationShape(
         id=record.id,
         page_id=record.page_id,
@@ -235,8 +234,8 @@ def conversation_shape(record: ConversationRecord) -> ConversationShape:
     )
 
 
-def message_shape(record: MessageRecord) -> MessageShape:
-    """A message as it is told."""
+def _message_shape(record: MessageRecord) -> MessageShape:
+    """A stored message in the API's shape."""
     values = msgspec.structs.asdict(record)
     for name in ("attachments", "shares", "reactions", "story"):
         values[name] = msgspec.json.decode(values[name]) if values[name] is not None else None

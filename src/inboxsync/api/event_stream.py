@@ -1,7 +1,7 @@
-"""What runs tell, handed to whoever listens. However many listen, the database is asked once.
+"""Polls run events once and sends them to all clients that follow a run (Server-Sent Events).
 
-A listener begins behind any event: what it has missed comes from the database, what is new from memory.
-Runs know nothing of listeners, so one that leaves stops nothing.
+A client may begin after any event: what it has missed comes from the database, what is new from memory.
+Runs do not know their clients, so a client that leaves stops nothing.
 """
 
 import asyncio
@@ -9,14 +9,18 @@ from collections import deque
 from collections.abc import AsyncGenerator, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
-from typing import Final
+from typing import Annotated, Any, Final
 
 import structlog
+from fastapi import Header
+from fastapi.sse import ServerSentEvent
 from starlette.concurrency import run_in_threadpool
 
+from inboxsync.api.auth import requires
+from inboxsync.api.problems import NothingToFollow
 from inboxsync.clock import Clock
 from inboxsync.errors import PageUnknown, StoreError
-from inboxsync.model import Problem, Run, RunEvent, RunStatus
+from inboxsync.model import Problem, Run, RunEvent, RunStatus, Scope
 from inboxsync.store import Store
 from inboxsync.store.state.run_events import list_run_events
 from inboxsync.store.state.run_totals import newest_event_seq
@@ -28,44 +32,89 @@ log = structlog.get_logger("inboxsync.api")
 _POLL_SECONDS = 0.5
 _HELD_EVENTS: Final = 1000
 _BATCH: Final = 500
+_EXAMPLE = (
+    'data: {"status": "processing", "total": 5900, "inserted": 5900, "updated": 0, "fetched": 5900, '
+    '"skipped": 0, "failedBatches": 0, "eventsCreated": 50100, "speed": 191.2, "runId": "0197...", '
+    '"complete": false, "next": "..."}\nid: 0197....7\n\n'
+)
+LastEventId = Annotated[
+    str | None,
+    Header(
+        alias="Last-Event-ID",
+        max_length=80,
+        pattern=r"^[A-Za-z0-9_-]{1,64}\.[0-9]{1,9}$",
+        description="The `id` of the last event that was received: the stream continues after it.",
+    ),
+]
+
+
+def requires_stream(scope: Scope, *problems: int) -> dict[str, Any]:
+    """As `requires`, for a route that answers with the events of a run."""
+    made = requires(scope, 404, 422, *problems)
+    made["responses"] |= {
+        200: {
+            "description": "One message for each event.",
+            "content": {"text/event-stream": {"example": _EXAMPLE}},
+        },
+        204: {"description": "The last event of this run was received (`Last-Event-ID`): do not reconnect."},
+    }
+    return made
+
+
+def event_id(event: RunEvent) -> str:
+    """The value for `Last-Event-ID`."""
+    return f"{event.run_id}.{event.seq}"
+
+
+def server_sent(event: RunEvent, *, next_step: str | None) -> ServerSentEvent:
+    """An event as clients get it: the counters, and which run it belongs to."""
+    complete = bool(event.status in LAST and event.data.get("complete", False))
+    data = {
+        "status": event.status,
+        **event.data,
+        "runId": event.run_id,
+        "complete": complete,
+        "next": None if complete else next_step,
+    }
+    return ServerSentEvent(id=event_id(event), data=data)
 
 
 class _Channel:
-    """One run that somebody listens to. `events` are all that were told after the event `begin`."""
+    """One run that clients follow. `events` are all of its events after the event number `begin`."""
 
     def __init__(self, run: Run, *, begin: int) -> None:
         self.run = run
         self.begin = self.last = begin
         self.events: deque[RunEvent] = deque()
-        self.listeners = 0
+        self.clients = 0
         self.has_ended = False
         self.changed = asyncio.Event()
 
     def add(self, run: Run | None, events: list[RunEvent]) -> None:
-        """What the last look brought; no run: it was removed."""
+        """Add what the last poll found; no run: it was removed."""
         self.events.extend(events)
-        # Only the newest are held.
+        # Only the newest are kept.
         while len(self.events) > _HELD_EVENTS:
             self.begin = self.events.popleft().seq
         self.last = events[-1].seq if events else self.last
-        # With more events than one look takes, the end comes with a later one.
+        # Where one poll cannot take all events, a later one finds the end.
         self.has_ended = (run is None or not run.status.is_open) and len(events) < _BATCH
         self.run = run or _removed(self.run)
         if events or self.has_ended:
             self.wake()
 
     def wake(self) -> None:
-        """Have every listener look again."""
+        """Let every client check for events."""
         self.changed.set()
         self.changed = asyncio.Event()
 
     def held(self, after: int) -> list[RunEvent] | None:
-        """The events after that one; None where some of them are no longer held."""
+        """The events after that one; None where some of them are no longer kept."""
         return None if after < self.begin else [event for event in self.events if event.seq > after]
 
 
 class EventStreams:
-    """The runs that somebody listens to."""
+    """The runs that clients follow."""
 
     def __init__(self, store: Store, clock: Clock) -> None:
         self._store = store
@@ -73,31 +122,31 @@ class EventStreams:
         self._channels: dict[str, _Channel] = {}
         self._polling: asyncio.Task[None] | None = None
         self._is_draining = False
-        self.looks = 0
+        self.polls = 0
 
     @property
-    def listeners(self) -> int:
-        """How many listen or wait now."""
-        return sum(channel.listeners for channel in self._channels.values())
+    def clients(self) -> int:
+        """How many clients follow a run or wait for its end."""
+        return sum(channel.clients for channel in self._channels.values())
 
     def running(self, run_id: str) -> Run | None:
-        """A run that somebody listens to, as last seen; None where nobody does, or it has ended."""
+        """A run that a client follows, as last read; None where no client does, or it has ended."""
         channel = self._channels.get(run_id)
         return channel.run if channel is not None and not channel.has_ended else None
 
     def drain(self) -> None:
-        """Have every listener end now."""
+        """End every stream now."""
         self._is_draining = True
         for channel in self._channels.values():
             channel.wake()
 
     async def follow(self, run: Run, *, after: int = 0) -> AsyncGenerator[RunEvent, None]:
-        """What a run told after the event with that number, then what it tells, to its last word.
+        """The events of a run after that number, then new ones until the last.
 
-        Ends early where the service is ending: a listener then comes back with the last number it saw.
+        Ends early when the service ends: a client then reconnects with the last number that it received.
         """
         if after > 0:
-            # A number that was never told must not hide from others what will be.
+            # A number that does not exist yet must not hide future events from other clients.
             after = min(after, await run_in_threadpool(self._newest, run.id))
         with self._channel(run, begin=after) as channel:
             while True:
@@ -105,7 +154,7 @@ class EventStreams:
                 events = channel.held(after)
                 if events is None:
                     events = await run_in_threadpool(self._list, run.id, after)
-                    # What nobody has any more is passed over.
+                    # Events that no longer exist are skipped.
                     after = after if events else channel.begin
                     if not events:
                         continue
@@ -117,14 +166,14 @@ class EventStreams:
                 if events:
                     continue
                 if channel.has_ended:
-                    yield _last_word(channel.run, after + 1)
+                    yield _last_event(channel.run, after + 1)
                     return
                 if self._is_draining:
                     return
                 await changed.wait()
 
     async def wait_for_end(self, run: Run, *, seconds: float) -> Run:
-        """The run as it ended, or as it stands after so long or when the service is ending."""
+        """The run as it ended, or as it is after that time or when the service ends."""
         ends_at = asyncio.get_running_loop().time() + seconds
         newest = await run_in_threadpool(self._newest, run.id)
         with self._channel(run, begin=newest) as channel:
@@ -136,17 +185,31 @@ class EventStreams:
                 pass
             return channel.run
 
+    async def position(self, run: Run, last_event_id: str | None) -> int:
+        """The number of the event after which a client continues, from its `Last-Event-ID`.
+
+        Raises NothingToFollow where the run has ended and its last event was received.
+        """
+        if last_event_id is None:
+            return 0
+        run_id, _, seq = last_event_id.rpartition(".")
+        if run_id != run.id:
+            return 0
+        if not run.status.is_open and int(seq) >= await run_in_threadpool(self._newest, run.id):
+            raise NothingToFollow
+        return int(seq)
+
     @contextmanager
     def _channel(self, run: Run, *, begin: int) -> Iterator[_Channel]:
         channel = self._channels.setdefault(run.id, _Channel(run, begin=begin))
-        channel.listeners += 1
+        channel.clients += 1
         if self._polling is None:
             self._polling = asyncio.create_task(self._poll())
         try:
             yield channel
         finally:
-            channel.listeners -= 1
-            if not channel.listeners:
+            channel.clients -= 1
+            if not channel.clients:
                 self._channels.pop(run.id, None)
 
     async def _poll(self) -> None:
@@ -167,11 +230,11 @@ class EventStreams:
         try:
             seen = await run_in_threadpool(self._read, wanted)
         except StoreError as failure:
-            # Whoever listens goes on listening: the run may be well.
+            # Clients stay connected: the run itself may be fine.
             log.warning("run events cannot be read", code=failure.code, problem=failure.message)
             return
         except Exception:
-            # One run that cannot be read must not silence all others.
+            # One run that cannot be read must not stop the events of all others.
             log.exception("run events cannot be read")
             return
         for run_id, (run, events) in seen.items():
@@ -179,9 +242,9 @@ class EventStreams:
                 channel.add(run, events)
 
     def _read(self, wanted: dict[str, int]) -> dict[str, tuple[Run | None, list[RunEvent]]]:
-        self.looks += 1
+        self.polls += 1
         with self._store.read() as connection:
-            # The run first: where it has ended, its last word is there already.
+            # The run first: where it has ended, its last event exists already.
             return {
                 run_id: (
                     get_run(connection, run_id),
@@ -200,26 +263,13 @@ class EventStreams:
 
 
 def _removed(run: Run) -> Run:
-    """A run that is in the database no more, and never will end there."""
+    """A run that is no longer in the database, so it will never end there."""
     gone = PageUnknown("The Page was removed while the run was under way.")
     problem = Problem(code=gone.code, message=gone.message, hint=gone.hint)
     return replace(run, status=RunStatus.FAILED, problems=(problem,), next=None)
 
 
-def _last_word(run: Run, seq: int) -> RunEvent:
-    """For a run that ended without one: it was killed, or its events were removed."""
+def _last_event(run: Run, seq: int) -> RunEvent:
+    """For a run that has none: it was killed, or its events were removed."""
     word, data = end_event(run, reason=None)
     return RunEvent(run_id=run.id, seq=seq, at=run.finished_at or run.started_at, status=word, data=data)
-
-
-def as_sent(event: RunEvent, *, next_step: str | None) -> dict[str, object]:
-    """An event as its listeners are told it: the counters, and which run it is."""
-    is_last = event.status in LAST
-    complete = bool(is_last and event.data.get("complete", False))
-    return {
-        "status": event.status,
-        **event.data,
-        "runId": event.run_id,
-        "complete": complete,
-        "next": None if complete else next_step,
-    }

@@ -2,16 +2,16 @@
 
 import asyncio
 from datetime import timedelta
-from typing import Any, Final, Literal
+from typing import Final, Literal
 
 import structlog
 from fastapi import APIRouter, Response
 from fastapi.responses import JSONResponse
 from pydantic import BaseModel, Field
-from sqlalchemy import text
+from sqlalchemy import text as sql
 from starlette.concurrency import run_in_threadpool
 
-from inboxsync.api.auth import opens
+from inboxsync.api.auth import requires
 from inboxsync.api.service import Service, ServiceDependency
 from inboxsync.errors import InboxsyncError
 from inboxsync.model import Scope
@@ -22,7 +22,7 @@ log = structlog.get_logger("inboxsync.api")
 router = APIRouter(tags=["health"])
 
 Check = Literal["ok", "failed", "unknown"]
-# Where runs were made within this time and the source was not reached, it is not there.
+# The source counts as failed if the runs of this time did not reach it.
 _RECENT: Final = timedelta(minutes=15)
 _READY_SECONDS = 5.0
 _CHECKS: Final[dict[bool | None, Check]] = {True: "ok", False: "failed", None: "unknown"}
@@ -35,35 +35,35 @@ class Alive(BaseModel):
 
 
 class Ready(BaseModel):
-    """Whether requests can be served, and what says so."""
+    """Whether requests can be served, and why."""
 
     status: Literal["ok", "unavailable"] = Field(examples=["ok"])
     database: Check = Field(description="It answers.", examples=["ok"])
     migrations: Check = Field(description="Its schema is this version's.", examples=["ok"])
     source: Check = Field(
-        description="Meta answered in a run of the last quarter of an hour; unknown where there was none. "
-        "A source that is away makes this service no less ready: what is stored can be read.",
+        description="Whether Meta answered a run of the last 15 minutes; unknown: there was no run. This "
+        "service is also ready when Meta cannot be reached: what is stored can be read.",
         examples=["ok"],
     )
 
 
 @router.get("/healthz", summary="Whether the process is alive")
 async def is_alive() -> Alive:
-    """Needs no key, and asks nothing of anybody."""
+    """Needs no key and reads nothing."""
     return Alive()
 
 
 @router.get(
     "/readyz",
     summary="Whether it can serve",
-    responses={503: {"model": Ready, "description": "It cannot: the database is away or outdated."}},
+    responses={503: {"model": Ready, "description": "The database does not answer or is outdated."}},
     response_model=Ready,
 )
 async def is_ready(service: ServiceDependency) -> JSONResponse:
-    """Needs no key. 503 where the database is away, its schema another's, or the process is ending."""
+    """Needs no key. 503: no database, a schema of another version, or the process is ending."""
     try:
         async with asyncio.timeout(_READY_SECONDS):
-            ready = await run_in_threadpool(_look, service)
+            ready = await run_in_threadpool(_check, service)
     except (InboxsyncError, TimeoutError):
         ready = Ready(status="unavailable", database="failed", migrations="unknown", source="unknown")
     if service.draining.is_set():
@@ -71,10 +71,10 @@ async def is_ready(service: ServiceDependency) -> JSONResponse:
     return JSONResponse(ready.model_dump(), status_code=200 if ready.status == "ok" else 503)
 
 
-def _look(service: Service) -> Ready:
+def _check(service: Service) -> Ready:
     now = service.engine.clock.now()
     with service.engine.store.read() as connection:
-        connection.execute(text("SELECT 1"))
+        connection.execute(sql("SELECT 1"))
         is_current = schema.current_version(connection) == schema.HEAD
         reached = was_source_reached(connection, since=now - _RECENT)
     return Ready(
@@ -85,7 +85,8 @@ def _look(service: Service) -> Ready:
     )
 
 
-_METRICS: dict[str, Any] = {
+_METRICS = requires(Scope.READ)
+_METRICS["responses"][200] = {
     "description": "Prometheus's text format.",
     "content": {"text/plain": {"schema": {"type": "string"}, "example": "inboxsync_runs_open 1.0\n"}},
 }
@@ -95,9 +96,9 @@ _METRICS: dict[str, Any] = {
     "/metrics",
     summary="Figures for Prometheus",
     response_class=Response,
-    **(opens(Scope.READ) | {"responses": opens(Scope.READ)["responses"] | {200: _METRICS}}),
+    **_METRICS,
 )
-async def tell_metrics(service: ServiceDependency) -> Response:
-    """Every figure is explained in docs/operations.md."""
-    told = await run_in_threadpool(service.metrics.text)
-    return Response(told, media_type="text/plain; version=0.0.4; charset=utf-8")
+async def show_metrics(service: ServiceDependency) -> Response:
+    """docs/operations.md explains every figure."""
+    text = await run_in_threadpool(service.metrics.text)
+    return Response(text, media_type="text/plain; version=0.0.4; charset=utf-8")

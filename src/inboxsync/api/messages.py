@@ -1,4 +1,4 @@
-"""`/api/v1/messages/search`: messages by their words."""
+"""`/api/v1/messages/search`: full-text search."""
 
 from datetime import datetime
 from typing import Annotated
@@ -6,12 +6,20 @@ from typing import Annotated
 from fastapi import APIRouter, Query
 from pydantic import Field
 
-from inboxsync.api.answers import as_json
-from inboxsync.api.auth import opens
-from inboxsync.api.conversations import OfPage, Since
-from inboxsync.api.cursors import decode_cursor, encode_cursor
-from inboxsync.api.errors import CursorInvalid
-from inboxsync.api.schemas import CursorText, Limit, Listed, Shape, example
+from inboxsync.api.auth import requires
+from inboxsync.api.problems import CursorInvalid
+from inboxsync.api.schemas import (
+    CursorText,
+    Limit,
+    Listed,
+    OfPage,
+    Shape,
+    Since,
+    as_json,
+    decode_cursor,
+    encode_cursor,
+    example,
+)
 from inboxsync.api.service import ServiceDependency
 from inboxsync.model import Scope
 from inboxsync.store.search import FoundMessage, Order, SearchKey, parse_query, search_messages
@@ -19,7 +27,7 @@ from inboxsync.store.search.query import LONGEST_QUERY
 
 router = APIRouter(prefix="/api/v1/messages", tags=["messages"])
 
-# What a database holds in a number.
+# The largest number that both databases store.
 _LARGEST = 2**62
 _PARTS = {Order.NEWEST: 1, Order.RANK: 3}
 _FOUND = {
@@ -37,7 +45,7 @@ _FOUND = {
 
 
 class FoundShape(Shape):
-    """A message that has what was looked for."""
+    """A message that was found."""
 
     model_config = example(**_FOUND)
 
@@ -51,11 +59,11 @@ class FoundShape(Shape):
     is_from_page: bool
     text: str
     highlights: list[tuple[int, int]] = Field(
-        description="Where in the text it is: from this character to that, which is not in it."
+        description="Where in the text the words are: from this character to that one, which is excluded."
     )
 
 
-@router.get("/search", summary="Search messages", **opens(Scope.READ, 422))
+@router.get("/search", summary="Search messages", **requires(Scope.READ, 422))
 @as_json
 def search(
     *,
@@ -65,18 +73,20 @@ def search(
         Query(
             min_length=1,
             max_length=LONGEST_QUERY,
-            description='Words, a "phrase", or the beginning of a word and an asterisk; all must be there.',
+            description='Words, a "phrase", or the beginning of a word and an asterisk; a message needs all.',
             examples=['open "on sunday" deliver*'],
             json_schema_extra={"format": "search"},
         ),
     ],
     page: OfPage = None,
     since: Since = None,
-    order: Annotated[Order, Query(description="newest first, or by rank.")] = Order.NEWEST,
+    order: Annotated[
+        Order, Query(description="newest: the newest first; rank: the best match first.")
+    ] = Order.NEWEST,
     cursor: CursorText = None,
     limit: Limit = 50,
 ) -> Listed[FoundShape]:
-    """In the text of messages; case, accents and the like make no difference."""
+    """In the text of messages. Case and accents make no difference."""
     query = parse_query(q)
     after = _key(order, cursor) if cursor else None
     with service.engine.store.read() as connection:
@@ -96,9 +106,9 @@ def _key(order: Order, cursor: str) -> SearchKey:
     try:
         key = tuple(int(part) for part in parts)
     except ValueError:
-        raise CursorInvalid("This cursor is none of ours.") from None
+        raise CursorInvalid("This is not one of our cursors.") from None
     if any(abs(number) > _LARGEST for number in key):
-        raise CursorInvalid("This cursor is none of ours.")
+        raise CursorInvalid("This is not one of our cursors.")
     return key
 
 

@@ -1,7 +1,7 @@
-"""What `/metrics` tells.
+"""The figures of `/metrics`.
 
-Requests are counted here. What syncs do is read from the database when somebody asks, since the worker
-may be another process: the counters grow by what runs have counted since the last look.
+The middleware counts requests. What syncs do is read from the database for each scrape, because the worker
+may be another process: the counters grow by what runs have counted since the scrape before.
 """
 
 from collections.abc import Iterable, Mapping
@@ -38,12 +38,12 @@ class _Seen:
 
 
 class Metrics:
-    """Counts and tells. One per service; `text` is to be called from a thread."""
+    """All figures of one service. Call `text` from a thread."""
 
     def __init__(self, store: Store, *, clock: Clock) -> None:
         self._store = store
         self._clock = clock
-        self._turn = Lock()
+        self._lock = Lock()
         self._open: dict[str, RunTotals] = {}
         self._newest = ""
         self.registry = CollectorRegistry()
@@ -53,22 +53,22 @@ class Metrics:
 
     def _define_requests(self, names: CollectorRegistry) -> None:
         labels = ["route", "method", "status"]
-        self._requests = Counter("inboxsync_http_requests", "Requests answered.", labels, registry=names)
-        self._seconds = Histogram(
+        self.requests = Counter("inboxsync_http_requests", "Requests answered.", labels, registry=names)
+        self.request_seconds = Histogram(
             "inboxsync_http_request_seconds",
             "How long an answer took.",
             ["route"],
             buckets=_SECONDS,
             registry=names,
         )
-        self.listeners = Gauge("inboxsync_event_listeners", "Who follows a run now.", registry=names)
+        self.clients = Gauge("inboxsync_event_listeners", "Clients that follow a run.", registry=names)
 
     def _define_runs(self, names: CollectorRegistry) -> None:
         self._calls = Counter("inboxsync_source_calls", "Calls to Meta.", ["result"], registry=names)
         self._rows = Counter("inboxsync_rows_written", "Rows stored.", ["kind"], registry=names)
         self._batch_seconds = Histogram(
             "inboxsync_batch_seconds",
-            "Time at work for a batch, from asking for it to having stored it.",
+            "Working time for a batch, from the call until it is stored.",
             buckets=_SECONDS,
             registry=names,
         )
@@ -79,42 +79,40 @@ class Metrics:
         quota = ["object_id", "type"]
         self._quota = Gauge(
             "inboxsync_quota_used_percent",
-            "How much of an allowance of Meta's is used.",
+            "How much of a quota of Meta is used.",
             quota,
             registry=names,
         )
         self._blocked = Gauge(
             "inboxsync_quota_blocked_seconds",
-            "For how long Meta lets no call through.",
+            "For how long Meta accepts no call.",
             quota,
             registry=names,
         )
         self._lag = Gauge(
             "inboxsync_page_lag_seconds",
-            "How far a Page's watermark is behind now; absent until its first complete sync.",
+            "How far a Page's watermark is behind the present; absent until its first complete sync.",
             ["page_id", "platform"],
             registry=names,
         )
         self._pages = Gauge("inboxsync_pages", "Pages, by their token's state.", ["token"], registry=names)
         self._backlog = Gauge(
-            "inboxsync_backlog_items", "What is known to be missing.", ["kind"], registry=names
+            "inboxsync_backlog_items",
+            "What is known to be missing.",
+            ["kind"],
+            registry=names,
         )
 
     def begin(self) -> None:
-        """Count from here: runs of before are not counted again; those that go on are. Raises StoreError."""
+        """Count from now on: ended runs are not counted again, open ones are. Raises StoreError."""
         with self._store.read() as connection:
             self._open = {run.id: run for run in list_open_run_totals(connection, ended=ENDED)}
             self._newest = newest_run_id(connection)
 
-    def note_answer(self, route: str, method: str, status: int, seconds: float) -> None:
-        """A request was answered; `route` is its pattern, empty where there is none."""
-        self._requests.labels(route or "none", method, status).inc()
-        self._seconds.labels(route or "none").observe(seconds)
-
     def text(self) -> bytes:
-        """All of it, as Prometheus reads it. Raises StoreError."""
-        with self._turn:  # of two who ask at once, each run is counted for one
-            seen = self._look()
+        """In Prometheus's text format. Raises StoreError."""
+        with self._lock:  # two scrapes at once must not count a run twice
+            seen = self._read()
             now = self._clock.now()
             self._add_runs(seen.runs)
             self._show_pages(seen.pages, now)
@@ -122,7 +120,7 @@ class Metrics:
             self._show_backlog(seen.backlog)
             return generate_latest(self.registry)
 
-    def _look(self) -> _Seen:
+    def _read(self) -> _Seen:
         with self._store.read() as connection:
             return _Seen(
                 pages=list_pages(connection),
@@ -157,7 +155,7 @@ class Metrics:
         batches = run.batches - (before.batches if before else 0)
         seconds = (run.active_seconds or 0.0) - ((before.active_seconds or 0.0) if before else 0.0)
         for _ in range(batches):
-            # Of those since the last look only the mean is known.
+            # Only the mean of the batches since the last scrape is known.
             self._batch_seconds.observe(max(0.0, seconds) / batches)
 
     def _show_pages(self, pages: Iterable[Page], now: datetime) -> None:
@@ -171,8 +169,8 @@ class Metrics:
                 lag.set((now - page.last_synced_at).total_seconds())
 
     def _show_backlog(self, backlog: Mapping[str, int]) -> None:
-        for phase in BacklogKind:
-            self._backlog.labels(phase.value).set(backlog.get(phase.value, 0))
+        for kind in BacklogKind:
+            self._backlog.labels(kind.value).set(backlog.get(kind.value, 0))
 
     def _show_quotas(self, quotas: Iterable[Quota], now: datetime) -> None:
         for quota in quotas:

@@ -1,20 +1,19 @@
-"""What surrounds every request: its id and log line, the Host check, the limit of its body, safe headers."""
+"""Around every request: its id and log line, safe headers, the Host check, HEAD, the limit of its body."""
 
 import asyncio
 import re
 import time
-from collections.abc import Callable
 from ipaddress import ip_address
 from typing import Final
 from uuid import uuid4
 
 import structlog
+from prometheus_client import Counter, Histogram
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from inboxsync.api.errors import AnswerTooLate, HostUnknown
-from inboxsync.api.problems import problem, problem_of
+from inboxsync.api.problems import AnswerTooLate, HostUnknown, problem, problem_of
 from inboxsync.errors import Unexpected
 
 log = structlog.get_logger("inboxsync.api")
@@ -27,34 +26,32 @@ _HEADERS: Final = {
     "Cross-Origin-Opener-Policy": "same-origin",
     "Cross-Origin-Resource-Policy": "same-origin",
     "Permissions-Policy": "camera=(), geolocation=(), microphone=()",
-    # A page that needs more says so itself.
+    # A page that needs more sets its own.
     "Content-Security-Policy": "default-src 'none'; frame-ancestors 'none'",
     "Cache-Control": "no-store",
 }
-# Between two pieces of a body, and for all of it.
+# The time between two chunks of a body, and for the whole body.
 _BODY_SECONDS = 30.0
 _WHOLE_BODY_SECONDS = 60.0
 _METHODS: Final = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
-# What is asked so often that a line each would bury the rest.
+# Requested so often that a log line each would hide the rest.
 _QUIET: Final = frozenset({"/healthz", "/readyz", "/metrics"})
-
-# Told of each request that has been answered: its route's path, method, status, seconds.
-OnAnswer = Callable[[str, str, int, float], None]
 
 
 class RequestLog:
-    """Outermost: gives a request an id, and tells of it once it has been answered.
+    """Outermost: gives a request an id, adds safe headers, and logs and counts it when it is answered.
 
-    The id is the caller's `X-Request-ID` where that is a plain word, else a new one; the answer
-    carries it. What is unexpected becomes a problem without a trace of where it happened.
+    The id is the client's `X-Request-ID` where that is a plain word, else a new one; the answer has it too.
+    An unexpected error becomes a problem without a traceback.
     """
 
-    def __init__(self, app: ASGIApp, *, on_answer: OnAnswer) -> None:
+    def __init__(self, app: ASGIApp, *, requests: Counter, seconds: Histogram) -> None:
         self._app = app
-        self._on_answer = on_answer
+        self._requests = requests
+        self._seconds = seconds
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """As ASGI has it."""
+        """The ASGI interface."""
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
@@ -79,29 +76,30 @@ class RequestLog:
         except asyncio.CancelledError:
             if status:
                 raise
-            # The service ends and has waited long enough.
-            answer = problem_of(AnswerTooLate("The service is ending, and this was not done in time."))
+            # The service ends and has waited long enough for this request.
+            answer = problem_of(AnswerTooLate("The service ends, and this was not completed in time."))
             await answer(scope, receive, send_with_id)
         except Exception:
             log.exception("unexpected error", method=scope["method"], path=scope["path"])
             if status:
-                raise  # the answer has begun: all that is left is to break it off
+                raise  # the answer has begun: it can only be cut off
             answer = problem(
                 500,
                 code=Unexpected.code,
                 detail="Something unexpected went wrong.",
-                hint="Ask again; the service's log tells more, under this requestId.",
+                hint="Send it again; the service's log has more, under this requestId.",
             )
             await answer(scope, receive, send_with_id)
         finally:
-            self._tell(scope, status, time.monotonic() - began)
+            self._note(scope, status, time.monotonic() - began)
 
-    def _tell(self, scope: Scope, status: int, seconds: float) -> None:
-        route = getattr(scope.get("route"), "path", "")
+    def _note(self, scope: Scope, status: int, seconds: float) -> None:
+        route = getattr(scope.get("route"), "path", "") or "none"
         method = scope["method"] if scope["method"] in _METHODS else "other"
-        self._on_answer(route, method, status, seconds)
+        self._requests.labels(route, method, status).inc()
+        self._seconds.labels(route).observe(seconds)
         if scope["path"] not in _QUIET:
-            # The path alone: what stands behind the `?` may be a person's name.
+            # Only the path: a query may contain a person's name.
             log.info(
                 "answered",
                 method=scope["method"],
@@ -114,8 +112,8 @@ class RequestLog:
 class HostCheck:
     """Refuses names that this service does not answer to.
 
-    A web page whose name is made to lead here (DNS rebinding) is thereby told nothing. Addresses are
-    no names, so they are let through.
+    So a web page that points its own name here (DNS rebinding) gets nothing. Addresses are not names: they
+    are let through.
     """
 
     def __init__(self, app: ASGIApp, *, names: frozenset[str]) -> None:
@@ -123,7 +121,7 @@ class HostCheck:
         self._names = names | {"localhost"}
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """As ASGI has it."""
+        """The ASGI interface."""
         if scope["type"] == "http" and not self._is_known(Headers(scope=scope).get("host", "")):
             error = HostUnknown("This service does not answer to the name in the Host header.")
             await problem_of(error)(scope, receive, send)
@@ -145,14 +143,14 @@ class HostCheck:
 class HeadAsGet:
     """Answers HEAD as GET, without the body (RFC 9110).
 
-    Not where an answer goes on for as long as a run does, and asking begins one.
+    Except for streams: they last as long as a run, and a request may start one.
     """
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """As ASGI has it."""
+        """The ASGI interface."""
         if scope["type"] != "http" or scope["method"] != "HEAD" or not takes_head(scope["path"]):
             await self._app(scope, receive, send)
             return
@@ -162,27 +160,27 @@ class HeadAsGet:
                 message = {"type": message["type"], "body": b"", "more_body": message.get("more_body", False)}
             await send(message)
 
-        asked = dict(scope) | {"method": "GET"}
+        as_get = dict(scope) | {"method": "GET"}
         try:
-            await self._app(asked, receive, send_without_body)
+            await self._app(as_get, receive, send_without_body)
         finally:
-            scope["route"] = asked.get("route")
+            scope["route"] = as_get.get("route")
 
 
 def takes_head(path: str) -> bool:
-    """Whether an address that takes GET takes HEAD too."""
+    """Whether an address that takes GET also takes HEAD."""
     return not path.endswith(("/stream", "/sync-stream"))
 
 
 class BodyLimit:
-    """Reads so many bytes of a body and no more, and waits for it so long and no longer."""
+    """Limits how many bytes of a body are read, and how long it may take."""
 
     def __init__(self, app: ASGIApp, *, most: int) -> None:
         self._app = app
         self._most = most
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """As ASGI has it."""
+        """The ASGI interface."""
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
@@ -196,7 +194,7 @@ class BodyLimit:
             if declared.isdecimal() and int(declared) > self._most:
                 raise HTTPException(413)
             try:
-                # What follows the body is the news that the client has gone, which may take for ever.
+                # After the body comes the message that the client has gone, which may take forever.
                 until = min(ends_at, loop.time() + _BODY_SECONDS)
                 async with asyncio.timeout_at(None if is_whole else until):
                     message = await receive()

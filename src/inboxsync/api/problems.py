@@ -1,11 +1,29 @@
 """Errors as RFC 9457 problem details: a stable `code`, one sentence, and the next thing to do.
 
-What a client is told never holds what it sent: a body may hold a token.
+The errors of a request are listed here, each with its HTTP status; all others are in `inboxsync.errors`.
+A problem never repeats what the client sent: a body may contain a token.
+
+    RequestError           a request that this service does not fulfil
+      RequestInvalid       its fields or its body are not usable
+        CursorInvalid      a cursor that this list did not return
+      ConversationUnknown  the database has no such conversation
+      ContactUnknown       the database has no such contact
+      VerificationUnknown  this Page was never verified
+      PageMismatch         two ids that name different Pages
+      BodyTooLarge         a body above the limit
+      HostUnknown          a Host header that this service does not answer to
+      OriginRefused        a request from another site's page
+      KeyMissing           no API key was sent
+      KeyInvalid           an unknown or revoked API key
+      KeyGuessing          too many invalid keys from one address
+      ScopeTooSmall        an API key without the scope that this needs
+      QueueUnavailable     this service was started without a queue
+      AnswerTooLate        the request could not be completed in time
 """
 
 from collections.abc import Mapping
 from http import HTTPStatus
-from typing import Any, Final
+from typing import Any, ClassVar, Final
 
 import structlog
 from fastapi import FastAPI, Request, Response
@@ -16,28 +34,143 @@ from pydantic.alias_generators import to_camel
 from starlette.exceptions import HTTPException
 
 from inboxsync import errors
-from inboxsync.api import errors as asked
 
 log = structlog.get_logger("inboxsync.api")
 
+
+class RequestError(errors.InboxsyncError):
+    """A request that this service does not fulfil."""
+
+    code = "request_error"
+    status: ClassVar[int] = 422
+
+
+class RequestInvalid(RequestError):
+    """Its fields or its body are not usable."""
+
+    code = "request_invalid"
+    default_hint = "Correct it and send it again; /docs shows what is accepted."
+
+
+class CursorInvalid(RequestInvalid):
+    """A cursor that this list did not return."""
+
+    code = "cursor_invalid"
+    default_hint = "Begin again without a cursor, and pass on `nextCursor` unchanged."
+
+
+class ConversationUnknown(RequestError):
+    """The database has no such conversation."""
+
+    code = "conversation_unknown"
+    status = 404
+    default_hint = "GET /api/v1/conversations lists the conversations, with our own ids."
+
+
+class ContactUnknown(RequestError):
+    """The database has no such contact."""
+
+    code = "contact_unknown"
+    status = 404
+    default_hint = "GET /api/v1/contacts lists the contacts."
+
+
+class VerificationUnknown(RequestError):
+    """This Page was never verified."""
+
+    code = "verification_unknown"
+    status = 404
+    default_hint = "POST to the Page's /verify first."
+
+
+class PageMismatch(RequestError):
+    """Two ids that name different Pages."""
+
+    code = "page_mismatch"
+    status = 409
+    default_hint = "pageId is facebook_pages.id and facebookPageId is Meta's: GET /api/v1/pages has both."
+
+
+class BodyTooLarge(RequestError):
+    """A body above the limit."""
+
+    code = "body_too_large"
+    status = 413
+    default_hint = "No request of this service needs so much; INBOXSYNC_MAX_BODY_BYTES sets the limit."
+
+
+class HostUnknown(RequestError):
+    """A Host header that this service does not answer to: a web page may have pointed its name here."""
+
+    code = "host_unknown"
+    status = 400
+    default_hint = "Name the host in INBOXSYNC_ALLOWED_HOSTS."
+
+
+class OriginRefused(RequestError):
+    """A page of another site sent the request, without a key."""
+
+    code = "origin_refused"
+    status = 403
+    default_hint = "Send an API key, or name the site in INBOXSYNC_CORS_ORIGINS."
+
+
+class KeyMissing(RequestError):
+    """No API key was sent."""
+
+    code = "key_missing"
+    status = 401
+    default_hint = "Send `Authorization: Bearer KEY` or `X-API-Key: KEY`; `inboxsync keys create` makes one."
+
+
+class KeyInvalid(RequestError):
+    """An unknown or revoked API key."""
+
+    code = "key_invalid"
+    status = 401
+    default_hint = "`inboxsync keys list` shows all keys, and `inboxsync keys create` makes a new one."
+
+
+class KeyGuessing(RequestError):
+    """Too many invalid keys came from one address."""
+
+    code = "key_guessing"
+    status = 429
+    default_hint = "Wait for the time in Retry-After, then send a valid key."
+
+
+class ScopeTooSmall(RequestError):
+    """An API key without the scope that this needs."""
+
+    code = "scope_too_small"
+    status = 403
+    default_hint = "`inboxsync keys create NAME --scope sync` (or admin) makes a key that may do more."
+
+
+class QueueUnavailable(RequestError):
+    """This service was started without a queue, so it cannot start a run."""
+
+    code = "queue_unavailable"
+    status = 503
+    default_hint = "Start it with `inboxsync serve`."
+
+
+class AnswerTooLate(RequestError):
+    """The request could not be completed in time."""
+
+    code = "answer_too_late"
+    status = 503
+    default_hint = "Send it again: a run that was started continues."
+
+
+class NothingToFollow(Exception):
+    """A client reconnects but has received the last event: 204 tells an EventSource to stop."""
+
+
 MEDIA_TYPE: Final = "application/problem+json"
-# The first that fits: the particular before the general.
+# All errors that are not a RequestError. The first match counts: the special before the general.
 _STATUSES: Final[tuple[tuple[type[errors.InboxsyncError], int], ...]] = (
     (errors.RunUnknown, 404),
-    (asked.ConversationUnknown, 404),
-    (asked.ContactUnknown, 404),
-    (asked.VerificationUnknown, 404),
-    (asked.PageMismatch, 409),
-    (asked.BodyTooLarge, 413),
-    (asked.HostUnknown, 400),
-    (asked.OriginRefused, 403),
-    (asked.KeyMissing, 401),
-    (asked.KeyInvalid, 401),
-    (asked.KeyGuessing, 429),
-    (asked.ScopeTooSmall, 403),
-    (asked.QueueUnavailable, 503),
-    (asked.AnswerTooLate, 503),
-    (errors.RequestError, 422),
     (errors.SettingsInvalid, 422),
     (errors.SearchInvalid, 422),
     (errors.PageUnknown, 404),
@@ -51,11 +184,9 @@ _STATUSES: Final[tuple[tuple[type[errors.InboxsyncError], int], ...]] = (
 _OF_HTTP: Final = {
     404: ("not_found", "There is nothing at this address.", "/docs shows every address."),
     405: ("method_not_allowed", "This address does not take that method.", "Allow names those it takes."),
-    408: ("body_too_slow", "The body did not come in time.", "Send it again, at once."),
-    413: (asked.BodyTooLarge.code, "The body is larger than is read.", asked.BodyTooLarge.default_hint),
+    408: ("body_too_slow", "The body did not arrive in time.", "Send it again without a pause."),
+    413: (BodyTooLarge.code, "The body is larger than the limit.", BodyTooLarge.default_hint),
 }
-
-
 _UNREAD: Final = (408, 413)
 _NO_JSON: Final = "Send the body as JSON, with the header `Content-Type: application/json`."
 
@@ -68,7 +199,7 @@ class InvalidField(BaseModel):
 
 
 class Problem(BaseModel):
-    """What went wrong, as RFC 9457 has it."""
+    """What went wrong, as RFC 9457 describes it."""
 
     model_config = ConfigDict(
         alias_generator=to_camel,
@@ -92,24 +223,30 @@ class Problem(BaseModel):
     detail: str = Field(description="One sentence.")
     code: str = Field(description="Stable, for programs.")
     hint: str = Field(description="The next thing to do.")
-    request_id: str | None = Field(default=None, description="As in the log's lines.")
+    request_id: str | None = Field(default=None, description="The same as in the service's log.")
     errors: list[InvalidField] | None = Field(default=None, description="Every field that is wrong.")
 
 
 def status_of(error: errors.InboxsyncError) -> int:
-    """The HTTP status for an error of ours."""
-    return next((status for kind, status in _STATUSES if isinstance(error, kind)), 500)
+    """The HTTP status of an error."""
+    return _status_of_kind(type(error))
 
 
 def status_of_code(code: str) -> int:
-    """The HTTP status for the error with this code, as a run keeps it."""
+    """The HTTP status of the error with this code, as a run stores it."""
     kinds = [errors.InboxsyncError]
     while kinds:
         kind = kinds.pop()
         if kind.code == code:
-            return next((status for known, status in _STATUSES if issubclass(kind, known)), 500)
+            return _status_of_kind(kind)
         kinds += kind.__subclasses__()
     return 502
+
+
+def _status_of_kind(kind: type[errors.InboxsyncError]) -> int:
+    if issubclass(kind, RequestError):
+        return kind.status
+    return next((status for known, status in _STATUSES if issubclass(kind, known)), 500)
 
 
 def problem(
@@ -121,8 +258,8 @@ def problem(
     headers: Mapping[str, str] | None = None,
     more: Mapping[str, Any] | None = None,
 ) -> JSONResponse:
-    """A problem, ready to be sent. `more` are members beside those of every problem."""
-    told = {
+    """A problem as a response. `more` are members beside those that every problem has."""
+    members = {
         "type": f"urn:inboxsync:problem:{code}",
         "title": HTTPStatus(status).phrase,
         "status": status,
@@ -132,23 +269,21 @@ def problem(
         "requestId": structlog.contextvars.get_contextvars().get("request_id"),
     }
     return JSONResponse(
-        {name: value for name, value in told.items() if value is not None} | dict(more or {}),
+        {name: value for name, value in members.items() if value is not None} | dict(more or {}),
         status_code=status,
         headers=dict(headers or {}),
         media_type=MEDIA_TYPE,
     )
 
 
-def problem_of(error: errors.InboxsyncError, more: Mapping[str, Any] | None = None) -> JSONResponse:
-    """An error of ours as its caller is told it."""
+def problem_of(error: errors.InboxsyncError) -> JSONResponse:
+    """An error as a response."""
     headers = {}
-    if isinstance(error, asked.KeyMissing | asked.KeyInvalid):
+    if isinstance(error, KeyMissing | KeyInvalid):
         headers["WWW-Authenticate"] = 'Bearer realm="inboxsync"'
     if seconds := getattr(error, "retry_after_seconds", None):
         headers["Retry-After"] = str(seconds)
-    return problem(
-        status_of(error), code=error.code, detail=error.message, hint=error.hint, headers=headers, more=more
-    )
+    return problem(status_of(error), code=error.code, detail=error.message, hint=error.hint, headers=headers)
 
 
 def problem_responses(*statuses: int) -> dict[int | str, dict[str, Any]]:
@@ -164,15 +299,15 @@ def problem_responses(*statuses: int) -> dict[int | str, dict[str, Any]]:
 
 
 def add_problem_handlers(app: FastAPI) -> None:
-    """Have every error leave this app as a problem."""
+    """Turn every error of this app into a problem."""
     app.add_exception_handler(errors.InboxsyncError, _on_ours)
     app.add_exception_handler(RequestValidationError, _on_invalid)
     app.add_exception_handler(HTTPException, _on_http)
-    app.add_exception_handler(asked.NothingToFollow, _on_nothing)
+    app.add_exception_handler(NothingToFollow, _on_nothing)
 
 
 async def _on_ours(_request: Request, error: Exception) -> JSONResponse:
-    assert isinstance(error, errors.InboxsyncError)  # noqa: S101 - it was registered for nothing else
+    assert isinstance(error, errors.InboxsyncError)  # noqa: S101 - registered for this class only
     if status_of(error) >= HTTPStatus.INTERNAL_SERVER_ERROR:
         log.warning("request failed", code=error.code, problem=error.message)
     return problem_of(error)
@@ -187,11 +322,11 @@ async def _on_invalid(request: Request, error: Exception) -> JSONResponse:
     wrong = [{"at": ".".join(map(str, each["loc"])), "problem": str(each["msg"])} for each in error.errors()]
     return problem(
         422,
-        code=asked.RequestInvalid.code,
-        detail=f"The request is not understood: {wrong[0]['at']}: {wrong[0]['problem']}."
+        code=RequestInvalid.code,
+        detail=f"The request is not valid: {wrong[0]['at']}: {wrong[0]['problem']}."
         if wrong
-        else "The request is not understood.",
-        hint=_NO_JSON if _has_body_of_another_kind(request, error) else asked.RequestInvalid.default_hint,
+        else "The request is not valid.",
+        hint=_NO_JSON if _has_body_of_another_kind(request, error) else RequestInvalid.default_hint,
         more={"errors": wrong},
     )
 
@@ -205,16 +340,16 @@ def _has_body_of_another_kind(request: Request, error: RequestValidationError) -
 async def _on_http(request: Request, error: Exception) -> JSONResponse:
     assert isinstance(error, HTTPException)  # noqa: S101 - likewise
     if error.status_code == HTTPStatus.METHOD_NOT_ALLOWED:
-        # Each of its routes knows its own alone.
+        # Each route of this address knows only its own method.
         error.headers = {"Allow": ", ".join(request.app.state.methods_at(request.url.path))}
     known = _OF_HTTP.get(error.status_code)
     code, detail, hint = known or (
-        asked.RequestInvalid.code,
+        RequestInvalid.code,
         "The request cannot be read.",
-        asked.RequestInvalid.default_hint,
+        RequestInvalid.default_hint,
     )
     headers = dict(error.headers or {})
     if error.status_code in _UNREAD:
-        # The rest of the body is not waited for.
+        # The rest of the body is not read.
         headers["Connection"] = "close"
     return problem(error.status_code, code=code, detail=detail, hint=hint, headers=headers)

@@ -1,34 +1,33 @@
-"""`/api/v1/runs`: what syncs and verifications did, do, and are to do."""
+"""`/api/v1/runs`: syncs and verifications, from the request to the result."""
 
 from collections.abc import AsyncIterator
 from datetime import datetime
 from typing import Annotated, Any
 
 import msgspec
-from fastapi import APIRouter, Depends, Header, Query, Response
+from fastapi import APIRouter, Depends, Response
 from fastapi.sse import EventSourceResponse, ServerSentEvent
 from pydantic import Field
 
-from inboxsync.api import queueing
-from inboxsync.api.answers import as_json
-from inboxsync.api.auth import opens
-from inboxsync.api.cursors import decode_cursor, encode_cursor
-from inboxsync.api.errors import CursorInvalid, VerificationUnknown
-from inboxsync.api.event_stream import as_sent
-from inboxsync.api.pages import get_own_page
+from inboxsync.api.auth import requires
+from inboxsync.api.event_stream import LastEventId, event_id, requires_stream, server_sent
+from inboxsync.api.problems import CursorInvalid, VerificationUnknown
 from inboxsync.api.schemas import (
-    ID_PATTERN,
     WHOLE,
     Asked,
     CursorText,
     Limit,
     Listed,
+    OfPage,
     PageId,
     RunId,
     Shape,
+    as_json,
+    decode_cursor,
+    encode_cursor,
     example,
 )
-from inboxsync.api.service import Service, ServiceDependency
+from inboxsync.api.service import ServiceDependency, get_own_page
 from inboxsync.model import History, Mode, Run, RunEvent, RunKind, RunRequest, RunStatus, Scope
 from inboxsync.store.state.run_events import list_run_events
 from inboxsync.store.state.runs import list_runs
@@ -67,22 +66,8 @@ _EVENT = {
     "status": "processing",
     "data": {"total": 5900, "inserted": 5900, "updated": 0, "skipped": 0, "eventsCreated": 50_100},
 }
-_STREAM = (
-    'data: {"status": "processing", "total": 5900, "inserted": 5900, "updated": 0, "fetched": 5900, '
-    '"skipped": 0, "failedBatches": 0, "eventsCreated": 50100, "speed": 191.2, "runId": "0197...", '
-    '"complete": false, "next": "..."}\nid: 0197....7\n\n'
-)
-# Far above what a run tells.
+# No run has nearly as many.
 _MOST_EVENTS = 1_000_000_000
-LastEventId = Annotated[
-    str | None,
-    Header(
-        alias="Last-Event-ID",
-        max_length=80,
-        pattern=r"^[A-Za-z0-9_-]{1,64}\.[0-9]{1,9}$",
-        description="The `id` of the last event that was seen: what follows it is sent.",
-    ),
-]
 
 
 class ProblemShape(Shape):
@@ -94,7 +79,7 @@ class ProblemShape(Shape):
 
 
 class RunShape(Shape):
-    """A run: one execution, from being asked for to its end."""
+    """A run: one execution of a sync or a verification."""
 
     model_config = example(**_RUN)
 
@@ -105,7 +90,7 @@ class RunShape(Shape):
     kind: RunKind
     mode: Mode
     status: RunStatus
-    complete: bool = Field(description="It ended, and nothing that can be read is missing.")
+    complete: bool = Field(description="It has ended, and nothing that can be read is missing.")
     fetched: int
     inserted: int
     updated: int
@@ -119,11 +104,11 @@ class RunShape(Shape):
     duration_seconds: float
     cancel_asked_at: datetime | None
     problems: list[ProblemShape]
-    next: str | None = Field(description="How to go on; null where nothing is left to do.")
+    next: str | None = Field(description="How to continue; null: there is nothing left to do.")
 
 
 class EventShape(Shape):
-    """What a run told at one moment."""
+    """One event of a run."""
 
     model_config = example(**_EVENT)
 
@@ -135,20 +120,22 @@ class EventShape(Shape):
 
 
 class SyncRequest(Asked):
-    """What a sync is to do; all of it has a usual value."""
+    """What a sync does. Every field has a default."""
 
     model_config = example(mode="auto", maxConversations=None, history=None)
 
-    mode: Annotated[Mode, Field(strict=False, description="auto continues, full reads all again.")] = (
+    mode: Annotated[Mode, Field(strict=False, description="auto continues, full reads everything again.")] = (
         Mode.AUTO
     )
-    messages: Annotated[int, Field(ge=1, le=100, description="Newest ones of each conversation."), WHOLE] = 10
+    messages: Annotated[
+        int, Field(ge=1, le=100, description="Newest messages of each conversation."), WHOLE
+    ] = 10
     max_conversations: Annotated[int, Field(ge=1, le=2**31), WHOLE] | None = None
     history: Annotated[History | None, Field(strict=False, description="newest or all.")] = None
 
 
 class VerificationShape(Shape):
-    """What the last verification found."""
+    """The verification report: what the last verification found."""
 
     model_config = example(
         id="01978b2e-6c32-7ee5-9b8f-5c4d3e2f1a0b",
@@ -160,20 +147,12 @@ class VerificationShape(Shape):
     id: str
     checked_at: datetime
     is_complete: bool = Field(description="Nothing that can be read is missing.")
-    summary: dict[str, Any] = Field(description="What was found, list by list.")
-
-
-def opens_stream(scope: Scope, *problems: int) -> dict[str, Any]:
-    """As `opens`, for a route that answers with run events."""
-    made = opens(scope, 404, 422, *problems)
-    told = {"description": "An event a change.", "content": {"text/event-stream": {"example": _STREAM}}}
-    over = {"description": "The last word of this run was heard already (`Last-Event-ID`): stay away."}
-    return made | {"responses": made["responses"] | {200: told, 204: over}}
+    summary: dict[str, Any] = Field(description="What was found in each list.")
 
 
 _ACCEPTED: dict[str, Any] = {
     "status_code": 202,
-    "response_description": "It is handed over; `Location` tells where it stands.",
+    "response_description": "Enqueued; `Location` shows its status.",
 }
 
 
@@ -181,44 +160,52 @@ _ACCEPTED: dict[str, Any] = {
     "/pages/{page_id}/runs",
     summary="Start a sync",
     **_ACCEPTED,
-    **opens(Scope.SYNC, 404, 409, 413, 422),
+    **requires(Scope.SYNC, 404, 409, 413, 422),
 )
 async def start_sync(
     service: ServiceDependency, page_id: PageId, response: Response, asked: SyncRequest | None = None
 ) -> RunShape:
-    """Answers at once. While a sync of this Page has not ended, that one is returned, and none is added.
+    """Answers at once. While a sync of this Page has not ended, that one is returned and none is started.
 
-    Where all is to be read again and that one reads less, it is 409.
+    409: a full sync is requested, and the sync that has not ended reads less.
     """
-    wanted = asked or SyncRequest()
+    asked = asked or SyncRequest()
     request = RunRequest(
-        mode=wanted.mode,
-        messages=wanted.messages,
-        max_conversations=wanted.max_conversations,
-        history=wanted.history,
+        mode=asked.mode,
+        messages=asked.messages,
+        max_conversations=asked.max_conversations,
+        history=asked.history,
     )
-    return await _started(service, page_id, request, response)
+    run = await service.submit(page_id, request)
+    response.headers["Location"] = location_of(run)
+    return _run_shape(run)
 
 
 @router.post(
     "/pages/{page_id}/verify",
     summary="Compare a Page with the source",
     **_ACCEPTED,
-    **opens(Scope.SYNC, 404, 409, 422),
+    **requires(Scope.SYNC, 404, 409, 422),
 )
 async def start_verify(service: ServiceDependency, page_id: PageId, response: Response) -> RunShape:
-    """Answers at once; once the run has ended, the Page's certificate tells what was found."""
-    return await _started(service, page_id, RunRequest(kind=RunKind.VERIFY), response)
+    """Answers at once. When the run has ended, `/verification` has the report."""
+    run = await service.submit(page_id, RunRequest(kind=RunKind.VERIFY))
+    response.headers["Location"] = location_of(run)
+    return _run_shape(run)
 
 
-@router.get("/pages/{page_id}/verification", summary="The newest verification", **opens(Scope.READ, 404, 422))
+@router.get(
+    "/pages/{page_id}/verification",
+    summary="The verification report",
+    **requires(Scope.READ, 404, 422),
+)
 @as_json
 def show_verification(service: ServiceDependency, page_id: PageId) -> VerificationShape:
-    """What the last verification of the Page found."""
+    """What the Page's last verification found."""
     with service.engine.store.read() as connection:
         found = newest_verification(connection, get_own_page(connection, page_id))
     if found is None:
-        raise VerificationUnknown("This Page was never verified to the end.")
+        raise VerificationUnknown("No verification of this Page was ever completed.")
     return VerificationShape.model_validate(
         {
             "id": found.id,
@@ -229,43 +216,43 @@ def show_verification(service: ServiceDependency, page_id: PageId) -> Verificati
     )
 
 
-@router.get("/runs", summary="List runs", **opens(Scope.READ, 422))
+@router.get("/runs", summary="List runs", **requires(Scope.READ, 422))
 @as_json
 def show_runs(
     service: ServiceDependency,
-    page: Annotated[str | None, Query(pattern=ID_PATTERN, description="Of this Page alone (our id).")] = None,
+    page: OfPage = None,
     cursor: CursorText = None,
     limit: Limit = 50,
 ) -> Listed[RunShape]:
-    """Newest first."""
+    """The newest first."""
     before = decode_cursor("runs", cursor, parts=1)[0] if cursor else None
     with service.engine.store.read() as connection:
         found = list_runs(connection, page_id=page, before=before, limit=limit + 1)
     more = encode_cursor("runs", found[limit - 1].id) if len(found) > limit else None
-    return Listed(items=[run_shape(run) for run in found[:limit]], next_cursor=more)
+    return Listed(items=[_run_shape(run) for run in found[:limit]], next_cursor=more)
 
 
-@router.get("/runs/{run_id}", summary="Show a run", **opens(Scope.READ, 404, 422))
+@router.get("/runs/{run_id}", summary="Show a run", **requires(Scope.READ, 404, 422))
 async def show_run(service: ServiceDependency, run_id: RunId) -> RunShape:
-    """How it stands, or how it ended."""
-    return run_shape(await queueing.find_run(service, run_id))
+    """Its status, its counts and its problems."""
+    return _run_shape(await service.find_run(run_id))
 
 
-@router.post("/runs/{run_id}/cancel", summary="Cancel a run", **opens(Scope.SYNC, 404, 422))
+@router.post("/runs/{run_id}/cancel", summary="Cancel a run", **requires(Scope.SYNC, 404, 422))
 async def cancel_run(service: ServiceDependency, run_id: RunId) -> RunShape:
-    """It ends at its next batch; what was fetched stays stored. One that has ended stays as it is."""
-    return run_shape(await queueing.cancel(service, run_id))
+    """It ends at its next batch; what was fetched stays stored. A run that has ended does not change."""
+    return _run_shape(await service.cancel(run_id))
 
 
-@router.get("/runs/{run_id}/events", summary="What a run told", **opens(Scope.READ, 404, 422))
+@router.get("/runs/{run_id}/events", summary="The events of a run", **requires(Scope.READ, 404, 422))
 async def show_events(
     service: ServiceDependency, run_id: RunId, cursor: CursorText = None, limit: Limit = 50
 ) -> Listed[EventShape]:
-    """In its order. The same, live: `/stream`."""
+    """In their order. `/stream` sends them live."""
     after = _seq(decode_cursor("events", cursor, parts=1)[0]) if cursor else 0
-    run = await queueing.find_run(service, run_id)
-    found = await queueing.in_thread(
-        service, lambda connection: list_run_events(connection, run.id, after=after, limit=limit + 1)
+    run = await service.find_run(run_id)
+    found = await service.read(
+        lambda connection: list_run_events(connection, run.id, after=after, limit=limit + 1)
     )
     more = encode_cursor("events", str(found[limit - 1].seq)) if len(found) > limit else None
     return Listed(items=[_event_shape(event) for event in found[:limit]], next_cursor=more)
@@ -274,40 +261,31 @@ async def show_events(
 async def _followed(
     service: ServiceDependency, run_id: RunId, last_event_id: LastEventId = None
 ) -> tuple[Run, int]:
-    run = await queueing.find_followed(service, run_id)
-    return run, await queueing.begin_after(service, run, last_event_id)
+    run = await service.find_followed_run(run_id)
+    return run, await service.event_streams.position(run, last_event_id)
 
 
 @router.get(
     "/runs/{run_id}/stream",
     summary="Follow a run",
     response_class=EventSourceResponse,
-    **opens_stream(Scope.READ),
+    **requires_stream(Scope.READ),
 )
 async def follow_run(
     service: ServiceDependency, followed: Annotated[tuple[Run, int], Depends(_followed)]
 ) -> AsyncIterator[ServerSentEvent]:
-    """Server-sent events, from the beginning or behind `Last-Event-ID`, to the run's last word.
+    """Server-Sent Events, from the beginning or after `Last-Event-ID`, until the run's last event.
 
-    Where there is nothing left to follow the answer is 204, so that an EventSource stays away.
+    204: there is nothing left to follow, so an EventSource must not reconnect.
     """
     run, after = followed
+    next_step = f"GET {location_of(run)} shows its status; the next sync of the Page continues."
     async for event in service.event_streams.follow(run, after=after):
-        yield ServerSentEvent(id=event_id(event), data=as_sent(event, next_step=next_step(run)))
+        yield server_sent(event, next_step=next_step)
 
 
-def event_id(event: RunEvent) -> str:
-    """What `Last-Event-ID` takes."""
-    return f"{event.run_id}.{event.seq}"
-
-
-def next_step(run: Run) -> str:
-    """How a caller over HTTP goes on with a run that is not complete."""
-    return f"GET /api/v1/runs/{run.id} tells how it stands; the next sync of the Page goes on."
-
-
-def run_shape(run: Run) -> RunShape:
-    """A run as it is told."""
+def _run_shape(run: Run) -> RunShape:
+    """A stored run in the API's shape."""
     return RunShape(
         id=run.id,
         page_id=run.page_id,
@@ -337,14 +315,8 @@ def run_shape(run: Run) -> RunShape:
 
 
 def location_of(run: Run) -> str:
-    """Where a run tells how it stands."""
+    """The address that shows a run's status."""
     return f"/api/v1/runs/{run.id}"
-
-
-async def _started(service: Service, page_id: str, request: RunRequest, response: Response) -> RunShape:
-    run = await queueing.submit(service, page_id, request)
-    response.headers["Location"] = location_of(run)
-    return run_shape(run)
 
 
 def _event_shape(event: RunEvent) -> EventShape:
@@ -355,5 +327,5 @@ def _event_shape(event: RunEvent) -> EventShape:
 
 def _seq(text: str) -> int:
     if not (text.isascii() and text.isdecimal() and int(text) <= _MOST_EVENTS):
-        raise CursorInvalid("This cursor is none of ours.")
+        raise CursorInvalid("This is not one of our cursors.")
     return int(text)

@@ -1,27 +1,31 @@
-"""What all shapes of the API have in common: camelCase outside, strict types, lists with a cursor."""
+"""What all resources share: the base of every answer and body, lists with a cursor, ids in a path.
 
-from typing import Annotated, Any, Final, Generic, TypeVar
+Outside names are camelCase, bodies are strict, and a list continues where its cursor points.
+"""
 
-from fastapi import Path, Query
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+import base64
+import binascii
+import re
+from collections.abc import Callable
+from datetime import UTC, datetime
+from functools import wraps
+from typing import Annotated, Any, Final, Generic, ParamSpec, TypeVar
+
+import msgspec
+from fastapi import Path, Query, Response
+from pydantic import AfterValidator, AwareDatetime, BaseModel, BeforeValidator, ConfigDict, Field
 from pydantic.alias_generators import to_camel
 
-from inboxsync.api.cursors import LONGEST
+from inboxsync.api.problems import CursorInvalid
 
+P = ParamSpec("P")
 T = TypeVar("T")
 
 MOST: Final = 200
-# Ours (UUIDv7) or Meta's (digits): nothing else names anything.
+_LONGEST_CURSOR: Final = 512
+# Our ids (UUIDv7) and Meta's (digits) have no other characters.
 ID_PATTERN: Final = r"^[A-Za-z0-9_-]{1,64}$"
-
-
-def _whole(value: object) -> object:
-    # JSON knows one kind of number: 5.0 is 5 there.
-    return int(value) if isinstance(value, float) and value.is_integer() else value
-
-
-# For a number in a body, which is never taken from text; behind its bounds.
-WHOLE: Final = BeforeValidator(_whole)
+_parts_of = msgspec.json.Decoder(list[str]).decode
 
 
 class Shape(BaseModel):
@@ -33,7 +37,7 @@ class Shape(BaseModel):
 
 
 class Asked(BaseModel):
-    """A body: nothing is converted, and a field that is not known is an error."""
+    """A body: no value is converted, and an unknown field is an error."""
 
     model_config = ConfigDict(
         alias_generator=to_camel, validate_by_alias=True, strict=True, extra="forbid", frozen=True
@@ -41,21 +45,51 @@ class Asked(BaseModel):
 
 
 class Listed(Shape, Generic[T]):
-    """A part of a list, in its order."""
+    """One page of a list, in the list's order."""
 
     items: list[T]
     next_cursor: str | None = Field(
-        default=None, description="Pass it on as `cursor` for what follows; null at the end."
+        default=None, description="Pass it on as `cursor` to get what follows; null at the end."
     )
 
 
+def _whole(value: object) -> object:
+    # JSON has one kind of number: there 5.0 is 5.
+    return int(value) if isinstance(value, float) and value.is_integer() else value
+
+
+def _written(value: object) -> object:
+    # Without this check `2026` would be read as a number of seconds.
+    if isinstance(value, str) and re.match(r"\d{4}-\d\d-\d\d[Tt ]", value) is None:
+        raise ValueError("should be a time such as 2026-06-01T00:00:00Z")
+    return value
+
+
+def _in_utc(at: datetime) -> datetime:
+    # An instant outside the calendar becomes the calendar's first or last.
+    try:
+        return at.astimezone(UTC)
+    except OverflowError:
+        return datetime.min.replace(tzinfo=UTC) if at.year == 1 else datetime.max.replace(tzinfo=UTC)
+
+
+# For a number in a body, where text is never converted. Write it after the bounds.
+WHOLE: Final = BeforeValidator(_whole)
 Limit = Annotated[int, Query(ge=1, le=MOST, description="How many at most.", examples=[50])]
 CursorText = Annotated[
     str | None,
     Query(
-        max_length=LONGEST,
-        description="The `nextCursor` of the answer before; none at the beginning.",
+        max_length=_LONGEST_CURSOR,
+        description="The `nextCursor` of the answer before; leave it out to begin.",
         json_schema_extra={"format": "cursor"},
+    ),
+]
+OfPage = Annotated[str | None, Query(pattern=ID_PATTERN, description="Only of this Page (our id).")]
+Since = Annotated[
+    Annotated[AwareDatetime, BeforeValidator(_written), AfterValidator(_in_utc)] | None,
+    Query(
+        description="With a message at or after this time, which names its time zone.",
+        examples=["2026-06-01T00:00:00Z"],
     ),
 ]
 PageId = Annotated[
@@ -79,3 +113,56 @@ RunId = Annotated[
 def example(**members: Any) -> ConfigDict:  # noqa: ANN401 - JSON of any kind
     """The example of a shape, for the OpenAPI document."""
     return ConfigDict(json_schema_extra={"example": members})
+
+
+def as_json(read: Callable[P, Shape]) -> Callable[P, Response]:
+    """A route that reads the database and writes its answer in the same thread.
+
+    FastAPI would validate the answer in a second thread and write it in the event loop. Under load each
+    of these steps waits for its turn. FastAPI still sees the parameters and the shape of `read`.
+    """
+
+    @wraps(read)
+    def route(*args: P.args, **kwargs: P.kwargs) -> Response:
+        return Response(read(*args, **kwargs).model_dump_json(), media_type="application/json")
+
+    return route
+
+
+def encode_cursor(kind: str, *key: str) -> str:
+    """A cursor of the list `kind` that continues after this key. Callers treat it as opaque text."""
+    return base64.urlsafe_b64encode(msgspec.json.encode([kind, *key])).decode().rstrip("=")
+
+
+def decode_cursor(kind: str, cursor: str, *, parts: int) -> tuple[str, ...]:
+    """The key that `encode_cursor` was given. Raises CursorInvalid."""
+    try:
+        text = base64.b64decode(cursor + "=" * (-len(cursor) % 4), altchars=b"-_", validate=True)
+        named, *key = _parts_of(text)
+    except (binascii.Error, ValueError, msgspec.MsgspecError):
+        raise CursorInvalid("This is not one of our cursors.") from None
+    if named != kind or len(key) != parts or any("\0" in part for part in key):
+        raise CursorInvalid("This cursor belongs to another list.")
+    return tuple(key)
+
+
+def encode_key(kind: str, key: tuple[datetime | None, str] | None) -> str | None:
+    """A cursor of a list that is ordered by time; None at its end."""
+    if key is None:
+        return None
+    at, row_id = key
+    return encode_cursor(kind, at.isoformat() if at is not None else "", row_id)
+
+
+def decode_key(kind: str, cursor: str) -> tuple[datetime | None, str]:
+    """The time and the id that `encode_key` was given. Raises CursorInvalid."""
+    at, row_id = decode_cursor(kind, cursor, parts=2)
+    if not at:
+        return None, row_id
+    try:
+        parsed = datetime.fromisoformat(at)
+    except ValueError:
+        raise CursorInvalid("This is not one of our cursors.") from None
+    if parsed.tzinfo is None:
+        raise CursorInvalid("This is not one of our cursors.")
+    return _in_utc(parsed), row_id

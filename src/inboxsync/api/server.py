@@ -1,4 +1,4 @@
-"""The HTTP server: uvicorn, with the signals left to whoever runs it."""
+"""The HTTP server: uvicorn, with limits for slow clients. Signals are left to the caller."""
 
 import asyncio
 import socket
@@ -11,18 +11,18 @@ from anyio import to_thread
 from fastapi import FastAPI
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
-# A stream or a waiting call ends at once when it is told to; what does not is broken off after this.
+# Streams and waiting calls end at once when asked to; anything else is cut off after this time.
 _DRAIN_SECONDS: Final = 8
 _KEEP_ALIVE_SECONDS: Final = 65
-# For a request's line and headers.
+# Limits for a request's line and headers.
 _HEAD_SECONDS = 30.0
 _HEAD_BYTES: Final = 65_536
-# Reads compute: more threads than this do not answer sooner, they wait for the interpreter in turn.
+# Reads compute: more threads would not answer sooner, because they share one interpreter.
 _READERS = 6
 
 
 class _Connection(HttpToolsProtocol):
-    """Waits for the head of a request so long and reads so much of it, where uvicorn sets no bounds."""
+    """Limits the time and the size of a request's head, which uvicorn does not."""
 
     _late: asyncio.TimerHandle | None = None
     _head_bytes = 0
@@ -61,8 +61,8 @@ class _Connection(HttpToolsProtocol):
             self._late = None
 
     def _give_up(self) -> None:
-        # Behind a request that is still being answered the next one may take its time.
-        answering = getattr(self, "cycle", None)  # None before the first, whatever its type says
+        # While one request is being answered the next one may take longer.
+        answering = getattr(self, "cycle", None)  # None before the first one, despite its type
         if answering is None or answering.response_complete:
             self.transport.abort()
         else:
@@ -70,7 +70,7 @@ class _Connection(HttpToolsProtocol):
 
 
 class Server(uvicorn.Server):
-    """Serves an app on a socket that is bound already, until `end`."""
+    """Serves an app on a bound socket, until `end`."""
 
     def __init__(self, app: FastAPI, *, trusted_proxies: str) -> None:
         self._app = app
@@ -89,16 +89,16 @@ class Server(uvicorn.Server):
         super().__init__(config)
 
     async def run_on(self, listener: socket.socket) -> None:
-        """Serve until `end` is called and every answer is out."""
+        """Serve until `end` is called and every answer is sent."""
         to_thread.current_default_thread_limiter().total_tokens = _READERS
         await self.serve(sockets=[listener])
 
     def end(self) -> None:
-        """Take nothing more. Streams and waiting calls answer with what there is, their runs go on."""
+        """Accept nothing more. Streams and waiting calls answer with what they have; their runs continue."""
         self._app.state.service.drain()
         self.should_exit = True
 
     @contextmanager
     def capture_signals(self) -> Iterator[None]:
-        """None: streams have to end before uvicorn waits for connections, and a worker drains beside it."""
+        """Capture none: streams must end before uvicorn waits for connections, while a worker drains."""
         yield

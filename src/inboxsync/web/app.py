@@ -15,10 +15,8 @@ from starlette.responses import RedirectResponse, Response
 from starlette.routing import Match, Mount, Route
 from starlette.types import Scope as AsgiScope
 
-from inboxsync.api import Caller, Service
-from inboxsync.api.errors import OriginRefused, ScopeTooSmall
-from inboxsync.api.keys import ANYBODY_HERE
-from inboxsync.api.problems import status_of
+from inboxsync.api import LOCAL_CALLER, Caller, Service
+from inboxsync.api.problems import OriginRefused, ScopeTooSmall, status_of
 from inboxsync.errors import InboxsyncError, Unexpected
 from inboxsync.model import Scope
 from inboxsync.web import views
@@ -151,8 +149,8 @@ class Dashboard:
         if not session.is_open or session.key_name is None:
             return None
         keys = self._service.keys
-        if session.key_name == ANYBODY_HERE.name:
-            return None if await keys.has_keys() else ANYBODY_HERE
+        if session.key_name == LOCAL_CALLER.name:
+            return None if await keys.has_keys() else LOCAL_CALLER
         return await keys.named(session.key_name)
 
     async def _answer(self, route: DashboardRoute, context: RequestContext) -> Response:

@@ -6,7 +6,7 @@ from typing import Final
 
 from sqlalchemy import Connection
 
-from inboxsync.api.cursors import decode_cursor, decode_key, encode_cursor
+from inboxsync.api.schemas import decode_cursor, decode_key, encode_cursor
 from inboxsync.model import Page
 from inboxsync.store.reading import Key
 from inboxsync.store.state.pages import (

@@ -9,7 +9,7 @@ from starlette.requests import Request
 from starlette.responses import HTMLResponse, RedirectResponse, Response
 
 from inboxsync.api import Caller, Service
-from inboxsync.api.errors import RequestInvalid
+from inboxsync.api.problems import RequestInvalid
 from inboxsync.model import Scope
 from inboxsync.web.rendering import query, render
 from inboxsync.web.sessions import Session, Sessions

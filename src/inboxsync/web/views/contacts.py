@@ -8,7 +8,7 @@ from typing import Final
 from sqlalchemy import Connection
 from starlette.responses import Response
 
-from inboxsync.api.cursors import encode_key
+from inboxsync.api.schemas import encode_key
 from inboxsync.store.reading import ContactFilter, ContactRecord, list_contact_details, list_contacts
 from inboxsync.web.lists import key_in, page_choice, page_labels
 from inboxsync.web.rendering import query

@@ -8,8 +8,8 @@ from typing import Final
 from sqlalchemy import Connection
 from starlette.responses import Response
 
-from inboxsync.api.cursors import encode_key
-from inboxsync.api.errors import ConversationUnknown
+from inboxsync.api.problems import ConversationUnknown
+from inboxsync.api.schemas import encode_key
 from inboxsync.model import History, Page
 from inboxsync.store.reading import (
     ContactDetail,

@@ -2,8 +2,8 @@
 
 from starlette.responses import Response
 
-from inboxsync.api.errors import KeyInvalid, KeyMissing
-from inboxsync.api.keys import ANYBODY_HERE
+from inboxsync.api import LOCAL_CALLER
+from inboxsync.api.problems import KeyInvalid, KeyMissing
 from inboxsync.errors import InboxsyncError
 from inboxsync.web.request_context import RequestContext
 from inboxsync.web.sessions import drop_cookie, put_cookie
@@ -42,7 +42,7 @@ async def _who(context: RequestContext) -> str:
     sent = context.form.get("key", "").strip()
     if not sent:
         if await _is_open(context):
-            return ANYBODY_HERE.name
+            return LOCAL_CALLER.name
         raise KeyInvalid("Paste an API key.")
     client = context.request.client
     caller = await context.service.auth.check_key(sent, address=client.host if client else "local")
@@ -52,7 +52,7 @@ async def _who(context: RequestContext) -> str:
 async def _is_open(context: RequestContext) -> bool:
     """Whether no key exists, and the request comes from this machine."""
     try:
-        return await context.service.auth.admit(context.request) == ANYBODY_HERE
+        return await context.service.auth.identify(context.request) == LOCAL_CALLER
     except (KeyMissing, KeyInvalid):
         return False
 

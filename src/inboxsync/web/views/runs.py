@@ -18,8 +18,7 @@ from sqlalchemy import Connection
 from starlette.concurrency import run_in_threadpool
 from starlette.responses import Response, StreamingResponse
 
-from inboxsync.api import Service, queueing
-from inboxsync.api.queueing import find_run, in_thread
+from inboxsync.api import Service
 from inboxsync.errors import InboxsyncError, RunUnknown
 from inboxsync.model import Mode, Run, RunEvent, RunKind, RunRequest
 from inboxsync.store.state.pages import count_conversations, get_page
@@ -142,14 +141,14 @@ async def verify(context: RequestContext) -> Response:
 
 async def cancel(context: RequestContext) -> Response:
     """End a run at its next batch."""
-    run = await queueing.cancel(context.service, context.path_param("id"))
+    run = await context.service.cancel(context.path_param("id"))
     return context.redirect(f"/runs/{run.id}", done="cancelled")
 
 
 async def _submit(context: RequestContext, request: RunRequest, *, done: str) -> Response:
     page_id = context.path_param("id")
     is_busy = await run_in_threadpool(_is_busy, context, page_id)
-    await queueing.submit(context.service, page_id, request)
+    await context.service.submit(page_id, request)
     return context.redirect(f"/pages/{page_id}", done="busy" if is_busy else done)
 
 
@@ -162,9 +161,9 @@ def _is_busy(context: RequestContext, page_id: str) -> bool:
 
 async def stream(context: RequestContext) -> Response:
     """The run's past events, then new ones until it has ended."""
-    run = await find_run(context.service, context.path_param("id"))
-    total = await in_thread(context.service, lambda connection: expected_of(connection, run))
-    newest = await in_thread(context.service, lambda connection: newest_event_seq(connection, run.id))
+    run = await context.service.find_run(context.path_param("id"))
+    total = await context.service.read(lambda connection: expected_of(connection, run))
+    newest = await context.service.read(lambda connection: newest_event_seq(connection, run.id))
     seen = context.request.headers.get("last-event-id", "")
     after = int(seen) if seen.isascii() and seen.isdecimal() and len(seen) < 10 else 0  # noqa: PLR2004 - an Integer
     return StreamingResponse(

@@ -7,8 +7,8 @@ from typing import Final
 
 from starlette.responses import Response
 
-from inboxsync.api.cursors import decode_cursor, encode_cursor
-from inboxsync.api.errors import CursorInvalid
+from inboxsync.api.problems import CursorInvalid
+from inboxsync.api.schemas import decode_cursor, encode_cursor
 from inboxsync.errors import SearchInvalid
 from inboxsync.store.search import FoundMessage, Order, SearchKey, parse_query, search_messages
 from inboxsync.web.lists import page_choice, page_labels
