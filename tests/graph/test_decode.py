@@ -1,18 +1,22 @@
 import json
 from collections.abc import Iterator
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, TypeAlias
 
 import msgspec
 import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from inboxsync.graph import decode
+from inboxsync.graph import records
 from inboxsync.graph.body import decode_body
-from inboxsync.graph.decode import decode_conversations, identifier, timestamp
+from inboxsync.graph.decode import identifier
 from inboxsync.graph.errors import FaultError
-from inboxsync.model import Conversation
+from inboxsync.graph.records import decode_list
+from inboxsync.model import Conversation, Dropped
+
+# An entry of a list as JSON.
+Entry: TypeAlias = dict[str, Any]
 
 PAGE = "104"
 OWN = frozenset({PAGE})
@@ -51,8 +55,14 @@ graph_like = st.recursive(
 )
 
 
-def decode_one(entry: dict[str, object]) -> Conversation:
-    (conversation,), dropped = decode_conversations([entry], own_ids=OWN)
+def decoded(data: object, *, is_instagram: bool = False) -> tuple[list[Conversation], tuple[Dropped, ...]]:
+    found, dropped = decode_list(data, own_ids=OWN, is_instagram=is_instagram)
+    assert all(each.fingerprint() for each in found)
+    return [each.whole() for each in found], dropped
+
+
+def decode_one(entry: Entry) -> Conversation:
+    (conversation,), dropped = decoded([entry])
     assert dropped == ()
     return conversation
 
@@ -67,7 +77,7 @@ def served(data: object) -> Any:
 
 @given(graph_like, st.booleans())
 def test_no_json_makes_decoding_raise(data: object, is_instagram: bool) -> None:
-    conversations, _ = decode_conversations(served(data), own_ids=OWN, is_instagram=is_instagram)
+    conversations, _ = decoded(served(data), is_instagram=is_instagram)
     msgspec.json.encode(conversations)
 
 
@@ -75,7 +85,7 @@ def test_no_json_makes_decoding_raise(data: object, is_instagram: bool) -> None:
 def test_decoding_invents_no_id(data: list[object]) -> None:
     entries = served(data)
     known = set(_ids_in(entries))
-    conversations, _ = decode_conversations(entries, own_ids=OWN)
+    conversations, _ = decoded(entries)
     for conversation in conversations:
         found = {conversation.conversation_id, *(each.id for each in conversation.participants)}
         found |= {conversation.contact.id} if conversation.contact else set()
@@ -104,7 +114,7 @@ def test_no_depth_makes_decoding_raise(depth: int, key: str) -> None:
         body = decode_body(text.encode(), status=200, redact=str)
     except FaultError:
         return
-    (conversation,), _ = decode_conversations(body["data"], own_ids=OWN)
+    (conversation,), _ = decoded(body["data"])
     assert [each.message_id for each in conversation.messages] == ["m_1"]
 
 
@@ -127,23 +137,23 @@ def test_a_number_past_64_bits_is_kept_as_text(number: int) -> None:
         ({"is_unsupported": True}, True),
     ],
 )
-def test_on_instagram_a_message_that_is_named_alone_cannot_be_read(
-    entry: dict[str, object], on_instagram: bool
+def test_on_instagram_a_message_with_only_an_id_and_a_time_is_unreadable(
+    entry: Entry, on_instagram: bool
 ) -> None:
     data = [{"id": "t_1", "messages": {"data": [{"id": "m_1", **entry}]}}]
     for is_instagram, expected in ((True, on_instagram), (False, True)):
-        (conversation,), _ = decode_conversations(data, own_ids=OWN, is_instagram=is_instagram)
+        (conversation,), _ = decoded(data, is_instagram=is_instagram)
         assert [each.is_readable for each in conversation.messages] == [expected]
 
 
 @given(st.lists(graph_like))
 def test_every_entry_is_kept_or_reported(data: list[object]) -> None:
-    conversations, dropped = decode_conversations(data, own_ids=OWN)
+    conversations, dropped = decoded(data)
     about_conversations = [each for each in dropped if "message" not in each.what]
     assert len(conversations) + len(about_conversations) == len(data)
 
 
-def test_the_contact_is_whoever_is_not_the_page() -> None:
+def test_the_contact_is_the_participant_who_is_not_the_page() -> None:
     people = [{"id": PAGE, "name": "The Page"}, {"id": "7", "name": "Ann"}]
     for order in (people, people[::-1]):
         contact = decode_one({"id": "t_1", "participants": {"data": order}}).contact
@@ -159,7 +169,7 @@ def test_a_gone_contact_is_found_in_the_messages() -> None:
     assert contact.id == "7"
 
 
-def test_a_conversation_with_nobody_but_the_page_has_no_contact() -> None:
+def test_a_conversation_with_only_the_page_has_no_contact() -> None:
     assert decode_one({"id": "t_1", "participants": {"data": [{"id": PAGE}]}}).contact is None
 
 
@@ -182,7 +192,7 @@ def test_ids_may_be_numbers_past_2_to_the_53() -> None:
     ],
 )
 def test_times_are_read_as_utc_or_not_at_all(served: object, meant: datetime | None) -> None:
-    assert timestamp(served) == meant
+    assert decode_one({"id": "t_1", "updated_time": served}).source_updated_at == meant
 
 
 def test_an_empty_text_stays_empty_and_a_missing_one_missing() -> None:
@@ -192,7 +202,7 @@ def test_an_empty_text_stays_empty_and_a_missing_one_missing() -> None:
     assert second.text is None
 
 
-def test_older_messages_are_told_by_the_nested_next_alone() -> None:
+def test_only_the_nested_next_says_that_there_are_older_messages() -> None:
     cursors = {"cursors": {"before": "MAZDZD", "after": "MAZDZD"}}
     without = {"id": "t_1", "messages": {"data": [], "paging": cursors}}
     assert not decode_one(without).has_older_messages
@@ -208,6 +218,45 @@ def test_fields_without_a_place_are_kept_as_extra() -> None:
     assert conversation.messages[0].extra == '{"is_unsupported":"true"}'
 
 
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("from", {"name": "without an id"}),
+        ("from", "Ann"),
+        ("message", {"text": "hello"}),
+        ("sticker", 369239263222822),
+        ("reply_to", {"story": {"id": "1"}}),
+        ("is_unsupported", "true"),
+        ("is_unsupported", 1),
+        ("created_time", {"seconds": 5}),
+        ("tags", {"data": [{"name": "inbox"}]}),
+    ],
+)
+def test_a_value_of_another_type_is_kept_as_extra(name: str, value: object) -> None:
+    (message,) = decode_one({"id": "t_1", "messages": {"data": [{"id": "m_1", name: value}]}}).messages
+    assert message.extra is not None
+    assert json.loads(message.extra) == {name: value}
+    assert message.text is message.sender_id is message.sticker is message.reply_to_message_id is None
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("message_count", "many"),
+        ("unread_count", 1.5),
+        ("snippet", ["hello"]),
+        ("link", 7),
+        ("participants", "Ann"),
+        ("messages", "none"),
+        ("updated_time", True),
+    ],
+)
+def test_a_conversations_value_of_another_type_is_kept_as_extra(name: str, value: object) -> None:
+    extra = decode_one({"id": "t_1", name: value}).extra
+    assert extra is not None
+    assert json.loads(extra) == {name: value}
+
+
 def nested(depth: int) -> list[Any]:
     return [nested(depth - 1)] if depth else []
 
@@ -221,11 +270,11 @@ touchy_json = st.recursive(
 
 
 @given(touchy_json)
-def test_what_is_kept_as_it_is_is_what_a_closer_look_would_keep(value: object) -> None:
-    kept = decode.json_text(value)
+def test_json_that_is_stored_unchanged_is_what_a_closer_look_would_store(value: object) -> None:
+    kept = records.json_text(value)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(decode, "_as_it_is", lambda _: None)
-        assert decode.json_text(value) == kept
+        patch.setattr(records, "_unchanged", lambda _: None)
+        assert records.json_text(value) == kept
 
 
 def test_an_attachment_lists_own_next_is_not_kept() -> None:

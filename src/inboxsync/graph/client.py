@@ -12,16 +12,12 @@ import structlog
 from inboxsync.clock import Clock
 from inboxsync.errors import PageNotVisible
 from inboxsync.graph.access import Access, App, decode_token_end
-from inboxsync.graph.body import read_list, read_paging
-from inboxsync.graph.decode import (
-    decode_conversation,
-    decode_messages,
-    identifier,
-)
+from inboxsync.graph.body import fast_conversations, fast_messages, read_list, read_paging
+from inboxsync.graph.decode import identifier
 from inboxsync.graph.errors import Fault, FaultError, RetryPolicy, Subject
-from inboxsync.graph.fast_decode import decode_fast, decode_listed
 from inboxsync.graph.quotas import Endpoint
 from inboxsync.graph.rate_limiter import RateLimiter
+from inboxsync.graph.records import decode_conversation, decode_list, decode_messages
 from inboxsync.graph.requests import (
     Answer,
     Call,
@@ -237,7 +233,7 @@ class GraphClient:
         def read(answer: Answer) -> Conversation:
             dropped: list[Dropped] = []
             found = decode_conversation(
-                answer.body, own_ids=access.own_ids, dropped=dropped, is_instagram=access.is_instagram
+                answer.body, dropped, own_ids=access.own_ids, is_instagram=access.is_instagram
             )
             _warn(dropped)
             if found is None:
@@ -265,8 +261,8 @@ class GraphClient:
             dropped: list[Dropped] = []
             messages = decode_messages(
                 read_list(answer.body),
+                dropped,
                 own_ids=access.own_ids,
-                dropped=dropped,
                 # An answer that was asked only for ids has nothing else, even of a readable message.
                 is_instagram=access.is_instagram and not ids_only,
             )
@@ -282,6 +278,7 @@ class GraphClient:
                 fields=self._fields.messages(access.platform, ids_only=ids_only), limit=limit, after=after
             ),
             about=Subject.CONVERSATION,
+            fast=fast_messages,
         )
         return await self._calls.get(call, read)
 
@@ -304,7 +301,7 @@ class GraphClient:
             return asked | list_params(fields=fields(), limit=limit, after=after) | window_params(window)
 
         def read(answer: Answer) -> Batch:
-            conversations, dropped = decode_listed(
+            conversations, dropped = decode_list(
                 read_list(answer.body),
                 own_ids=access.own_ids,
                 # Only an answer that was asked for details shows that a message has none.
@@ -327,7 +324,7 @@ class GraphClient:
             path=path,
             params=params,
             attempts=attempts,
-            decode_fast=decode_fast,
+            fast=fast_conversations,
         )
         return await self._calls.get(call, read)
 

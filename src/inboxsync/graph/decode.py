@@ -1,217 +1,143 @@
-"""From Graph's JSON to records.
+"""The usual shape of Graph's answers, and odd answers brought into it.
 
-Tolerant: every field but an id may be missing, null or of another type than the one
-documented, and becomes `None`. What has no id cannot be kept and is reported. Fields
-that no record has a place for are kept as JSON in `extra`, so that nothing served is
-lost.
+The fast decoder in `body` decodes the usual shape straight from the bytes. Everything else is
+normalised here: any field but an id may be missing, null, or of another type than documented. An
+entry without an id cannot be kept and is reported. What the shape has no place for is kept in
+`extra`, so that nothing is lost.
 """
 
-import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping
 from datetime import UTC, datetime
-from typing import Any
+from typing import Annotated, Any
 
 import msgspec
 
-from inboxsync.graph.body import replace_lone_surrogates
-from inboxsync.model import Conversation, Dropped, Message, Participant
+from inboxsync.model import Dropped
 
 Json = dict[str, Any]
+# For each field, how any JSON becomes what the usual shape has; None if it does not fit.
+Shape = Mapping[str, Callable[[Any], object]]
 
-# What both databases hold in an integer column.
+# What both databases can hold in an integer column.
 LARGEST_INTEGER = 2**31 - 1
-_LONGEST_NUMBER = 20
-# Of an Instagram conversation's messages only so many have details (graph-facts 1.6-2).
-_READABLE_ON_INSTAGRAM = 20
+# As long as a number in a text may be: longer ones are no count and no time.
+LONGEST_NUMBER = 20
 # The longest ids have about 180 characters (graph-facts 1.10); past 4,300 digits Python refuses to write.
 _LONGEST_ID_BITS = 1024
-_JSON_INTEGER_BITS = 63
-# Graph nests a handful deep. Python and JSON libraries give up at some hundreds, each elsewhere.
-_DEEPEST = 60
-_TOKEN_PARAMETER = re.compile(r"access_token(=|%3D)[^&\s\"]*", re.IGNORECASE)
-# A number that may be past 64 bits, looked for as one of noughts: takes a tenth of what a pattern takes.
-_DIGITS = bytes.maketrans(b"123456789", b"000000000")
-_LONG_NUMBER = b"0" * 19
-_encode = msgspec.json.Encoder().encode
-_CONVERSATION_FIELDS = frozenset(
-    {
-        "id",
-        "updated_time",
-        "message_count",
-        "unread_count",
-        "snippet",
-        "link",
-        "participants",
-        "messages",
-    },
-)
-_NAMED = frozenset({"id", "created_time"})
 EMPTY: tuple[object, ...] = (None, "", [], {})
-_PLAIN_MESSAGE = frozenset({"id", "created_time", "from", "message"})
-_MESSAGE_FIELDS = frozenset(
-    {
-        "id",
-        "created_time",
-        "from",
-        "message",
-        "attachments",
-        "shares",
-        "sticker",
-        "reactions",
-        "story",
-        "reply_to",
-    },
-)
+
+Id = Annotated[str, msgspec.Meta(min_length=1)]
+Count = Annotated[int, msgspec.Meta(ge=-LARGEST_INTEGER, le=LARGEST_INTEGER)]
 
 
-def decode_conversations(
-    data: object, *, own_ids: frozenset[str], is_instagram: bool = False
-) -> tuple[tuple[Conversation, ...], tuple[Dropped, ...]]:
-    """The `data` of a conversation list; never raises, whatever JSON it is.
+class GraphPerson(msgspec.Struct, gc=False, omit_defaults=True):
+    """Someone in a conversation."""
 
-    `is_instagram` marks messages of which nothing but id and time is served as unreadable. Not
-    to be said of an answer that was asked for no more than that.
-    """
-    dropped: list[Dropped] = []
-    found = []
-    for entry in entries_of(data, "conversation list", dropped):
-        conversation = decode_conversation(entry, own_ids=own_ids, dropped=dropped, is_instagram=is_instagram)
-        if conversation is not None:
-            found.append(conversation)
-    return tuple(found), tuple(dropped)
+    id: Id
+    name: str | None = None
+    username: str | None = None
+    email: str | None = None
 
 
-def decode_conversation(
-    entry: Json, *, own_ids: frozenset[str], dropped: list[Dropped], is_instagram: bool = False
-) -> Conversation | None:
-    """One conversation with the messages nested in it; None, and a word in `dropped`, without an id."""
+class GraphPeople(msgspec.Struct, gc=False):
+    """The `participants` edge."""
+
+    data: list[GraphPerson]
+
+
+class GraphEdge(msgspec.Struct, gc=False):
+    """A nested edge without its paging: an attachment list's `next` leads nowhere new."""
+
+    data: Any
+
+
+class GraphReply(msgspec.Struct, gc=False):
+    """Which message a message replies to."""
+
+    mid: str
+
+
+class GraphMessage(msgspec.Struct, gc=False, forbid_unknown_fields=True, omit_defaults=True):
+    """One message."""
+
+    id: Id
+    created_time: str | None = None
+    sender: GraphPerson | None = msgspec.field(default=None, name="from")
+    message: str | None = None
+    attachments: GraphEdge | None = None
+    shares: GraphEdge | None = None
+    sticker: str | None = None
+    reactions: Any = None
+    story: Any = None
+    reply_to: GraphReply | None = None
+    # The text "true" has been seen (graph-facts 1.6).
+    is_unsupported: bool | str | None = None
+
+
+class GraphPaging(msgspec.Struct, gc=False):
+    """Whether an edge has more."""
+
+    next: Any = None
+
+
+class GraphMessages(msgspec.Struct, gc=False):
+    """The `messages` edge of a conversation, newest first."""
+
+    data: list[GraphMessage]
+    paging: GraphPaging | None = None
+
+
+class GraphConversation(msgspec.Struct, gc=False, forbid_unknown_fields=True):
+    """One conversation with its newest messages."""
+
+    id: Id
+    updated_time: str | None = None
+    message_count: Count | None = None
+    unread_count: Count | None = None
+    snippet: str | None = None
+    link: str | None = None
+    participants: GraphPeople | None = None
+    messages: GraphMessages | None = None
+
+
+class OddMessage(GraphMessage, kw_only=True):
+    """A message, and what the shape has no place for."""
+
+    extra: Json
+
+
+class OddConversation(GraphConversation, kw_only=True):
+    """A conversation, and what the shape has no place for."""
+
+    extra: Json
+
+
+def normalise_conversation(entry: Json, dropped: list[Dropped]) -> GraphConversation | None:
+    """One conversation of any JSON; None, and a line in `dropped`, if it has no id."""
     conversation_id = identifier(entry.get("id"))
     if conversation_id is None:
         dropped.append(Dropped(what="conversation", why="it has no id"))
         return None
-    edge = entry.get("messages")
-    nested = edge if isinstance(edge, dict) else {}
-    messages = decode_messages(
-        nested.get("data"), own_ids=own_ids, dropped=dropped, is_instagram=is_instagram
-    )
-    participants = _decode_participants(entry.get("participants"))
-    paging = nested.get("paging")
-    return Conversation(
-        conversation_id=conversation_id,
-        source_updated_at=timestamp(entry.get("updated_time")),
-        contact=contact_of(participants, messages, own_ids),
-        participants=participants,
-        snippet=_text(entry.get("snippet")),
-        message_count=_integer(entry.get("message_count")),
-        unread_count=_integer(entry.get("unread_count")),
-        link=_text(entry.get("link")),
-        messages=messages,
-        has_older_messages=(isinstance(paging, dict) and bool(paging.get("next")))
-        or may_lack_older(messages, is_instagram=is_instagram),
-        extra=_extra(entry, _CONVERSATION_FIELDS),
-    )
+    known, extra = _sort_out(entry, {**_CONVERSATION, "messages": lambda edge: _messages(edge, dropped)})
+    if extra:
+        return OddConversation(id=conversation_id, extra=extra, **known)
+    return GraphConversation(id=conversation_id, **known)
 
 
-def may_lack_older(messages: Sequence[Message], *, is_instagram: bool) -> bool:
-    """Whether there may be older ones though nothing says so.
+def normalise_messages(data: object, dropped: list[Dropped]) -> list[GraphMessage]:
+    """The messages of any JSON, in its order; a line in `dropped` for each that has no id.
 
-    What Instagram does with those beyond its 20 is not confirmed: it may leave them out unsaid.
+    Those that the fast decoder took stay as they are.
     """
-    return is_instagram and len(messages) == _READABLE_ON_INSTAGRAM
+    entries = objects_of(data, "message list", dropped, also=GraphMessage)
+    found = (each if isinstance(each, GraphMessage) else _message(each, dropped) for each in entries)
+    return [message for message in found if message is not None]
 
 
-def decode_messages(
-    data: object, *, own_ids: frozenset[str], dropped: list[Dropped], is_instagram: bool = False
-) -> tuple[Message, ...]:
-    """The `data` of a messages edge, in the order served; `is_instagram` as in `decode_conversations`."""
-    found = []
-    for entry in entries_of(data, "message list", dropped):
-        message_id = identifier(entry.get("id"))
-        if message_id is None:
-            dropped.append(Dropped(what="message", why="it has no id"))
-        else:
-            found.append(_decode_message(entry, message_id, own_ids, is_instagram=is_instagram))
-    return tuple(found)
-
-
-def _decode_message(entry: Json, message_id: str, own_ids: frozenset[str], *, is_instagram: bool) -> Message:
-    sender_id, sender_name = _sender(entry.get("from"))
-    text = entry.get("message")
-    # Nearly all messages are text alone, and there are tens of thousands a second.
-    rest: dict[str, Any] = {} if _PLAIN_MESSAGE.issuperset(entry) else _decode_rest(entry)
-    return Message(
-        message_id=message_id,
-        sent_at=timestamp(entry.get("created_time")),
-        is_from_page=sender_id in own_ids,
-        sender_id=sender_id,
-        sender_name=sender_name,
-        text=text if isinstance(text, str) else None,
-        is_readable=not (is_instagram and _tells_nothing(entry)),
-        **rest,
-    )
-
-
-def _tells_nothing(entry: Json) -> bool:
-    """Whether a message has been named and no more: id and time alone (graph-facts 1.6)."""
-    return all(key in _NAMED or value in EMPTY for key, value in entry.items())
-
-
-def _decode_rest(entry: Json) -> dict[str, str | None]:
-    """All of a message but its text, time and sender."""
-    reply_to = entry.get("reply_to")
-    return {
-        "attachments": json_list(entry.get("attachments")),
-        "shares": json_list(entry.get("shares")),
-        "sticker": _text(entry.get("sticker")),
-        "reactions": json_list(entry.get("reactions")),
-        "story": json_text(entry.get("story")),
-        "reply_to_message_id": identifier(reply_to.get("mid")) if isinstance(reply_to, dict) else None,
-        "extra": _extra(entry, _MESSAGE_FIELDS),
-    }
-
-
-def _sender(entry: object) -> tuple[str | None, str | None]:
-    """Id and name of who sent a message; without an id there is no name either."""
-    person = _decode_participant(entry) if entry is not None else None
-    return (person.id, person.name or person.username) if person else (None, None)
-
-
-def _decode_participants(edge: object) -> tuple[Participant, ...]:
-    people = edge.get("data") if isinstance(edge, dict) else edge
-    found = (_decode_participant(entry) for entry in people) if isinstance(people, list) else ()
-    return tuple(person for person in found if person is not None)
-
-
-def _decode_participant(entry: object) -> Participant | None:
-    if not isinstance(entry, dict):
-        return None
-    # Instagram has been seen with the id under either key (graph-facts 1.4).
-    person_id = identifier(entry.get("id")) or identifier(entry.get("user_id"))
-    if person_id is None:
-        return None
-    return Participant(
-        id=person_id,
-        name=_text(entry.get("name")),
-        username=_text(entry.get("username")),
-        email=_text(entry.get("email")),
-    )
-
-
-def contact_of(
-    participants: Iterable[Participant], messages: Iterable[Message], own_ids: frozenset[str]
-) -> Participant | None:
-    """Whoever is not the Page: the participants' order means nothing, and a gone account is not there."""
-    for person in participants:
-        if person.id not in own_ids:
-            return person
-    for message in messages:
-        if message.sender_id is not None and not message.is_from_page:
-            return Participant(id=message.sender_id, name=message.sender_name)
-    return None
-
-
-def entries_of(data: object, what: str, dropped: list[Dropped], *, also: type | None = None) -> Iterable[Any]:
-    """The objects of a list, and what is of the type `also`; a word in `dropped` for anything else."""
+def objects_of(
+    data: object, what: str, dropped: list[Dropped], *, also: type[msgspec.Struct] | None = None
+) -> Iterable[Any]:
+    """The objects of a list, also those decoded as `also`; a line in `dropped` for anything else."""
     if data is None:
         return
     if not isinstance(data, list):
@@ -235,91 +161,129 @@ def identifier(value: object) -> str | None:
     return None
 
 
-def timestamp(value: object) -> datetime | None:
-    """`2026-01-02T03:04:05+0000`, or seconds since the epoch as Meta's samples have it, as aware UTC."""
-    try:
-        if isinstance(value, str) and value.isdecimal() and len(value) < _LONGEST_NUMBER:
-            value = int(value)
-        if isinstance(value, str):
-            at = datetime.fromisoformat(value)
-            return at if at.tzinfo is UTC else _in_utc(at)
-        if isinstance(value, int | float) and not isinstance(value, bool):
-            return datetime.fromtimestamp(value, UTC)
-    except (ValueError, OverflowError, OSError):
-        pass
-    return None
+def _message(entry: Json, dropped: list[Dropped]) -> GraphMessage | None:
+    message_id = identifier(entry.get("id"))
+    if message_id is None:
+        dropped.append(Dropped(what="message", why="it has no id"))
+        return None
+    known, extra = _sort_out(entry, _MESSAGE)
+    sender = known.pop("from", None)
+    if extra:
+        return OddMessage(id=message_id, sender=sender, extra=extra, **known)
+    return GraphMessage(id=message_id, sender=sender, **known)
 
 
-def _in_utc(at: datetime) -> datetime:
-    return at.replace(tzinfo=UTC) if at.tzinfo is None else at.astimezone(UTC)
+def _messages(edge: object, dropped: list[Dropped]) -> GraphMessages | None:
+    if isinstance(edge, list):
+        return GraphMessages(data=normalise_messages(edge, dropped))
+    if not isinstance(edge, dict):
+        return None
+    paging = edge.get("paging")
+    return GraphMessages(
+        data=normalise_messages(edge.get("data"), dropped),
+        paging=GraphPaging(next=paging.get("next")) if isinstance(paging, dict) else None,
+    )
+
+
+def _sort_out(entry: Json, shape: Shape) -> tuple[Json, Json]:
+    """The fields that fit `shape`, as it has them; and the others, except those that hold nothing."""
+    known: Json = {}
+    extra: Json = {}
+    for name, value in entry.items():
+        if value is None or name == "id":
+            continue
+        convert = shape.get(name)
+        if convert is None:
+            extra[name] = value
+        elif (converted := convert(value)) is not None:
+            known[name] = converted
+        elif value not in EMPTY:
+            extra[name] = value
+    return known, extra
 
 
 def _text(value: object) -> str | None:
-    return value or None if isinstance(value, str) else None
+    return value if isinstance(value, str) else None
 
 
-def _integer(value: object) -> int | None:
-    if isinstance(value, str) and value.isascii() and value.isdecimal() and len(value) < _LONGEST_NUMBER:
+def _time(value: object) -> str | None:
+    """Meta's samples have seconds since the epoch."""
+    if isinstance(value, int | float) and not isinstance(value, bool):
+        try:
+            return datetime.fromtimestamp(value, UTC).isoformat()
+        except (ValueError, OverflowError, OSError):
+            return None
+    return _text(value)
+
+
+def _count(value: object) -> int | None:
+    if isinstance(value, str) and value.isascii() and value.isdecimal() and len(value) < LONGEST_NUMBER:
         value = int(value)
     if isinstance(value, int) and not isinstance(value, bool) and abs(value) <= LARGEST_INTEGER:
         return value
     return None
 
 
-def json_list(edge: object) -> str | None:
-    """A nested edge's entries as JSON, without its paging: an attachment list's `next` leads nowhere new."""
-    if edge is None:
-        return None
-    return json_text(edge.get("data", edge) if isinstance(edge, dict) else edge)
+def _flag(value: object) -> bool | str | None:
+    return value if isinstance(value, bool | str) else None
 
 
-def json_text(value: object) -> str | None:
-    """JSON to be kept; None for what is empty."""
+def _edge(value: object) -> GraphEdge | None:
     if value in EMPTY:
         return None
-    if (text := _as_it_is(value)) is not None:
-        return text
-    storable = _storable(value)
-    try:
-        return _encode(storable).decode()
-    except UnicodeEncodeError:
-        return _encode(replace_lone_surrogates(storable)).decode()
+    return GraphEdge(data=value.get("data", value) if isinstance(value, dict) else value)
 
 
-def _as_it_is(value: object) -> str | None:
-    """The JSON of a value that `_storable` leaves as it is; None where that takes a closer look.
+def _reply(value: object) -> GraphReply | None:
+    mid = value.get("mid") if isinstance(value, dict) else None
+    mid = mid if isinstance(mid, str) else identifier(mid)
+    return GraphReply(mid=mid) if mid is not None else None
 
-    Nearly all need none, and to write them takes less than to look at each of their values.
-    """
-    try:
-        text = _encode(value)
-    except (OverflowError, RecursionError, UnicodeEncodeError):
+
+def _people(edge: object) -> GraphPeople | None:
+    people = edge.get("data") if isinstance(edge, dict) else edge
+    if not isinstance(people, list):
         return None
-    is_touched = b'"paging"' in text or b"access_token" in text
-    may_change = is_touched or _LONG_NUMBER in text.translate(_DIGITS)
-    return None if may_change or text.count(b"{") + text.count(b"[") > _DEEPEST else text.decode()
+    found = (_person(entry) for entry in people)
+    return GraphPeople(data=[person for person in found if person is not None])
 
 
-def _storable(value: Any, depth: int = 0) -> Any:  # noqa: ANN401 - any JSON
-    """The same JSON, such that it can be written and kept.
+def _person(entry: object) -> GraphPerson | None:
+    if not isinstance(entry, dict):
+        return None
+    # Instagram has been seen with the id under either key (graph-facts 1.4).
+    person_id = identifier(entry.get("id")) or identifier(entry.get("user_id"))
+    if person_id is None:
+        return None
+    return GraphPerson(
+        id=person_id,
+        name=_text(entry.get("name")),
+        username=_text(entry.get("username")),
+        email=_text(entry.get("email")),
+    )
 
-    Without its `paging`, at any depth: it leads nowhere new, and holds the token. What no JSON
-    library would write (numbers past 64 bits, hundreds of levels) becomes text.
-    """
-    if depth > _DEEPEST and isinstance(value, dict | list):
-        return "[nested too deeply]"
-    if isinstance(value, dict):
-        return {key: _storable(inner, depth + 1) for key, inner in value.items() if key != "paging"}
-    if isinstance(value, list):
-        return [_storable(inner, depth + 1) for inner in value]
-    if isinstance(value, str) and "access_token" in value:
-        return _TOKEN_PARAMETER.sub("access_token=[token]", value)
-    if isinstance(value, int) and value.bit_length() > _JSON_INTEGER_BITS:
-        return identifier(value) or "[number too long]"
+
+def _any(value: object) -> object:
     return value
 
 
-def _extra(entry: Json, known: frozenset[str]) -> str | None:
-    if known.issuperset(entry):
-        return None
-    return json_text({key: value for key, value in entry.items() if key not in known and value is not None})
+_CONVERSATION: Shape = {
+    "updated_time": _time,
+    "message_count": _count,
+    "unread_count": _count,
+    "snippet": _text,
+    "link": _text,
+    "participants": _people,
+}
+_MESSAGE: Shape = {
+    "created_time": _time,
+    "from": _person,
+    "message": _text,
+    "attachments": _edge,
+    "shares": _edge,
+    "sticker": _text,
+    "reactions": _any,
+    "story": _any,
+    "reply_to": _reply,
+    "is_unsupported": _flag,
+}

@@ -10,13 +10,14 @@ from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 import structlog
 
 from inboxsync.clock import Clock
 from inboxsync.graph.access import Access, App
 from inboxsync.graph.body import decode_body
+from inboxsync.graph.decode import Json
 from inboxsync.graph.errors import Fault, FaultError, RetryPolicy, Rule, Subject, Treatment, rule_for
 from inboxsync.graph.quotas import LISTS, Endpoint
 from inboxsync.graph.rate_limiter import RateLimiter, Slot
@@ -74,7 +75,7 @@ class Retrying:
 class Call:
     """What to ask. `params` is called for each attempt: meanwhile Meta may have refused a field.
 
-    `attempts` None: as many as the settings say. `decode_fast` as in `decode_body`.
+    `attempts` None: as many as the settings say. `fast` as in `decode_body`.
     """
 
     access: Access
@@ -83,14 +84,14 @@ class Call:
     params: Callable[[], Params]
     about: Subject = Subject.PAGE
     attempts: int | None = None
-    decode_fast: Callable[[bytes], dict[str, Any]] | None = None
+    fast: Callable[[bytes], Json] | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Answer:
     """A JSON object, and a time by Meta's clock that is not later than when it was put together."""
 
-    body: dict[str, Any]
+    body: Json
     dated_at: datetime | None
 
 
@@ -259,7 +260,7 @@ class Calls:
                 received.body,
                 status=received.status,
                 redact=access.redact,
-                decode_fast=call.decode_fast,
+                fast=call.fast,
             )
         self._measure(call, took_seconds)
         return Answer(body=body, dated_at=_dated_at(received.headers.get("date"), took_seconds=took_seconds))

@@ -1,0 +1,332 @@
+"""From Graph's shape to the records that the store keeps, built only when they are needed.
+
+A record of a list also has a fingerprint of everything in it that would be stored. If it is the
+stored one, nothing has to be built or written.
+"""
+
+import re
+from collections.abc import Iterable
+from datetime import UTC, datetime
+from hashlib import sha256
+from operator import attrgetter
+from typing import Any
+
+import msgspec
+
+from inboxsync.graph.body import replace_lone_surrogates
+from inboxsync.graph.decode import (
+    EMPTY,
+    LONGEST_NUMBER,
+    GraphConversation,
+    GraphMessage,
+    GraphPeople,
+    Json,
+    OddConversation,
+    OddMessage,
+    identifier,
+    normalise_conversation,
+    normalise_messages,
+    objects_of,
+)
+from inboxsync.model import Conversation, Dropped, Message, Participant, SourceRecord
+
+# Counted up when the same answer leads to other records than before.
+_EDITION = 3
+_FINGERPRINT_DIGITS = 32
+_CHUNK_BYTES = 2047
+# Of an Instagram conversation's messages only so many have details (graph-facts 1.6-2).
+_READABLE_ON_INSTAGRAM = 20
+# Graph nests a handful of levels. Python and JSON libraries give up at some hundreds, each at another.
+_DEEPEST = 60
+_LONGEST_BITS = 63
+_TOKEN_PARAMETER = re.compile(r"access_token(=|%3D)[^&\s\"]*", re.IGNORECASE)
+# To find a number that may be past 64 bits: 19 digits, once all digits are zeros. A pattern takes ten times
+# as long.
+_TO_ZEROS = bytes.maketrans(b"123456789", b"000000000")
+_LONG_NUMBER = b"0" * 19
+_encode = msgspec.json.Encoder().encode
+
+_plain_values = attrgetter("id", "created_time", "sender", "message", "is_unsupported")
+_rest_values = attrgetter("attachments", "shares", "sticker", "reactions", "story", "reply_to")
+_values_but_messages = attrgetter("id", "updated_time", "message_count", "unread_count", "snippet", "link")
+# Nearly all messages are text alone, and there are tens of thousands a second: one comparison shows it.
+_shape = attrgetter("__class__", "attachments", "shares", "sticker", "reactions", "story", "reply_to")
+_TEXT_ALONE = (GraphMessage, *(None,) * 6)
+
+
+class GraphRecord(msgspec.Struct, kw_only=True):
+    """A conversation of a list, built when it is needed; see `model.SourceRecord`."""
+
+    conversation_id: str
+    source_updated_at: datetime | None
+    entry: GraphConversation
+    own_ids: frozenset[str]
+    is_instagram: bool
+    is_normalised: bool
+    _fingerprint: str | None = None
+    _whole: Conversation | None = None
+
+    def fingerprint(self) -> str:
+        """A hash of everything in it that would be stored."""
+        if self._fingerprint is None:
+            self._fingerprint = _fingerprint(self.entry, self.own_ids, is_instagram=self.is_instagram)
+        return self._fingerprint
+
+    def whole(self) -> Conversation:
+        """All of it."""
+        if self._whole is None:
+            self._whole = _conversation(self.entry, self.own_ids, is_instagram=self.is_instagram)
+        return self._whole
+
+    def may_hold_nul(self) -> bool:
+        """False for what the fast decoder took: it leaves entries with U+0000 to `decode`."""
+        return self.is_normalised
+
+
+def decode_list(
+    data: object, *, own_ids: frozenset[str], is_instagram: bool = False
+) -> tuple[tuple[SourceRecord, ...], tuple[Dropped, ...]]:
+    """The `data` of a conversation list, from the fast decoder or any JSON; never raises.
+
+    With `is_instagram`, messages that have only an id and a time are marked as unreadable. Only for
+    an answer that was asked for more than that.
+    """
+    dropped: list[Dropped] = []
+    found: list[SourceRecord] = []
+    for served in objects_of(data, "conversation list", dropped, also=GraphConversation):
+        is_usual = isinstance(served, GraphConversation)
+        entry = served if is_usual else normalise_conversation(served, dropped)
+        if entry is not None:
+            record = GraphRecord(
+                conversation_id=entry.id,
+                source_updated_at=timestamp(entry.updated_time),
+                entry=entry,
+                own_ids=own_ids,
+                is_instagram=is_instagram,
+                is_normalised=not is_usual,
+            )
+            found.append(record)
+    return tuple(found), tuple(dropped)
+
+
+def decode_conversation(
+    entry: Json, dropped: list[Dropped], *, own_ids: frozenset[str], is_instagram: bool = False
+) -> Conversation | None:
+    """One conversation with its messages; None, and a line in `dropped`, if it has no id."""
+    normalised = normalise_conversation(entry, dropped)
+    return _conversation(normalised, own_ids, is_instagram=is_instagram) if normalised is not None else None
+
+
+def decode_messages(
+    data: object, dropped: list[Dropped], *, own_ids: frozenset[str], is_instagram: bool = False
+) -> tuple[Message, ...]:
+    """The `data` of a messages edge, in its order; `is_instagram` as in `decode_list`."""
+    return tuple(_messages(normalise_messages(data, dropped), own_ids, is_instagram=is_instagram))
+
+
+def timestamp(value: str | None) -> datetime | None:
+    """`2026-01-02T03:04:05+0000`, or seconds since the epoch as Meta's samples have it, as aware UTC."""
+    if value is None:
+        return None
+    try:
+        if value.isdecimal() and len(value) < LONGEST_NUMBER:
+            return datetime.fromtimestamp(int(value), UTC)
+        at = datetime.fromisoformat(value)
+    except (ValueError, OverflowError, OSError):
+        return None
+    if at.tzinfo is UTC:
+        return at
+    return at.replace(tzinfo=UTC) if at.tzinfo is None else at.astimezone(UTC)
+
+
+def _fingerprint(entry: GraphConversation, own_ids: frozenset[str], *, is_instagram: bool) -> str:
+    """A hash of everything that would be stored.
+
+    Of what the store fills in and never replaces, only whether it is there: each answer signs media
+    URLs again (graph-facts 1.6). Cursors and the `next` of its messages are this answer's own too.
+    """
+    messages = entry.messages.data if entry.messages is not None else []
+    people = entry.participants.data if entry.participants is not None else []
+    content = (
+        _EDITION,
+        sorted(own_ids),
+        is_instagram,
+        _values_but_messages(entry),
+        # The first is the contact; otherwise their order means nothing, and changes.
+        next((each.id for each in people if each.id not in own_ids), None),
+        sorted((each.id, each.name or "", each.username or "", each.email or "") for each in people),
+        _has_next(entry),
+        # Of text alone, everything is stored.
+        [message if _shape(message) == _TEXT_ALONE else _what_is_stored(message) for message in messages],
+        json_text(entry.extra) if isinstance(entry, OddConversation) else None,
+    )
+    return _hash(_encode(content))
+
+
+def _hash(content: bytes) -> str:
+    """In chunks that are hashed in one go: during longer ones Python lets other threads run."""
+    fingerprint = sha256(usedforsecurity=False)
+    for start in range(0, len(content), _CHUNK_BYTES):
+        fingerprint.update(content[start : start + _CHUNK_BYTES])
+    return fingerprint.hexdigest()[:_FINGERPRINT_DIGITS]
+
+
+def _what_is_stored(message: GraphMessage) -> tuple[object, ...]:
+    return (
+        _plain_values(message),
+        message.attachments is not None and message.attachments.data not in EMPTY,
+        message.shares is not None and message.shares.data not in EMPTY,
+        bool(message.sticker),
+        json_list(message.reactions),
+        json_text(message.story) is not None,
+        message.reply_to,
+        json_text(_extra(message)) is not None,
+        _has_details(message),
+    )
+
+
+def _extra(message: GraphMessage) -> Json:
+    """What the store has no column for."""
+    extra = message.extra if isinstance(message, OddMessage) else {}
+    return extra if message.is_unsupported is None else {"is_unsupported": message.is_unsupported, **extra}
+
+
+def _has_details(message: GraphMessage) -> bool:
+    """Whether there is more of a message than its id and time (graph-facts 1.6)."""
+    if message.sender is not None or message.message:
+        return True
+    extra = (value for name, value in _extra(message).items() if name != "created_time")
+    return any(value not in EMPTY for value in (*_rest_values(message), *extra))
+
+
+def _has_next(entry: GraphConversation) -> bool:
+    paging = entry.messages.paging if entry.messages is not None else None
+    return paging is not None and bool(paging.next)
+
+
+def _conversation(entry: GraphConversation, own_ids: frozenset[str], *, is_instagram: bool) -> Conversation:
+    data = entry.messages.data if entry.messages is not None else []
+    messages = tuple(_messages(data, own_ids, is_instagram=is_instagram))
+    participants = tuple(_participants(entry.participants))
+    # It is not confirmed what Instagram does with those beyond its 20: it may leave them out without a sign.
+    may_have_older = is_instagram and len(messages) == _READABLE_ON_INSTAGRAM
+    return Conversation(
+        conversation_id=entry.id,
+        source_updated_at=timestamp(entry.updated_time),
+        contact=_contact(participants, messages, own_ids),
+        participants=participants,
+        snippet=entry.snippet or None,
+        message_count=entry.message_count,
+        unread_count=entry.unread_count,
+        link=entry.link or None,
+        messages=messages,
+        has_older_messages=_has_next(entry) or may_have_older,
+        extra=json_text(entry.extra) if isinstance(entry, OddConversation) else None,
+    )
+
+
+def _participants(people: GraphPeople | None) -> Iterable[Participant]:
+    for each in people.data if people is not None else ():
+        yield Participant(
+            id=each.id,
+            name=each.name or None,
+            username=each.username or None,
+            email=each.email or None,
+        )
+
+
+def _contact(
+    participants: Iterable[Participant], messages: Iterable[Message], own_ids: frozenset[str]
+) -> Participant | None:
+    """The one who is not the Page, whatever the order; a deleted account is only in the messages."""
+    for person in participants:
+        if person.id not in own_ids:
+            return person
+    for message in messages:
+        if message.sender_id is not None and not message.is_from_page:
+            return Participant(id=message.sender_id, name=message.sender_name)
+    return None
+
+
+def _messages(data: list[GraphMessage], own_ids: frozenset[str], *, is_instagram: bool) -> list[Message]:
+    messages = []
+    for each in data:
+        sender, sender_id, sender_name = each.sender, None, None
+        if sender is not None:
+            sender_id, sender_name = sender.id, sender.name or sender.username or None
+        message = Message(
+            message_id=each.id,
+            sent_at=timestamp(each.created_time),
+            is_from_page=sender_id in own_ids,
+            sender_id=sender_id,
+            sender_name=sender_name,
+            text=each.message,
+            is_readable=not is_instagram or _has_details(each),
+        )
+        if each.is_unsupported is not None or _shape(each) != _TEXT_ALONE:
+            message = msgspec.structs.replace(message, **_rest(each))
+        messages.append(message)
+    return messages
+
+
+def _rest(message: GraphMessage) -> dict[str, str | None]:
+    """All of a message but its text, time and sender."""
+    return {
+        "attachments": json_text(message.attachments.data) if message.attachments is not None else None,
+        "shares": json_text(message.shares.data) if message.shares is not None else None,
+        "sticker": message.sticker or None,
+        "reactions": json_list(message.reactions),
+        "story": json_text(message.story),
+        "reply_to_message_id": (message.reply_to.mid or None) if message.reply_to is not None else None,
+        "extra": json_text(_extra(message)),
+    }
+
+
+def json_list(edge: object) -> str | None:
+    """The entries of a nested edge as text, without its paging: it leads nowhere new."""
+    return json_text(edge.get("data", edge) if isinstance(edge, dict) else edge)
+
+
+def json_text(value: object) -> str | None:
+    """JSON to be stored as text; None for what holds nothing."""
+    if value in EMPTY:
+        return None
+    if (text := _unchanged(value)) is not None:
+        return text
+    storable = _storable(value)
+    try:
+        return _encode(storable).decode()
+    except UnicodeEncodeError:
+        return _encode(replace_lone_surrogates(storable)).decode()
+
+
+def _unchanged(value: object) -> str | None:
+    """The text of a value that `_storable` would not change; None if that needs a closer look.
+
+    Nearly all values are such, and to encode one takes less time than to look at all that is in it.
+    """
+    try:
+        text = _encode(value)
+    except (OverflowError, RecursionError, UnicodeEncodeError):
+        return None
+    may_change = b'"paging"' in text or b"access_token" in text or _LONG_NUMBER in text.translate(_TO_ZEROS)
+    return None if may_change or text.count(b"{") + text.count(b"[") > _DEEPEST else text.decode()
+
+
+def _storable(value: Any, depth: int = 0) -> Any:  # noqa: ANN401 - any JSON
+    """The same JSON so that it can be encoded and stored.
+
+    `paging` is removed at any depth: it leads nowhere new, and holds the token. What no JSON
+    library can encode (numbers past 64 bits, hundreds of levels) becomes text.
+    """
+    if depth > _DEEPEST and isinstance(value, dict | list):
+        return "[nested too deeply]"
+    if isinstance(value, dict):
+        return {key: _storable(inner, depth + 1) for key, inner in value.items() if key != "paging"}
+    if isinstance(value, list):
+        return [_storable(inner, depth + 1) for inner in value]
+    if isinstance(value, str) and "access_token" in value:
+        return _TOKEN_PARAMETER.sub("access_token=[token]", value)
+    if isinstance(value, int) and value.bit_length() > _LONGEST_BITS:
+        return identifier(value) or "[number too long]"
+    return value
