@@ -2,7 +2,7 @@
 
 Read it in this order: `queue` (hand a run over), `slices` (one slice of a run, as a worker executes it),
 `durable` (DBOS: which worker executes which slice, and that a dead one's are taken over), `duties` (what one
-worker does for all), `worker`. docs/decisions/0013-runs-in-slices.md has the shape and why.
+worker does for all), `worker`. docs/decisions/0013-runs-in-tasks.md has the shape and why.
 """
 
 from inboxsync.model import RunRequest

@@ -39,7 +39,7 @@ def show(context: RequestContext) -> Response:
         ("Half answered within", _time(overall.median_seconds)),
         ("9 of 10 answered within", _time(overall.p90_seconds)),
         ("Unanswered now", f"{waiting.conversations:,}"),
-        ("Of these, in the 24-hour window", f"{waiting.in_window:,}"),
+        ("Of these, within 24 h", f"{waiting.in_window:,}"),
     ]
     hours = [
         SpeedRow(
