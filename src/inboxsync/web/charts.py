@@ -62,7 +62,7 @@ def day_bars(counts: Mapping[date, tuple[int, int]], *, until: date, days: int) 
     span = [until - timedelta(days=days - 1 - place) for place in range(days)]
     rows = [(day, *counts.get(day, (0, 0))) for day in span]
     top = _ceiling(max((received + sent for _, received, sent in rows), default=0))
-    floor, scale = _HEIGHT - _BOTTOM, (_HEIGHT - _BOTTOM - _TOP) / top
+    base, scale = _HEIGHT - _BOTTOM, (_HEIGHT - _BOTTOM - _TOP) / top
     step = (_RIGHT - _LEFT) / days
     bars = []
     for place, (day, received, sent) in enumerate(rows):
@@ -71,9 +71,9 @@ def day_bars(counts: Mapping[date, tuple[int, int]], *, until: date, days: int) 
             Bar(
                 x=round(_LEFT + place * step + step * 0.15, 2),
                 width=round(step * 0.7, 2),
-                out_y=round(floor - out_height, 1),
+                out_y=round(base - out_height, 1),
                 out_height=round(out_height, 1),
-                in_y=round(floor - out_height - in_height, 1),
+                in_y=round(base - out_height - in_height, 1),
                 in_height=round(in_height, 1),
                 label=f"{day:%-d %b}: {received:,} received, {sent:,} sent",
             )
@@ -84,7 +84,7 @@ def day_bars(counts: Mapping[date, tuple[int, int]], *, until: date, days: int) 
         left=_LEFT,
         right=_RIGHT,
         bars=tuple(bars),
-        across=_across(top, _TOP, floor),
+        across=_across(top, _TOP, base),
         below=tuple(
             Tick(at=round(_LEFT + (place + 0.5) * step, 2), label=f"{span[place]:%-d %b}")
             for place in range(every // 2, days, every)
@@ -162,7 +162,7 @@ class SpeedLine:
     left: float
     right: float
     top: float
-    floor: float
+    base: float
     box: int
     points: str
     area: str
@@ -176,7 +176,7 @@ def speed_line(speeds: Sequence[tuple[float, float]]) -> SpeedLine:
     """`speeds` is (seconds since the run began, conversations a second), in order."""
     last = max((second for second, _ in speeds), default=0) or 1
     top = _ceiling(max((rate for _, rate in speeds), default=0))
-    floor = _LINE_HEIGHT - _BOTTOM
+    base = _LINE_HEIGHT - _BOTTOM
     points = [
         (
             round(_BOX * second / last, 1),
@@ -191,13 +191,13 @@ def speed_line(speeds: Sequence[tuple[float, float]]) -> SpeedLine:
         left=_LEFT,
         right=_RIGHT,
         top=_TOP,
-        floor=floor,
+        base=base,
         box=_BOX,
         points=drawn,
         area=area,
         most=f"{top:,.0f}",
         last=f"{last:,.0f} s",
-        across=_across(top, _TOP, floor),
+        across=_across(top, _TOP, base),
         rows=tuple((f"{second:,.0f} s", f"{rate:,.1f}") for second, rate in speeds),
     )
 
@@ -210,10 +210,9 @@ def thinned(speeds: Sequence[tuple[float, float]], *, most: int) -> list[tuple[f
     return [speeds[round(place * step)] for place in range(most)]
 
 
-def _across(top: float, high: float, floor: float) -> tuple[Tick, ...]:
+def _across(top: float, high: float, base: float) -> tuple[Tick, ...]:
     return tuple(
-        Tick(at=round(floor - (floor - high) * part / 2, 1), label=_short(top * part / 2))
-        for part in range(3)
+        Tick(at=round(base - (base - high) * part / 2, 1), label=_short(top * part / 2)) for part in range(3)
     )
 
 

@@ -114,16 +114,16 @@ def _attached(message: MessageRecord) -> Iterator[Attached]:
         yield Attached(label="Story", href=_safe(link))
 
 
-def _attachment(served: Mapping[str, Any]) -> Attached:
-    kind = _text(served.get("mime_type")).partition("/")[0]
-    name = _text(served.get("name"))
-    link = _text(served.get("file_url"))
+def _attachment(sent: Mapping[str, Any]) -> Attached:
+    kind = _text(sent.get("mime_type")).partition("/")[0]
+    name = _text(sent.get("name"))
+    link = _text(sent.get("file_url"))
     for place in _PLACES:
-        link = link or _link_in(served.get(place))
+        link = link or _link_in(sent.get(place))
     label = name or _KINDS.get(kind, "Attachment")
     if name and kind in _KINDS:
         label = f"{_KINDS[kind]}: {name}"
-    template = served.get("generic_template")
+    template = sent.get("generic_template")
     if isinstance(template, dict) and not name:
         label = _text(template.get("title")) or "Template"
     return Attached(label=label, href=_safe(link))
@@ -145,12 +145,12 @@ def _reactions(message: MessageRecord) -> str:
     return "  ".join(parts)
 
 
-def _list(served: str | None) -> list[dict[str, Any]]:
+def _list(sent: str | None) -> list[dict[str, Any]]:
     """The objects of a list that the source sent as JSON; empty if it is anything else."""
-    if not served:
+    if not sent:
         return []
     try:
-        decoded = msgspec.json.decode(served)
+        decoded = msgspec.json.decode(sent)
     except msgspec.DecodeError:
         return []
     return [each for each in decoded if isinstance(each, dict)] if isinstance(decoded, list) else []

@@ -59,7 +59,7 @@ def _request(context: RequestContext) -> ExportRequest:
 def _form(context: RequestContext, *, problem: InboxsyncError | None = None) -> Response:
     with context.service.engine.store.read() as connection:
         choice = page_choice(connection, context.param("page"))
-    asked = {name: context.param(name) for name in ("what", "format", "page", "since")}
+    filled_in = {name: context.param(name) for name in ("what", "format", "page", "since")}
     return context.show(
         "exports.html",
         here="exports",
@@ -68,5 +68,5 @@ def _form(context: RequestContext, *, problem: InboxsyncError | None = None) -> 
         problem=problem,
         kinds=[(kind.value, label) for kind, label in _KINDS.items()],
         formats=[(each.value, label) for each, label in _FORMATS.items()],
-        chosen=asked | {"what": asked["what"] or What.CONTACTS.value},
+        chosen=filled_in | {"what": filled_in["what"] or What.CONTACTS.value},
     )
