@@ -19,7 +19,7 @@ _NOTICE = "<!-- Made from the code by `make docs`. -->\n\n"
 
 
 def commands() -> str:
-    """Every command and option, as their own help has them."""
+    """Every command and option, from their own help."""
     command = [sys.executable, "-m", "typer", "inboxsync.cli.app", "utils", "docs", "--name", "inboxsync"]
     made = subprocess.run(command, capture_output=True, text=True, check=True).stdout
     lines = (line.rstrip() for line in html.unescape(made).splitlines())
@@ -27,18 +27,18 @@ def commands() -> str:
 
 
 def schema() -> str:
-    """Every table and column, explained, and the SQL that makes them."""
-    parts = [_NOTICE + "# The schema\n\nIt lives in your database, so it is a public API.\n"]
+    """Every table and column with its explanation, and the view."""
+    parts = [_NOTICE + "# The schema\n\nIt is in your own database, so it is a public API.\n"]
     parts += [_explained(table) for table in metadata.sorted_tables]
     parts.append(
-        "\n## `contact_interaction_events`\n\nMessages as events of the contact: a view, one row a "
-        f"message, never an invented one.\n\n```sql\n{events_view('sqlite')};\n```\n"
+        "\n## `contact_interaction_events`\n\nMessages as events of the contact: a view with one row "
+        f"per message; no row is invented.\n\n```sql\n{events_view('sqlite')};\n```\n"
     )
     return "".join(parts)
 
 
 def ddl(dialect: Dialect) -> str:
-    """What a new database is given."""
+    """The SQL that creates a new database."""
     statements = []
     for table in metadata.sorted_tables:
         indexes = sorted(table.indexes, key=lambda index: str(index.name))
@@ -54,8 +54,9 @@ def ddl(dialect: Dialect) -> str:
 def exports() -> str:
     """Every column of every export."""
     parts = [
-        _NOTICE + "# The columns of the exports\n\nIn CSV and Excel a column of things that were found has a "
-        "second one beside it, `..._message_ids`.\n"
+        _NOTICE
+        + "# The columns of the exports\n\nIn CSV and Excel a column of phone numbers or e-mail addresses "
+        "has a second column beside it, `..._message_ids`.\n"
     ]
     for what, columns in TABLES.items():
         rows = "".join(
