@@ -113,7 +113,7 @@ def live_run(run: Run, events: Sequence[RunEvent], *, total: int | None) -> Live
         speed=_rate(rate),
         calls=_calls(data, events, run),
         until=_until(data),
-        left=wording.duration((expected - fetched) / rate) if expected and rate > 0 else "not known",
+        left=wording.duration((expected - fetched) / rate) if expected and rate > 0 else "unknown",
         chart=speed_line(thinned(speeds, most=_MOST_POINTS)),
     )
 
@@ -152,7 +152,7 @@ def describe(event: RunEvent) -> str:
         return line
     return {
         "starting": "Starting",
-        "fetching": "Waiting for Meta's first answer",
+        "fetching": "Waiting for Meta's answer",
         "complete": "Complete",
         "complete_with_errors": "Ended, and something is still missing",
         "error": "Failed",
