@@ -26,6 +26,7 @@ from tests.fixtures import (
     Serve,
     start_postgresql,
 )
+from tests.processes import ForkServer
 
 
 @pytest.fixture
@@ -129,6 +130,14 @@ def serve(ending: Ending) -> Iterator[Serve]:
     for server, thread in servers:
         server.force_exit = server.should_exit = True
         ending.append(thread)
+
+
+@pytest.fixture(scope="session")
+def forks() -> Iterator[ForkServer]:
+    """Where commands are forked, so that none has to import everything first."""
+    server = ForkServer()
+    yield server
+    server.close()
 
 
 @pytest.fixture

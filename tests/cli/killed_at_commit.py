@@ -6,9 +6,11 @@ A run that commits less often ends as it would.
 
 import os
 import signal
+import sqlite3
 import sys
 
 from sqlalchemy.engine.default import DefaultDialect
+from sqlalchemy.pool import PoolProxiedConnection
 
 from inboxsync.cli import main
 
@@ -24,9 +26,11 @@ def _die() -> None:
     os.kill(os.getpid(), signal.SIGKILL)
 
 
-def _do_commit(dialect, connection) -> None:  # noqa: ANN001 - SQLAlchemy's own
+def _do_commit(dialect: DefaultDialect, connection: PoolProxiedConnection) -> None:
     global _commits  # noqa: PLW0603 - one count a process
-    key, changes = id(connection.dbapi_connection), connection.total_changes
+    driver = connection.dbapi_connection
+    assert isinstance(driver, sqlite3.Connection)
+    key, changes = id(driver), driver.total_changes
     if _changes.get(key, 0) == changes:  # it has read, and no more
         _commit(dialect, connection)
         return
@@ -39,5 +43,5 @@ def _do_commit(dialect, connection) -> None:  # noqa: ANN001 - SQLAlchemy's own
         _die()
 
 
-DefaultDialect.do_commit = _do_commit
+DefaultDialect.do_commit = _do_commit  # type: ignore[method-assign]
 main()

@@ -1,18 +1,26 @@
 """The app's own secret: its proof in every call, and when a token ends."""
 
 import json
+import subprocess
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from typing import Protocol
 
 import pytest
 
+from tests.cli.fixtures import Run, StartSandbox
+from tests.fixtures import Json
+
+
+class StartApp(Protocol):
+    def __call__(self, *switches: str) -> dict[str, Json]: ...
+
 
 @pytest.fixture
-def app(sandbox: Any, environment: dict[str, str]) -> Any:
+def app(sandbox: StartSandbox, environment: dict[str, str]) -> StartApp:
     """A sandbox whose app's id and secret the commands know."""
 
-    def start(*switches: str) -> dict[str, Any]:
-        ready: dict[str, Any] = sandbox("--conversations", "30", *switches)
+    def start(*switches: str) -> dict[str, Json]:
+        ready: dict[str, Json] = sandbox("--conversations", "30", *switches)
         environment["INBOXSYNC_APP_ID"] = ready["app_id"]
         environment["INBOXSYNC_APP_SECRET"] = ready["app_secret"]
         return ready
@@ -20,11 +28,11 @@ def app(sandbox: Any, environment: dict[str, str]) -> Any:
     return start
 
 
-def add(run: Any, ready: dict[str, Any], **extra: str) -> Any:
+def add(run: Run, ready: dict[str, Json], **extra: str) -> subprocess.CompletedProcess[str]:
     return run("pages", "add", ready["page_id"], "--token-stdin", stdin=ready["token"], **extra)
 
 
-def test_an_app_that_demands_proof_is_given_it(app: Any, run: Any) -> None:
+def test_an_app_that_demands_proof_is_given_it(app: StartApp, run: Run) -> None:
     ready = app("--require-proof")
     without = add(run, ready, INBOXSYNC_APP_SECRET="", INBOXSYNC_APP_ID="")
     assert without.returncode == 4
@@ -35,7 +43,7 @@ def test_an_app_that_demands_proof_is_given_it(app: Any, run: Any) -> None:
     assert ready["app_secret"] not in synced.stderr + synced.stdout
 
 
-def test_a_wrong_secret_is_named_and_nothing_is_kept(app: Any, run: Any) -> None:
+def test_a_wrong_secret_is_named_and_nothing_is_kept(app: StartApp, run: Run) -> None:
     ready = app()
     wrong = add(run, ready, INBOXSYNC_APP_SECRET="another secret")
     assert wrong.returncode == 4
@@ -47,7 +55,7 @@ def test_a_wrong_secret_is_named_and_nothing_is_kept(app: Any, run: Any) -> None
     assert json.loads(run("pages", "list", "--json").stdout) == []
 
 
-def test_a_token_that_ends_soon_is_told_in_time(app: Any, run: Any) -> None:
+def test_a_token_that_ends_soon_is_told_in_time(app: StartApp, run: Run) -> None:
     ready = app("--token-days", "3")
     assert add(run, ready).returncode == 0
     (page,) = json.loads(run("pages", "list", "--json").stdout)
@@ -60,7 +68,7 @@ def test_a_token_that_ends_soon_is_told_in_time(app: Any, run: Any) -> None:
     assert f"inboxsync pages add {ready['page_id']}" in told["errors"][0]["hint"]
 
 
-def test_a_token_without_an_end_has_none(app: Any, run: Any) -> None:
+def test_a_token_without_an_end_has_none(app: StartApp, run: Run) -> None:
     ready = app()
     assert add(run, ready).returncode == 0
     assert json.loads(run("pages", "list", "--json").stdout)[0]["token_expires_at"] is None

@@ -6,19 +6,19 @@ import sqlite3
 import subprocess
 import sys
 import time
-from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import pytest
 
+from tests.cli.fixtures import Run, StartSandbox
+from tests.fixtures import Json
+
 pytestmark = pytest.mark.system
 
-Run = Callable[..., subprocess.CompletedProcess[str]]
 INBOXSYNC = [sys.executable, "-m", "inboxsync"]
 
 
-def add_page(run: Run, ready: dict[str, Any]) -> None:
+def add_page(run: Run, ready: dict[str, Json]) -> None:
     added = run("pages", "add", ready["page_id"], "--token-stdin", stdin=ready["token"] + "\n")
     assert added.returncode == 0, added.stderr
 
@@ -28,7 +28,7 @@ def said(result: subprocess.CompletedProcess[str]) -> str:
     return result.stderr
 
 
-def test_from_nothing_to_a_synced_page(run: Run, sandbox: Any, tmp_path: Path) -> None:
+def test_from_nothing_to_a_synced_page(run: Run, sandbox: StartSandbox, tmp_path: Path) -> None:
     ready = sandbox("--conversations", "250")
     add_page(run, ready)
     result = run("sync", "--json")
@@ -68,7 +68,7 @@ def test_from_nothing_to_a_synced_page(run: Run, sandbox: Any, tmp_path: Path) -
     assert count == told["events"]
 
 
-def test_log_lines_can_be_json(run: Run, sandbox: Any) -> None:
+def test_log_lines_can_be_json(run: Run, sandbox: StartSandbox) -> None:
     add_page(run, sandbox("--conversations", "30"))
     lines = run("sync", INBOXSYNC_LOG_FORMAT="json").stderr.splitlines()
     events = [json.loads(line)["event"] for line in lines]
@@ -76,7 +76,7 @@ def test_log_lines_can_be_json(run: Run, sandbox: Any) -> None:
     assert events[-1] == "sync ended"
 
 
-def test_a_limit_ends_partial_and_the_next_run_goes_on(run: Run, sandbox: Any) -> None:
+def test_a_limit_ends_partial_and_the_next_run_goes_on(run: Run, sandbox: StartSandbox) -> None:
     ready = sandbox("--conversations", "250")
     add_page(run, ready)
     first = run("sync", ready["page_id"], "--json", "--max-conversations", "100")
@@ -90,7 +90,7 @@ def test_a_limit_ends_partial_and_the_next_run_goes_on(run: Run, sandbox: Any) -
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_a_signal_ends_the_run_at_a_batch_boundary(
-    run: Run, sandbox: Any, environment: dict[str, str], number: signal.Signals
+    run: Run, sandbox: StartSandbox, environment: dict[str, str], number: signal.Signals
 ) -> None:
     add_page(run, sandbox("--conversations", "2000", "--latency", "0.1"))
     process = subprocess.Popen(
@@ -112,7 +112,7 @@ def test_a_signal_ends_the_run_at_a_batch_boundary(
     assert page["last_synced_at"] is None
 
 
-def test_a_killed_run_loses_nothing(run: Run, sandbox: Any, environment: dict[str, str]) -> None:
+def test_a_killed_run_loses_nothing(run: Run, sandbox: StartSandbox, environment: dict[str, str]) -> None:
     add_page(run, sandbox("--conversations", "1000", "--latency", "0.05"))
     for _ in range(3):
         process = subprocess.Popen(
@@ -134,7 +134,7 @@ def test_a_killed_run_loses_nothing(run: Run, sandbox: Any, environment: dict[st
     assert ends == ["complete", "interrupted", "interrupted", "interrupted"]
 
 
-def test_a_dead_token_asks_for_a_person(run: Run, sandbox: Any) -> None:
+def test_a_dead_token_asks_for_a_person(run: Run, sandbox: StartSandbox) -> None:
     ready = sandbox("--conversations", "500", "--fault", "token_dies_after=4", "--fault", "token_subcode=463")
     add_page(run, ready)
     result = run("sync", "--json")
@@ -146,7 +146,7 @@ def test_a_dead_token_asks_for_a_person(run: Run, sandbox: Any) -> None:
     assert ready["token"] not in result.stdout + result.stderr
 
 
-def test_a_wrong_token_is_refused_in_one_sentence(run: Run, sandbox: Any) -> None:
+def test_a_wrong_token_is_refused_in_one_sentence(run: Run, sandbox: StartSandbox) -> None:
     ready = sandbox("--conversations", "5")
     result = run("pages", "add", ready["page_id"], "--token-stdin", stdin="EAAwrongwrongwrongwrongwrong\n")
     assert result.returncode == 4
@@ -155,14 +155,14 @@ def test_a_wrong_token_is_refused_in_one_sentence(run: Run, sandbox: Any) -> Non
     assert json.loads(run("pages", "list", "--json").stdout) == []
 
 
-def test_a_page_that_the_token_cannot_see(run: Run, sandbox: Any) -> None:
+def test_a_page_that_the_token_cannot_see(run: Run, sandbox: StartSandbox) -> None:
     ready = sandbox("--conversations", "5", "--pages", "2")
     result = run("pages", "add", ready["pages"][1]["page_id"], "--token-stdin", stdin=ready["token"])
     assert result.returncode == 4
     assert "Check the Page id" in said(result)
 
 
-def test_removing_a_page_forgets_everything_of_it(run: Run, sandbox: Any, tmp_path: Path) -> None:
+def test_removing_a_page_forgets_everything_of_it(run: Run, sandbox: StartSandbox, tmp_path: Path) -> None:
     ready = sandbox("--conversations", "40")
     add_page(run, ready)
     run("sync")
@@ -175,7 +175,7 @@ def test_removing_a_page_forgets_everything_of_it(run: Run, sandbox: Any, tmp_pa
     assert counts == [0, 0, 0, 0, 0]
 
 
-def test_adding_a_page_twice_updates_it(run: Run, sandbox: Any) -> None:
+def test_adding_a_page_twice_updates_it(run: Run, sandbox: StartSandbox) -> None:
     ready = sandbox("--conversations", "5")
     add_page(run, ready)
     again = run("pages", "add", ready["page_id"], "--token-stdin", "--name", "Ours", stdin=ready["token"])
@@ -184,7 +184,7 @@ def test_adding_a_page_twice_updates_it(run: Run, sandbox: Any) -> None:
     assert page["name"] == "Ours"
 
 
-def test_an_instagram_inbox_is_a_page_of_its_own(run: Run, sandbox: Any) -> None:
+def test_an_instagram_inbox_is_a_page_of_its_own(run: Run, sandbox: StartSandbox) -> None:
     ready = sandbox("--conversations", "60")
     add_page(run, ready)
     added = run(
@@ -247,7 +247,7 @@ def test_a_broken_dataset_line_is_named(run: Run, tmp_path: Path) -> None:
     assert "line 2" in said(result)
 
 
-def test_a_source_that_is_not_there(run: Run, sandbox: Any) -> None:
+def test_a_source_that_is_not_there(run: Run, sandbox: StartSandbox) -> None:
     add_page(run, sandbox("--conversations", "5"))
     result = run("sync", "--json", INBOXSYNC_GRAPH_URL="http://127.0.0.1:9")
     assert result.returncode == 1
@@ -273,7 +273,7 @@ def test_a_database_of_a_newer_version(run: Run, tmp_path: Path) -> None:
     assert "Update inboxsync" in said(result)
 
 
-def test_another_key_does_not_open_the_token(run: Run, sandbox: Any) -> None:
+def test_another_key_does_not_open_the_token(run: Run, sandbox: StartSandbox) -> None:
     add_page(run, sandbox("--conversations", "5"))
     result = run("sync", INBOXSYNC_SECRET_KEY="another key altogether")
     assert result.returncode == 4
@@ -307,7 +307,9 @@ def test_the_version_is_told(run: Run) -> None:
     assert run("--version").stdout.startswith("inboxsync 0.")
 
 
-def test_one_page_that_fails_does_not_stop_the_others(run: Run, sandbox: Any, tmp_path: Path) -> None:
+def test_one_page_that_fails_does_not_stop_the_others(
+    run: Run, sandbox: StartSandbox, tmp_path: Path
+) -> None:
     ready = sandbox("--conversations", "40", "--pages", "3")
     for page in ready["pages"]:
         added = run("pages", "add", page["page_id"], "--token-stdin", stdin=page["token"])
@@ -345,13 +347,13 @@ def test_the_demos_sandbox_ends_with_the_demo_however_it_ends(environment: dict[
     pytest.fail("the sandbox outlived the demo")
 
 
-def test_a_wrong_token_leaves_nothing_behind(run: Run, sandbox: Any, tmp_path: Path) -> None:
+def test_a_wrong_token_leaves_nothing_behind(run: Run, sandbox: StartSandbox, tmp_path: Path) -> None:
     ready = sandbox("--conversations", "5")
     run("pages", "add", ready["page_id"], "--token-stdin", stdin="EAAwrongwrongwrongwrongwrong\n")
     assert not (tmp_path / "data").exists()
 
 
-def test_a_name_is_never_taken_for_markup(run: Run, sandbox: Any) -> None:
+def test_a_name_is_never_taken_for_markup(run: Run, sandbox: StartSandbox) -> None:
     ready = sandbox("--conversations", "5")
     name = "Cafe [/b] [red] :smile:"
     added = run("pages", "add", ready["page_id"], "--token-stdin", "--name", name, stdin=ready["token"])
@@ -363,7 +365,7 @@ def test_a_name_is_never_taken_for_markup(run: Run, sandbox: Any) -> None:
 
 @pytest.mark.parametrize("closed", ["<&-", ">&-", "2>&-", ">/dev/full", "2>/dev/full"])
 def test_closed_streams_are_no_traceback(
-    run: Run, sandbox: Any, environment: dict[str, str], closed: str
+    run: Run, sandbox: StartSandbox, environment: dict[str, str], closed: str
 ) -> None:
     add_page(run, sandbox("--conversations", "5"))
     result = subprocess.run(

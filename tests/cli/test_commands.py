@@ -11,11 +11,13 @@ import subprocess
 import sys
 import termios
 import time
-from collections.abc import Callable
 from datetime import UTC, datetime
-from typing import Any
+from typing import Protocol
 
 import pytest
+
+from tests.cli.fixtures import MakeInbox, Run, Start, StartSandbox
+from tests.fixtures import Json
 
 pytestmark = pytest.mark.system
 
@@ -59,8 +61,12 @@ class Terminal:
         return os.waitstatus_to_exitcode(os.waitpid(self.pid, 0)[1]), text
 
 
+class OpenTerminal(Protocol):
+    def __call__(self, *arguments: str, **extra: str) -> Terminal: ...
+
+
 @pytest.fixture
-def terminal(environment: dict[str, str]) -> Callable[..., Terminal]:
+def terminal(environment: dict[str, str]) -> OpenTerminal:
     def open_terminal(*arguments: str, **extra: str) -> Terminal:
         colourful = environment | {"TERM": "xterm", "COLUMNS": "", "LINES": ""} | extra
         return Terminal(arguments, {name: value for name, value in colourful.items() if value})
@@ -68,13 +74,13 @@ def terminal(environment: dict[str, str]) -> Callable[..., Terminal]:
     return open_terminal
 
 
-def until(process: Any, words: str) -> None:
+def until(process: subprocess.Popen[str], words: str) -> None:
     """Reads its stderr up to the line that has these words."""
-    if not any(words in line for line in process.stderr):
+    if not any(words in line for line in process.stderr or ()):
         pytest.fail(f"ended without {words!r}")
 
 
-def told(result: Any) -> dict[str, Any]:
+def told(result: subprocess.CompletedProcess[str]) -> dict[str, Json]:
     assert "Traceback" not in result.stderr
     return dict(json.loads(result.stdout.splitlines()[-1]))
 
@@ -85,7 +91,7 @@ def assert_commands_are_whole(text: str) -> None:
         assert not re.search(r"inboxsync (sync|verify|pages add)$", line.rstrip()), line
 
 
-def test_the_bar_and_the_summary_on_a_terminal(inbox: Any, terminal: Any) -> None:
+def test_the_bar_and_the_summary_on_a_terminal(inbox: MakeInbox, terminal: OpenTerminal) -> None:
     source = inbox("--conversations", "60", "--messages", "5:40", batch_size=20)
     page_id = source.ready["page_id"]
     code, text = terminal("sync").end()
@@ -97,7 +103,9 @@ def test_the_bar_and_the_summary_on_a_terminal(inbox: Any, terminal: Any) -> Non
     assert_commands_are_whole(text)
 
 
-def test_the_bar_says_until_when_it_waits_for_meta(inbox: Any, terminal: Any, run: Any) -> None:
+def test_the_bar_says_until_when_it_waits_for_meta(
+    inbox: MakeInbox, terminal: OpenTerminal, run: Run
+) -> None:
     """And so do `--json` and a run that is started into the wait."""
     source = inbox(
         "--conversations", "300", "--calls-a-day", "25", "--regain-minutes", "7", "--pace", "bucket",
@@ -130,17 +138,17 @@ def test_the_bar_says_until_when_it_waits_for_meta(inbox: Any, terminal: Any, ru
 
 
 def text_percent(text: str) -> str:
-    return re.findall(r"\(messenger (\d+) %\)", text)[-1]
+    return str(re.findall(r"\(messenger (\d+) %\)", text)[-1])
 
 
-def test_no_call_is_refused_at_metas_own_call_rate(inbox: Any, run: Any) -> None:
+def test_no_call_is_refused_at_metas_own_call_rate(inbox: MakeInbox, run: Run) -> None:
     inbox("--conversations", "60", "--penalty", "5", limits=True, batch_size=10)
     time.sleep(1.5)  # the Page was added in a hurry
     answer = told(run("sync", "--json", INBOXSYNC_CALLS_PER_SECOND="2"))
     assert (answer["status"], answer["refused_calls"]) == ("complete", 0)
 
 
-def test_what_is_backlog_is_told_by_every_command(inbox: Any, run: Any, terminal: Any) -> None:
+def test_what_is_backlog_is_told_by_every_command(inbox: MakeInbox, run: Run, terminal: OpenTerminal) -> None:
     source = inbox("--conversations", "40", "--fault", "poison_slots=3,9", batch_size=20)
     page_id = source.ready["page_id"]
     result = run("sync", "--json")
@@ -172,7 +180,7 @@ def test_what_is_backlog_is_told_by_every_command(inbox: Any, run: Any, terminal
     assert page["verification"]["is_complete"] is True
 
 
-def test_all_history_is_remembered_and_nothing_older_is_told(inbox: Any, run: Any) -> None:
+def test_all_history_is_remembered_and_nothing_older_is_told(inbox: MakeInbox, run: Run) -> None:
     source = inbox("--conversations", "20", "--messages", "5:60")
     newest = told(run("sync", "--json"))
     assert newest["older_not_fetched"]["conversations"] > 0
@@ -189,7 +197,7 @@ def test_all_history_is_remembered_and_nothing_older_is_told(inbox: Any, run: An
     assert told(run("verify", "--deep", "--json"))["is_complete"] is True
 
 
-def test_a_verification_finds_what_is_missing_and_the_next_sync_brings_it(inbox: Any, run: Any) -> None:
+def test_a_verification_finds_what_is_missing_and_the_next_sync_brings_it(inbox: MakeInbox, run: Run) -> None:
     source = inbox("--conversations", "40", "--folder", "other=5")
     assert run("sync").returncode == 0
     lost = [row[0] for row in source.query("SELECT conversation_id FROM messenger_conversations LIMIT 3")]
@@ -205,7 +213,9 @@ def test_a_verification_finds_what_is_missing_and_the_next_sync_brings_it(inbox:
     source.assert_stored(adds_up=False)
 
 
-def test_a_verification_that_is_stopped_proves_nothing(inbox: Any, start: Any, terminal: Any) -> None:
+def test_a_verification_that_is_stopped_proves_nothing(
+    inbox: MakeInbox, start: Start, terminal: OpenTerminal
+) -> None:
     source = inbox("--conversations", "600", "--latency", "0.2", batch_size=50)
     process = start("verify", "--json", "--deep")
     until(process, "compared")
@@ -224,7 +234,7 @@ def test_a_verification_that_is_stopped_proves_nothing(inbox: Any, start: Any, t
     assert "Not verified" in text
 
 
-def test_a_second_signal_ends_at_once_and_loses_nothing(inbox: Any, start: Any, run: Any) -> None:
+def test_a_second_signal_ends_at_once_and_loses_nothing(inbox: MakeInbox, start: Start, run: Run) -> None:
     source = inbox("--conversations", "100")
     source.post("faults", stall=1, stall_seconds=60)
     process = start("sync")
@@ -247,7 +257,7 @@ def test_a_second_signal_ends_at_once_and_loses_nothing(inbox: Any, start: Any, 
     [(460, "password_changed"), (492, "role_lost")],
 )
 def test_a_dead_token_tells_its_reason_and_a_new_one_goes_on(
-    inbox: Any, run: Any, terminal: Any, subcode: int, reason: str
+    inbox: MakeInbox, run: Run, terminal: OpenTerminal, subcode: int, reason: str
 ) -> None:
     source = inbox("--conversations", "60", batch_size=10)
     page_id = source.ready["page_id"]
@@ -270,7 +280,7 @@ def test_a_dead_token_tells_its_reason_and_a_new_one_goes_on(
     source.assert_stored()
 
 
-def test_an_inbox_that_lists_nothing_is_no_success_without_a_word(inbox: Any, run: Any) -> None:
+def test_an_inbox_that_lists_nothing_is_no_success_without_a_word(inbox: MakeInbox, run: Run) -> None:
     inbox("--conversations", "40", "--standard-access")
     result = run("sync", "--json")
     assert [each["code"] for each in told(result)["errors"]] == ["nothing_listed"]
@@ -278,7 +288,7 @@ def test_an_inbox_that_lists_nothing_is_no_success_without_a_word(inbox: Any, ru
     assert page["last_synced_at"] is None
 
 
-def test_a_stall_fails_and_says_where(inbox: Any, run: Any) -> None:
+def test_a_stall_fails_and_says_where(inbox: MakeInbox, run: Run) -> None:
     inbox("--conversations", "200", "--fault", "repeat_cursor=1", batch_size=10)
     result = run("sync", "--json", INBOXSYNC_STALL_CALLS="10")
     answer = told(result)
@@ -287,7 +297,7 @@ def test_a_stall_fails_and_says_where(inbox: Any, run: Any) -> None:
 
 
 def test_a_page_that_is_removed_while_another_is_synced_is_said_to_be_gone(
-    inbox: Any, start: Any, run: Any
+    inbox: MakeInbox, start: Start, run: Run
 ) -> None:
     source = inbox("--conversations", "400", "--latency", "0.15", "--pages", "2", batch_size=50)
     first, second = (page["page_id"] for page in source.ready["pages"])
@@ -307,7 +317,7 @@ def test_a_page_that_is_removed_while_another_is_synced_is_said_to_be_gone(
             assert answers[-1]["next"] is None
 
 
-def test_a_signal_spares_the_pages_after_it(inbox: Any, start: Any) -> None:
+def test_a_signal_spares_the_pages_after_it(inbox: MakeInbox, start: Start) -> None:
     source = inbox("--conversations", "400", "--latency", "0.15", "--pages", "3", batch_size=50)
     before = source.get("stats")["calls"]
     process = start("sync", "--json", "--parallel", "1")
@@ -320,7 +330,7 @@ def test_a_signal_spares_the_pages_after_it(inbox: Any, start: Any) -> None:
     assert sum(after[page_id] != count for page_id, count in before.items()) == 1  # no call for the others
 
 
-def test_lists_of_pages_and_runs_fit_a_terminal(inbox: Any, run: Any, terminal: Any) -> None:
+def test_lists_of_pages_and_runs_fit_a_terminal(inbox: MakeInbox, run: Run, terminal: OpenTerminal) -> None:
     source = inbox("--conversations", "30")
     page_id = source.ready["page_id"]
     run("sync")
@@ -348,7 +358,7 @@ def test_lists_of_pages_and_runs_fit_a_terminal(inbox: Any, run: Any, terminal: 
     ],
 )
 def test_unusable_arguments_are_one_sentence_and_exit_2(
-    run: Any, arguments: tuple[str, ...], words: str
+    run: Run, arguments: tuple[str, ...], words: str
 ) -> None:
     result = run(*arguments)
     assert result.returncode == 2
@@ -357,7 +367,7 @@ def test_unusable_arguments_are_one_sentence_and_exit_2(
     assert result.stdout == ""
 
 
-def test_the_bar_of_many_pages_sums_them_up(run: Any, sandbox: Any, terminal: Any) -> None:
+def test_the_bar_of_many_pages_sums_them_up(run: Run, sandbox: StartSandbox, terminal: OpenTerminal) -> None:
     ready = sandbox("--pages", "3", "--conversations", "120")
     for page in ready["pages"]:
         run("pages", "add", page["page_id"], "--token-stdin", stdin=page["token"])

@@ -4,10 +4,8 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
 
 import pytest
 from sqlalchemy import create_engine, make_url
@@ -16,10 +14,11 @@ from inboxsync.model import Conversation, Message, Platform
 from inboxsync.store import Store, schema
 from inboxsync.store.state.pages import upsert_page
 from inboxsync.store.writing.upsert import upsert_batch
+from tests.cli.fixtures import Run
+from tests.fixtures import PostgresServer
 
 pytestmark = pytest.mark.system
 
-Run = Callable[..., subprocess.CompletedProcess[str]]
 NOW = datetime(2026, 6, 1, tzinfo=UTC)
 INBOXSYNC = [sys.executable, "-m", "inboxsync"]
 
@@ -103,7 +102,7 @@ def test_a_database_is_copied_and_compared(run: Run, filled: str, empty_url: str
 
 
 def test_a_copy_goes_into_the_schema_that_is_named(
-    run: Run, filled: str, server: Any, tmp_path: Path
+    run: Run, filled: str, server: PostgresServer, tmp_path: Path
 ) -> None:
     url = server.create(empty=True)
     there = run("db", "copy", filled, url, "--to-schema", "moved")

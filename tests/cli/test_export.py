@@ -6,10 +6,8 @@ import json
 import signal
 import subprocess
 import sys
-from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -21,11 +19,11 @@ from inboxsync.settings import Settings
 from inboxsync.store import Store
 from inboxsync.store.state.pages import upsert_page
 from inboxsync.store.writing.upsert import upsert_batch
+from tests.cli.fixtures import OnTerminal, Run, Start
 
 pytestmark = pytest.mark.system
 
 NOON = datetime(2026, 6, 1, 12, tzinfo=UTC)
-Run = Callable[..., subprocess.CompletedProcess[str]]
 
 
 @pytest.fixture
@@ -113,7 +111,7 @@ def test_a_file_that_cannot_be_written_is_said(run: Run, tmp_path: Path) -> None
     assert "cannot be written" in refused.stderr
 
 
-def test_a_closed_stdout_is_said_and_no_success(start: Any, stored: int) -> None:
+def test_a_closed_stdout_is_said_and_no_success(start: Start, stored: int) -> None:
     command = f"'{sys.executable}' -m inboxsync export contacts >&-"
     process = start("/bin/sh", "-c", command)
     _, err = process.communicate(timeout=60)
@@ -145,7 +143,7 @@ def test_a_stdout_that_takes_a_part_alone_is_said_and_no_success(
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_a_signal_leaves_no_half_file(
-    start: Any, stored: int, tmp_path: Path, number: signal.Signals
+    start: Start, stored: int, tmp_path: Path, number: signal.Signals
 ) -> None:
     path = tmp_path / "out" / "messages.xlsx"
     path.parent.mkdir()
@@ -159,7 +157,7 @@ def test_a_signal_leaves_no_half_file(
     assert list(path.parent.iterdir()) == []
 
 
-def test_a_terminal_is_shown_a_bar(stored: int, tmp_path: Path, on_terminal: Any) -> None:
+def test_a_terminal_is_shown_a_bar(stored: int, tmp_path: Path, on_terminal: OnTerminal) -> None:
     code, shown = on_terminal("stderr", "export", "messages", "-o", str(tmp_path / "m.csv"))
     assert code == 0
     assert f"of {stored:,}".encode() in shown

@@ -6,11 +6,12 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Protocol
 
 import pytest
+
+from tests.cli.fixtures import Inbox, MakeInbox, Run, Start
 
 pytestmark = pytest.mark.system
 
@@ -22,8 +23,12 @@ MOST_COMMITS = 60
 CALLS_A_KILL = 5
 
 
+class Killed(Protocol):
+    def __call__(self, number: int, when: str, *arguments: str, **extra: str) -> bool: ...
+
+
 @pytest.fixture
-def killed(environment: dict[str, str]) -> Callable[..., bool]:
+def killed(environment: dict[str, str]) -> Killed:
     """Runs a command until just before or after its n-th commit; False where it ended by itself."""
 
     def run_killed(number: int, when: str, *arguments: str, **extra: str) -> bool:
@@ -41,26 +46,26 @@ def killed(environment: dict[str, str]) -> Callable[..., bool]:
     return run_killed
 
 
-def keep(inbox: Any, *, to: Path) -> None:
+def keep(inbox: Inbox, *, to: Path) -> None:
     """The database as it is, to begin again from."""
     inbox.query("PRAGMA wal_checkpoint(TRUNCATE)")
     shutil.copy(inbox.database, to)
 
 
-def put_back(inbox: Any, *, kept: Path) -> None:
+def put_back(inbox: Inbox, *, kept: Path) -> None:
     for suffix in ("-wal", "-shm"):
         Path(f"{inbox.database}{suffix}").unlink(missing_ok=True)
     shutil.copy(kept, inbox.database)
 
 
-def completes(run: Any) -> None:
+def completes(run: Run) -> None:
     result = run("sync")
     assert result.returncode == 0, result.stdout + result.stderr
 
 
 @pytest.mark.parametrize("when", ["before", "after"])
 def test_a_kill_at_any_commit_loses_nothing(
-    inbox: Any, run: Any, killed: Any, tmp_path: Path, when: str
+    inbox: MakeInbox, run: Run, killed: Killed, tmp_path: Path, when: str
 ) -> None:
     source = inbox("--conversations", "30", "--folder", "other=6", "--messages", "1:14", batch_size=10)
     keep(source, to=tmp_path / "kept.db")
@@ -80,7 +85,7 @@ def test_a_kill_at_any_commit_loses_nothing(
 
 
 @pytest.mark.parametrize("when", ["before", "after"])
-def test_kills_in_a_row_lose_nothing_and_end(inbox: Any, run: Any, killed: Any, when: str) -> None:
+def test_kills_in_a_row_lose_nothing_and_end(inbox: MakeInbox, run: Run, killed: Killed, when: str) -> None:
     """Each stores two batches after the lease and the start; where the inbox is complete, one is its head."""
     source = inbox("--conversations", "40", "--folder", "other=6", "--messages", "1:14", batch_size=10)
     deaths = 0
@@ -93,7 +98,7 @@ def test_kills_in_a_row_lose_nothing_and_end(inbox: Any, run: Any, killed: Any, 
 
 
 def test_a_kill_at_any_commit_of_a_catch_up_a_gap_and_history_loses_nothing(
-    inbox: Any, run: Any, killed: Any, tmp_path: Path
+    inbox: MakeInbox, run: Run, killed: Killed, tmp_path: Path
 ) -> None:
     """A message in half the inbox, 30 in one conversation, and then every older message."""
     source = inbox("--conversations", "30", "--messages", "5:130", batch_size=5)
@@ -114,7 +119,7 @@ def test_a_kill_at_any_commit_of_a_catch_up_a_gap_and_history_loses_nothing(
     pytest.fail("it never ends")
 
 
-def test_kills_at_random_moments_lose_nothing(inbox: Any, start: Any, run: Any) -> None:
+def test_kills_at_random_moments_lose_nothing(inbox: MakeInbox, start: Start, run: Run) -> None:
     """Also of a walk in several spans: answers slower than the pace, time windows honoured."""
     source = inbox(
         "--conversations", "400", "--folder", "spam=30", "--messages", "1:14", "--time-windows",
@@ -123,6 +128,7 @@ def test_kills_at_random_moments_lose_nothing(inbox: Any, start: Any, run: Any) 
     spans = 0
     for _ in range(8):
         process = start("sync", INBOXSYNC_CALLS_PER_SECOND="40")
+        assert process.stderr is not None
         for _ in range(200):
             if "batch stored" in process.stderr.readline() or process.poll() is not None:
                 break

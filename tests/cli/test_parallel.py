@@ -2,26 +2,28 @@
 
 import json
 from itertools import pairwise
-from typing import Any
 
 import pytest
+
+from tests.cli.fixtures import Run, StartSandbox
+from tests.fixtures import Json
 
 pytestmark = pytest.mark.system
 
 
 @pytest.fixture
-def pages(run: Any, sandbox: Any) -> list[dict[str, Any]]:
+def pages(run: Run, sandbox: StartSandbox) -> list[dict[str, Json]]:
     """Six Pages with Meta's limits, added in the order of the sandbox."""
     ready = sandbox("--pages", "6", "--conversations", "250", "--penalty", "3", limits=True)
     for page in ready["pages"]:
         added = run("pages", "add", page["page_id"], "--token-stdin", stdin=page["token"])
         assert added.returncode == 0, added.stderr
-    found: list[dict[str, Any]] = ready["pages"]
+    found: list[dict[str, Json]] = ready["pages"]
     return found
 
 
 def test_pages_are_synced_side_by_side_each_at_its_own_call_rate(
-    run: Any, pages: list[dict[str, Any]]
+    run: Run, pages: list[dict[str, Json]]
 ) -> None:
     result = run("sync", "--all", "--parallel", "6", "--json", INBOXSYNC_CALLS_PER_SECOND="2")
     assert result.returncode == 0, result.stderr
@@ -39,7 +41,7 @@ def test_pages_are_synced_side_by_side_each_at_its_own_call_rate(
     }
 
 
-def test_one_at_a_time_is_one_at_a_time(run: Any, pages: list[dict[str, Any]]) -> None:
+def test_one_at_a_time_is_one_at_a_time(run: Run, pages: list[dict[str, Json]]) -> None:
     result = run("sync", "--parallel", "1", "--json", "--max-conversations", "100")
     told = [json.loads(line) for line in result.stdout.splitlines()]
     assert len(told) == len(pages)
@@ -47,7 +49,7 @@ def test_one_at_a_time_is_one_at_a_time(run: Any, pages: list[dict[str, Any]]) -
         assert earlier["finished_at"] <= later["started_at"]
 
 
-def test_all_pages_and_one_page_exclude_each_other(run: Any) -> None:
+def test_all_pages_and_one_page_exclude_each_other(run: Run) -> None:
     result = run("sync", "1234", "--all")
     assert result.returncode == 2
     assert "--all and a PAGE_ID exclude each other" in result.stderr

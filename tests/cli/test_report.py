@@ -1,18 +1,16 @@
 """`inboxsync report` as its users run it."""
 
 import json
-import subprocess
-from collections.abc import Callable
-from typing import Any
 
 import pytest
 
 from inboxsync.cli.reporting import span
+from tests.cli.fixtures import MakeInbox, Run
 
 pytestmark = pytest.mark.system
 
 
-def test_reports_on_a_synced_page(run: Callable[..., subprocess.CompletedProcess[str]], inbox: Any) -> None:
+def test_reports_on_a_synced_page(run: Run, inbox: MakeInbox) -> None:
     inbox("--conversations", "60")
     assert run("sync").returncode == 0
     words = run("report", "response-times", INBOXSYNC_TIME_ZONE="Asia/Tokyo")

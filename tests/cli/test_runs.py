@@ -2,14 +2,15 @@
 
 import json
 import time
-from typing import Any
 
 import pytest
+
+from tests.cli.fixtures import MakeInbox, Run, Start
 
 pytestmark = pytest.mark.system
 
 
-def test_a_run_that_is_followed_ends_with_its_page(inbox: Any, run: Any, start: Any) -> None:
+def test_a_run_that_is_followed_ends_with_its_page(inbox: MakeInbox, run: Run, start: Start) -> None:
     source = inbox("--conversations", "20")
     page_id = source.ready["page_id"]
     run_id = json.loads(run("sync", page_id, "--enqueue", "--json").stdout)["run_id"]
@@ -25,7 +26,7 @@ def test_a_run_that_is_followed_ends_with_its_page(inbox: Any, run: Any, start: 
     ]
 
 
-def test_a_run_that_is_not_there_tells_where_ids_are(inbox: Any, run: Any) -> None:
+def test_a_run_that_is_not_there_tells_where_ids_are(inbox: MakeInbox, run: Run) -> None:
     inbox("--conversations", "20")
     for command in ("show", "cancel"):
         result = run("runs", command, "nobody")

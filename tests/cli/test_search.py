@@ -1,10 +1,12 @@
 """The search as its users run it."""
 
 import json
-from typing import Any
+from pathlib import Path
+
+from tests.cli.fixtures import MakeInbox, OnTerminal, Run
 
 
-def test_a_search_after_a_sync_finds_words_with_their_places(inbox: Any, run: Any) -> None:
+def test_a_search_after_a_sync_finds_words_with_their_places(inbox: MakeInbox, run: Run) -> None:
     box = inbox("--conversations", "30")
     assert run("sync").returncode == 0
     # The sync has left nothing to do, and the search brings up to date what comes by another way.
@@ -27,7 +29,7 @@ def test_a_search_after_a_sync_finds_words_with_their_places(inbox: Any, run: An
         assert run("search", *nothing, "--json").stdout.strip() == "[]"
 
 
-def test_what_cannot_be_searched_for_is_a_usage_error(inbox: Any, run: Any) -> None:
+def test_what_cannot_be_searched_for_is_a_usage_error(inbox: MakeInbox, run: Run) -> None:
     inbox("--conversations", "1")
     ended = run("search", "?!")
     assert (ended.returncode, ended.stdout) == (2, "")
@@ -39,7 +41,9 @@ def test_what_cannot_be_searched_for_is_a_usage_error(inbox: Any, run: Any) -> N
         assert "is no time" in ended.stderr
 
 
-def test_no_text_of_a_stranger_drives_the_terminal(inbox: Any, run: Any, on_terminal: Any) -> None:
+def test_no_text_of_a_stranger_drives_the_terminal(
+    inbox: MakeInbox, run: Run, on_terminal: OnTerminal
+) -> None:
     box = inbox("--conversations", "1")
     assert run("sync").returncode == 0
     driving = "\x1b]0;title\x07\x1b[2J\x9b2J\x7f"
@@ -63,7 +67,7 @@ def test_no_text_of_a_stranger_drives_the_terminal(inbox: Any, run: Any, on_term
     assert not any("\x7f" <= each <= "\x9f" for each in ended.stdout)
 
 
-def test_a_copied_database_can_be_searched(inbox: Any, run: Any, tmp_path: Any) -> None:
+def test_a_copied_database_can_be_searched(inbox: MakeInbox, run: Run, tmp_path: Path) -> None:
     box = inbox("--conversations", "5")
     assert run("sync").returncode == 0
     target = f"sqlite:///{tmp_path / 'copy.db'}"

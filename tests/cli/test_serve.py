@@ -10,15 +10,17 @@ import sys
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from contextlib import closing
 from dataclasses import dataclass
 from threading import Thread
-from typing import Any
+from typing import Protocol
 
 import pytest
 
 from inboxsync.cli.serve import _listen
+from tests.cli.fixtures import Inbox, MakeInbox, Run, Start
+from tests.fixtures import Json
 
 pytestmark = pytest.mark.system
 
@@ -43,7 +45,7 @@ class Service:
     # Nobody else reads them, and a pipe that is full holds up who writes into it.
     reader: Thread
 
-    def ask(self, path: str, body: Any = None, **headers: str) -> tuple[int, Any]:
+    def ask(self, path: str, body: object = None, **headers: str) -> tuple[int, Json]:
         data = json.dumps(body).encode() if body is not None else None
         asked = urllib.request.Request(  # noqa: S310 - our own
             self.url + path, data, {"Content-Type": "application/json"} | headers
@@ -62,12 +64,16 @@ class Service:
         return code
 
 
+class Serving(Protocol):
+    def __call__(self, *switches: str, **environment: str) -> Service: ...
+
+
 @pytest.fixture
-def service(start: Callable[..., subprocess.Popen[str]]) -> Iterator[Callable[..., Service]]:
+def service(start: Start) -> Serving:
     def serve(*switches: str, **environment: str) -> Service:
         process = start("serve", "--port", "0", *switches, INBOXSYNC_LOG_FORMAT="json", **environment)
         assert process.stderr is not None
-        log = []
+        log: list[str] = []
         for line in process.stderr:
             log.append(line)
             if '"serving"' in line:
@@ -86,7 +92,7 @@ def wait_until(is_so: Callable[[], object], seconds: float = 30) -> None:
         time.sleep(0.05)
 
 
-def test_without_a_key_it_refuses_to_listen_elsewhere(run: Any) -> None:
+def test_without_a_key_it_refuses_to_listen_elsewhere(run: Run) -> None:
     refused = run("serve", "--host", "0.0.0.0", "--port", "0")  # noqa: S104 - which is the point
     assert refused.returncode == 2
     assert refused.stderr.startswith("inboxsync: Without an API key anybody who reaches 0.0.0.0 could read")
@@ -95,7 +101,7 @@ def test_without_a_key_it_refuses_to_listen_elsewhere(run: Any) -> None:
 
 
 def test_a_key_is_shown_once_and_opens_until_it_is_revoked(
-    run: Any, service: Any, environment: dict[str, str]
+    run: Run, service: Serving, environment: dict[str, str]
 ) -> None:
     made = run("keys", "create", "script", "--scope", "sync")
     key = made.stdout.strip()
@@ -119,7 +125,7 @@ def test_a_key_is_shown_once_and_opens_until_it_is_revoked(
         assert key.encode() not in file.read()
 
 
-def test_a_taken_port_is_one_sentence(run: Any, service: Any) -> None:
+def test_a_taken_port_is_one_sentence(run: Run, service: Serving) -> None:
     running = service("--no-worker")
     port = running.url.rpartition(":")[2]
     refused = run("serve", "--port", port, "--no-worker")
@@ -135,7 +141,9 @@ def test_no_answer_waits_for_the_reader_half_way() -> None:
             assert accepted.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)
 
 
-def test_sigterm_drains_and_the_interrupted_run_goes_on_after_the_restart(inbox: Any, service: Any) -> None:
+def test_sigterm_drains_and_the_interrupted_run_goes_on_after_the_restart(
+    inbox: MakeInbox, service: Serving
+) -> None:
     box = inbox("--conversations", "3000", "--messages", "1:2", "--latency", "0.2", batch_size=50)
     ((page_id, meta_id),) = box.query("SELECT id, facebook_page_id FROM facebook_pages")
     first = service()
@@ -163,7 +171,7 @@ def test_sigterm_drains_and_the_interrupted_run_goes_on_after_the_restart(inbox:
     assert second.end(signal.SIGINT) == 0
 
 
-def test_a_waiting_caller_is_answered_when_the_service_ends(inbox: Any, service: Any) -> None:
+def test_a_waiting_caller_is_answered_when_the_service_ends(inbox: MakeInbox, service: Serving) -> None:
     box = inbox("--conversations", "500", "--latency", "1")
     ((page_id, meta_id),) = box.query("SELECT id, facebook_page_id FROM facebook_pages")
     running = service()
@@ -185,12 +193,14 @@ def test_a_waiting_caller_is_answered_when_the_service_ends(inbox: Any, service:
     assert told["next"]
 
 
-def workers_in(box: Any) -> list[int]:
+def workers_in(box: Inbox) -> list[int]:
     """The processes of the workers that say that they live."""
     return [int(worker.split(":")[-2]) for (worker,) in box.query("SELECT id FROM workers")]
 
 
-def test_a_worker_that_is_killed_is_started_anew_and_the_run_goes_on(inbox: Any, service: Any) -> None:
+def test_a_worker_that_is_killed_is_started_anew_and_the_run_goes_on(
+    inbox: MakeInbox, service: Serving
+) -> None:
     box = inbox("--conversations", "1500", "--messages", "1:2", "--latency", "0.2", batch_size=50)
     ((page_id, meta_id),) = box.query("SELECT id, facebook_page_id FROM facebook_pages")
     running = service()
@@ -209,7 +219,7 @@ def test_a_worker_that_is_killed_is_started_anew_and_the_run_goes_on(inbox: Any,
     assert [each["event"] for each in said].count("worker started") == 2
 
 
-def test_the_worker_ends_when_the_service_is_killed(inbox: Any, service: Any) -> None:
+def test_the_worker_ends_when_the_service_is_killed(inbox: MakeInbox, service: Serving) -> None:
     box = inbox("--conversations", "10")
     running = service()
     wait_until(lambda: workers_in(box))
@@ -220,7 +230,7 @@ def test_the_worker_ends_when_the_service_is_killed(inbox: Any, service: Any) ->
 
 
 @pytest.mark.parametrize("seconds_later", [0, 0.3])
-def test_ctrl_c_reaches_both_and_both_end(inbox: Any, service: Any, seconds_later: float) -> None:
+def test_ctrl_c_reaches_both_and_both_end(inbox: MakeInbox, service: Serving, seconds_later: float) -> None:
     box = inbox("--conversations", "10")
     running = service()
     wait_until(lambda: workers_in(box))

@@ -5,11 +5,13 @@ import re
 import signal
 import subprocess
 import time
-from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from typing import Protocol
 
 import pytest
+
+from tests.cli.fixtures import Inbox, MakeInbox, Run, Start
+from tests.fixtures import Json
 
 pytestmark = pytest.mark.system
 
@@ -24,7 +26,7 @@ def until(process: subprocess.Popen[str], words: str) -> str:
     pytest.fail(f"ended without {words!r}")
 
 
-def told(process: subprocess.Popen[str]) -> dict[str, Any]:
+def told(process: subprocess.Popen[str]) -> dict[str, Json]:
     out, err = process.communicate(timeout=60)
     assert "Traceback" not in err
     return dict(json.loads(out.splitlines()[-1]))
@@ -34,11 +36,15 @@ def at(moment: datetime) -> str:
     return moment.strftime("%Y-%m-%dT%H:%M:%S.000Z")
 
 
+class HeldElsewhere(Protocol):
+    def __call__(self, *switches: str, seconds: float) -> Inbox: ...
+
+
 @pytest.fixture
-def held_elsewhere(inbox: Any) -> Callable[..., Any]:
+def held_elsewhere(inbox: MakeInbox) -> HeldElsewhere:
     """An added Page whose lease a process of another machine holds, for so many seconds yet."""
 
-    def hold(*switches: str, seconds: float) -> Any:
+    def hold(*switches: str, seconds: float) -> Inbox:
         source = inbox(*switches)
         now = datetime.now(UTC)
         ((page_id,),) = source.query("SELECT id FROM facebook_pages")
@@ -56,7 +62,9 @@ def held_elsewhere(inbox: Any) -> Callable[..., Any]:
     return hold
 
 
-def test_the_second_of_two_syncs_leaves_the_page_to_the_first(inbox: Any, start: Any, run: Any) -> None:
+def test_the_second_of_two_syncs_leaves_the_page_to_the_first(
+    inbox: MakeInbox, start: Start, run: Run
+) -> None:
     source = inbox(*SLOW, batch_size=50)
     page_id = source.ready["page_id"]
     first = start("sync", "--json")
@@ -82,7 +90,7 @@ def test_the_second_of_two_syncs_leaves_the_page_to_the_first(inbox: Any, start:
     assert len(json.loads(run("runs", "--json").stdout)) == 1
 
 
-def test_a_sync_that_waits_gets_its_turn_and_says_so_once(inbox: Any, start: Any) -> None:
+def test_a_sync_that_waits_gets_its_turn_and_says_so_once(inbox: MakeInbox, start: Start) -> None:
     source = inbox(*SLOW, batch_size=50)
     first = start("sync", "--json")
     until(first, "batch stored")
@@ -99,7 +107,9 @@ def test_a_sync_that_waits_gets_its_turn_and_says_so_once(inbox: Any, start: Any
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_a_wait_ends_with_a_signal(held_elsewhere: Any, start: Any, number: signal.Signals) -> None:
+def test_a_wait_ends_with_a_signal(
+    held_elsewhere: HeldElsewhere, start: Start, number: signal.Signals
+) -> None:
     source = held_elsewhere("--conversations", "5", seconds=3600)
     waiting = start("sync", "--json", "--wait")
     until(waiting, "waiting")
@@ -111,7 +121,7 @@ def test_a_wait_ends_with_a_signal(held_elsewhere: Any, start: Any, number: sign
     assert len(source.query("SELECT * FROM page_leases")) == 1
 
 
-def test_a_wait_counts_against_the_time_limit(held_elsewhere: Any, run: Any) -> None:
+def test_a_wait_counts_against_the_time_limit(held_elsewhere: HeldElsewhere, run: Run) -> None:
     source = held_elsewhere("--conversations", "5", seconds=3600)
     result = run("sync", "--json", "--wait", "--max-duration", "1")
     assert result.returncode == 3
@@ -119,7 +129,9 @@ def test_a_wait_counts_against_the_time_limit(held_elsewhere: Any, run: Any) -> 
     assert source.query("SELECT * FROM sync_runs") == []
 
 
-def test_a_killed_owner_is_followed_at_once_on_the_same_machine(inbox: Any, start: Any, run: Any) -> None:
+def test_a_killed_owner_is_followed_at_once_on_the_same_machine(
+    inbox: MakeInbox, start: Start, run: Run
+) -> None:
     source = inbox(*SLOW, batch_size=50)
     first = start("sync")
     until(first, "batch stored")
@@ -131,7 +143,9 @@ def test_a_killed_owner_is_followed_at_once_on_the_same_machine(inbox: Any, star
     source.assert_stored()
 
 
-def test_a_killed_owner_elsewhere_is_followed_within_half_a_minute(inbox: Any, start: Any, run: Any) -> None:
+def test_a_killed_owner_elsewhere_is_followed_within_half_a_minute(
+    inbox: MakeInbox, start: Start, run: Run
+) -> None:
     source = inbox(*SLOW, batch_size=50)
     first = start("sync")
     until(first, "batch stored")
@@ -150,7 +164,7 @@ def test_a_killed_owner_elsewhere_is_followed_within_half_a_minute(inbox: Any, s
 
 @pytest.mark.parametrize("has_ended", [False, True])
 def test_an_owner_that_was_frozen_writes_nothing_when_it_wakes(
-    inbox: Any, start: Any, run: Any, *, has_ended: bool
+    inbox: MakeInbox, start: Start, run: Run, *, has_ended: bool
 ) -> None:
     """Its lease is another's by then, or nobody's."""
     source = inbox(*SLOW, batch_size=50)
@@ -181,7 +195,7 @@ def test_an_owner_that_was_frozen_writes_nothing_when_it_wakes(
     assert [source.query(f"SELECT * FROM {table} ORDER BY 1, 2") for table in kept] == before
 
 
-def test_a_verify_that_was_frozen_writes_nothing_when_it_wakes(inbox: Any, start: Any) -> None:
+def test_a_verify_that_was_frozen_writes_nothing_when_it_wakes(inbox: MakeInbox, start: Start) -> None:
     source = inbox(*SLOW, batch_size=50)
     frozen = start("verify", "--json")
     until(frozen, "compared")
@@ -197,7 +211,7 @@ def test_a_verify_that_was_frozen_writes_nothing_when_it_wakes(inbox: Any, start
     assert source.query("SELECT * FROM backlog") == []
 
 
-def test_two_pages_are_synced_at_once(inbox: Any, start: Any) -> None:
+def test_two_pages_are_synced_at_once(inbox: MakeInbox, start: Start) -> None:
     source = inbox("--pages", "2", *SLOW, batch_size=50)
     both = [start("sync", page["page_id"], "--json") for page in source.ready["pages"]]
     for process in both:
@@ -206,7 +220,7 @@ def test_two_pages_are_synced_at_once(inbox: Any, start: Any) -> None:
     assert [told(process)["status"] for process in both] == ["complete", "complete"]
 
 
-def test_a_sync_and_a_verification_exclude_each_other(inbox: Any, start: Any, run: Any) -> None:
+def test_a_sync_and_a_verification_exclude_each_other(inbox: MakeInbox, start: Start, run: Run) -> None:
     source = inbox(*SLOW, batch_size=50)
     syncing = start("sync", "--json")
     until(syncing, "batch stored")

@@ -7,12 +7,16 @@ another, there.
 import json
 import os
 import sqlite3
-from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 import pytest
+
+from tests.web.fixtures import OpenDesk, OpenTab, Tab
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Dialog, Locator, Page
 
 HOSTILE = "<script>alert(1)</script><img src=x onerror=alert(2)>"
 RING = "(e => [getComputedStyle(e).outlineStyle, getComputedStyle(e).outlineWidth])(document.activeElement)"
@@ -30,7 +34,7 @@ def folder_for_pictures(tmp_path: Path) -> Path:
 
 
 def test_a_page_is_added_watched_read_searched_and_exported(
-    desk: Callable[..., Any], tab: Callable[..., Any], tmp_path: Path
+    desk: OpenDesk, tab: OpenTab, tmp_path: Path
 ) -> None:
     # At 4 calls a second: long enough to be watched, short enough to be waited for.
     site = desk("--conversations", "900", "--messages", "1:30", calls_per_second=4)
@@ -55,7 +59,7 @@ def test_a_page_is_added_watched_read_searched_and_exported(
     fetched = live.locator("[data-live=fetched]")
     expect(fetched).not_to_have_text("0", timeout=60_000)
     # The server's own page, which is not loaded again meanwhile: the events move the figures.
-    expect(fetched).not_to_have_text(fetched.text_content(), timeout=60_000)
+    expect(fetched).not_to_have_text(fetched.text_content() or "", timeout=60_000)
     live.wait_for(state="detached", timeout=60_000)
     page.get_by_text("complete", exact=True).first.wait_for()
     assert page.locator(".figure", has_text="Conversations").first.locator("strong").text_content() == "900"
@@ -104,7 +108,7 @@ def assert_conversations_fit(view: Any) -> None:
 
 
 def test_every_view_is_accessible_fits_and_runs_nothing_foreign(
-    desk: Callable[..., Any], tab: Callable[..., Any], tmp_path: Path
+    desk: OpenDesk, tab: OpenTab, tmp_path: Path
 ) -> None:
     site = desk("--dataset", str(hostile_dataset(tmp_path)))
     site.add_page()
@@ -116,9 +120,14 @@ def test_every_view_is_accessible_fits_and_runs_nothing_foreign(
     assert site.run("export", "html", site.page_id, "-o", str(archive)).returncode == 0
     pictures = folder_for_pictures(tmp_path)
     dialogs: list[str] = []
+
+    def dismiss(dialog: "Dialog") -> None:
+        dialogs.append(dialog.message)
+        dialog.dismiss()
+
     for width, scheme in LOOKS:
         view = tab(site, width=width, color_scheme=scheme)
-        view.page.on("dialog", lambda dialog: (dialogs.append(dialog.message), dialog.dismiss()))
+        view.page.on("dialog", dismiss)
         # Every colour scheme and every width once: axe-core is what takes the time here.
         is_examined = (width, scheme) in LOOKS[:2]
         view.go("/login")
@@ -139,7 +148,7 @@ def test_every_view_is_accessible_fits_and_runs_nothing_foreign(
     assert len(list(pictures.glob("*.png"))) >= 4 * len(LOOKS)
 
 
-def test_everything_can_be_reached_by_keyboard(desk: Callable[..., Any], tab: Callable[..., Any]) -> None:
+def test_everything_can_be_reached_by_keyboard(desk: OpenDesk, tab: OpenTab) -> None:
     site = desk("--conversations", "30")
     site.add_page()
     site.sync()
@@ -172,7 +181,7 @@ def test_everything_can_be_reached_by_keyboard(desk: Callable[..., Any], tab: Ca
     page.locator(".message").first.wait_for()
 
 
-def test_it_can_be_read_without_javascript(desk: Callable[..., Any], tab: Callable[..., Any]) -> None:
+def test_it_can_be_read_without_javascript(desk: OpenDesk, tab: OpenTab) -> None:
     site = desk("--conversations", "120", "--latency", "1")
     site.add_page()
     view = tab(site, java_script_enabled=False)
@@ -185,19 +194,28 @@ def test_it_can_be_read_without_javascript(desk: Callable[..., Any], tab: Callab
     page.get_by_role("link", name="Reload now").wait_for()  # and it reloads itself every five seconds
     page.wait_for_selector("[data-run-events]", state="detached", timeout=60_000)
     for name, path in views_of(view).items():
-        assert view.go(path).status == 200, name
+        answer = view.go(path)
+        assert answer is not None
+        assert answer.status == 200, name
         assert page.get_by_role("heading", level=1).count() == 1, name
 
 
-def views_of(view: Any) -> dict[str, str]:
+def target(links: "Locator") -> str:
+    """Where the first of these links leads."""
+    href = links.first.get_attribute("href")
+    assert href is not None
+    return href
+
+
+def views_of(view: Tab) -> dict[str, str]:
     """Every view of a dashboard that has something to show."""
     page = view.page
     view.go("/")
-    one_page = page.locator("tbody a.name").first.get_attribute("href")
+    one_page = target(page.locator("tbody a.name"))
     view.go("/conversations")
-    thread = page.locator(".item a.name").first.get_attribute("href")
+    thread = target(page.locator(".item a.name"))
     view.go("/runs")
-    run = page.locator("tbody a.name").first.get_attribute("href")
+    run = target(page.locator("tbody a.name"))
     return {
         "pages": "/",
         "new-page": "/pages/new",
@@ -248,7 +266,7 @@ def hostile_dataset(tmp_path: Path) -> Path:
     return dataset
 
 
-def focused(page: Any) -> list[str]:
+def focused(page: "Page") -> list[str]:
     """The element that has the focus: its kind, and what it says."""
     told: list[str] = page.evaluate(
         "[document.activeElement.tagName, document.activeElement.textContent.trim()]"

@@ -2,26 +2,26 @@
 
 import re
 from contextlib import suppress
-from typing import Any
 
 import httpx2
 import pytest
 
 from inboxsync.model import Scope
 from inboxsync.store.state.api_keys import revoke_api_key
-from inboxsync.web.app import ROUTES
+from inboxsync.web.app import ROUTES, DashboardRoute
 from inboxsync.web.sessions import COOKIE
+from tests.web.fixtures import ServeWeb, Visitor
 
 GUARDED = [route for route in ROUTES if route.scope is not None]
 FORMS = [route for route in ROUTES if route.method == "POST"]
 
 
-def ask(visitor: Any, route: Any, **form: str) -> Any:
+def ask(visitor: Visitor, route: DashboardRoute, **form: str) -> httpx2.Response:
     path = route.path.replace("{id}", "anything")
     return visitor.client.request(route.method, path, data=form if route.method == "POST" else None)
 
 
-def test_everything_but_the_login_needs_a_session(web: Any) -> None:
+def test_everything_but_the_login_needs_a_session(web: ServeWeb) -> None:
     site = web()
     stranger = site.visitor()
     stranger.get("/login")
@@ -32,7 +32,7 @@ def test_everything_but_the_login_needs_a_session(web: Any) -> None:
     assert stranger.get("/nothing/here").status_code == 303
 
 
-def test_no_form_is_accepted_without_its_token(web: Any) -> None:
+def test_no_form_is_accepted_without_its_token(web: ServeWeb) -> None:
     site = web(conversations=2)
     page = site.add_page()
     admin = site.admin()
@@ -53,7 +53,7 @@ def sent(client: httpx2.Client, body: bytes, kind: str) -> httpx2.Response:
     pytest.fail("cut off ten times")
 
 
-def test_an_unreadable_form_gets_an_error_page(web: Any) -> None:
+def test_an_unreadable_form_gets_an_error_page(web: ServeWeb) -> None:
     admin = web().admin()
     multipart = "multipart/form-data; boundary=x"
     for kind, body, status in (
@@ -67,7 +67,7 @@ def test_an_unreadable_form_gets_an_error_page(web: Any) -> None:
     assert admin.get("/").status_code == 200
 
 
-def test_another_sessions_token_is_refused(web: Any) -> None:
+def test_another_sessions_token_is_refused(web: ServeWeb) -> None:
     site = web()
     admin, other = site.admin(), site.visitor()
     other.get("/login")
@@ -77,12 +77,13 @@ def test_another_sessions_token_is_refused(web: Any) -> None:
 
 
 @pytest.mark.parametrize("scope", [Scope.READ, Scope.SYNC])
-def test_a_key_opens_what_its_scope_covers_and_no_more(web: Any, scope: Scope) -> None:
+def test_a_key_opens_what_its_scope_covers_and_no_more(web: ServeWeb, scope: Scope) -> None:
     site = web(conversations=2)
     page = site.add_page()
     visitor = site.visitor()
     visitor.log_in(site.key(scope))
     for route in GUARDED:
+        assert route.scope is not None
         if scope.covers(route.scope) or route.path == "/logout":
             continue
         answer = ask(visitor, route, csrf=visitor.csrf)
@@ -93,7 +94,7 @@ def test_a_key_opens_what_its_scope_covers_and_no_more(web: Any, scope: Scope) -
     assert "Pause" not in shown
 
 
-def test_without_any_key_a_button_opens_the_dashboard_on_this_machine(web: Any) -> None:
+def test_without_any_key_a_button_opens_the_dashboard_on_this_machine(web: ServeWeb) -> None:
     site = web()
     visitor = site.visitor()
     assert "Open the dashboard" in visitor.get("/login").text
@@ -103,13 +104,13 @@ def test_without_any_key_a_button_opens_the_dashboard_on_this_machine(web: Any) 
     assert visitor.get("/").status_code == 303  # the first key ends that
 
 
-def test_behind_a_proxy_there_is_no_such_button(web: Any) -> None:
+def test_behind_a_proxy_there_is_no_such_button(web: ServeWeb) -> None:
     visitor = web().visitor(**{"X-Forwarded-For": "203.0.113.9"})
     assert "API key" in visitor.get("/login").text
     assert visitor.post("/login").status_code == 401
 
 
-def test_the_cookie_is_only_for_this_site_and_no_script_reads_it(web: Any) -> None:
+def test_the_cookie_is_only_for_this_site_and_no_script_reads_it(web: ServeWeb) -> None:
     site = web()
     plain = site.visitor().get("/login").headers["set-cookie"]
     assert "HttpOnly" in plain
@@ -119,7 +120,7 @@ def test_the_cookie_is_only_for_this_site_and_no_script_reads_it(web: Any) -> No
     assert "Secure" in behind_tls
 
 
-def test_logging_out_ends_the_session_everywhere(web: Any) -> None:
+def test_logging_out_ends_the_session_everywhere(web: ServeWeb) -> None:
     site = web()
     admin = site.admin()
     kept = admin.client.cookies[COOKIE]
@@ -129,7 +130,7 @@ def test_logging_out_ends_the_session_everywhere(web: Any) -> None:
     assert thief.get("/").status_code == 303
 
 
-def test_a_revoked_key_ends_its_sessions(web: Any) -> None:
+def test_a_revoked_key_ends_its_sessions(web: ServeWeb) -> None:
     site = web()
     admin = site.admin()
     with site.engine.store.write() as connection:
@@ -138,7 +139,7 @@ def test_a_revoked_key_ends_its_sessions(web: Any) -> None:
     assert admin.get("/").status_code == 303
 
 
-def test_a_cookie_that_is_not_ours_opens_nothing(web: Any) -> None:
+def test_a_cookie_that_is_not_ours_opens_nothing(web: ServeWeb) -> None:
     site = web()
     admin = site.admin()
     ours = admin.client.cookies[COOKIE]
@@ -146,11 +147,11 @@ def test_a_cookie_that_is_not_ours_opens_nothing(web: Any) -> None:
     changed = ours[:middle] + ("A" if ours[middle] != "A" else "B") + ours[middle + 1 :]
     for cookie in (changed, ours[:-4], "", "x", "é", "A" * 5000):
         visitor = site.visitor()
-        answer = visitor.client.get("/", headers={"Cookie": f"{COOKIE}={cookie}".encode()})
+        answer = visitor.client.get("/", headers={b"Cookie": f"{COOKIE}={cookie}".encode()})
         assert answer.status_code == 303, cookie[:20]
 
 
-def test_a_login_starts_a_new_session(web: Any) -> None:
+def test_a_login_starts_a_new_session(web: ServeWeb) -> None:
     site = web()
     visitor = site.visitor()
     visitor.get("/login")
@@ -160,7 +161,7 @@ def test_a_login_starts_a_new_session(web: Any) -> None:
     assert site.visitor(Cookie=f"{COOKIE}={before}").get("/").status_code == 303
 
 
-def test_a_wrong_key_is_reported_and_guessing_is_slowed_down(web: Any) -> None:
+def test_a_wrong_key_is_reported_and_guessing_is_slowed_down(web: ServeWeb) -> None:
     site = web()
     key = site.key()
     visitor = site.visitor()
@@ -177,14 +178,14 @@ def test_a_wrong_key_is_reported_and_guessing_is_slowed_down(web: Any) -> None:
 @pytest.mark.parametrize(
     "wanted", ["//evil.example", "https://evil.example", "/\\evil.example", "javascript:alert(1)", "/login"]
 )
-def test_the_login_leads_to_no_other_site(web: Any, wanted: str) -> None:
+def test_the_login_leads_to_no_other_site(web: ServeWeb, wanted: str) -> None:
     site = web()
     visitor = site.visitor()
     visitor.get("/login")
     assert visitor.post("/login", key=site.key(), next=wanted).headers["location"] == "/"
 
 
-def test_the_login_leads_to_the_page_that_was_wanted(web: Any) -> None:
+def test_the_login_leads_to_the_page_that_was_wanted(web: ServeWeb) -> None:
     site = web()
     visitor = site.visitor()
     location = visitor.get("/search?q=two+words").headers["location"]
@@ -193,7 +194,7 @@ def test_the_login_leads_to_the_page_that_was_wanted(web: Any) -> None:
     assert answer.headers["location"] == "/search?q=two+words"
 
 
-def test_every_page_forbids_foreign_content(web: Any) -> None:
+def test_every_page_forbids_foreign_content(web: ServeWeb) -> None:
     site = web(conversations=20)
     page = site.add_page()
     site.sync(page)
@@ -212,7 +213,7 @@ def test_every_page_forbids_foreign_content(web: Any) -> None:
             assert address.startswith(("/", "#", "tel:", "mailto:")) or address == "", (route.path, address)
 
 
-def test_only_our_own_files_are_served(web: Any) -> None:
+def test_only_our_own_files_are_served(web: ServeWeb) -> None:
     visitor = web().visitor()
     assert visitor.get("/static/style.css").headers["content-type"].startswith("text/css")
     assert "immutable" in visitor.get("/static/live.js").headers["cache-control"]
@@ -220,7 +221,7 @@ def test_only_our_own_files_are_served(web: Any) -> None:
         assert visitor.get(path).status_code in (303, 404), path
 
 
-def test_addresses_of_the_http_service_are_left_to_it(web: Any) -> None:
+def test_addresses_of_the_http_service_are_left_to_it(web: ServeWeb) -> None:
     visitor = web().visitor()
     missing = visitor.get("/api/v1/nothing")
     assert missing.headers["content-type"] == "application/problem+json"

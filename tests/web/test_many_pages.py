@@ -2,18 +2,18 @@
 
 import re
 from datetime import UTC, datetime
-from typing import Any
 
 import pytest
 
 from inboxsync.model import Platform
 from inboxsync.store.state.pages import list_pages, upsert_page
+from tests.web.fixtures import ServeWeb, Web
 
 NOW = datetime(2026, 6, 1, 12, 0, 0, tzinfo=UTC)
 
 
 @pytest.fixture
-def crowded(web: Any) -> Any:
+def crowded(web: ServeWeb) -> Web:
     """A dashboard over 230 Pages."""
     site = web(conversations=1)
     with site.engine.store.write() as connection:
@@ -36,7 +36,7 @@ def more_of(text: str) -> str:
 
 
 @pytest.mark.parametrize("path", ["/", "/settings"])
-def test_every_page_is_shown_once_some_at_a_time(crowded: Any, path: str) -> None:
+def test_every_page_is_shown_once_some_at_a_time(crowded: Web, path: str) -> None:
     admin, seen, at = crowded.admin(), [], path
     while at:
         text = admin.get(at).text
@@ -48,8 +48,8 @@ def test_every_page_is_shown_once_some_at_a_time(crowded: Any, path: str) -> Non
 
 
 @pytest.mark.parametrize("path", ["/", "/settings"])
-def test_pages_are_found_by_name_or_id(crowded: Any, path: str) -> None:
-    admin = crowded.admin()
+def test_pages_are_found_by_name_or_id(crowded: Web, path: str) -> None:
+    admin, text = crowded.admin(), ""
     for asked, count in (("shop+11", 10), ("7229", 1), ("shop", 50)):
         text = admin.get(f"{path}?named={asked}").text
         assert len(re.findall(r'class="name" href="/pages/', text)) == count
@@ -58,7 +58,7 @@ def test_pages_are_found_by_name_or_id(crowded: Any, path: str) -> None:
     assert admin.get(f"{path}?after=rubbish").status_code == 422
 
 
-def test_saving_a_schedule_leads_back_to_the_same_place(crowded: Any) -> None:
+def test_saving_a_schedule_leads_back_to_the_same_place(crowded: Web) -> None:
     admin = crowded.admin()
     text = admin.get("/settings?named=shop+11").text
     page = re.search(r'name="page" value="([^"]+)"', text)
@@ -68,7 +68,7 @@ def test_saving_a_schedule_leads_back_to_the_same_place(crowded: Any) -> None:
     assert "Saved." in admin.get(saved.headers["location"]).text
 
 
-def test_forms_offer_no_more_pages_than_a_person_reads(crowded: Any) -> None:
+def test_forms_offer_no_more_pages_than_a_person_reads(crowded: Web) -> None:
     admin = crowded.admin()
     with crowded.engine.store.read() as connection:
         chosen = list_pages(connection)[220]
@@ -79,7 +79,7 @@ def test_forms_offer_no_more_pages_than_a_person_reads(crowded: Any) -> None:
         assert "Shop 001" not in text
 
 
-def test_a_few_pages_are_all_shown_with_their_totals(web: Any) -> None:
+def test_a_few_pages_are_all_shown_with_their_totals(web: ServeWeb) -> None:
     site = web(conversations=2)
     site.sync(site.add_page())
     text = site.admin().get("/").text

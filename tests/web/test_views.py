@@ -5,7 +5,7 @@ import io
 import json
 import re
 from datetime import UTC, datetime
-from typing import Any
+from pathlib import Path
 
 import pytest
 from sqlalchemy import update
@@ -16,12 +16,13 @@ from inboxsync.store.state.pages import list_pages
 from inboxsync.store.state.run_events import append_run_events
 from inboxsync.store.state.runs import list_runs
 from inboxsync.store.tables import messages
+from tests.web.fixtures import ServeWeb, Web
 
 HOSTILE = '<script>alert(1)</script><img src=x onerror="alert(2)">'
 
 
 @pytest.fixture
-def stored(web: Any) -> Any:
+def stored(web: ServeWeb) -> Web:
     """A dashboard over one synced Page of 70 conversations."""
     site = web(conversations=70, messages=(1, 70), folders={"spam": 5})
     site.sync(site.add_page())
@@ -32,14 +33,14 @@ def ids_in(text: str) -> list[str]:
     return re.findall(r'class="name" href="/conversations/([^"?]+)"', text)
 
 
-def test_the_pages_are_listed_with_their_figures(stored: Any) -> None:
+def test_the_pages_are_listed_with_their_figures(stored: Web) -> None:
     text = stored.admin().get("/").text
     assert stored.served.page.name.replace("&", "&amp;") in text
     assert ">75<" in text
     assert ">works<" in text
 
 
-def test_an_empty_dashboard_says_what_to_do(web: Any) -> None:
+def test_an_empty_dashboard_says_what_to_do(web: ServeWeb) -> None:
     admin = web().admin()
     for path, words in (
         ("/", "No Page yet"),
@@ -54,7 +55,7 @@ def test_an_empty_dashboard_says_what_to_do(web: Any) -> None:
         assert words in answer.text, path
 
 
-def test_a_page_is_added_with_its_token_which_is_never_shown(web: Any) -> None:
+def test_a_page_is_added_with_its_token_which_is_never_shown(web: ServeWeb) -> None:
     site = web(conversations=3)
     admin, world = site.admin(), site.served.page
     admin.get("/pages/new")
@@ -68,7 +69,7 @@ def test_a_page_is_added_with_its_token_which_is_never_shown(web: Any) -> None:
         assert world.token not in admin.get(path).text
 
 
-def test_an_invalid_token_is_reported_and_not_repeated(web: Any) -> None:
+def test_an_invalid_token_is_reported_and_not_repeated(web: ServeWeb) -> None:
     site = web(conversations=3)
     admin, world = site.admin(), site.served.page
     admin.get("/pages/new")
@@ -82,7 +83,7 @@ def test_an_invalid_token_is_reported_and_not_repeated(web: Any) -> None:
         assert list_pages(connection) == []
 
 
-def test_the_list_continues_to_its_end_and_repeats_no_one(stored: Any) -> None:
+def test_the_list_continues_to_its_end_and_repeats_no_one(stored: Web) -> None:
     admin = stored.admin()
     seen: list[str] = []
     path = "/conversations"
@@ -94,7 +95,7 @@ def test_the_list_continues_to_its_end_and_repeats_no_one(stored: Any) -> None:
     assert len(seen) == len(set(seen)) == 75
 
 
-def test_filters_narrow_the_list_and_stay_chosen(stored: Any) -> None:
+def test_filters_narrow_the_list_and_stay_chosen(stored: Web) -> None:
     admin = stored.admin()
     everyone = admin.get("/conversations").text
     for asked in ("folder=spam", "unread=1", "unanswered=1", "phone=1", "email=1"):
@@ -105,7 +106,7 @@ def test_filters_narrow_the_list_and_stay_chosen(stored: Any) -> None:
         assert ids_in(admin.get(f"/conversations?{asked}&since=2090-01-01").text) == []
 
 
-def test_a_thread_is_read_back_to_its_beginning(stored: Any) -> None:
+def test_a_thread_is_read_back_to_its_beginning(stored: Web) -> None:
     admin = stored.admin()
     ids = ids_in(admin.get("/conversations").text)
     text = admin.get(f"/conversations/{ids[0]}").text
@@ -113,7 +114,7 @@ def test_a_thread_is_read_back_to_its_beginning(stored: Any) -> None:
     assert "The conversation begins here" in text or "Older messages exist at Meta but are not stored" in text
 
 
-def test_search_finds_marks_and_leads_to_the_message(stored: Any) -> None:
+def test_search_finds_marks_and_leads_to_the_message(stored: Web) -> None:
     admin = stored.admin()
     text = admin.get("/search?q=still+available").text
     assert "<mark>still</mark>" in text
@@ -130,7 +131,7 @@ def test_search_finds_marks_and_leads_to_the_message(stored: Any) -> None:
             assert admin.get(older[1].replace("&amp;", "&")).status_code == 200
 
 
-def test_names_and_texts_are_only_text_whatever_they_contain(web: Any, tmp_path: Any) -> None:
+def test_names_and_texts_are_only_text_whatever_they_contain(web: ServeWeb, tmp_path: Path) -> None:
     people = [
         {
             "id": f"c{number}",
@@ -162,7 +163,7 @@ def test_names_and_texts_are_only_text_whatever_they_contain(web: Any, tmp_path:
         assert "<img" not in admin.client.get(path + HOSTILE, follow_redirects=True).text
 
 
-def test_what_does_not_exist_gets_an_error_page(web: Any) -> None:
+def test_what_does_not_exist_gets_an_error_page(web: ServeWeb) -> None:
     admin = web().admin()
     for path in ("/pages/nobody", "/conversations/nobody", "/runs/nobody", "/runs/nobody/events", "/nothing"):
         answer = admin.get(path)
@@ -170,7 +171,7 @@ def test_what_does_not_exist_gets_an_error_page(web: Any) -> None:
         assert "<h1>" in answer.text
 
 
-def test_invalid_parameters_are_explained_or_ignored(stored: Any) -> None:
+def test_invalid_parameters_are_explained_or_ignored(stored: Web) -> None:
     admin = stored.admin()
     for path in ("/conversations?after=x", "/contacts?after=AAAA", "/search?q=a&after=zzzz"):
         answer = admin.get(path)
@@ -188,7 +189,7 @@ def test_invalid_parameters_are_explained_or_ignored(stored: Any) -> None:
 @pytest.mark.parametrize(
     "at", ["2026-01-01T00:00:00", "0001-01-01T00:00:00+14:00", "9999-12-31T23:59:59-14:00"]
 )
-def test_a_forged_cursor_breaks_nothing(stored: Any, at: str) -> None:
+def test_a_forged_cursor_breaks_nothing(stored: Web, at: str) -> None:
     admin = stored.admin()
     thread = ids_in(admin.get("/conversations").text)[0]
     for path, kind in (
@@ -205,7 +206,7 @@ def test_a_forged_cursor_breaks_nothing(stored: Any, at: str) -> None:
             assert admin.get(f"/search?q=a&order={order}&after={cursor}").status_code == 422
 
 
-def test_a_day_begins_in_the_settings_time_zone(web: Any) -> None:
+def test_a_day_begins_in_the_settings_time_zone(web: ServeWeb) -> None:
     site = web(conversations=1)
     site.sync(site.add_page())
     noon = datetime(2026, 6, 1, 22, tzinfo=UTC)
@@ -220,7 +221,7 @@ def test_a_day_begins_in_the_settings_time_zone(web: Any) -> None:
     assert rows["2026-06-01"] == rows["2026-06-02"] > 0 == rows["2026-06-03"]
 
 
-def test_a_button_enqueues_one_run_however_often_it_is_pressed(stored: Any) -> None:
+def test_a_button_enqueues_one_run_however_often_it_is_pressed(stored: Web) -> None:
     admin = stored.admin()
     with stored.engine.store.read() as connection:
         (page,) = list_pages(connection)
@@ -237,13 +238,13 @@ def test_a_button_enqueues_one_run_however_often_it_is_pressed(stored: Any) -> N
     assert 'http-equiv="refresh"' not in admin.get(f"/pages/{page.id}").text
 
 
-def test_the_live_view_gets_the_events_of_the_run_and_continues_after_the_last_one(stored: Any) -> None:
+def test_the_live_view_gets_the_events_of_the_run_and_continues_after_the_last_one(stored: Web) -> None:
     with stored.engine.store.read() as connection:
         (page,) = list_pages(connection)
     queue = stored.app.state.service.queue
     run = queue.submit(page, RunRequest())
     now = datetime.now(UTC)
-    told = [
+    told: list[tuple[datetime, str, dict[str, object]]] = [
         (
             now,
             "processing",
@@ -277,7 +278,7 @@ def test_the_live_view_gets_the_events_of_the_run_and_continues_after_the_last_o
     assert admin.get(f"/runs/{run.id}").status_code == 200
 
 
-def test_a_run_shows_how_it_ended(stored: Any) -> None:
+def test_a_run_shows_how_it_ended(stored: Web) -> None:
     admin = stored.admin()
     text = admin.get("/runs").text
     run = re.search(r'class="name" href="/runs/([^"]+)"', text)
@@ -287,7 +288,7 @@ def test_a_run_shows_how_it_ended(stored: Any) -> None:
     assert ">75<" in shown
 
 
-def test_a_page_shows_how_fast_it_answers(stored: Any) -> None:
+def test_a_page_shows_how_fast_it_answers(stored: Web) -> None:
     admin = stored.admin()
     with stored.engine.store.read() as connection:
         (page,) = list_pages(connection)
@@ -297,7 +298,7 @@ def test_a_page_shows_how_fast_it_answers(stored: Any) -> None:
     assert f'href="/pages/{page.id}/answers"' in admin.get(f"/pages/{page.id}").text
 
 
-def test_a_download_holds_every_row(stored: Any) -> None:
+def test_a_download_holds_every_row(stored: Web) -> None:
     admin = stored.admin()
     for what in ("contacts", "conversations", "messages"):
         answer = admin.get(f"/exports/file?what={what}&format=csv")
@@ -306,7 +307,7 @@ def test_a_download_holds_every_row(stored: Any) -> None:
         assert len(rows) - 1 == int(answer.headers["x-inboxsync-rows"]) > 0, what
 
 
-def test_a_key_is_created_shown_once_and_revoked(web: Any) -> None:
+def test_a_key_is_created_shown_once_and_revoked(web: ServeWeb) -> None:
     site = web()
     admin = site.admin()
     made = admin.post("/settings/keys", name="reader", scope="read")
@@ -325,7 +326,7 @@ def test_a_key_is_created_shown_once_and_revoked(web: Any) -> None:
     assert admin.post("/settings/keys", name="  ", scope="read").status_code == 422
 
 
-def test_no_page_is_kept_in_a_browsers_cache(stored: Any) -> None:
+def test_no_page_is_kept_in_a_browsers_cache(stored: Web) -> None:
     answer = stored.admin().get("/conversations")
     assert answer.headers["cache-control"] == "no-store"
     assert answer.headers["referrer-policy"] == "same-origin"
