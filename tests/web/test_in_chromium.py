@@ -98,7 +98,7 @@ def test_a_page_is_added_watched_read_searched_and_exported(
     assert view.complaints == []
 
 
-def assert_conversations_fit(view: Any) -> None:
+def assert_conversations_fit(view: Tab) -> None:
     """No message is wider than its card; some of the newest have an attachment with a long label."""
     for number in range(10):
         view.go("/conversations?phone=1")
