@@ -1,4 +1,4 @@
-"""No statement of a sync or of the end of a run reads a whole table.
+"""No statement of a sync, of the end of a run or of a derive pass reads a whole table.
 
 Every statement is explained on the connection that sends it, with its parameters, just before it is
 executed, while the database holds twenty thousand messages of another Page and knows so (ANALYZE).
@@ -12,8 +12,10 @@ from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+import pytest
 from sqlalchemy import Connection, event, insert
 
+from inboxsync.clock import SystemClock
 from inboxsync.engine import Engine
 from inboxsync.model import Conversation, History, Message, Page, Participant, Platform, Run, RunStatus
 from inboxsync.store import Store
@@ -21,11 +23,14 @@ from inboxsync.store.state.pages import list_pages, upsert_page
 from inboxsync.store.tables import messages, messenger_conversations
 from inboxsync.store.writing.conversation_rows import mark_active, mark_gone, set_has_older_messages
 from inboxsync.store.writing.upsert import Written, upsert_batch, upsert_message_batch
-from inboxsync.sync import Silent, SyncOptions
+from inboxsync.sync import Derive, SyncOptions, derive, ignore
 
 NOW = datetime(2026, 6, 1, 12, 0, 0, tzinfo=UTC)
 # Those that grow with an inbox.
-TABLES = ("messages", "messenger_conversations", "contacts")
+TABLES = (
+    *("messages", "messenger_conversations", "contacts", "message_index", "conversation_facts"),
+    *("contact_details", "page_activity"),
+)
 CONVERSATIONS, MESSAGES_EACH = 2000, 10
 _ALIAS = re.compile(rf"\b({'|'.join(TABLES)})\b(?:\s+AS)?\s+(\w+)", re.IGNORECASE)
 # `SCAN m` or `SCAN messages AS m USING COVERING INDEX ...`; a search is not, nor is a table of a function.
@@ -139,6 +144,10 @@ def fill(store: Store) -> None:
                 for place in range(MESSAGES_EACH)
             ],
         )
+    analyze(store)
+
+
+def analyze(store: Store) -> None:
     with store.write() as connection:
         connection.exec_driver_sql("ANALYZE")
 
@@ -168,7 +177,7 @@ def sync(engine: Engine, **options: Any) -> Run:
         with engine.store.read() as connection:
             (page,) = [each for each in list_pages(connection) if each.facebook_page_id != "999"]
         async with engine.source() as source, engine.stop() as stop:
-            one = engine.page_sync(source, page, options=SyncOptions(**options), stop=stop, listener=Silent())
+            one = engine.page_sync(source, page, options=SyncOptions(**options), stop=stop, listener=ignore)
             return (await one.run()).run
 
     return asyncio.run(go())
@@ -218,3 +227,35 @@ def test_a_run_scans_nothing_whether_it_finds_anything_or_not(
         for slot in range(12):
             served.page.write(slot, "news")
         assert sync(engine).counts.events == 12
+
+
+def test_a_derive_pass_scans_nothing(store: Store, page: Page) -> None:
+    fill(store)
+    one = Derive(store=store, clock=SystemClock(), region="DE")
+    assert one.run().messages == CONVERSATIONS * MESSAGES_EACH
+    analyze(store)
+
+    def put(*numbers: int, text: str) -> None:
+        served = [conversation(f"x_{i}", list(numbers), text=text) for i in range(20)]
+        with store.write() as connection:
+            upsert_batch(connection, page, served, folder="inbox", source="initial_sync", now=NOW)
+
+    put(1, 2, 3, text="ann@example.com")
+    with explained(store, at_least=10):
+        assert one.run().messages == 60
+    put(1, 2, 3, 4, text="edited")
+    with store.write() as connection:
+        connection.exec_driver_sql("DELETE FROM messenger_conversations WHERE conversation_id = 'x_7'")
+    with explained(store, at_least=10):
+        assert one.run().messages == 76
+
+
+def test_a_derive_pass_for_another_region_scans_nothing(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(derive, "_AGAIN_A_BATCH", 50)
+    fill(store)
+    assert Derive(store=store, clock=SystemClock(), region="DE").run().is_current
+    analyze(store)
+    with explained(store, at_least=10):
+        assert Derive(store=store, clock=SystemClock(), region="US").run().is_current

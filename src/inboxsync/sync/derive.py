@@ -1,12 +1,14 @@
-"""Derives what follows from the inbox: the search's index, contact details, facts, contacts.
+"""Derives what follows from the inbox: the search index, contact details, facts, contacts, totals.
 
-A pass beside the sync, never within it: triggers note which conversations have changed, and this brings up
-to date what follows, a batch a transaction. A batch takes its notes from the queue in the transaction that
-stores what was derived, so a kill anywhere loses nothing, and what is done twice comes to the same.
+The pass runs beside the sync and is no part of it. Triggers note which conversations have changed. The pass
+brings up to date what follows from them, one transaction for each batch of notes. A batch removes its notes
+in the transaction that stores what was derived, so a kill at any point loses nothing. Deriving something
+twice gives the same result.
 """
 
 from dataclasses import dataclass, field
 from datetime import datetime
+from typing import NamedTuple
 
 from sqlalchemy import Connection
 
@@ -23,25 +25,26 @@ from inboxsync.store.derived import (
     list_notes,
     list_unindexed,
     list_with_text,
-    lock,
+    lock_pages,
+    lock_queue,
     put_contacts,
     put_details,
     put_facts,
     remove_from_index,
-    replace_notes,
+    remove_notes,
     settle_index,
     settle_region,
     take_conversations_again,
 )
 from inboxsync.sync.details import details_in
 
-# So that a transaction takes some tenths of a second: on SQLite a sync waits for it. A conversation that is
-# new is noted twice, as it comes and as its messages do, and not far apart.
+# A transaction should take some tenths of a second: on SQLite a sync waits for it. A new conversation is
+# noted twice, for its own row and for its messages, not far apart.
 _NOTES_A_BATCH = 1000
 _MESSAGES_A_BATCH = 5000
-# Conversations that are looked through anew in one transaction.
+# Conversations that are searched again in one transaction.
 _AGAIN_A_BATCH = 500
-# From so many new messages on the index is worth being put in order at once.
+# From so many new messages on it pays to tidy the index at once.
 _MANY_MESSAGES = 2000
 
 
@@ -54,12 +57,19 @@ class Derived:
     is_current: bool = True
 
 
+class _Batch(NamedTuple):
+    """What one transaction did; `next_after` is where the next one reads the queue on."""
+
+    notes: int = 0
+    messages: int = 0
+    next_after: int = 0
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Derive:
-    """The pass, for one store; `region` is where a phone number without its country's is taken to be.
+    """The pass over one store; `region` is the country of phone numbers that are written without one.
 
-    None: where the last pass that was told a region took it to be. Another one than that pass was told has
-    everything looked through anew.
+    None: the region of the last pass that was given one. For a new region everything is searched again.
     """
 
     store: Store
@@ -71,15 +81,16 @@ class Derive:
     def run(self, *, max_seconds: float | None = None) -> Derived:
         """Bring everything up to date, or as much as fits into this time; at least one batch.
 
-        Blocks; call it from a thread. Several at once are one after the other.
+        Blocks; call it from a thread. Several at once run one after the other.
         """
         began = self.clock.monotonic()
-        notes = messages = 0
+        notes = messages = after = 0
         is_current = self._is_current()
         while not is_current:
-            batch = self._batch()
-            notes, messages = notes + batch.notes, messages + batch.messages
-            is_current = self._is_current()
+            batch = self._batch(after)
+            notes, messages, after = notes + batch.notes, messages + batch.messages, batch.next_after
+            # At the end of the queue: others may have committed notes with lower numbers since.
+            is_current = not batch.notes and self._is_current()
             if max_seconds is not None and self.clock.monotonic() - began >= max_seconds:
                 break
         if messages >= _MANY_MESSAGES:
@@ -91,35 +102,40 @@ class Derive:
         with self.store.read() as connection:
             return not has_notes(connection) and is_settled(connection, self.region)
 
-    def _batch(self) -> Derived:
+    def _batch(self, after: int) -> _Batch:
         with self.store.write() as connection:
-            lock(connection)
+            lock_queue(connection)
             region = settle_region(connection, self.region)
-            notes = list_notes(connection, limit=self.notes_a_batch)
+            notes = list_notes(connection, after=after, limit=self.notes_a_batch)
             if not notes:
-                # Another pass has done it while this one waited for the lock; or no more than this is left.
-                _look_again(connection, region)
-                return Derived()
+                # Another pass did it while this one waited for the lock; or only a new region is left.
+                if not has_notes(connection):
+                    _search_again(connection, region)
+                return _Batch()
             noted = {note.conversation_id for note in notes}
+            lock_pages(connection, noted)
             changed = _changed_messages(notes)
             remove_from_index(connection, changed)
-            found = list_unindexed(connection, noted, limit=self.messages_a_batch)
-            # Where there are more, the last conversation, and those behind it, have their turn again.
-            is_cut = len(found) == self.messages_a_batch
-            unfinished = {each for each in noted if is_cut and each >= found[-1].conversation_id}
+            found = list_unindexed(connection, noted, limit=self.messages_a_batch + 1)
+            unfinished: set[str] = set()
+            if len(found) > self.messages_a_batch:
+                # The conversation of the one too many, and those behind it, continue in the next batch.
+                continued = found.pop().conversation_id
+                unfinished = {each for each in noted if each >= continued}
             index_messages(connection, found)
             before = {(row_id, message_id) for row_id, message_id, _ in changed}
             put_details(connection, _details(found, region), instead_of=before)
             put_contacts(connection, put_facts(connection, noted - unfinished))
-            replace_notes(connection, notes, unfinished=unfinished)
-        return Derived(notes=len(notes), messages=len(found))
+            next_after = remove_notes(connection, notes, unfinished=unfinished)
+        return _Batch(notes=len(notes), messages=len(found), next_after=next_after)
 
 
-def _look_again(connection: Connection, region: str | None) -> None:
-    """Look through some of the conversations that another region was named for."""
+def _search_again(connection: Connection, region: str | None) -> None:
+    """Search some of the conversations again, for the region that was set since they were searched."""
     ids = take_conversations_again(connection, limit=_AGAIN_A_BATCH)
     if not ids:
         return
+    lock_pages(connection, ids)
     had = forget_details(connection, ids)
     details = _details(list_with_text(connection, ids), region)
     put_details(connection, details, instead_of=())

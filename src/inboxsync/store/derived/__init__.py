@@ -1,20 +1,27 @@
-"""Brings up to date what follows from the inbox, a part at a time.
+"""Brings up to date what follows from the inbox, a batch at a time.
 
-Every function works in the caller's transaction, and all of one batch belong into one: what was noted is
-taken from the queue in the transaction that stores what was derived from it.
+Every function works in the caller's transaction. All functions of one batch belong into one transaction: the
+notes are removed from the queue in the transaction that stores what was derived from them.
 """
 
+from inboxsync.store.derived.contacts import put_contacts
 from inboxsync.store.derived.details import Detail, put_details
 from inboxsync.store.derived.facts import put_facts
-from inboxsync.store.derived.indexing import (
+from inboxsync.store.derived.message_index import (
     Unindexed,
     index_messages,
     list_unindexed,
     remove_from_index,
     settle_index,
 )
-from inboxsync.store.derived.people import put_contacts
-from inboxsync.store.derived.queue import Note, has_notes, list_notes, lock, note_all, replace_notes
+from inboxsync.store.derived.queue import (
+    Note,
+    has_notes,
+    list_notes,
+    lock_pages,
+    lock_queue,
+    remove_notes,
+)
 from inboxsync.store.derived.region import (
     forget_details,
     is_settled,
@@ -34,13 +41,13 @@ __all__ = [
     "list_notes",
     "list_unindexed",
     "list_with_text",
-    "lock",
-    "note_all",
+    "lock_pages",
+    "lock_queue",
     "put_contacts",
     "put_details",
     "put_facts",
     "remove_from_index",
-    "replace_notes",
+    "remove_notes",
     "settle_index",
     "settle_region",
     "take_conversations_again",

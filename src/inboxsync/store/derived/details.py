@@ -1,15 +1,18 @@
 """Rows of `contact_details`."""
 
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import datetime
+from typing import Final
 
-from sqlalchemy import Connection, delete, tuple_
+from sqlalchemy import Connection, bindparam, delete
 
-from inboxsync.store.connection.statements import insert_into
+from inboxsync.store.derived.rows import IfThere, put_rows
 from inboxsync.store.tables import contact_details as table
 
-_KEYS_A_STATEMENT = 1000
+_DELETE: Final = delete(table).where(
+    table.c.conversation_id == bindparam("row_id"), table.c.message_id == bindparam("graph_id")
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -27,14 +30,9 @@ class Detail:
 def put_details(
     connection: Connection, details: Sequence[Detail], *, instead_of: Collection[tuple[str, str]]
 ) -> None:
-    """Keep these, instead of what was found in these messages (our conversation id, Graph's id) before."""
-    keys = sorted(set(instead_of))
-    for start in range(0, len(keys), _KEYS_A_STATEMENT):
-        some = keys[start : start + _KEYS_A_STATEMENT]
-        key = tuple_(table.c.conversation_id, table.c.message_id)
-        connection.execute(delete(table).where(key.in_(some)))
-    if details:
-        names = Detail.__dataclass_fields__
-        # What is looked through anew may have been met before its own turn came.
-        statement = insert_into(connection, table).on_conflict_do_nothing()
-        connection.execute(statement, [{name: getattr(each, name) for name in names} for each in details])
+    """Store these, instead of what was found in these messages (our conversation id, Graph's id) before."""
+    replaced = [{"row_id": row_id, "graph_id": graph_id} for row_id, graph_id in sorted(set(instead_of))]
+    if replaced:
+        connection.execute(_DELETE, replaced)
+    # A message that is searched again may have been searched before its own turn came.
+    put_rows(connection, table, [asdict(each) for each in details], if_there=IfThere.KEEP)

@@ -1,26 +1,27 @@
-"""Rows of `conversation_facts`: what the stored messages of a conversation tell."""
+"""Rows of `conversation_facts`: what follows from the stored messages of a conversation."""
 
-from collections.abc import Collection
+from collections.abc import Collection, Iterable, Sequence
 from datetime import datetime
 from typing import Any
 
 from sqlalchemy import (
     ColumnElement,
     Connection,
-    Row,
+    FromClause,
     Select,
     and_,
+    bindparam,
     case,
     delete,
-    exists,
     func,
-    insert,
     or_,
     select,
     true,
 )
 
+from inboxsync.store.connection.statements import Among, is_postgresql, select_among
 from inboxsync.store.connection.types import NO_TIME
+from inboxsync.store.derived.rows import IfThere, put_rows
 from inboxsync.store.tables import contact_details, messages, messenger_conversations
 from inboxsync.store.tables import conversation_facts as table
 
@@ -29,41 +30,60 @@ Contact = tuple[str, str]
 
 
 def put_facts(connection: Connection, conversation_ids: Collection[str]) -> set[Contact]:
-    """Derive the facts of these conversations (our ids) anew; forget those of conversations that are no more.
+    """Derive the facts of these conversations (our ids) again; remove those of deleted conversations.
 
     Returns the contacts whose own rows follow from that.
     """
     ids = sorted(conversation_ids)
-    of_these = table.c.conversation_id.in_(ids)
-    touched = {
+    before = {row_id: (page_id, sender_id) for row_id, page_id, sender_id in _before(connection, ids)}
+    summed = _summed_on_postgresql if is_postgresql(connection) else _summed_on_sqlite
+    rows = [_facts(row) for row in select_among(connection, summed, ids)]
+    put_rows(connection, table, rows, if_there=IfThere.REPLACE)
+    now = {row["conversation_id"]: (row["page_id"], row["sender_id"]) for row in rows}
+    deleted = [{"row_id": row_id} for row_id in before if row_id not in now]
+    if deleted:
+        connection.execute(delete(table).where(table.c.conversation_id == bindparam("row_id")), deleted)
+    return {
         (page_id, sender_id)
-        for page_id, sender_id in connection.execute(
-            select(table.c.page_id, table.c.sender_id).where(of_these)
-        )
+        for page_id, sender_id in (*before.values(), *now.values())
         if sender_id is not None
     }
-    rows = [_facts(row) for row in connection.execute(_told(ids)).all()]
-    connection.execute(delete(table).where(of_these))
-    if rows:
-        connection.execute(insert(table), rows)
-    touched.update((row["page_id"], row["sender_id"]) for row in rows if row["sender_id"] is not None)
-    return touched
 
 
-def _told(ids: list[str]) -> Select[Any]:
-    """The conversations, and what their messages add up to."""
-    counts = _counts(ids).subquery("counts")
+def _before(connection: Connection, ids: Collection[str]) -> Iterable[Sequence[Any]]:
+    return select_among(connection, _contacts_of, ids)
+
+
+def _contacts_of(among: Among) -> Select[Any]:
+    return select(table.c.conversation_id, table.c.page_id, table.c.sender_id).where(
+        among(table.c.conversation_id)
+    )
+
+
+def _summed_on_sqlite(among: Among) -> Select[Any]:
+    row_id = messages.c.conversation_id
+    return _summed(among, _sums().where(among(row_id)).group_by(row_id).subquery("sums"))
+
+
+def _summed_on_postgresql(among: Among) -> Select[Any]:
+    # LATERAL: one look into the index for each conversation, whatever the planner thinks of the tables.
+    row_id = messenger_conversations.c.id
+    own = _sums().where(messages.c.conversation_id == row_id).group_by(messages.c.conversation_id)
+    return _summed(among, own.lateral("sums"))
+
+
+def _summed(among: Among, sums: FromClause) -> Select[Any]:
+    """The conversations, and the sums of their messages."""
     conversation = messenger_conversations.c
-    detail = select(contact_details.c.value).where(contact_details.c.conversation_id == conversation.id)
-    # In one second the order is not known: who wrote in the same second as the other has been answered.
+    # Counted, for PostgreSQL may answer EXISTS by hashing the whole table.
+    details = select(func.count()).where(contact_details.c.conversation_id == conversation.id)
+    # Within one second the order is not known: a message in the same second as the Page's is answered.
     unanswered = _first(
         conversation.id,
         ~messages.c.is_from_page,
-        or_(counts.c.last_page_at.is_(None), messages.c.sent_at > counts.c.last_page_at),
+        or_(sums.c.last_page_at.is_(None), messages.c.sent_at > sums.c.last_page_at),
     )
-    response = _first(
-        conversation.id, messages.c.is_from_page, messages.c.sent_at >= counts.c.first_contact_at
-    )
+    response = _first(conversation.id, messages.c.is_from_page, messages.c.sent_at >= sums.c.first_contact_at)
     return (
         select(
             conversation.id,
@@ -72,45 +92,41 @@ def _told(ids: list[str]) -> Select[Any]:
             conversation.last_message_time,
             conversation.conversation_status,
             conversation.has_older_messages,
-            *(column for column in counts.c if column.name != "conversation_id"),
+            *(column for column in sums.c if column.name != "conversation_id"),
             unanswered.label("unanswered_since_at"),
             response.label("response_at"),
             *(
-                exists(detail.where(contact_details.c.kind == kind)).label(f"has_{kind}")
+                (details.where(contact_details.c.kind == kind).scalar_subquery() > 0).label(f"has_{kind}")
                 for kind in ("phone", "email")
             ),
         )
-        .select_from(messenger_conversations.outerjoin(counts, counts.c.conversation_id == conversation.id))
-        .where(conversation.id.in_(ids))
+        .select_from(messenger_conversations.outerjoin(sums, sums.c.conversation_id == conversation.id))
+        .where(among(conversation.id))
     )
 
 
-def _counts(ids: list[str]) -> Select[Any]:
+def _sums() -> Select[Any]:
     sent_at, is_from_page = messages.c.sent_at, messages.c.is_from_page
     by_page, by_contact = case((is_from_page, sent_at)), case((~is_from_page, sent_at))
-    return (
-        select(
-            messages.c.conversation_id,
-            func.min(sent_at).label("first_at"),
-            func.max(sent_at).label("last_at"),
-            func.max(by_page).label("last_page_at"),
-            func.min(by_contact).label("first_contact_at"),
-            func.max(by_contact).label("last_contact_at"),
-            func.count(case((~is_from_page, 1))).label("from_contact"),
-            func.count(case((is_from_page, 1))).label("from_page"),
-        )
-        .where(messages.c.conversation_id.in_(ids), messages.c.is_readable.is_(true()))
-        .group_by(messages.c.conversation_id)
-    )
+    return select(
+        messages.c.conversation_id,
+        func.min(sent_at).label("first_at"),
+        func.max(sent_at).label("last_at"),
+        func.max(by_page).label("last_page_at"),
+        func.min(by_contact).label("first_contact_at"),
+        func.max(by_contact).label("last_contact_at"),
+        func.count(case((~is_from_page, 1))).label("from_contact"),
+        func.count(case((is_from_page, 1))).label("from_page"),
+    ).where(messages.c.is_readable.is_(true()))
 
 
 def _first(conversation_id: ColumnElement[str], *where: ColumnElement[bool]) -> Any:  # noqa: ANN401 - a subquery
-    """When the first of a conversation's messages was sent that are so."""
+    """When the first message of a conversation was sent for which this holds."""
     of_conversation = and_(messages.c.conversation_id == conversation_id, messages.c.is_readable.is_(true()))
     return select(func.min(messages.c.sent_at)).where(of_conversation, *where).scalar_subquery()
 
 
-def _facts(row: Row[Any]) -> dict[str, Any]:
+def _facts(row: Any) -> dict[str, Any]:  # noqa: ANN401 - a row
     is_gone = row.conversation_status == "gone"
     return {
         "conversation_id": row.id,
@@ -136,8 +152,8 @@ def _last_sender(contact_at: datetime | None, page_at: datetime | None) -> str |
     return "page" if page_at is not None else None
 
 
-def _first_response_seconds(row: Row[Any]) -> int | None:
-    """Nobody knows how it began where older messages are missing."""
+def _first_response_seconds(row: Any) -> int | None:  # noqa: ANN401 - a row
+    """None where older messages are missing: then it is not known how the conversation began."""
     if row.response_at is None or row.has_older_messages:
         return None
     return int((row.response_at - row.first_contact_at).total_seconds())

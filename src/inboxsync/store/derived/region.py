@@ -1,32 +1,46 @@
-"""Where phone numbers without a country's number are looked for, and what is looked through anew for it.
+"""The country of phone numbers that are written without one, and what is searched again for a new one.
 
-What was found stands for the region that was named then. Another one is noticed, and every conversation has
-its turn again. Who names none goes by what was named last: a process without the setting must not undo what
-others have found.
+What was found was found for the region that was set then. A new region is noticed, and every conversation is
+searched again. A process that sets no region uses the last one: it must not undo what others have found.
 """
 
 from collections.abc import Collection
+from typing import Final
 
-from sqlalchemy import Connection, delete, insert, select, update
+from sqlalchemy import Connection, Select, bindparam, delete, insert, select, update
 
-from inboxsync.store.derived.indexing import Unindexed
+from inboxsync.store.connection.statements import Among, select_among
+from inboxsync.store.derived.lookup import Lookup
+from inboxsync.store.derived.message_index import Unindexed
 from inboxsync.store.tables import contact_details, message_index, messages, messenger_conversations
 from inboxsync.store.tables import detail_region as table
 
+_TEXTS: Final = Lookup(
+    table="messages",
+    keys=(("row_id", "text"),),
+    where="t.conversation_id = k.row_id AND t.is_readable AND NOT t.is_from_page AND t.text <> ''",
+    columns="t.conversation_id, (SELECT c.page_id FROM messenger_conversations AS c "
+    "WHERE c.id = t.conversation_id) AS page_id, t.message_id, t.sent_at, t.is_from_page, t.text",
+    types=(("sent_at", messages.c.sent_at.type), ("is_from_page", messages.c.is_from_page.type)),
+)
+_DELETE: Final = delete(contact_details).where(contact_details.c.conversation_id == bindparam("row_id"))
+
 
 def settle_region(connection: Connection, named: str | None) -> str | None:
-    """The region to look in. Where another than the last one is named, all is to be looked through anew."""
+    """The region to use. Where it is not the last one, everything is to be searched again."""
     last = connection.execute(select(table.c.region)).scalar_one_or_none()
     if named is None or named == last:
         return last
-    has_looked = connection.execute(select(message_index.c.id).limit(1)).first() is not None
+    index_id = message_index.c.id
+    first = select(index_id).where(index_id >= 0).order_by(index_id).limit(1)
+    has_searched = connection.execute(first).first() is not None
     connection.execute(delete(table))
-    connection.execute(insert(table).values(id=1, region=named, again_after="" if has_looked else None))
+    connection.execute(insert(table).values(id=1, region=named, again_after="" if has_searched else None))
     return named
 
 
 def is_settled(connection: Connection, named: str | None) -> bool:
-    """Whether all that was looked through was so for this region; None: for the last one."""
+    """Whether everything was searched for this region; None: for the last one."""
     row = connection.execute(select(table.c.region, table.c.again_after)).one_or_none()
     if row is None:
         return named is None
@@ -34,7 +48,7 @@ def is_settled(connection: Connection, named: str | None) -> bool:
 
 
 def take_conversations_again(connection: Connection, *, limit: int) -> list[str]:
-    """The next conversations (our ids) that are looked through anew; none at the end, which is then noted."""
+    """The next conversations (our ids) to be searched again; none at the end, which is then noted."""
     after = connection.execute(select(table.c.again_after)).scalar_one_or_none()
     if after is None:
         return []
@@ -47,27 +61,18 @@ def take_conversations_again(connection: Connection, *, limit: int) -> list[str]
 
 def list_with_text(connection: Connection, conversation_ids: Collection[str]) -> list[Unindexed]:
     """What contacts wrote in these conversations (our ids)."""
-    conversations = messenger_conversations
-    columns = (
-        messages.c.conversation_id,
-        conversations.c.page_id,
-        messages.c.message_id,
-        messages.c.sent_at,
-        messages.c.is_from_page,
-        messages.c.text,
-    )
-    written = messages.c.is_readable & ~messages.c.is_from_page & (messages.c.text != "")
-    query = (
-        select(*columns)
-        .join(conversations, conversations.c.id == messages.c.conversation_id)
-        .where(messages.c.conversation_id.in_(list(conversation_ids)), written)
-    )
-    return [Unindexed(*row) for row in connection.execute(query)]
+    return list(map(Unindexed._make, _TEXTS.rows(connection, [(row_id,) for row_id in conversation_ids])))
 
 
 def forget_details(connection: Connection, conversation_ids: Collection[str]) -> set[str]:
     """Remove what was found in these conversations (our ids); returns those of them that had any."""
-    of_these = contact_details.c.conversation_id.in_(list(conversation_ids))
-    had = set(connection.execute(select(contact_details.c.conversation_id).where(of_these)).scalars())
-    connection.execute(delete(contact_details).where(of_these))
+    had = {row_id for (row_id,) in select_among(connection, _with_details, conversation_ids)}
+    if had:
+        connection.execute(_DELETE, [{"row_id": row_id} for row_id in sorted(had)])
     return had
+
+
+def _with_details(among: Among) -> Select[str]:
+    return (
+        select(contact_details.c.conversation_id).where(among(contact_details.c.conversation_id)).distinct()
+    )
