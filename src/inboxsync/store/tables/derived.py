@@ -1,8 +1,9 @@
-"""What follows from the inbox: nothing here is served by anybody, and all of it can be made anew.
+"""What follows from the inbox: none of it comes from Meta, and all of it can be derived again.
 
-`derive_queue` is written by triggers (see `triggers`), whoever changes the inbox; the rest by the pass over
-that queue (`inboxsync.sync.derive`) alone. Nothing here refers to a conversation or a message by a foreign
-key: what is deleted is noted, and the next pass removes what had been derived from it.
+Triggers write `derive_queue` at every change of the inbox (see `triggers`). Only the derive pass
+(`inboxsync.sync.derive`) writes the other tables. Nothing here has a foreign key. A deleted message or
+conversation is noted, and the next pass removes what was derived from it; a Page's deletion removes what was
+derived from the Page at once.
 """
 
 from typing import Any
@@ -11,7 +12,6 @@ from sqlalchemy import (
     BigInteger,
     Boolean,
     Column,
-    ForeignKey,
     Index,
     Integer,
     PrimaryKeyConstraint,
@@ -30,13 +30,7 @@ _NUMBER = BigInteger().with_variant(Integer, "sqlite")
 
 
 def _page_id() -> Column[Any]:
-    return Column(
-        "page_id",
-        ID,
-        ForeignKey("facebook_pages.id", ondelete="CASCADE"),
-        nullable=False,
-        comment="the Page",
-    )
+    return Column("page_id", ID, nullable=False, comment="the Page")
 
 
 derive_queue = Table(

@@ -17,6 +17,9 @@ _RELEVANT_OF_CONVERSATION = (
     "conversation_status",
     "has_older_messages",
 )
+# What is derived goes with its Page. Foreign keys would do the same, but PostgreSQL takes longer to check one
+# than to write the row.
+_OF_A_PAGE: Final = ("message_index", "conversation_facts", "contacts", "contact_details", "page_activity")
 SEARCH_TABLE: Final = "message_search"
 # The words come folded and split by spaces (see `words`); everything but ASCII is a letter to this tokenizer
 # already. A row's first word is its Page's id. Without positions the index is small and quickly made: what a
@@ -63,6 +66,11 @@ def _sqlite() -> list[str]:
             "INSERT INTO derive_queue (conversation_id) VALUES (old.id);",
         ),
         _trigger(
+            "facebook_pages",
+            "DELETE",
+            " ".join(f"DELETE FROM {table} WHERE page_id = old.id;" for table in _OF_A_PAGE),  # noqa: S608
+        ),
+        _trigger(
             "message_index",
             "DELETE",
             f"INSERT INTO {SEARCH_TABLE} ({SEARCH_TABLE}, rowid, terms) "  # noqa: S608 - our names
@@ -100,13 +108,18 @@ def _postgresql() -> list[str]:
         ),
         ("messenger_conversations", "delete"): "(conversation_id) SELECT id FROM changed_old",
     }
+    statements = {event: f"INSERT INTO derive_queue {body};" for event, body in bodies.items()}
+    statements["facebook_pages", "delete"] = " ".join(
+        f"DELETE FROM {table} WHERE page_id IN (SELECT id FROM changed_old);"  # noqa: S608 - our names
+        for table in _OF_A_PAGE
+    )
     made = [_GIN]
-    for (table, verb), body in bodies.items():
+    for (table, verb), body in statements.items():
         name = f"derive_{table}_{verb}"
         # The tables beside this one, whoever calls and whatever their search path is.
         made.append(
             f"CREATE FUNCTION {name}() RETURNS trigger LANGUAGE plpgsql SET search_path FROM CURRENT AS "
-            f"$$ BEGIN INSERT INTO derive_queue {body}; RETURN NULL; END $$"
+            f"$$ BEGIN {body} RETURN NULL; END $$"
         )
         seen = {"insert": "NEW TABLE AS changed_new", "delete": "OLD TABLE AS changed_old"}.get(
             verb, "OLD TABLE AS changed_old NEW TABLE AS changed_new"

@@ -27,6 +27,142 @@ COMMENT ON COLUMN api_keys.created_at IS 'when it was made';
 
 COMMENT ON COLUMN api_keys.revoked_at IS 'from then on it opens nothing; NULL: it does';
 
+CREATE TABLE contact_details (
+	conversation_id TEXT COLLATE "C" NOT NULL,
+	message_id TEXT COLLATE "C" NOT NULL,
+	kind TEXT NOT NULL,
+	value TEXT NOT NULL,
+	page_id TEXT COLLATE "C" NOT NULL,
+	sent_at TIMESTAMP WITH TIME ZONE,
+	CONSTRAINT pk_contact_details PRIMARY KEY (conversation_id, message_id, kind, value)
+);
+
+COMMENT ON TABLE contact_details IS 'Phone numbers and e-mail addresses that contacts wrote, with the message that says so';
+
+COMMENT ON COLUMN contact_details.conversation_id IS 'our id of the conversation';
+
+COMMENT ON COLUMN contact_details.message_id IS 'Graph''s id of the message that says so: the evidence';
+
+COMMENT ON COLUMN contact_details.kind IS 'phone or email';
+
+COMMENT ON COLUMN contact_details.value IS 'a phone number as of E.164, or an address in lower case';
+
+COMMENT ON COLUMN contact_details.page_id IS 'the Page';
+
+COMMENT ON COLUMN contact_details.sent_at IS 'when that message was sent';
+
+CREATE TABLE contacts (
+	page_id TEXT COLLATE "C" NOT NULL,
+	sender_id TEXT COLLATE "C" NOT NULL,
+	name TEXT,
+	name_source TEXT NOT NULL,
+	listed_at TIMESTAMP WITH TIME ZONE NOT NULL,
+	first_message_at TIMESTAMP WITH TIME ZONE,
+	last_message_at TIMESTAMP WITH TIME ZONE,
+	last_contact_message_at TIMESTAMP WITH TIME ZONE,
+	unanswered_since_at TIMESTAMP WITH TIME ZONE,
+	conversations INTEGER NOT NULL,
+	messages_from_contact INTEGER NOT NULL,
+	messages_from_page INTEGER NOT NULL,
+	has_phone BOOLEAN NOT NULL,
+	has_email BOOLEAN NOT NULL,
+	CONSTRAINT pk_contacts PRIMARY KEY (page_id, sender_id)
+);
+
+CREATE INDEX ix_contacts_page_id_listed_at ON contacts (page_id, listed_at);
+
+CREATE INDEX ix_contacts_unanswered ON contacts (page_id, listed_at) WHERE unanswered_since_at IS NOT NULL;
+
+CREATE INDEX ix_contacts_with_email ON contacts (page_id, listed_at) WHERE has_email IS true;
+
+CREATE INDEX ix_contacts_with_phone ON contacts (page_id, listed_at) WHERE has_phone IS true;
+
+COMMENT ON TABLE contacts IS 'The people of a Page''s conversations';
+
+COMMENT ON COLUMN contacts.page_id IS 'the Page';
+
+COMMENT ON COLUMN contacts.sender_id IS 'the contact''s id, scoped to the Page or app';
+
+COMMENT ON COLUMN contacts.name IS 'as served; NULL when withheld, never a placeholder';
+
+COMMENT ON COLUMN contacts.name_source IS 'where the name came from: participants or none';
+
+COMMENT ON COLUMN contacts.listed_at IS 'of its conversations, the newest''s';
+
+COMMENT ON COLUMN contacts.first_message_at IS 'when the oldest stored message was sent';
+
+COMMENT ON COLUMN contacts.last_message_at IS 'when the newest stored message was sent';
+
+COMMENT ON COLUMN contacts.last_contact_message_at IS 'when the contact last wrote; 24 hours later the Page may no longer reply freely';
+
+COMMENT ON COLUMN contacts.unanswered_since_at IS 'since when an answer is owed; NULL: none is';
+
+COMMENT ON COLUMN contacts.conversations IS 'how many it has with this Page';
+
+COMMENT ON COLUMN contacts.messages_from_contact IS 'stored messages from the contact';
+
+COMMENT ON COLUMN contacts.messages_from_page IS 'stored messages from the Page';
+
+COMMENT ON COLUMN contacts.has_phone IS 'it wrote a phone number';
+
+COMMENT ON COLUMN contacts.has_email IS 'it wrote an e-mail address';
+
+CREATE TABLE conversation_facts (
+	conversation_id TEXT COLLATE "C" NOT NULL,
+	page_id TEXT COLLATE "C" NOT NULL,
+	sender_id TEXT COLLATE "C",
+	listed_at TIMESTAMP WITH TIME ZONE NOT NULL,
+	first_message_at TIMESTAMP WITH TIME ZONE,
+	last_message_at TIMESTAMP WITH TIME ZONE,
+	last_contact_message_at TIMESTAMP WITH TIME ZONE,
+	last_sender TEXT,
+	unanswered_since_at TIMESTAMP WITH TIME ZONE,
+	first_response_seconds INTEGER,
+	messages_from_contact INTEGER NOT NULL,
+	messages_from_page INTEGER NOT NULL,
+	has_phone BOOLEAN NOT NULL,
+	has_email BOOLEAN NOT NULL,
+	CONSTRAINT pk_conversation_facts PRIMARY KEY (conversation_id)
+);
+
+CREATE INDEX ix_conversation_facts_page_id_sender_id ON conversation_facts (page_id, sender_id);
+
+CREATE INDEX ix_conversation_facts_unanswered ON conversation_facts (page_id, listed_at) WHERE unanswered_since_at IS NOT NULL;
+
+CREATE INDEX ix_conversation_facts_with_email ON conversation_facts (page_id, listed_at) WHERE has_email IS true;
+
+CREATE INDEX ix_conversation_facts_with_phone ON conversation_facts (page_id, listed_at) WHERE has_phone IS true;
+
+COMMENT ON TABLE conversation_facts IS 'What the stored messages of a conversation tell';
+
+COMMENT ON COLUMN conversation_facts.conversation_id IS 'our id of the conversation';
+
+COMMENT ON COLUMN conversation_facts.page_id IS 'the Page';
+
+COMMENT ON COLUMN conversation_facts.sender_id IS 'the contact, as the conversation has it';
+
+COMMENT ON COLUMN conversation_facts.listed_at IS 'its last_message_time; 1970 where it has none';
+
+COMMENT ON COLUMN conversation_facts.first_message_at IS 'when the oldest stored message was sent';
+
+COMMENT ON COLUMN conversation_facts.last_message_at IS 'when the newest stored message was sent';
+
+COMMENT ON COLUMN conversation_facts.last_contact_message_at IS 'when the contact last wrote';
+
+COMMENT ON COLUMN conversation_facts.last_sender IS 'who wrote last: contact or page; NULL: nobody';
+
+COMMENT ON COLUMN conversation_facts.unanswered_since_at IS 'the contact''s first message behind the Page''s last; NULL: answered, or gone';
+
+COMMENT ON COLUMN conversation_facts.first_response_seconds IS 'the contact''s first message to the Page''s next; NULL: none, or older ones are missing';
+
+COMMENT ON COLUMN conversation_facts.messages_from_contact IS 'stored messages from the contact';
+
+COMMENT ON COLUMN conversation_facts.messages_from_page IS 'stored messages from the Page';
+
+COMMENT ON COLUMN conversation_facts.has_phone IS 'the contact wrote a phone number';
+
+COMMENT ON COLUMN conversation_facts.has_email IS 'the contact wrote an e-mail address';
+
 CREATE TABLE derive_queue (
 	seq BIGSERIAL NOT NULL,
 	conversation_id TEXT COLLATE "C" NOT NULL,
@@ -117,6 +253,48 @@ COMMENT ON COLUMN facebook_pages.batch_size IS 'conversations a call that the so
 COMMENT ON COLUMN facebook_pages.time_windows IS 'whether lists can be asked for by time; NULL: not tried yet';
 
 COMMENT ON COLUMN facebook_pages.token_expires_at IS 'when the token ends; NULL: never, or not known';
+
+CREATE TABLE message_index (
+	id BIGINT NOT NULL,
+	page_id TEXT COLLATE "C" NOT NULL,
+	conversation_id TEXT COLLATE "C" NOT NULL,
+	message_id TEXT COLLATE "C" NOT NULL,
+	is_from_page BOOLEAN NOT NULL,
+	terms TEXT NOT NULL,
+	CONSTRAINT pk_message_index PRIMARY KEY (id)
+);
+
+COMMENT ON TABLE message_index IS 'Messages in the order of their time, with the words that the search finds them by';
+
+COMMENT ON COLUMN message_index.id IS 'the second it was sent in, times 2 to the 31st, plus what tells apart: newest last';
+
+COMMENT ON COLUMN message_index.page_id IS 'the Page';
+
+COMMENT ON COLUMN message_index.conversation_id IS 'our id of the conversation';
+
+COMMENT ON COLUMN message_index.message_id IS 'Graph''s id of the message';
+
+COMMENT ON COLUMN message_index.is_from_page IS 'sent by the Page, not to it';
+
+COMMENT ON COLUMN message_index.terms IS 'its words, folded, a space before and behind each';
+
+CREATE TABLE page_activity (
+	page_id TEXT COLLATE "C" NOT NULL,
+	begins_at TIMESTAMP WITH TIME ZONE NOT NULL,
+	from_contacts INTEGER NOT NULL,
+	from_page INTEGER NOT NULL,
+	CONSTRAINT pk_page_activity PRIMARY KEY (page_id, begins_at)
+);
+
+COMMENT ON TABLE page_activity IS 'Messages in each quarter of an hour, for totals and charts';
+
+COMMENT ON COLUMN page_activity.page_id IS 'the Page';
+
+COMMENT ON COLUMN page_activity.begins_at IS 'when the quarter begins; 1970 for no known time';
+
+COMMENT ON COLUMN page_activity.from_contacts IS 'stored messages to the Page in it';
+
+COMMENT ON COLUMN page_activity.from_page IS 'stored messages of the Page in it';
 
 CREATE TABLE quotas (
 	object_id TEXT COLLATE "C" NOT NULL,
@@ -212,145 +390,6 @@ COMMENT ON COLUMN backlog.created_at IS 'since when it is known to be missing';
 
 COMMENT ON COLUMN backlog.updated_at IS 'when this row last changed';
 
-CREATE TABLE contact_details (
-	conversation_id TEXT COLLATE "C" NOT NULL,
-	message_id TEXT COLLATE "C" NOT NULL,
-	kind TEXT NOT NULL,
-	value TEXT NOT NULL,
-	page_id TEXT COLLATE "C" NOT NULL,
-	sent_at TIMESTAMP WITH TIME ZONE,
-	CONSTRAINT pk_contact_details PRIMARY KEY (conversation_id, message_id, kind, value),
-	CONSTRAINT fk_contact_details_page_id FOREIGN KEY(page_id) REFERENCES facebook_pages (id) ON DELETE CASCADE
-);
-
-COMMENT ON TABLE contact_details IS 'Phone numbers and e-mail addresses that contacts wrote, with the message that says so';
-
-COMMENT ON COLUMN contact_details.conversation_id IS 'our id of the conversation';
-
-COMMENT ON COLUMN contact_details.message_id IS 'Graph''s id of the message that says so: the evidence';
-
-COMMENT ON COLUMN contact_details.kind IS 'phone or email';
-
-COMMENT ON COLUMN contact_details.value IS 'a phone number as of E.164, or an address in lower case';
-
-COMMENT ON COLUMN contact_details.page_id IS 'the Page';
-
-COMMENT ON COLUMN contact_details.sent_at IS 'when that message was sent';
-
-CREATE TABLE contacts (
-	page_id TEXT COLLATE "C" NOT NULL,
-	sender_id TEXT COLLATE "C" NOT NULL,
-	name TEXT,
-	name_source TEXT NOT NULL,
-	listed_at TIMESTAMP WITH TIME ZONE NOT NULL,
-	first_message_at TIMESTAMP WITH TIME ZONE,
-	last_message_at TIMESTAMP WITH TIME ZONE,
-	last_contact_message_at TIMESTAMP WITH TIME ZONE,
-	unanswered_since_at TIMESTAMP WITH TIME ZONE,
-	conversations INTEGER NOT NULL,
-	messages_from_contact INTEGER NOT NULL,
-	messages_from_page INTEGER NOT NULL,
-	has_phone BOOLEAN NOT NULL,
-	has_email BOOLEAN NOT NULL,
-	CONSTRAINT pk_contacts PRIMARY KEY (page_id, sender_id),
-	CONSTRAINT fk_contacts_page_id FOREIGN KEY(page_id) REFERENCES facebook_pages (id) ON DELETE CASCADE
-);
-
-CREATE INDEX ix_contacts_page_id_listed_at ON contacts (page_id, listed_at);
-
-CREATE INDEX ix_contacts_unanswered ON contacts (page_id, listed_at) WHERE unanswered_since_at IS NOT NULL;
-
-CREATE INDEX ix_contacts_with_email ON contacts (page_id, listed_at) WHERE has_email IS true;
-
-CREATE INDEX ix_contacts_with_phone ON contacts (page_id, listed_at) WHERE has_phone IS true;
-
-COMMENT ON TABLE contacts IS 'The people of a Page''s conversations';
-
-COMMENT ON COLUMN contacts.page_id IS 'the Page';
-
-COMMENT ON COLUMN contacts.sender_id IS 'the contact''s id, scoped to the Page or app';
-
-COMMENT ON COLUMN contacts.name IS 'as served; NULL when withheld, never a placeholder';
-
-COMMENT ON COLUMN contacts.name_source IS 'where the name came from: participants or none';
-
-COMMENT ON COLUMN contacts.listed_at IS 'of its conversations, the newest''s';
-
-COMMENT ON COLUMN contacts.first_message_at IS 'when the oldest stored message was sent';
-
-COMMENT ON COLUMN contacts.last_message_at IS 'when the newest stored message was sent';
-
-COMMENT ON COLUMN contacts.last_contact_message_at IS 'when the contact last wrote; 24 hours later the Page may no longer reply freely';
-
-COMMENT ON COLUMN contacts.unanswered_since_at IS 'since when an answer is owed; NULL: none is';
-
-COMMENT ON COLUMN contacts.conversations IS 'how many it has with this Page';
-
-COMMENT ON COLUMN contacts.messages_from_contact IS 'stored messages from the contact';
-
-COMMENT ON COLUMN contacts.messages_from_page IS 'stored messages from the Page';
-
-COMMENT ON COLUMN contacts.has_phone IS 'it wrote a phone number';
-
-COMMENT ON COLUMN contacts.has_email IS 'it wrote an e-mail address';
-
-CREATE TABLE conversation_facts (
-	conversation_id TEXT COLLATE "C" NOT NULL,
-	page_id TEXT COLLATE "C" NOT NULL,
-	sender_id TEXT COLLATE "C",
-	listed_at TIMESTAMP WITH TIME ZONE NOT NULL,
-	first_message_at TIMESTAMP WITH TIME ZONE,
-	last_message_at TIMESTAMP WITH TIME ZONE,
-	last_contact_message_at TIMESTAMP WITH TIME ZONE,
-	last_sender TEXT,
-	unanswered_since_at TIMESTAMP WITH TIME ZONE,
-	first_response_seconds INTEGER,
-	messages_from_contact INTEGER NOT NULL,
-	messages_from_page INTEGER NOT NULL,
-	has_phone BOOLEAN NOT NULL,
-	has_email BOOLEAN NOT NULL,
-	CONSTRAINT pk_conversation_facts PRIMARY KEY (conversation_id),
-	CONSTRAINT fk_conversation_facts_page_id FOREIGN KEY(page_id) REFERENCES facebook_pages (id) ON DELETE CASCADE
-);
-
-CREATE INDEX ix_conversation_facts_page_id_sender_id ON conversation_facts (page_id, sender_id);
-
-CREATE INDEX ix_conversation_facts_unanswered ON conversation_facts (page_id, listed_at) WHERE unanswered_since_at IS NOT NULL;
-
-CREATE INDEX ix_conversation_facts_with_email ON conversation_facts (page_id, listed_at) WHERE has_email IS true;
-
-CREATE INDEX ix_conversation_facts_with_phone ON conversation_facts (page_id, listed_at) WHERE has_phone IS true;
-
-COMMENT ON TABLE conversation_facts IS 'What the stored messages of a conversation tell';
-
-COMMENT ON COLUMN conversation_facts.conversation_id IS 'our id of the conversation';
-
-COMMENT ON COLUMN conversation_facts.page_id IS 'the Page';
-
-COMMENT ON COLUMN conversation_facts.sender_id IS 'the contact, as the conversation has it';
-
-COMMENT ON COLUMN conversation_facts.listed_at IS 'its last_message_time; 1970 where it has none';
-
-COMMENT ON COLUMN conversation_facts.first_message_at IS 'when the oldest stored message was sent';
-
-COMMENT ON COLUMN conversation_facts.last_message_at IS 'when the newest stored message was sent';
-
-COMMENT ON COLUMN conversation_facts.last_contact_message_at IS 'when the contact last wrote';
-
-COMMENT ON COLUMN conversation_facts.last_sender IS 'who wrote last: contact or page; NULL: nobody';
-
-COMMENT ON COLUMN conversation_facts.unanswered_since_at IS 'the contact''s first message behind the Page''s last; NULL: answered, or gone';
-
-COMMENT ON COLUMN conversation_facts.first_response_seconds IS 'the contact''s first message to the Page''s next; NULL: none, or older ones are missing';
-
-COMMENT ON COLUMN conversation_facts.messages_from_contact IS 'stored messages from the contact';
-
-COMMENT ON COLUMN conversation_facts.messages_from_page IS 'stored messages from the Page';
-
-COMMENT ON COLUMN conversation_facts.has_phone IS 'the contact wrote a phone number';
-
-COMMENT ON COLUMN conversation_facts.has_email IS 'the contact wrote an e-mail address';
-
 CREATE TABLE list_positions (
 	page_id TEXT COLLATE "C" NOT NULL,
 	folder TEXT NOT NULL,
@@ -381,31 +420,6 @@ COMMENT ON COLUMN list_positions.segments IS 'what of the scan is still to be re
 COMMENT ON COLUMN list_positions.watermark_at IS 'everything up to here is stored';
 
 COMMENT ON COLUMN list_positions.updated_at IS 'when this row last changed';
-
-CREATE TABLE message_index (
-	id BIGINT NOT NULL,
-	page_id TEXT COLLATE "C" NOT NULL,
-	conversation_id TEXT COLLATE "C" NOT NULL,
-	message_id TEXT COLLATE "C" NOT NULL,
-	is_from_page BOOLEAN NOT NULL,
-	terms TEXT NOT NULL,
-	CONSTRAINT pk_message_index PRIMARY KEY (id),
-	CONSTRAINT fk_message_index_page_id FOREIGN KEY(page_id) REFERENCES facebook_pages (id) ON DELETE CASCADE
-);
-
-COMMENT ON TABLE message_index IS 'Messages in the order of their time, with the words that the search finds them by';
-
-COMMENT ON COLUMN message_index.id IS 'the second it was sent in, times 2 to the 31st, plus what tells apart: newest last';
-
-COMMENT ON COLUMN message_index.page_id IS 'the Page';
-
-COMMENT ON COLUMN message_index.conversation_id IS 'our id of the conversation';
-
-COMMENT ON COLUMN message_index.message_id IS 'Graph''s id of the message';
-
-COMMENT ON COLUMN message_index.is_from_page IS 'sent by the Page, not to it';
-
-COMMENT ON COLUMN message_index.terms IS 'its words, folded, a space before and behind each';
 
 CREATE TABLE messenger_conversations (
 	id TEXT COLLATE "C" NOT NULL,
@@ -487,25 +501,6 @@ COMMENT ON COLUMN messenger_conversations.updated_at IS 'when this row last chan
 COMMENT ON COLUMN messenger_conversations.fingerprint IS 'of what was last served: what is served so again is passed over; NULL: to be looked at';
 
 COMMENT ON COLUMN messenger_conversations.fingerprint_messages IS 'how many messages were stored when it was served so';
-
-CREATE TABLE page_activity (
-	page_id TEXT COLLATE "C" NOT NULL,
-	begins_at TIMESTAMP WITH TIME ZONE NOT NULL,
-	from_contacts INTEGER NOT NULL,
-	from_page INTEGER NOT NULL,
-	CONSTRAINT pk_page_activity PRIMARY KEY (page_id, begins_at),
-	CONSTRAINT fk_page_activity_page_id FOREIGN KEY(page_id) REFERENCES facebook_pages (id) ON DELETE CASCADE
-);
-
-COMMENT ON TABLE page_activity IS 'Messages in each quarter of an hour, for totals and charts';
-
-COMMENT ON COLUMN page_activity.page_id IS 'the Page';
-
-COMMENT ON COLUMN page_activity.begins_at IS 'when the quarter begins; 1970 for no known time';
-
-COMMENT ON COLUMN page_activity.from_contacts IS 'stored messages to the Page in it';
-
-COMMENT ON COLUMN page_activity.from_page IS 'stored messages of the Page in it';
 
 CREATE TABLE page_leases (
 	page_id TEXT COLLATE "C" NOT NULL,
@@ -807,3 +802,7 @@ CREATE TRIGGER derive_messenger_conversations_update AFTER UPDATE ON messenger_c
 CREATE FUNCTION derive_messenger_conversations_delete() RETURNS trigger LANGUAGE plpgsql SET search_path FROM CURRENT AS $$ BEGIN INSERT INTO derive_queue (conversation_id) SELECT id FROM changed_old; RETURN NULL; END $$;
 
 CREATE TRIGGER derive_messenger_conversations_delete AFTER DELETE ON messenger_conversations REFERENCING OLD TABLE AS changed_old FOR EACH STATEMENT EXECUTE FUNCTION derive_messenger_conversations_delete();
+
+CREATE FUNCTION derive_facebook_pages_delete() RETURNS trigger LANGUAGE plpgsql SET search_path FROM CURRENT AS $$ BEGIN DELETE FROM message_index WHERE page_id IN (SELECT id FROM changed_old); DELETE FROM conversation_facts WHERE page_id IN (SELECT id FROM changed_old); DELETE FROM contacts WHERE page_id IN (SELECT id FROM changed_old); DELETE FROM contact_details WHERE page_id IN (SELECT id FROM changed_old); DELETE FROM page_activity WHERE page_id IN (SELECT id FROM changed_old); RETURN NULL; END $$;
+
+CREATE TRIGGER derive_facebook_pages_delete AFTER DELETE ON facebook_pages REFERENCING OLD TABLE AS changed_old FOR EACH STATEMENT EXECUTE FUNCTION derive_facebook_pages_delete();

@@ -11,6 +11,68 @@ CREATE TABLE api_keys (
 	CONSTRAINT uq_api_keys_prefix UNIQUE (prefix)
 );
 
+CREATE TABLE contact_details (
+	conversation_id TEXT NOT NULL /* our id of the conversation */,
+	message_id TEXT NOT NULL /* Graph's id of the message that says so: the evidence */,
+	kind TEXT NOT NULL /* phone or email */,
+	value TEXT NOT NULL /* a phone number as of E.164, or an address in lower case */,
+	page_id TEXT NOT NULL /* the Page */,
+	sent_at TEXT /* when that message was sent */,
+	CONSTRAINT pk_contact_details PRIMARY KEY (conversation_id, message_id, kind, value)
+);
+
+CREATE TABLE contacts (
+	page_id TEXT NOT NULL /* the Page */,
+	sender_id TEXT NOT NULL /* the contact's id, scoped to the Page or app */,
+	name TEXT /* as served; NULL when withheld, never a placeholder */,
+	name_source TEXT NOT NULL /* where the name came from: participants or none */,
+	listed_at TEXT NOT NULL /* of its conversations, the newest's */,
+	first_message_at TEXT /* when the oldest stored message was sent */,
+	last_message_at TEXT /* when the newest stored message was sent */,
+	last_contact_message_at TEXT /* when the contact last wrote; 24 hours later the Page may no longer reply freely */,
+	unanswered_since_at TEXT /* since when an answer is owed; NULL: none is */,
+	conversations INTEGER NOT NULL /* how many it has with this Page */,
+	messages_from_contact INTEGER NOT NULL /* stored messages from the contact */,
+	messages_from_page INTEGER NOT NULL /* stored messages from the Page */,
+	has_phone BOOLEAN NOT NULL /* it wrote a phone number */,
+	has_email BOOLEAN NOT NULL /* it wrote an e-mail address */,
+	CONSTRAINT pk_contacts PRIMARY KEY (page_id, sender_id)
+);
+
+CREATE INDEX ix_contacts_page_id_listed_at ON contacts (page_id, listed_at);
+
+CREATE INDEX ix_contacts_unanswered ON contacts (page_id, listed_at) WHERE unanswered_since_at IS NOT NULL;
+
+CREATE INDEX ix_contacts_with_email ON contacts (page_id, listed_at) WHERE has_email IS 1;
+
+CREATE INDEX ix_contacts_with_phone ON contacts (page_id, listed_at) WHERE has_phone IS 1;
+
+CREATE TABLE conversation_facts (
+	conversation_id TEXT NOT NULL /* our id of the conversation */,
+	page_id TEXT NOT NULL /* the Page */,
+	sender_id TEXT /* the contact, as the conversation has it */,
+	listed_at TEXT NOT NULL /* its last_message_time; 1970 where it has none */,
+	first_message_at TEXT /* when the oldest stored message was sent */,
+	last_message_at TEXT /* when the newest stored message was sent */,
+	last_contact_message_at TEXT /* when the contact last wrote */,
+	last_sender TEXT /* who wrote last: contact or page; NULL: nobody */,
+	unanswered_since_at TEXT /* the contact's first message behind the Page's last; NULL: answered, or gone */,
+	first_response_seconds INTEGER /* the contact's first message to the Page's next; NULL: none, or older ones are missing */,
+	messages_from_contact INTEGER NOT NULL /* stored messages from the contact */,
+	messages_from_page INTEGER NOT NULL /* stored messages from the Page */,
+	has_phone BOOLEAN NOT NULL /* the contact wrote a phone number */,
+	has_email BOOLEAN NOT NULL /* the contact wrote an e-mail address */,
+	CONSTRAINT pk_conversation_facts PRIMARY KEY (conversation_id)
+);
+
+CREATE INDEX ix_conversation_facts_page_id_sender_id ON conversation_facts (page_id, sender_id);
+
+CREATE INDEX ix_conversation_facts_unanswered ON conversation_facts (page_id, listed_at) WHERE unanswered_since_at IS NOT NULL;
+
+CREATE INDEX ix_conversation_facts_with_email ON conversation_facts (page_id, listed_at) WHERE has_email IS 1;
+
+CREATE INDEX ix_conversation_facts_with_phone ON conversation_facts (page_id, listed_at) WHERE has_phone IS 1;
+
 CREATE TABLE derive_queue (
 	seq INTEGER NOT NULL /* in the order of the changes */,
 	conversation_id TEXT NOT NULL /* our id of a conversation that has changed */,
@@ -46,6 +108,24 @@ CREATE TABLE facebook_pages (
 	token_expires_at TEXT /* when the token ends; NULL: never, or not known */,
 	CONSTRAINT pk_facebook_pages PRIMARY KEY (id),
 	CONSTRAINT uq_facebook_pages_facebook_page_id UNIQUE (facebook_page_id, platform)
+);
+
+CREATE TABLE message_index (
+	id INTEGER NOT NULL /* the second it was sent in, times 2 to the 31st, plus what tells apart: newest last */,
+	page_id TEXT NOT NULL /* the Page */,
+	conversation_id TEXT NOT NULL /* our id of the conversation */,
+	message_id TEXT NOT NULL /* Graph's id of the message */,
+	is_from_page BOOLEAN NOT NULL /* sent by the Page, not to it */,
+	terms TEXT NOT NULL /* its words, folded, a space before and behind each */,
+	CONSTRAINT pk_message_index PRIMARY KEY (id)
+);
+
+CREATE TABLE page_activity (
+	page_id TEXT NOT NULL /* the Page */,
+	begins_at TEXT NOT NULL /* when the quarter begins; 1970 for no known time */,
+	from_contacts INTEGER NOT NULL /* stored messages to the Page in it */,
+	from_page INTEGER NOT NULL /* stored messages of the Page in it */,
+	CONSTRAINT pk_page_activity PRIMARY KEY (page_id, begins_at)
 );
 
 CREATE TABLE quotas (
@@ -86,71 +166,6 @@ CREATE TABLE backlog (
 	CONSTRAINT fk_backlog_page_id FOREIGN KEY(page_id) REFERENCES facebook_pages (id) ON DELETE CASCADE
 );
 
-CREATE TABLE contact_details (
-	conversation_id TEXT NOT NULL /* our id of the conversation */,
-	message_id TEXT NOT NULL /* Graph's id of the message that says so: the evidence */,
-	kind TEXT NOT NULL /* phone or email */,
-	value TEXT NOT NULL /* a phone number as of E.164, or an address in lower case */,
-	page_id TEXT NOT NULL /* the Page */,
-	sent_at TEXT /* when that message was sent */,
-	CONSTRAINT pk_contact_details PRIMARY KEY (conversation_id, message_id, kind, value),
-	CONSTRAINT fk_contact_details_page_id FOREIGN KEY(page_id) REFERENCES facebook_pages (id) ON DELETE CASCADE
-);
-
-CREATE TABLE contacts (
-	page_id TEXT NOT NULL /* the Page */,
-	sender_id TEXT NOT NULL /* the contact's id, scoped to the Page or app */,
-	name TEXT /* as served; NULL when withheld, never a placeholder */,
-	name_source TEXT NOT NULL /* where the name came from: participants or none */,
-	listed_at TEXT NOT NULL /* of its conversations, the newest's */,
-	first_message_at TEXT /* when the oldest stored message was sent */,
-	last_message_at TEXT /* when the newest stored message was sent */,
-	last_contact_message_at TEXT /* when the contact last wrote; 24 hours later the Page may no longer reply freely */,
-	unanswered_since_at TEXT /* since when an answer is owed; NULL: none is */,
-	conversations INTEGER NOT NULL /* how many it has with this Page */,
-	messages_from_contact INTEGER NOT NULL /* stored messages from the contact */,
-	messages_from_page INTEGER NOT NULL /* stored messages from the Page */,
-	has_phone BOOLEAN NOT NULL /* it wrote a phone number */,
-	has_email BOOLEAN NOT NULL /* it wrote an e-mail address */,
-	CONSTRAINT pk_contacts PRIMARY KEY (page_id, sender_id),
-	CONSTRAINT fk_contacts_page_id FOREIGN KEY(page_id) REFERENCES facebook_pages (id) ON DELETE CASCADE
-);
-
-CREATE INDEX ix_contacts_page_id_listed_at ON contacts (page_id, listed_at);
-
-CREATE INDEX ix_contacts_unanswered ON contacts (page_id, listed_at) WHERE unanswered_since_at IS NOT NULL;
-
-CREATE INDEX ix_contacts_with_email ON contacts (page_id, listed_at) WHERE has_email IS 1;
-
-CREATE INDEX ix_contacts_with_phone ON contacts (page_id, listed_at) WHERE has_phone IS 1;
-
-CREATE TABLE conversation_facts (
-	conversation_id TEXT NOT NULL /* our id of the conversation */,
-	page_id TEXT NOT NULL /* the Page */,
-	sender_id TEXT /* the contact, as the conversation has it */,
-	listed_at TEXT NOT NULL /* its last_message_time; 1970 where it has none */,
-	first_message_at TEXT /* when the oldest stored message was sent */,
-	last_message_at TEXT /* when the newest stored message was sent */,
-	last_contact_message_at TEXT /* when the contact last wrote */,
-	last_sender TEXT /* who wrote last: contact or page; NULL: nobody */,
-	unanswered_since_at TEXT /* the contact's first message behind the Page's last; NULL: answered, or gone */,
-	first_response_seconds INTEGER /* the contact's first message to the Page's next; NULL: none, or older ones are missing */,
-	messages_from_contact INTEGER NOT NULL /* stored messages from the contact */,
-	messages_from_page INTEGER NOT NULL /* stored messages from the Page */,
-	has_phone BOOLEAN NOT NULL /* the contact wrote a phone number */,
-	has_email BOOLEAN NOT NULL /* the contact wrote an e-mail address */,
-	CONSTRAINT pk_conversation_facts PRIMARY KEY (conversation_id),
-	CONSTRAINT fk_conversation_facts_page_id FOREIGN KEY(page_id) REFERENCES facebook_pages (id) ON DELETE CASCADE
-);
-
-CREATE INDEX ix_conversation_facts_page_id_sender_id ON conversation_facts (page_id, sender_id);
-
-CREATE INDEX ix_conversation_facts_unanswered ON conversation_facts (page_id, listed_at) WHERE unanswered_since_at IS NOT NULL;
-
-CREATE INDEX ix_conversation_facts_with_email ON conversation_facts (page_id, listed_at) WHERE has_email IS 1;
-
-CREATE INDEX ix_conversation_facts_with_phone ON conversation_facts (page_id, listed_at) WHERE has_phone IS 1;
-
 CREATE TABLE list_positions (
 	page_id TEXT NOT NULL /* the Page */,
 	folder TEXT NOT NULL /* the list's folder */,
@@ -162,17 +177,6 @@ CREATE TABLE list_positions (
 	updated_at TEXT NOT NULL /* when this row last changed */,
 	CONSTRAINT pk_list_positions PRIMARY KEY (page_id, folder),
 	CONSTRAINT fk_list_positions_page_id FOREIGN KEY(page_id) REFERENCES facebook_pages (id) ON DELETE CASCADE
-);
-
-CREATE TABLE message_index (
-	id INTEGER NOT NULL /* the second it was sent in, times 2 to the 31st, plus what tells apart: newest last */,
-	page_id TEXT NOT NULL /* the Page */,
-	conversation_id TEXT NOT NULL /* our id of the conversation */,
-	message_id TEXT NOT NULL /* Graph's id of the message */,
-	is_from_page BOOLEAN NOT NULL /* sent by the Page, not to it */,
-	terms TEXT NOT NULL /* its words, folded, a space before and behind each */,
-	CONSTRAINT pk_message_index PRIMARY KEY (id),
-	CONSTRAINT fk_message_index_page_id FOREIGN KEY(page_id) REFERENCES facebook_pages (id) ON DELETE CASCADE
 );
 
 CREATE TABLE messenger_conversations (
@@ -211,15 +215,6 @@ CREATE INDEX ix_messenger_conversations_page_id_last_message_time ON messenger_c
 CREATE INDEX ix_messenger_conversations_sender_id ON messenger_conversations (sender_id);
 
 CREATE INDEX ix_messenger_conversations_unread ON messenger_conversations (page_id, last_message_time) WHERE unread_count > 0;
-
-CREATE TABLE page_activity (
-	page_id TEXT NOT NULL /* the Page */,
-	begins_at TEXT NOT NULL /* when the quarter begins; 1970 for no known time */,
-	from_contacts INTEGER NOT NULL /* stored messages to the Page in it */,
-	from_page INTEGER NOT NULL /* stored messages of the Page in it */,
-	CONSTRAINT pk_page_activity PRIMARY KEY (page_id, begins_at),
-	CONSTRAINT fk_page_activity_page_id FOREIGN KEY(page_id) REFERENCES facebook_pages (id) ON DELETE CASCADE
-);
 
 CREATE TABLE page_leases (
 	page_id TEXT NOT NULL /* the Page */,
@@ -370,6 +365,9 @@ BEGIN INSERT INTO derive_queue (conversation_id) VALUES (new.id); END;
 
 CREATE TRIGGER derive_messenger_conversations_delete AFTER DELETE ON messenger_conversations FOR EACH ROW
 BEGIN INSERT INTO derive_queue (conversation_id) VALUES (old.id); END;
+
+CREATE TRIGGER derive_facebook_pages_delete AFTER DELETE ON facebook_pages FOR EACH ROW
+BEGIN DELETE FROM message_index WHERE page_id = old.id; DELETE FROM conversation_facts WHERE page_id = old.id; DELETE FROM contacts WHERE page_id = old.id; DELETE FROM contact_details WHERE page_id = old.id; DELETE FROM page_activity WHERE page_id = old.id; END;
 
 CREATE TRIGGER derive_message_index_delete AFTER DELETE ON message_index FOR EACH ROW
 WHEN old.terms <> ''
