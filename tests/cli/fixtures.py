@@ -1,6 +1,7 @@
 """The command as its users run it: what the fixtures of this directory give."""
 
 import json
+import signal
 import sqlite3
 import subprocess
 import sys
@@ -65,12 +66,31 @@ class Inbox:
         with urllib.request.urlopen(address, body, timeout=20) as answer:  # noqa: S310
             return json.loads(answer.read())
 
+    def hold(self, *, after: int) -> None:
+        """Answer so many calls more, and then none until `release`."""
+        self.post("faults", hold_after=self.get("stats").get("received", 0) + after)
+
+    def release(self) -> None:
+        self.post("faults", hold_after=None)
+
     def calls(self) -> int:
         return int(sum(self.get("stats")["calls"].values()))
 
     def query(self, sql: str, *values: object) -> list[Row]:
         with closing(sqlite3.connect(self.database, timeout=30)) as connection:
             return connection.execute(sql, values).fetchall()
+
+    def freeze(self, process: subprocess.Popen[str]) -> None:
+        """Stop it (SIGSTOP) where it writes nothing, so that others can."""
+        while True:
+            process.send_signal(signal.SIGSTOP)
+            with closing(sqlite3.connect(self.database, timeout=0.1)) as connection:
+                try:
+                    connection.execute("BEGIN IMMEDIATE")
+                except sqlite3.OperationalError:
+                    process.send_signal(signal.SIGCONT)
+                else:
+                    return
 
     def change(self, sql: str, *values: object) -> None:
         with closing(sqlite3.connect(self.database, timeout=30)) as connection, connection:

@@ -1,6 +1,7 @@
 """Each fault switch does what `config` says; who keeps the cursor and repeats sees everything."""
 
 import time
+from concurrent.futures import ThreadPoolExecutor
 from http.client import RemoteDisconnected
 from typing import Any
 
@@ -64,6 +65,18 @@ def test_a_passing_error_is_an_envelope(
     answer = with_faults(graph, **{fault: 1.0}).inbox()
     assert answer.status == status
     assert expected.items() <= answer.error.items()
+
+
+def test_a_call_that_is_held_is_answered_when_it_is_released(graph: Any) -> None:
+    served = with_faults(graph, hold_after=1)
+    assert served.inbox().status == 200
+    with ThreadPoolExecutor(1) as elsewhere:
+        held = elsewhere.submit(served.inbox)
+        while served.open("/sandbox/stats").json["received"] < 2:
+            time.sleep(0.01)
+        assert not held.done()
+        served.control("faults", hold_after=None)
+        assert held.result().status == 200
 
 
 def test_stall_delays_the_answer(graph: Any) -> None:
@@ -319,4 +332,11 @@ def test_the_stats_count_what_happened(graph: Any) -> None:
     served.inbox(fields="nothing")
     told = served.open("/sandbox/stats").json
     assert (told.pop("calls"), told.pop("most_in_a_second")) == ({served.page_id: 2}, {served.page_id: 2})
-    assert told == {"fault:html": 1, "answered": 1, "edge:conversations": 1, "refused": 1, "error:100": 1}
+    assert told == {
+        "received": 3,
+        "fault:html": 1,
+        "answered": 1,
+        "edge:conversations": 1,
+        "refused": 1,
+        "error:100": 1,
+    }

@@ -11,8 +11,9 @@ from inboxsync.errors import InboxsyncError, SettingsInvalid
 _FAULT_HELP = (
     "Something that goes wrong, as NAME=VALUE; may be repeated. Shares of calls, 0 to 1: reset, html, empty, "
     "null, cut, code_1, code_2, transient, stall, short_batch, empty_batch, repeat_cursor. Others: "
-    "stall_seconds=30, refuse_cursors=1, forget_cursors=1, endless=1, deepest_cursor=500, weight_limit=500, "
-    "poison=3, poison_slots=0,5, refuse_code=368, refuse_subcode=1, token_dies_after=40, token_subcode=460."
+    "stall_seconds=30, hold_after=20, refuse_cursors=1, forget_cursors=1, endless=1, deepest_cursor=500, "
+    "weight_limit=500, poison=3, poison_slots=0,5, refuse_code=368, refuse_subcode=1, token_dies_after=40, "
+    "token_subcode=460."
 )
 _CHOICES = {
     "rate_code": (613, 80006),

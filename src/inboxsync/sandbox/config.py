@@ -23,6 +23,7 @@ class Faults:
     transient: float = 0.0  # another code with is_transient
     stall: float = 0.0  # the answer takes `stall_seconds`
     stall_seconds: float = 30.0
+    hold_after: int | None = None  # calls after which none is answered, until this is changed
     short_batch: float = 0.0  # fewer entries than asked for, with `next`
     empty_batch: float = 0.0  # `data: []` with `next`
     repeat_cursor: float = 0.0  # `after` is the one that was sent

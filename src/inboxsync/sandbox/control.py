@@ -4,8 +4,8 @@ A conversation is named by `"slot"` (0 is the newest of its `"folder"` at the st
 a folder, of the inbox) or by Graph's own `"conversation_id"`; `"page"` is the Page's number,
 `"platform"` messenger or instagram. Nothing here counts as a call.
 
-* `GET /sandbox/stats`: `{"answered", "refused", "edge:conversations", "error:613", "fault:reset", ...}`,
-  and by object id `"calls"` (refused ones too) and `"most_in_a_second"`.
+* `GET /sandbox/stats`: `{"received", "answered", "refused", "edge:conversations", "error:613",
+  "fault:reset", ...}`, and by object id `"calls"` (refused ones too) and `"most_in_a_second"`.
 * `GET /sandbox/inbox?page=0&folder=inbox&platform=messenger`: the folder as it is, newest first.
 * `POST /sandbox/messages` `{"text", "slot"?, "from_page"?, "times"?: int}`: write now, in that
   conversation or, without one, in a new one in the folder; answers `{"conversation_id", "message_id"}`

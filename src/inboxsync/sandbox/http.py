@@ -36,6 +36,7 @@ _SUCCESS_HEADERS = {
     "Vary": "Accept-Encoding",
 }
 _WORTH_PACKING = 1_000
+_LOOK_SECONDS = 0.01  # how often a call that is held looks whether it still is
 _SHOWN_FAULTS = ("reset", "html", "empty", "null", "cut", "code_1", "code_2", "transient", "stall")
 
 
@@ -46,7 +47,6 @@ class GraphHttp:
         self._config = config
         self._graph = graph
         self._tokens = tokens
-        self._calls = 0
         self._died_after: int | None = None
         self.faults: Faults = config.faults
         self.counts: Counter[str] = Counter()
@@ -54,17 +54,22 @@ class GraphHttp:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """One request, from its faults to its answer."""
         request = Request(scope, receive)
-        self._calls += 1
-        number = self._calls
+        self.counts["received"] += 1
+        number = self.counts["received"]
         fault = self._fault(number)
         if fault is not None:
             self.counts[f"fault:{fault}"] += 1
         if fault == "reset":
             await _abort(receive, send)
             return
+        await self._hold(number)
         await asyncio.sleep(self.faults.stall_seconds if fault == "stall" else self._config.latency_seconds)
         response = _broken(fault) or await self._answer(request, number, fault)
         await response(scope, receive, send)
+
+    async def _hold(self, number: int) -> None:
+        while self.faults.hold_after is not None and number > self.faults.hold_after:  # noqa: ASYNC110 - any thread may change it
+            await asyncio.sleep(_LOOK_SECONDS)
 
     async def _answer(self, request: Request, number: int, fault: str | None) -> Response:
         version, prefix, path = split_version(request.url.path)
