@@ -1,7 +1,6 @@
-"""Time, as something that can be handed in.
+"""The clock, as a parameter.
 
-Whatever waits or stamps takes a `Clock`, so that a test decides what time it is
-and no test ever sleeps.
+Code that waits or needs the time takes a `Clock`, so that tests can set the time and never sleep.
 """
 
 import asyncio
@@ -16,16 +15,16 @@ _LOCAL_FILE = Path("/etc/localtime")
 
 
 class Clock(Protocol):
-    """The three things we ask of time."""
+    """The time, and waiting."""
 
     def now(self) -> datetime:
         """The wall clock: aware, UTC."""
 
     def monotonic(self) -> float:
-        """Seconds that never run backwards; only differences mean anything."""
+        """Seconds that never go back; only differences have a meaning."""
 
     async def sleep(self, seconds: float) -> None:
-        """Give the loop away for `seconds`."""
+        """Wait for `seconds` without blocking the event loop."""
 
 
 class SystemClock:
@@ -36,18 +35,18 @@ class SystemClock:
         return datetime.now(UTC)
 
     def monotonic(self) -> float:
-        """Seconds that never run backwards; only differences mean anything."""
+        """Seconds that never go back; only differences have a meaning."""
         return time.monotonic()
 
     async def sleep(self, seconds: float) -> None:
-        """Give the loop away for `seconds`."""
+        """Wait for `seconds` without blocking the event loop."""
         await asyncio.sleep(seconds)
 
 
 def named_zone(name: str) -> tzinfo | None:
-    """The time zone of this name; None where there is none."""
+    """The time zone of this name; None if there is none."""
     if name == "UTC":
-        return UTC  # which needs no data
+        return UTC  # needs no time zone data
     try:
         return ZoneInfo(name)
     except (ZoneInfoNotFoundError, ValueError, OSError):
@@ -55,6 +54,6 @@ def named_zone(name: str) -> tzinfo | None:
 
 
 def local_zone() -> tzinfo:
-    """The machine's own, as TZ or the system's setting names it; UTC where neither does."""
+    """The machine's time zone, from TZ or the system's setting; UTC without either."""
     named = os.environ.get("TZ", "").removeprefix(":") or str(_LOCAL_FILE.resolve()).partition("zoneinfo/")[2]
     return named_zone(named) or UTC

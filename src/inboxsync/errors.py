@@ -1,39 +1,39 @@
-"""What can go wrong, as facts.
+"""What can go wrong: every error that inboxsync raises on purpose.
 
     InboxsyncError
-      Unexpected             a mistake of ours
-      SettingsInvalid        the environment or an argument is not usable
-      ApiKeyNameTaken        a key of this name was made before
-      ApiKeyUnknown          no key of this name was ever made
-      SearchInvalid          nothing that could be searched for
+      Unexpected             a bug in inboxsync
+      SettingsInvalid        an environment variable or an argument cannot be used
+      ApiKeyNameTaken        an API key of this name was created before
+      ApiKeyUnknown          no API key of this name was ever created
+      SearchInvalid          the search text contains nothing to search for
       PageUnknown            the database has no such Page
       RunUnknown             the database has no such run
-      WorkerRunning          this process has a worker already
+      WorkerRunning          this process already has a worker
       PageBusy               another process syncs or verifies this Page
-      LeaseLost              another process has taken this Page over from us
+      LeaseLost              another process has taken over this Page
       SourceError            Meta's Graph API
         SourceUnreachable    no answer, or none that could be read, after every attempt
-          AnswerFailed       the source was there, and every answer to this call failed
-        AllowanceSpent       Meta lets no call through for longer than we were asked to wait
-        SourceRefused        an answer that says no, and would again
-        AnswerTooLarge       code 1: asking for less would succeed
-        CursorRefused        the source no longer knows this cursor
-        Stalled              calls are answered, and nothing comes of them
-        ConversationMissing  the source does not serve this conversation
-        MessageUnreadable    the source names these messages and tells no details
-        NeedsPerson          somebody has to act on the token or a permission
+          AnswerFailed       Meta was there, and every answer to this call failed
+        QuotaSpent           Meta blocks calls for longer than this command waits
+        SourceRefused        Meta refused, and would refuse again
+        AnswerTooLarge       code 1: a smaller request would succeed
+        CursorRefused        Meta no longer knows this cursor
+        Stalled              calls are answered, but bring nothing new
+        ConversationMissing  Meta does not serve this conversation
+        MessageUnreadable    Meta lists these messages but serves no details
+        NeedsPerson          a person must act on the token or a permission
           TokenInvalid
-          TokenSealed        this key does not open the stored token
+          TokenUndecryptable the secret key does not decrypt the stored token
           PermissionMissing
           PageNotVisible
       StoreError             the user's database
-        StoreUnavailable     it cannot be opened or written
+        StoreUnavailable     it cannot be opened, read or written
           StoreUnreachable   not now: the same would succeed later
-          StoreFull          there is no room left on its disk
-        StoreTooNew          a newer inboxsync made it
-        StoreOutdated        it waits for `inboxsync db upgrade`
-      OutputFailed           a file that was asked for cannot be written or read
-      FileNotWhole           an exported file is not what was exported
+          StoreFull          its disk is full
+        StoreTooNew          a newer inboxsync created it
+        StoreOutdated        it needs `inboxsync db upgrade`
+      OutputFailed           a file cannot be written or read
+      FileNotWhole           an exported file is cut or changed
 
 `api.problems` has those of the HTTP service. Each has a stable `code` for scripts and a `hint`: the next
 thing to do. A message is one sentence, and contains neither a token nor a key.
@@ -55,79 +55,77 @@ class InboxsyncError(Exception):
 
 
 class Unexpected(InboxsyncError):
-    """A mistake of ours; the log has where."""
+    """A bug in inboxsync; the log shows where."""
 
     code = "unexpected"
-    default_hint = (
-        "Report it with the log lines above; what is stored stays stored, and the next run goes on."
-    )
+    default_hint = "Report this bug with the log lines above. Stored data is kept; the next run continues."
 
 
 class SettingsInvalid(InboxsyncError):
-    """The environment or an argument is not usable."""
+    """An environment variable or an argument cannot be used."""
 
     code = "settings_invalid"
-    default_hint = "Correct it and run the command again."
+    default_hint = "Correct it, then run the command again."
 
 
 class ApiKeyNameTaken(InboxsyncError):
-    """A key of this name was made before; a name is never used twice, so that logs stay clear."""
+    """An API key of this name was created before; no name is used twice, so that logs stay clear."""
 
     code = "api_key_name_taken"
-    default_hint = "Take another name; `inboxsync keys list` shows those that were used."
+    default_hint = "Choose another name: `inboxsync keys list` shows the names that were used."
 
 
 class ApiKeyUnknown(InboxsyncError):
-    """No key of this name was ever made."""
+    """No API key of this name was ever created."""
 
     code = "api_key_unknown"
-    default_hint = "`inboxsync keys list` shows what is there."
+    default_hint = "`inboxsync keys list` shows the keys."
 
 
 class SearchInvalid(InboxsyncError):
-    """What was typed is nothing that could be searched for."""
+    """The search text contains nothing to search for."""
 
     code = "search_invalid"
-    default_hint = 'Give words, a "phrase", or the beginning of a word and an asterisk.'
+    default_hint = 'Search for words, a "phrase", or the beginning of a word with an asterisk.'
 
 
 class PageUnknown(InboxsyncError):
     """The database has no such Page."""
 
     code = "page_unknown"
-    default_hint = "Add it with `inboxsync pages add PAGE_ID`; `inboxsync pages list` shows what is there."
+    default_hint = "Add it with `inboxsync pages add PAGE_ID`; `inboxsync pages list` shows the Pages."
 
 
 class RunUnknown(InboxsyncError):
     """The database has no such run."""
 
     code = "run_unknown"
-    default_hint = "`inboxsync runs --json` tells the ids of the newest."
+    default_hint = "`inboxsync runs --json` shows the ids of the newest runs."
 
 
 class WorkerRunning(InboxsyncError):
-    """DBOS is one in a process, so a worker is too."""
+    """A process can have one DBOS, and therefore one worker."""
 
     code = "worker_running"
-    default_hint = "Start the second one in a process of its own."
+    default_hint = "Start the second worker in another process."
 
 
 class PageBusy(InboxsyncError):
-    """Another process syncs or verifies this Page: nothing went wrong, and nothing was done."""
+    """Another process syncs or verifies this Page: no error, and nothing was done."""
 
     code = "page_busy"
-    default_hint = "Nothing was done, and nothing is wrong. With --wait it waits for its turn."
+    default_hint = "Nothing was done. Add --wait to wait until the other process has finished."
 
 
 class LeaseLost(InboxsyncError):
-    """Another process has taken this Page over while this one was frozen or cut off."""
+    """Another process has taken over this Page while this one was frozen or had lost its connection."""
 
     code = "lease_lost"
-    default_hint = "Nothing is lost: the other process goes on where this one stood."
+    default_hint = "Nothing is lost: the other process continues where this one stopped."
 
 
 class SourceError(InboxsyncError):
-    """Something between us and Meta's Graph API."""
+    """An error with Meta's Graph API."""
 
     code = "source_error"
 
@@ -136,33 +134,31 @@ class SourceUnreachable(SourceError):
     """No answer, or none that could be read, after every attempt."""
 
     code = "source_unreachable"
-    default_hint = (
-        "Check the network and INBOXSYNC_GRAPH_URL, then run it again: what is stored stays stored."
-    )
+    default_hint = "Check the network and INBOXSYNC_GRAPH_URL, then run it again. Stored data is kept."
 
 
 class AnswerFailed(SourceUnreachable):
-    """The source was there, and every answer to this call failed: code 1, HTML, cut, too slow.
+    """Meta was there, and every answer to this call failed: code 1, HTML, cut, too slow.
 
-    One bad conversation does this to a whole list answer (graph-facts 3), so a smaller call may succeed.
+    One unreadable conversation makes a whole list answer fail (graph-facts 3): a smaller call may succeed.
     """
 
     code = "answer_failed"
-    default_hint = "Run it again later: what is stored stays stored."
+    default_hint = "Run it again later. Stored data is kept."
 
 
 class QuotaSpent(SourceError):
-    """Meta lets no call through for longer than the caller waits."""
+    """Meta blocks calls for longer than the caller waits."""
 
     code = "quota_spent"
-    default_hint = "Run it again then."
+    default_hint = "Run it again after that time."
 
 
 class SourceRefused(SourceError):
-    """An answer that says no, and would say no again."""
+    """Meta refused, and would refuse again."""
 
     code = "source_refused"
-    default_hint = "Run it again later; if it says the same, report it with the code and trace id shown."
+    default_hint = "Run it again later. If the error stays, report it with the code and trace id shown."
 
 
 class AnswerTooLarge(SourceError):
@@ -173,39 +169,37 @@ class AnswerTooLarge(SourceError):
 
 
 class Stalled(SourceError):
-    """Calls are answered, and nothing comes of them."""
+    """Calls are answered, but bring nothing new."""
 
     code = "stalled"
-    default_hint = (
-        "Run it again later; if it stops at the same place, report it: what is stored stays stored."
-    )
+    default_hint = "Run it again later. If it stops at the same place, report it. Stored data is kept."
 
 
 class CursorRefused(SourceError):
-    """The source no longer knows this cursor; the list has to be entered anew (graph-facts 1.8)."""
+    """Meta no longer knows this cursor; the list must be read from another place (graph-facts 1.8)."""
 
     code = "cursor_refused"
-    default_hint = "Run it again: it finds its place by time."
+    default_hint = "Run it again: it finds its place in the list by time."
 
 
 class ConversationMissing(SourceError):
-    """The source does not serve this conversation: gone, or not for this token (graph-facts 3, 100/33)."""
+    """Meta does not serve this conversation: deleted, or not for this token (graph-facts 3, 100/33)."""
 
     code = "conversation_missing"
-    default_hint = "`inboxsync verify PAGE_ID` compares with the source and marks what is gone."
+    default_hint = "Run `inboxsync verify PAGE_ID`: it compares with Meta and marks what is gone."
 
 
 class MessageUnreadable(SourceError):
-    """Code 9000001: only the 20 newest have details on Instagram; not a deletion (graph-facts 1.6)."""
+    """Code 9000001: on Instagram only the 20 newest have details; not a deletion (graph-facts 1.6)."""
 
     code = "message_unreadable"
-    default_hint = "Nothing can be done: the platform lets nobody read them."
+    default_hint = "Nothing can be done: Instagram does not let any app read them."
 
 
 class NeedsPerson(SourceError):
-    """Nothing continues until somebody acts on the token or a permission.
+    """Nothing continues until a person acts on the token or a permission.
 
-    `reason` is the word of `model.TokenReason` for it, where the source's answer told one.
+    `reason` is its value in `model.TokenReason`, if Meta's answer shows one.
     """
 
     code = "needs_person"
@@ -216,21 +210,23 @@ class NeedsPerson(SourceError):
 
 
 class TokenInvalid(NeedsPerson):
-    """The token is wrong, expired or was taken back."""
+    """The token is wrong, expired or revoked."""
 
     code = "token_invalid"
-    default_hint = "Get a new Page token and hand it over with `inboxsync pages add PAGE_ID`."
+    default_hint = "Get a new Page token, then add the Page again: `inboxsync pages add PAGE_ID`."
 
 
 class TokenUndecryptable(NeedsPerson):
-    """This key does not open the stored token; of the token itself nothing is known."""
+    """The secret key does not decrypt the stored token; the token itself may be valid."""
 
     code = "token_undecryptable"
-    default_hint = "Set the INBOXSYNC_SECRET_KEY it was added with, or add the Page again with its token."
+    default_hint = (
+        "Set the INBOXSYNC_SECRET_KEY that the Page was added with, or add the Page again with its token."
+    )
 
 
 class PermissionMissing(NeedsPerson):
-    """The token is alive and may not read this."""
+    """The token is valid, but may not read this."""
 
     code = "permission_missing"
     default_hint = (
@@ -243,7 +239,7 @@ class PageNotVisible(NeedsPerson):
     """The Page does not exist, or this token cannot see it."""
 
     code = "page_not_visible"
-    default_hint = "Check the Page id, and that the token is this Page's own."
+    default_hint = "Check the Page id, and that the token belongs to this Page."
 
 
 class StoreError(InboxsyncError):
@@ -260,45 +256,45 @@ class StoreUnavailable(StoreError):
 
 
 class StoreUnreachable(StoreUnavailable):
-    """Not now: a server that restarts, a connection lost, a lock held, others writing at the same moment.
+    """Not now: the server restarts, the connection was lost, or another process holds a lock.
 
-    The transaction left nothing behind, and the same would succeed later.
+    The transaction was rolled back; the same would succeed later.
     """
 
     code = "store_unreachable"
-    default_hint = "Run it again when the database is back: what is stored stays stored."
+    default_hint = "Run it again when the database is back. Stored data is kept."
 
 
 class StoreFull(StoreUnavailable):
-    """There is no room left on the database's disk."""
+    """The database's disk is full."""
 
     code = "store_full"
     default_hint = "Free some space, then run it again."
 
 
 class StoreTooNew(StoreError):
-    """A newer inboxsync made this database."""
+    """A newer inboxsync created this database."""
 
     code = "store_too_new"
-    default_hint = "Update inboxsync, or point INBOXSYNC_DATABASE_URL at another database."
+    default_hint = "Update inboxsync, or set INBOXSYNC_DATABASE_URL to another database."
 
 
 class StoreOutdated(StoreError):
-    """The database's schema is behind, and is not ours to change unasked."""
+    """The database's schema is older; it is not changed without being asked to."""
 
     code = "store_outdated"
     default_hint = "Run `inboxsync db upgrade`."
 
 
 class OutputFailed(InboxsyncError):
-    """A file that was asked for cannot be written or read."""
+    """A file cannot be written or read."""
 
     code = "output_failed"
     default_hint = "Check the path, its permissions and the free space, then run it again."
 
 
 class FileNotWhole(InboxsyncError):
-    """An exported file is not what was exported: cut on its way, or changed since."""
+    """An exported file is not as it was exported: it was cut or changed."""
 
     code = "file_not_whole"
     default_hint = "Export it again."

@@ -1,6 +1,6 @@
-"""How the environment says that the source is reached: through which proxy, and whom to believe.
+"""The proxy and the certificate authorities that the environment names.
 
-The variables are those that curl and Python's other clients read.
+The variables are those that curl and Python's other HTTP clients read.
 """
 
 import os
@@ -19,7 +19,7 @@ from yarl import URL
 
 from inboxsync.errors import SettingsInvalid
 
-# Where systems keep their authorities, for a Python that was built for another one.
+# Where systems keep their certificate authorities, for a Python that was built on another system.
 _BUNDLES = (
     "/etc/ssl/cert.pem",
     "/etc/pki/ca-trust/extracted/pem/tls-ca-bundle.pem",
@@ -32,7 +32,7 @@ _HASHED_NAME = re.compile(r"[0-9a-fA-F]{8}\.\d")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Proxy:
-    """Where it is; and what it is told so that it lets us pass, which is in no `repr`."""
+    """Its address, and the headers with its password, which are in no `repr`."""
 
     url: URL
     headers: dict[str, str] = field(default_factory=dict, repr=False)
@@ -41,7 +41,7 @@ class Proxy:
 def environment_proxy(scheme: str, host: str, port: int | None) -> Proxy | None:
     """The proxy that HTTPS_PROXY, HTTP_PROXY or ALL_PROXY names for this address, unless NO_PROXY exempts it.
 
-    Raises SettingsInvalid where it is none that we can speak to.
+    Raises SettingsInvalid for a proxy that cannot be used.
     """
     named = getproxies()
     exempt = [entry.strip() for entry in named.get("no", "").split(",")]
@@ -59,17 +59,17 @@ def _proxy(address: str) -> Proxy:
     if url.scheme not in ("http", "https") or not url.host:
         # Not quoted: it may hold a password.
         raise SettingsInvalid(
-            "The proxy that the environment names is none for HTTP.",
+            "The proxy that the environment names is not an HTTP proxy.",
             hint="Set HTTPS_PROXY to one such as http://proxy.example:3128, or unset it and ALL_PROXY.",
         )
     if url.user is None:
         return Proxy(url=url)
-    allowed = b64encode(f"{url.user}:{url.password or ''}".encode()).decode()
-    return Proxy(url=url.with_user(None), headers={"Proxy-Authorization": f"Basic {allowed}"})
+    credentials = b64encode(f"{url.user}:{url.password or ''}".encode()).decode()
+    return Proxy(url=url.with_user(None), headers={"Proxy-Authorization": f"Basic {credentials}"})
 
 
 def _is_exempt(entry: str, scheme: str, host: str, port: int | None) -> bool:
-    """An address, a network, a name with all below it, `.name` for those below alone; `*` is all."""
+    """An address, a network, a name and all below it, `.name` for only those below; `*` is all."""
     if entry == "*":
         return True
     with suppress(ValueError):
@@ -87,19 +87,19 @@ def _is_exempt(entry: str, scheme: str, host: str, port: int | None) -> bool:
 def _split(address: str) -> SplitResult | None:
     with suppress(ValueError):
         split = urlsplit(address)
-        _ = split.port  # read late, and refused late
+        _ = split.port  # raises only when it is read
         return split
     return None
 
 
 def trusted_authorities() -> ssl.SSLContext:
-    """Checks certificates by SSL_CERT_FILE, else SSL_CERT_DIR, else by what the system trusts."""
+    """Trusts the authorities of SSL_CERT_FILE, else of SSL_CERT_DIR, else those of the system."""
     if file := os.environ.get("SSL_CERT_FILE"):
         context = ssl.create_default_context(cafile=file)
     elif folder := os.environ.get("SSL_CERT_DIR"):
         context = ssl.create_default_context(capath=folder)
     elif sys.platform in ("win32", "darwin"):
-        import truststore  # noqa: PLC0415 - it is there on these systems alone
+        import truststore  # noqa: PLC0415 - it is installed only on these systems
 
         context = truststore.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     else:
@@ -112,7 +112,7 @@ def trusted_authorities() -> ssl.SSLContext:
 
 
 def _system_bundle() -> tuple[str | None, str | None]:
-    """The file and the folder that this Python was built to trust, else a system's usual file."""
+    """The file and the folder that this Python was built to trust, else the system's usual file."""
     built = ssl.get_default_verify_paths()
     file = built.openssl_cafile if Path(built.openssl_cafile).is_file() else None
     folder = built.openssl_capath if Path(built.openssl_capath).is_dir() else None

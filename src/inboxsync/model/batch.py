@@ -1,4 +1,4 @@
-"""One answer's worth of records."""
+"""The records of one answer."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -15,9 +15,9 @@ _NO_TIME = timedelta(0)
 
 
 def reached_at(messages: Sequence[Message]) -> datetime | None:
-    """How far down these messages, newest first, go; None where they have no times.
+    """How far back these messages, newest first, reach; None if they have no times.
 
-    The newest of the last few: one stray old time must not be taken for the depth.
+    The newest of the last few: a single old time must not be taken for how far they reach.
     """
     return _newest_of_the_last([message.sent_at for message in messages if message.sent_at is not None])
 
@@ -27,9 +27,9 @@ def _newest_of_the_last(times: Sequence[datetime]) -> datetime | None:
 
 
 def _goes_down_evenly(times: Sequence[datetime]) -> bool:
-    """Whether none is newer than the one before it, and no step of the last few longer than all others.
+    """Whether none is newer than the one before it, and no step of the last few is longer than all others.
 
-    Of a few times that cannot be told.
+    False for only a few times: they do not show it.
     """
     if len(times) < _ENOUGH:
         return False
@@ -40,7 +40,7 @@ def _goes_down_evenly(times: Sequence[datetime]) -> bool:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Dropped:
-    """Something in an answer that could not be taken for a record, and why."""
+    """Something in an answer that is no record, and why."""
 
     what: str
     why: str
@@ -48,7 +48,7 @@ class Dropped:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Unread:
-    """A conversation that is listed, and fails every answer that would hold its messages."""
+    """An unreadable conversation: it is in the list, and every answer with its messages fails."""
 
     conversation_id: str
     problem: Problem
@@ -56,16 +56,16 @@ class Unread:
 
 @dataclass(frozen=True, kw_only=True)
 class Batch:
-    """What one list answer brought, in the order served.
+    """The conversations of one list answer, in its order.
 
-    `answered_at` is by the source's own clock (the `Date` header less what the answer took, so
-    never after the source looked); where it sent none, the newest conversation's own time.
-    `has_next` is the only sign of an end: `after` is present on the last answer too, and an empty
-    batch may have a next one (graph-facts 1.8).
+    `answered_at` is by Meta's clock: the `Date` header less the time the answer took, so never later
+    than when Meta looked; without that header, the newest conversation's time. `has_next` is the only
+    sign of the end: the last answer has an `after` too, and an empty batch may have a next one
+    (graph-facts 1.8).
 
-    A batch may be put together from smaller answers, after a light one whose time it then has
-    and whose depth is `depth`. It is `is_whole` where it brings all that the light one showed:
-    then it is as good as that one answer.
+    A batch may be put together from smaller answers, after a summary: it has the summary's time, and
+    `depth` is how far the summary reaches. `is_whole` if it has every conversation of the summary:
+    then it is as good as one answer.
     """
 
     conversations: tuple[SourceRecord, ...]
@@ -79,11 +79,11 @@ class Batch:
 
     @cached_property
     def reached_at(self) -> datetime | None:
-        """How far down the list this batch reaches; None where it has no times.
+        """How far down the list this batch reaches; None if it has no times.
 
-        That is the last time of all where the batch is in order and goes down evenly. Else the newest of
-        its last few: one stray old time in a batch must not be taken for the depth of the list, its order
-        is observed and not promised (graph-facts 1.3).
+        If the batch is in order and goes down evenly, that is its last time. Otherwise it is the newest
+        of its last few: a single old time must not be taken for a position in the list, because its
+        order is observed and not promised (graph-facts 1.3).
         """
         if self.depth is not None:
             return self.depth
@@ -103,7 +103,7 @@ class Batch:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Window:
-    """A stretch of `updated_time` that a list is asked for; None leaves that end open."""
+    """A range of `updated_time` that a list is asked for; None leaves that end open."""
 
     before: datetime | None = None
     after: datetime | None = None
@@ -111,7 +111,7 @@ class Window:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MessageBatch:
-    """One answer of a conversation's messages edge, newest first; `has_next` is the only sign of an end."""
+    """One answer of a conversation's messages, newest first; `has_next` is the only sign of the end."""
 
     messages: tuple[Message, ...]
     after: str | None

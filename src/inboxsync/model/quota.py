@@ -1,4 +1,4 @@
-"""What Meta still allows, as its usage headers tell it."""
+"""What Meta still allows, as its usage headers report it."""
 
 from dataclasses import dataclass
 from datetime import datetime
@@ -6,11 +6,11 @@ from datetime import datetime
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Quota:
-    """One allowance: calls of one type against one object (graph-facts 2).
+    """One quota: calls of one type for one object (graph-facts 2).
 
-    `type` is Meta's word: messenger, instagram, pages, or `app` for the app's own. `used_percent`
-    is None before an answer told it. `refusals` counts the waits in a row that did not help; the
-    next is longer.
+    `type` is Meta's word: messenger, instagram, pages; or `app` for the app's own quota, or `call_rate`
+    for the 2 calls a second. `used_percent` is None before an answer reported it. `refusals` counts the
+    waits in a row that were too short; each makes the next one longer.
     """
 
     object_id: str
