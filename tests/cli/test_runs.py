@@ -33,5 +33,5 @@ def test_a_run_that_is_not_there_tells_where_ids_are(inbox: MakeInbox, run: Run)
         assert (result.returncode, result.stdout) == (2, "")
         assert result.stderr.splitlines() == [
             "inboxsync: There is no run nobody.",
-            "  `inboxsync runs --json` tells the ids of the newest.",
+            "  `inboxsync runs --json` shows the ids of the newest runs.",
         ]
