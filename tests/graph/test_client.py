@@ -3,8 +3,10 @@
 import asyncio
 import socket
 from collections.abc import Awaitable, Callable
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from functools import partial
+from typing import Protocol, TypeVar
 
 import pytest
 
@@ -15,15 +17,28 @@ from inboxsync.errors import (
     PageNotVisible,
     SourceUnreachable,
 )
-from inboxsync.graph import GraphClient
-from inboxsync.model import Batch, Platform, Window
+from inboxsync.graph import Access, GraphClient
+from inboxsync.model import Batch, Conversation, Message, Platform, Window
 from inboxsync.sandbox.config import Faults
+from tests.fixtures import EngineFor, Serve
+from tests.graph.fixtures import AccessTo, Ask, Use
 
 LONG = (30, 40)
 INSTAGRAM = Platform.INSTAGRAM
 
 
-async def scan(fetch: Callable[[str | None], Awaitable[Any]]) -> list[Any]:
+class _Answer(Protocol):
+    @property
+    def has_next(self) -> bool: ...
+
+    @property
+    def after(self) -> str | None: ...
+
+
+A = TypeVar("A", bound=_Answer)
+
+
+async def scan(fetch: Callable[[str | None], Awaitable[A]]) -> list[A]:
     """Every answer of a list, from the top to its end."""
     answers = [await fetch(None)]
     while answers[-1].has_next:
@@ -35,21 +50,7 @@ def ids(batches: list[Batch]) -> list[str]:
     return [each.conversation_id for batch in batches for each in batch.conversations]
 
 
-@pytest.fixture
-def ask(open_client: Any) -> Callable[..., Any]:
-    """What one use of a client gives."""
-
-    def run(served: Any, use: Callable[[GraphClient], Awaitable[Any]], **options: Any) -> Any:
-        async def go() -> Any:
-            async with open_client(served.url, **options) as client:
-                return await use(client)
-
-        return asyncio.run(go())
-
-    return run
-
-
-def test_every_way_to_list_lists_the_same(serve: Any, ask: Any, access_to: Any) -> None:
+def test_every_way_to_list_lists_the_same(serve: Serve, ask: Ask, access_to: AccessTo) -> None:
     served = serve(conversations=70)
     access = access_to(served)
 
@@ -70,7 +71,7 @@ def test_every_way_to_list_lists_the_same(serve: Any, ask: Any, access_to: Any) 
     assert len(full) == len(served.threads())
 
 
-def test_a_folder_is_listed_by_itself(serve: Any, ask: Any, access_to: Any) -> None:
+def test_each_folder_has_its_own_list(serve: Serve, ask: Ask, access_to: AccessTo) -> None:
     served = serve(conversations=60, folders={"page_done": 7})
     access = access_to(served)
 
@@ -92,7 +93,7 @@ def test_a_folder_is_listed_by_itself(serve: Any, ask: Any, access_to: Any) -> N
     assert len(done) == 7
 
 
-def test_a_window_brings_what_lies_in_it_alone(serve: Any, ask: Any, access_to: Any) -> None:
+def test_a_window_returns_only_what_lies_in_it(serve: Serve, ask: Ask, access_to: AccessTo) -> None:
     served = serve(conversations=60, time_windows=True)
     access = access_to(served)
     times = sorted(datetime.fromtimestamp(each.updated_at, UTC) for each in served.threads().values())
@@ -105,53 +106,56 @@ def test_a_window_brings_what_lies_in_it_alone(serve: Any, ask: Any, access_to: 
         )
 
     for batch in ask(served, use):
-        found = sorted(each.source_updated_at for each in batch.conversations)
+        found = sorted(each.source_updated_at for each in batch.conversations if each.source_updated_at)
+        assert len(found) == len(batch.conversations)
         assert found == [at for at in times if times[15] <= at < times[40]]
 
 
-def test_an_summary_counts_and_names_messages(serve: Any, ask: Any, access_to: Any) -> None:
+def test_a_summary_has_counts_and_message_ids(serve: Serve, ask: Ask, access_to: AccessTo) -> None:
     served = serve(conversations=5, messages=LONG)
     for access in (access_to(served), access_to(served, INSTAGRAM)):
-        batch = ask(
-            served,
-            lambda client, access=access: client.fetch_summary(access, after=None, limit=10, message_ids=30),
-        )
+        fetch = partial(GraphClient.fetch_summary, access=access, after=None, limit=10, message_ids=30)
+        batch = ask(served, fetch)
         assert len(batch.conversations) == 5
         for each in (listed.whole() for listed in batch.conversations):
+            assert each.message_count is not None
             assert each.message_count >= 30
             assert len({message.message_id for message in each.messages}) == 30
-            # Nothing but ids was asked for: that is no sign that there is nothing more.
+            # Only ids were asked for: that is no sign that there is nothing more.
             assert all(message.is_readable for message in each.messages)
 
 
-def test_one_conversation_is_as_the_list_has_it(serve: Any, ask: Any, access_to: Any) -> None:
+def test_one_conversation_is_as_the_list_has_it(serve: Serve, ask: Ask, access_to: AccessTo) -> None:
     served = serve(conversations=6)
-    for access in (access_to(served), access_to(served, INSTAGRAM)):
 
-        async def use(client: GraphClient, access: Any = access) -> None:
+    async def use(client: GraphClient) -> None:
+        for access in (access_to(served), access_to(served, INSTAGRAM)):
             batch = await client.fetch_conversations(access, after=None, limit=10, messages=4)
             for listed in batch.conversations:
                 alone = await client.fetch_conversation(access, listed.conversation_id, messages=4)
                 assert _without_signatures(alone) == _without_signatures(listed.whole())
 
-        ask(served, use)
+    ask(served, use)
 
 
-def _without_signatures(conversation: Any) -> Any:
-    """Media URLs are signed anew in every answer."""
-    return [(each.message_id, each.sent_at, each.text, each.sender_id) for each in conversation.messages], (
+def _without_signatures(conversation: Conversation) -> list[object]:
+    """Every answer signs media URLs again."""
+    return [
+        *((each.message_id, each.sent_at, each.text, each.sender_id) for each in conversation.messages),
         conversation.conversation_id,
         conversation.participants,
         conversation.message_count,
-    )
+    ]
 
 
-def test_a_conversations_messages_come_whole_and_newest_first(serve: Any, ask: Any, access_to: Any) -> None:
+def test_a_conversations_messages_come_whole_and_newest_first(
+    serve: Serve, ask: Ask, access_to: AccessTo
+) -> None:
     served = serve(conversations=1, messages=LONG)
     access = access_to(served)
     (thread_id, thread) = next(iter(served.threads().items()))
 
-    async def use(client: GraphClient) -> list[list[Any]]:
+    async def use(client: GraphClient) -> list[list[Message]]:
         return [
             [
                 message
@@ -168,13 +172,15 @@ def test_a_conversations_messages_come_whole_and_newest_first(serve: Any, ask: A
     whole, named = ask(served, use)
     assert [each.message_id for each in whole] == [each.message_id for each in named]
     assert len(whole) == len(thread.messages)
-    assert [each.sent_at for each in named] == sorted((each.sent_at for each in named), reverse=True)
+    times = [each.sent_at for each in named if each.sent_at is not None]
+    assert len(times) == len(named)
+    assert times == sorted(times, reverse=True)
     assert [each.text or "" for each in whole] == [each.text for each in thread.messages[::-1]]
     assert {each.text for each in named} == {None}
 
 
-def test_instagram_is_asked_for_twenty_messages_and_tells_which_cannot_be_read(
-    serve: Any, ask: Any, access_to: Any
+def test_instagram_is_asked_for_twenty_messages_and_older_ones_are_unreadable(
+    serve: Serve, ask: Ask, access_to: AccessTo
 ) -> None:
     served = serve(conversations=2, messages=LONG)
     access = access_to(served, INSTAGRAM)
@@ -195,10 +201,12 @@ def test_instagram_is_asked_for_twenty_messages_and_tells_which_cannot_be_read(
     ask(served, use)
 
 
-def test_a_missing_conversation_is_told_from_a_missing_page(serve: Any, ask: Any, access_to: Any) -> None:
+def test_a_missing_conversation_is_another_error_than_a_missing_page(
+    serve: Serve, ask: Ask, access_to: AccessTo
+) -> None:
     served = serve(conversations=3)
     access = access_to(served)
-    missing: dict[type[Exception], list[Callable[[GraphClient], Awaitable[Any]]]] = {
+    missing: dict[type[Exception], list[Use[object]]] = {
         ConversationMissing: [
             lambda client: client.fetch_conversation(access, "t_999999999999", messages=1),
             lambda client: client.fetch_messages(access, "t_999999999999", after=None, limit=5),
@@ -216,15 +224,15 @@ def test_a_missing_conversation_is_told_from_a_missing_page(serve: Any, ask: Any
             assert getattr(caught.value, "reason", "page_not_visible") == "page_not_visible"
 
 
-def _elsewhere(access: Any) -> Any:
-    return type(access)(page_id="1", platform=access.platform, account_id="1", token=access.token)
+def _elsewhere(access: Access) -> Access:
+    return replace(access, page_id="1", account_id="1")
 
 
-def test_a_cursor_of_nowhere_is_refused_by_every_list(serve: Any, ask: Any, access_to: Any) -> None:
+def test_an_invalid_cursor_is_refused_by_every_list(serve: Serve, ask: Ask, access_to: AccessTo) -> None:
     served = serve(conversations=3)
     access = access_to(served)
     thread_id = next(iter(served.threads()))
-    uses: list[Callable[[GraphClient], Awaitable[Any]]] = [
+    uses: list[Use[object]] = [
         lambda client: client.fetch_conversations(access, after="x", limit=1, messages=1),
         lambda client: client.fetch_summary(access, after="x", limit=1),
         lambda client: client.fetch_messages(access, thread_id, after="x", limit=1),
@@ -234,8 +242,8 @@ def test_a_cursor_of_nowhere_is_refused_by_every_list(serve: Any, ask: Any, acce
             ask(served, use)
 
 
-def test_a_repeated_cursor_is_tried_again_and_refused_after_the_last_attempt(
-    serve: Any, ask: Any, access_to: Any
+def test_a_repeated_cursor_is_retried_and_refused_after_the_last_attempt(
+    serve: Serve, ask: Ask, access_to: AccessTo
 ) -> None:
     served = serve(conversations=30, faults=Faults(repeat_cursor=1.0))
     access = access_to(served)
@@ -249,7 +257,7 @@ def test_a_repeated_cursor_is_tried_again_and_refused_after_the_last_attempt(
     assert served.list_calls() == 1 + 3
 
 
-def test_a_cursor_repeated_now_and_then_loses_nothing(serve: Any, ask: Any, access_to: Any) -> None:
+def test_a_cursor_repeated_now_and_then_loses_nothing(serve: Serve, ask: Ask, access_to: AccessTo) -> None:
     served = serve(conversations=60, faults=Faults(repeat_cursor=0.2))
     access = access_to(served)
     batches = ask(
@@ -259,30 +267,44 @@ def test_a_cursor_repeated_now_and_then_loses_nothing(serve: Any, ask: Any, acce
     assert sorted(ids(batches)) == sorted(served.threads())
 
 
-@pytest.mark.parametrize("kind", ["reset", "html", "empty", "null", "cut", "code_1", "code_2", "transient"])
-def test_a_source_that_is_there_and_fails_has_failed_to_answer(
-    serve: Any, ask: Any, access_to: Any, kind: str
+FAILURES = [
+    Faults(reset=1.0),
+    Faults(html=1.0),
+    Faults(empty=1.0),
+    Faults(null=1.0),
+    Faults(cut=1.0),
+    Faults(code_1=1.0),
+    Faults(code_2=1.0),
+    Faults(transient=1.0),
+]
+
+
+@pytest.mark.parametrize(
+    "faults", FAILURES, ids=["reset", "html", "empty", "null", "cut", "code_1", "code_2", "transient"]
+)
+def test_a_source_that_answers_without_an_answer_has_failed_to_answer(
+    serve: Serve, ask: Ask, access_to: AccessTo, faults: Faults
 ) -> None:
-    served = serve(conversations=3, faults=Faults(**{kind: 1.0}))
+    served = serve(conversations=3, faults=faults)
     access = access_to(served)
     with pytest.raises(AnswerFailed, match="Tried 3 times"):
         ask(served, lambda client: client.fetch_conversation_times(access, after=None, limit=1))
 
 
-def test_a_poisoned_conversation_fails_its_own_node(serve: Any, ask: Any, access_to: Any) -> None:
+def test_an_unreadable_conversation_fails_its_own_node(serve: Serve, ask: Ask, access_to: AccessTo) -> None:
     served = serve(conversations=5, faults=Faults(poison=5))
     access = access_to(served)
-    uses: list[Callable[[GraphClient, str], Awaitable[Any]]] = [
-        lambda client, each: client.fetch_conversation(access, each, messages=1),
-        lambda client, each: client.fetch_messages(access, each, after=None, limit=1),
+    thread_id = next(iter(served.threads()))
+    uses: list[Use[object]] = [
+        lambda client: client.fetch_conversation(access, thread_id, messages=1),
+        lambda client: client.fetch_messages(access, thread_id, after=None, limit=1),
     ]
-    for thread_id in list(served.threads())[:1]:
-        for use in uses:
-            with pytest.raises(AnswerFailed):
-                ask(served, lambda client, use=use, each=thread_id: use(client, each))
+    for use in uses:
+        with pytest.raises(AnswerFailed):
+            ask(served, use)
 
 
-def test_an_answer_that_takes_too_long_has_failed(serve: Any, ask: Any, access_to: Any) -> None:
+def test_an_answer_that_takes_too_long_has_failed(serve: Serve, ask: Ask, access_to: AccessTo) -> None:
     served = serve(conversations=3, faults=Faults(stall=1.0, stall_seconds=1.0))
     access = access_to(served)
     with pytest.raises(AnswerFailed):
@@ -294,7 +316,7 @@ def test_an_answer_that_takes_too_long_has_failed(serve: Any, ask: Any, access_t
 
 
 def test_the_environment_decides_how_long_an_answer_may_take(
-    serve: Any, engine_for: Any, access_to: Any
+    serve: Serve, engine_for: EngineFor, access_to: AccessTo
 ) -> None:
     served = serve(conversations=3, faults=Faults(stall=1.0, stall_seconds=1.0))
     access = access_to(served)
@@ -307,7 +329,7 @@ def test_the_environment_decides_how_long_an_answer_may_take(
         asyncio.run(go())
 
 
-def test_a_source_that_is_not_there_is_unreachable(serve: Any, ask: Any, access_to: Any) -> None:
+def test_a_source_that_is_not_there_is_unreachable(serve: Serve, ask: Ask, access_to: AccessTo) -> None:
     served = serve(conversations=3)
     access = access_to(served)
     with socket.create_server(("127.0.0.1", 0)) as listener:
@@ -318,17 +340,14 @@ def test_a_source_that_is_not_there_is_unreachable(serve: Any, ask: Any, access_
     assert type(caught.value) is SourceUnreachable
 
 
-def test_epoch_milliseconds_are_exact(serve: Any, ask: Any, access_to: Any) -> None:
+def test_epoch_milliseconds_are_exact(serve: Serve, ask: Ask, access_to: AccessTo) -> None:
     served = serve(conversations=4, time_windows=True)
     access = access_to(served)
     newest = max(each.updated_at for each in served.threads().values())
     at = datetime.fromtimestamp(newest, UTC)
     for before, expected in ((at, 3), (at + timedelta(milliseconds=1), 4)):
         window = Window(before=before)
-        batch = ask(
-            served,
-            lambda client, window=window: client.fetch_conversation_times(
-                access, window=window, after=None, limit=10
-            ),
+        fetch = partial(
+            GraphClient.fetch_conversation_times, access=access, window=window, after=None, limit=10
         )
-        assert len(batch.conversations) == expected
+        assert len(ask(served, fetch).conversations) == expected

@@ -1,4 +1,4 @@
-"""What a request looks like on a real network, when it is there, and what becomes of its connection."""
+"""What a request looks like on a real network, when it is sent, and what becomes of its connection."""
 
 import asyncio
 import gc
@@ -7,8 +7,8 @@ import socket
 import threading
 import time
 import warnings
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Awaitable, Callable, Mapping
+from pathlib import Path
 from urllib.parse import parse_qsl, urlsplit
 
 import pytest
@@ -23,26 +23,27 @@ from inboxsync.graph.errors import FaultError
 from inboxsync.graph.transport import Received, Transport, open_transport
 from inboxsync.model import Platform
 from inboxsync.settings import Settings
+from tests.graph.fixtures import AnswerWith, OpenClient, Script, StartPlayed
 
 LISTED = json.dumps({"data": [{"id": "t_1"}]}).encode()
 OK = b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n%s" % (len(LISTED), LISTED)
 ACCESS = Access(page_id="104", platform=Platform.MESSENGER, account_id="104", token="EAAmarked" + "x" * 40)
 
 
-def on_sent(address: str, what: Callable[[Transport], Any], **options: Any) -> Any:
-    async def go() -> Any:
-        async with open_transport(address, **({"timeout_seconds": 30} | options)) as transport:
-            return await what(transport)
+def with_transport(address: str, use: Callable[[Transport], Awaitable[object]]) -> None:
+    async def go() -> None:
+        async with open_transport(address, timeout_seconds=30) as transport:
+            await use(transport)
 
-    return asyncio.run(go())
+    asyncio.run(go())
 
 
 async def get(transport: Transport, path: str = "x", **params: str | int) -> Received:
     return await transport.get(path, params=params, token="T", sent=lambda: None)
 
 
-async def fetch(client: GraphClient) -> Any:
-    return await client.fetch_conversation_times(ACCESS, after=None, limit=1)
+async def fetch(client: GraphClient) -> None:
+    await client.fetch_conversation_times(ACCESS, after=None, limit=1)
 
 
 def head_of(request: bytes) -> tuple[str, dict[str, str]]:
@@ -52,7 +53,7 @@ def head_of(request: bytes) -> tuple[str, dict[str, str]]:
     return line.split(" ")[1], {name.lower(): value for name, _, value in pairs}
 
 
-SPECIAL = {
+SPECIAL: Mapping[str, str | int] = {
     "fields": "messages.limit(10){id,from}",
     "after": "QVFI+a/b==%2F%252F&after=x#y?z",
     "since": "é ü 漢 🙂 'q' \"w\" [1] <a> \\ ^ ` | ~ ;",
@@ -62,9 +63,9 @@ SPECIAL = {
 
 
 @pytest.mark.parametrize("address", ["", "/", "/graph", "/graph/v25.0/", "/a%20b/v25.0"])
-def test_parameters_arrive_as_they_were_meant_under_any_base(played: Any, address: str) -> None:
+def test_parameters_arrive_unchanged_under_any_base(played: StartPlayed, address: str) -> None:
     server = played([OK])
-    on_sent(server.url + address, lambda transport: get(transport, "104/conversations", **SPECIAL))
+    with_transport(server.url + address, lambda transport: get(transport, "104/conversations", **SPECIAL))
     target, _ = head_of(server.requests[0])
     split = urlsplit(target)
     assert split.path == f"{address.rstrip('/')}/104/conversations"
@@ -80,7 +81,7 @@ def test_parameters_arrive_as_they_were_meant_under_any_base(played: Any, addres
         max_size=5,
     )
 )
-def test_no_text_is_changed_on_its_way(answer_with: Any, params: dict[str, str]) -> None:
+def test_no_text_is_changed_on_its_way(answer_with: AnswerWith, params: dict[str, str]) -> None:
     asked: list[dict[str, str]] = []
 
     async def source(request: web.BaseRequest) -> web.StreamResponse:
@@ -95,20 +96,22 @@ def test_no_text_is_changed_on_its_way(answer_with: Any, params: dict[str, str])
     assert asked == [params]
 
 
-def test_cursors_and_tokens_may_be_long(played: Any) -> None:
+def test_cursors_and_tokens_may_be_long(played: StartPlayed) -> None:
     server = played([OK])
     token, cursor = "E" * 6_000, "c=" * 8_000
 
     async def go(transport: Transport) -> None:
         await transport.get("x", params={"after": cursor}, token=token, sent=lambda: None)
 
-    on_sent(server.url, go)
+    with_transport(server.url, go)
     target, headers = head_of(server.requests[0])
     assert dict(parse_qsl(urlsplit(target).query)) == {"after": cursor}
     assert headers["authorization"] == f"Bearer {token}"
 
 
-def test_what_a_person_typed_as_a_page_is_one_part_of_the_path(played: Any, open_client: Any) -> None:
+def test_what_a_person_typed_as_a_page_is_one_part_of_the_path(
+    played: StartPlayed, open_client: OpenClient
+) -> None:
     server = played(
         [b'HTTP/1.1 400 Bad Request\r\nContent-Length: 41\r\n\r\n{"error":{"code":100,"error_subcode":33}}']
     )
@@ -126,22 +129,22 @@ def test_what_a_person_typed_as_a_page_is_one_part_of_the_path(played: Any, open
     assert "x" not in headers
 
 
-def test_a_token_that_fits_into_no_header_is_not_sent(played: Any) -> None:
+def test_a_token_that_does_not_fit_into_a_header_is_not_sent(played: StartPlayed) -> None:
     server = played([OK])
 
     async def go(transport: Transport) -> None:
         await transport.get("x", params={}, token="marked\r\nX: y", sent=lambda: None)
 
     with pytest.raises(FaultError) as caught:
-        on_sent(server.url, go)
+        with_transport(server.url, go)
     assert "marked" not in str(caught.value)
     assert server.requests == []
 
 
-def test_a_request_says_who_asks_and_keeps_no_cookies(played: Any, tmp_path: Any) -> None:
+def test_a_request_says_who_asks_and_keeps_no_cookies(played: StartPlayed, tmp_path: Path) -> None:
     head, _, body = OK.partition(b"\r\n\r\n")
     server = played([head + b"\r\nSet-Cookie: a=b; Path=/\r\n\r\n" + body])
-    # By its name: of a mere number nobody keeps a cookie.
+    # By its name: no cookie is kept for a number.
     named = server.url.replace("127.0.0.1", "localhost")
     engine = Engine(Settings(data_dir=tmp_path, graph_url=named, calls_per_second=0))
 
@@ -161,7 +164,7 @@ def test_a_request_says_who_asks_and_keeps_no_cookies(played: Any, tmp_path: Any
     assert (len(server.requests), server.connections) == (2, 1)
 
 
-def test_a_request_is_told_once_as_soon_as_it_is_on_the_transport(played: Any) -> None:
+def test_a_request_is_reported_once_as_soon_as_it_is_sent(played: StartPlayed) -> None:
     seen: list[str] = []
     asked = threading.Event()
     server = played([asked.set, lambda: time.sleep(0.3), lambda: seen.append("answered"), OK])
@@ -174,11 +177,11 @@ def test_a_request_is_told_once_as_soon_as_it_is_on_the_transport(played: Any) -
         assert seen == ["sent"]
         await sending
 
-    on_sent(server.url, go)
+    with_transport(server.url, go)
     assert seen == ["sent", "answered"]
 
 
-def test_a_request_that_never_leaves_is_not_told_to_have_left() -> None:
+def test_a_request_that_is_never_sent_is_not_reported() -> None:
     with socket.create_server(("127.0.0.1", 0)) as listener:
         port = listener.getsockname()[1]
     seen: list[str] = []
@@ -187,13 +190,13 @@ def test_a_request_that_never_leaves_is_not_told_to_have_left() -> None:
         await transport.get("x", params={}, token="T", sent=lambda: seen.append("sent"))
 
     with pytest.raises(FaultError) as caught:
-        on_sent(f"http://127.0.0.1:{port}", go)
+        with_transport(f"http://127.0.0.1:{port}", go)
     assert not caught.value.fault.is_answered
     assert seen == []
 
 
 @pytest.mark.parametrize("busy", [False, True])
-def test_a_kept_connection_that_was_closed_meanwhile_fails_no_call(played: Any, busy: bool) -> None:
+def test_a_kept_connection_that_was_closed_meanwhile_fails_no_call(played: StartPlayed, busy: bool) -> None:
     server = played([OK, "close"])
 
     async def go(transport: Transport) -> None:
@@ -204,12 +207,12 @@ def test_a_kept_connection_that_was_closed_meanwhile_fails_no_call(played: Any, 
             else:
                 await asyncio.sleep(0.05)
 
-    on_sent(server.url, go)
+    with_transport(server.url, go)
     assert (len(server.requests), server.connections) == (5, 5)
 
 
-def test_a_request_that_is_lost_with_a_kept_connection_is_not_repeated_unseen(played: Any) -> None:
-    """It may have been counted: whether it is made again is for the table of failures to say."""
+def test_a_request_that_is_lost_with_a_kept_connection_is_not_repeated_unnoticed(played: StartPlayed) -> None:
+    """It may have been counted: the table of errors decides whether it is made again."""
     server = played([OK], ["reset"], [OK])
 
     async def go(transport: Transport) -> None:
@@ -220,11 +223,11 @@ def test_a_request_that_is_lost_with_a_kept_connection_is_not_repeated_unseen(pl
         assert len(server.requests) == 2
         await get(transport)
 
-    on_sent(server.url, go)
+    with_transport(server.url, go)
     assert len(server.requests) == 3
 
 
-def test_any_number_of_calls_is_under_way_at_once(played: Any) -> None:
+def test_any_number_of_calls_is_under_way_at_once(played: StartPlayed) -> None:
     many = 150
     all_there = threading.Barrier(many)
     server = played([lambda: all_there.wait(20), OK])
@@ -232,11 +235,13 @@ def test_any_number_of_calls_is_under_way_at_once(played: Any) -> None:
     async def go(transport: Transport) -> None:
         await asyncio.gather(*(get(transport) for _ in range(many)))
 
-    on_sent(server.url, go)
+    with_transport(server.url, go)
     assert server.connections == many
 
 
-def test_a_source_belongs_to_its_loop_and_another_loop_has_its_own(played: Any, open_client: Any) -> None:
+def test_a_source_belongs_to_its_loop_and_another_loop_has_its_own(
+    played: StartPlayed, open_client: OpenClient
+) -> None:
     server = played([OK])
 
     async def go() -> None:
@@ -253,7 +258,7 @@ def test_a_source_belongs_to_its_loop_and_another_loop_has_its_own(played: Any, 
 
 
 @pytest.mark.parametrize("script", [[OK], [OK, "close"], ["hold"]])
-def test_nothing_is_left_open_when_a_source_is_closed(played: Any, script: list[Any]) -> None:
+def test_nothing_is_left_open_when_a_source_is_closed(played: StartPlayed, script: Script) -> None:
     server = played(script)
 
     async def go(transport: Transport) -> None:
@@ -265,12 +270,12 @@ def test_nothing_is_left_open_when_a_source_is_closed(played: Any, script: list[
 
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
-        on_sent(server.url, go)
+        with_transport(server.url, go)
         gc.collect()
     assert [str(each.message) for each in caught if "nclosed" in str(each.message)] == []
 
 
-def test_an_address_of_nobody_is_unreachable(open_client: Any) -> None:
+def test_an_address_that_does_not_exist_is_unreachable(open_client: OpenClient) -> None:
     async def go() -> None:
         async with open_client("http://nobody.invalid") as client:
             await fetch(client)

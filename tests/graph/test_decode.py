@@ -14,6 +14,7 @@ from inboxsync.graph.decode import identifier
 from inboxsync.graph.errors import FaultError
 from inboxsync.graph.records import decode_list
 from inboxsync.model import Conversation, Dropped
+from tests.fixtures import Json
 
 # An entry of a list as JSON.
 Entry: TypeAlias = dict[str, Any]
@@ -67,8 +68,8 @@ def decode_one(entry: Entry) -> Conversation:
     return conversation
 
 
-def served(data: object) -> Any:
-    """`data` as it comes over the wire: surrogates escaped, numbers of any length."""
+def served(data: object) -> Json:
+    """`data` as it arrives: surrogates escaped, numbers of any length."""
     try:
         return decode_body(json.dumps({"data": data}).encode(), status=200, redact=str)["data"]
     except FaultError:  # too deep for the JSON readers, or a number too long for Python's
@@ -87,7 +88,10 @@ def test_decoding_invents_no_id(data: list[object]) -> None:
     known = set(_ids_in(entries))
     conversations, _ = decoded(entries)
     for conversation in conversations:
-        found = {conversation.conversation_id, *(each.id for each in conversation.participants)}
+        found: set[str | None] = {
+            conversation.conversation_id,
+            *(each.id for each in conversation.participants),
+        }
         found |= {conversation.contact.id} if conversation.contact else set()
         for message in conversation.messages:
             found |= {message.message_id, message.sender_id, message.reply_to_message_id}

@@ -119,28 +119,32 @@ def fault(code: int | None, subcode: int | None, status: int | None, message: st
     return Fault(code=code, subcode=subcode, status=status, message=message)
 
 
+def fault_of(row: Row | PersonRow) -> Fault:
+    return fault(row[0], row[1], row[2], row[3])
+
+
 @pytest.mark.parametrize("row", OTHERS, ids=lambda row: f"{row[0]}/{row[1]}-{row[2]}-{row[3][:30]}")
 @pytest.mark.parametrize("about", Subject)
 def test_each_failure_has_its_treatment(row: Row, about: Subject) -> None:
-    *told, treatment, error = row
-    rule = rule_for(fault(*told), about=about)
+    treatment, error = row[4:]
+    rule = rule_for(fault_of(row), about=about)
     assert rule.treatment is treatment
     assert rule.error is error
 
 
 @pytest.mark.parametrize("row", PERSONS, ids=lambda row: f"{row[0]}/{row[1]}-{row[3][:30]}")
-def test_each_failure_for_a_person_has_its_reason_and_says_what_to_do(row: PersonRow) -> None:
-    *told, error, reason = row
-    rule = rule_for(fault(*told))
+def test_each_failure_for_a_person_has_its_reason_and_a_hint(row: PersonRow) -> None:
+    error, reason = row[4:]
+    rule = rule_for(fault_of(row))
     assert rule.treatment is PERSON
-    raised = rule.as_error(fault(*told), attempts=1)
+    raised = rule.as_error(fault_of(row), attempts=1)
     assert type(raised) is error
     assert isinstance(raised, NeedsPerson)
     assert raised.reason is reason
     assert raised.hint
 
 
-def test_a_missing_conversation_is_no_missing_page() -> None:
+def test_a_missing_conversation_is_not_a_missing_page() -> None:
     rule = rule_for(fault(100, 33, 400, NO_OBJECT), about=Subject.CONVERSATION)
     assert (rule.treatment, rule.error) == (FAIL, ConversationMissing)
 
@@ -152,27 +156,26 @@ def test_every_row_for_a_person_has_a_reason_and_every_reason_a_row() -> None:
 
 
 @pytest.mark.parametrize("row", PERSONS, ids=lambda row: f"{row[0]}/{row[1]}")
-def test_what_meta_says_will_pass_is_tried_again_and_then_believed(row: PersonRow) -> None:
-    *told, error, _ = row
-    rule = rule_for(replace(fault(*told), is_transient=True))
-    assert (rule.treatment, rule.error) == (RETRY, error)
+def test_an_error_that_meta_calls_transient_is_retried_before_it_is_raised(row: PersonRow) -> None:
+    rule = rule_for(replace(fault_of(row), is_transient=True))
+    assert (rule.treatment, rule.error) == (RETRY, row[4])
 
 
-def test_an_unknown_code_that_will_pass_is_tried_again() -> None:
+def test_an_unknown_code_that_meta_calls_transient_is_retried() -> None:
     rule = rule_for(replace(fault(960, None, 400, "Request aborted"), is_transient=True))
     assert (rule.treatment, rule.error) == (RETRY, AnswerFailed)
 
 
-def test_a_passing_rate_limit_is_waited_for_not_tried_again() -> None:
+def test_a_transient_rate_limit_is_waited_for_and_not_retried() -> None:
     assert rule_for(replace(fault(4, None, 403, "limit"), is_transient=True)).treatment is WAIT
 
 
-def test_no_connection_is_no_failed_answer() -> None:
+def test_without_a_connection_the_source_is_unreachable() -> None:
     rule = rule_for(Fault(message="refused", is_answered=False))
     assert (rule.treatment, rule.error) == (RETRY, SourceUnreachable)
 
 
-def test_a_repeated_cursor_is_tried_again_and_then_refused() -> None:
+def test_a_repeated_cursor_is_retried_and_then_refused() -> None:
     rule = rule_for(Fault(message="the same", repeats_cursor=True))
     assert (rule.treatment, rule.error) == (RETRY, CursorRefused)
 

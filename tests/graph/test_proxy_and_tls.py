@@ -1,4 +1,4 @@
-"""Proxies and authorities of the environment, with real proxies and real TLS."""
+"""The environment's proxies and certificate authorities, with real proxies and real TLS."""
 
 import asyncio
 import base64
@@ -6,10 +6,9 @@ import datetime as dt
 import ipaddress
 import ssl
 import time
-from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
-from typing import Any
+from typing import Protocol
 
 import pytest
 from cryptography import x509
@@ -22,6 +21,7 @@ from inboxsync.errors import SettingsInvalid
 from inboxsync.graph.errors import FaultError
 from inboxsync.graph.proxy_and_tls import environment_proxy
 from inboxsync.graph.transport import Received, open_transport
+from tests.graph.fixtures import Script, StartPlayed
 
 OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}"
 NAMES = ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "NO_PROXY")
@@ -33,8 +33,14 @@ def _nothing_is_set(monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.delenv(name, raising=False)
 
 
+class Get(Protocol):
+    """The fixture `get`: the answer of a source at this address."""
+
+    def __call__(self, url: str, *, timeout_seconds: float = 30) -> Received: ...
+
+
 @pytest.fixture
-def get() -> Callable[..., Received]:
+def get() -> Get:
     def run(url: str, *, timeout_seconds: float = 30) -> Received:
         async def go() -> Received:
             async with open_transport(url, timeout_seconds=timeout_seconds) as transport:
@@ -47,7 +53,7 @@ def get() -> Callable[..., Received]:
 
 @pytest.fixture(scope="session")
 def certificate(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A certificate for 127.0.0.1 that vouches for itself, with its key."""
+    """A self-signed certificate for 127.0.0.1, with its key."""
     key = ec.generate_private_key(ec.SECP256R1())
     name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "127.0.0.1")])
     now = dt.datetime.now(dt.UTC)
@@ -120,16 +126,18 @@ def test_the_proxy_of_the_scheme_comes_before_the_one_for_all(monkeypatch: pytes
     assert tls is not None
     assert plain is not None
     assert (str(tls.url), str(plain.url)) == ("http://tls.example:2", "http://all.example:1")
-    told = base64.b64encode(b"us@er:pa:ss").decode()
-    assert tls.headers == {"Proxy-Authorization": f"Basic {told}"}
+    credentials = base64.b64encode(b"us@er:pa:ss").decode()
+    assert tls.headers == {"Proxy-Authorization": f"Basic {credentials}"}
     assert plain.headers == {}
-    assert told not in repr(tls)
+    assert credentials not in repr(tls)
 
 
 @pytest.mark.parametrize(
     "address", ["socks5://secret@proxy.example:1", "ftp://secret@x", "http://", "http://[secret"]
 )
-def test_a_proxy_we_cannot_speak_to_is_told(monkeypatch: pytest.MonkeyPatch, get: Any, address: str) -> None:
+def test_a_proxy_that_cannot_be_used_is_reported(
+    monkeypatch: pytest.MonkeyPatch, get: Get, address: str
+) -> None:
     monkeypatch.setenv("ALL_PROXY", address)
     with pytest.raises(SettingsInvalid) as caught:
         get("http://127.0.0.1:1")
@@ -137,7 +145,7 @@ def test_a_proxy_we_cannot_speak_to_is_told(monkeypatch: pytest.MonkeyPatch, get
 
 
 def test_a_plain_request_goes_through_the_proxy(
-    monkeypatch: pytest.MonkeyPatch, played: Any, get: Any
+    monkeypatch: pytest.MonkeyPatch, played: StartPlayed, get: Get
 ) -> None:
     proxy = played([OK])
     monkeypatch.setenv("HTTP_PROXY", f"http://me:secret@127.0.0.1:{proxy.port}")
@@ -148,7 +156,7 @@ def test_a_plain_request_goes_through_the_proxy(
     assert b"Proxy-Authorization: Basic bWU6c2VjcmV0\r\n" in request
 
 
-def test_a_proxy_that_is_not_there_is_no_answer(monkeypatch: pytest.MonkeyPatch, get: Any) -> None:
+def test_a_proxy_that_is_not_there_is_no_answer(monkeypatch: pytest.MonkeyPatch, get: Get) -> None:
     monkeypatch.setenv("HTTP_PROXY", "http://me:secret@127.0.0.1:1")
     with pytest.raises(FaultError, match="the proxy cannot be reached") as caught:
         get("http://127.0.0.1:9")
@@ -163,7 +171,7 @@ REFUSED = b"HTTP/1.1 403 Forbidden\r\nContent-Length: 0\r\n\r\n"
     ("answer", "is_answered"), [([REFUSED], False), (["hold"], False), (["close"], True)]
 )
 def test_a_proxy_that_leads_nowhere_is_no_answer(
-    monkeypatch: pytest.MonkeyPatch, played: Any, get: Any, answer: list[Any], is_answered: bool
+    monkeypatch: pytest.MonkeyPatch, played: StartPlayed, get: Get, answer: Script, is_answered: bool
 ) -> None:
     monkeypatch.setattr("inboxsync.graph.transport._CONNECT_SECONDS", 0.2)
     proxy = played(answer)
@@ -178,7 +186,7 @@ def test_a_proxy_that_leads_nowhere_is_no_answer(
 
 
 class Tunnel:
-    """A proxy that lets everybody through to one place, whatever place they name."""
+    """A proxy that connects everyone to one place, whatever place they name."""
 
     def __init__(self, port: int) -> None:
         self.port = port
@@ -200,7 +208,11 @@ async def _pass_on(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -
 
 @pytest.mark.parametrize("has_tls", [False, True])
 def test_the_source_is_asked_through_a_tunnel_that_learns_nothing(
-    monkeypatch: pytest.MonkeyPatch, played: Any, tls: ssl.SSLContext, certificate: Path, has_tls: bool
+    monkeypatch: pytest.MonkeyPatch,
+    played: StartPlayed,
+    tls: ssl.SSLContext,
+    certificate: Path,
+    has_tls: bool,
 ) -> None:
     monkeypatch.setenv("SSL_CERT_FILE", str(certificate))
     origin = played([OK], tls=tls)
@@ -224,7 +236,7 @@ def test_the_source_is_asked_through_a_tunnel_that_learns_nothing(
 
 @pytest.mark.parametrize("machine", ["machine 127.0.0.1", "default"])
 def test_netrc_neither_replaces_nor_forbids_our_token(
-    monkeypatch: pytest.MonkeyPatch, played: Any, get: Any, tmp_path: Path, machine: str
+    monkeypatch: pytest.MonkeyPatch, played: StartPlayed, get: Get, tmp_path: Path, machine: str
 ) -> None:
     (tmp_path / ".netrc").write_text(f"{machine} login somebody password else\n")
     (tmp_path / ".netrc").chmod(0o600)
@@ -236,8 +248,8 @@ def test_netrc_neither_replaces_nor_forbids_our_token(
     assert b"Authorization: Bearer EAAours\r\n" in server.requests[0]
 
 
-def test_who_vouches_for_itself_is_believed_only_where_the_environment_says_so(
-    monkeypatch: pytest.MonkeyPatch, played: Any, get: Any, tls: ssl.SSLContext, certificate: Path
+def test_a_self_signed_certificate_is_trusted_only_if_the_environment_says_so(
+    monkeypatch: pytest.MonkeyPatch, played: StartPlayed, get: Get, tls: ssl.SSLContext, certificate: Path
 ) -> None:
     server = played([OK], tls=tls)
     with pytest.raises(FaultError, match="certificate verify failed") as caught:
@@ -249,15 +261,15 @@ def test_who_vouches_for_itself_is_believed_only_where_the_environment_says_so(
 
 
 def test_a_folder_of_authorities_is_read(
-    monkeypatch: pytest.MonkeyPatch, played: Any, get: Any, tls: ssl.SSLContext, tmp_path: Path
+    monkeypatch: pytest.MonkeyPatch, played: StartPlayed, get: Get, tls: ssl.SSLContext, tmp_path: Path
 ) -> None:
     monkeypatch.setenv("SSL_CERT_DIR", str(tmp_path))
     with pytest.raises(FaultError, match="certificate verify failed"):
         get(played([OK], tls=tls).url)
 
 
-def test_who_speaks_no_tls_is_not_connected_to(
-    monkeypatch: pytest.MonkeyPatch, played: Any, get: Any
+def test_a_server_without_tls_is_not_connected_to(
+    monkeypatch: pytest.MonkeyPatch, played: StartPlayed, get: Get
 ) -> None:
     monkeypatch.setattr("inboxsync.graph.transport._CONNECT_SECONDS", 0.2)
     server = played([OK])
@@ -267,8 +279,8 @@ def test_who_speaks_no_tls_is_not_connected_to(
     assert not caught.value.fault.is_answered
 
 
-def test_kept_connections_under_tls_are_seen_to_be_closed(
-    monkeypatch: pytest.MonkeyPatch, played: Any, tls: ssl.SSLContext, certificate: Path
+def test_kept_tls_connections_are_noticed_when_they_are_closed(
+    monkeypatch: pytest.MonkeyPatch, played: StartPlayed, tls: ssl.SSLContext, certificate: Path
 ) -> None:
     monkeypatch.setenv("SSL_CERT_FILE", str(certificate))
     server = played([OK, "close"], tls=tls)

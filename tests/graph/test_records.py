@@ -2,7 +2,7 @@
 
 import copy
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, TypeAlias
 
 import pytest
@@ -22,7 +22,9 @@ PAGE = "104"
 OWN = frozenset({PAGE})
 SIGNED = "https://cdn.example.com/1.jpg?oh={}"
 
-odd = st.none() | st.booleans() | st.integers() | st.text(max_size=4) | st.just({}) | st.just([])
+odd: st.SearchStrategy[object] = (
+    st.none() | st.booleans() | st.integers() | st.text(max_size=4) | st.just({}) | st.just([])
+)
 texts = st.none() | st.text(max_size=6)
 ids = st.text("0123456789_mt", min_size=1, max_size=5)
 people = st.fixed_dictionaries({}, optional={"id": ids, "name": texts, "username": texts, "user_id": ids})
@@ -64,7 +66,7 @@ conversations = st.fixed_dictionaries(
 )
 
 
-def over_the_transport(data: list[Any], *, fast: Callable[[bytes], Entry] | None) -> list[Any]:
+def over_the_transport(data: Sequence[object], *, fast: Callable[[bytes], Entry] | None) -> list[Any]:
     body = json.dumps({"data": data, "paging": {"cursors": {"after": "x"}}}).encode()
     try:
         found: list[Any] = decode_body(body, status=200, redact=str, fast=fast)["data"]
@@ -80,7 +82,9 @@ def record_of(entry: Entry) -> SourceRecord:
 
 @settings(deadline=None)
 @given(st.lists(conversations | odd, max_size=4), st.booleans())
-def test_the_fast_decoder_leads_to_the_same_records_as_any_json(data: list[Any], is_instagram: bool) -> None:
+def test_the_fast_decoder_leads_to_the_same_records_as_any_json(
+    data: list[object], is_instagram: bool
+) -> None:
     (expected, not_read), (found, dropped) = (
         decode_list(over_the_transport(data, fast=fast), own_ids=OWN, is_instagram=is_instagram)
         for fast in (None, fast_conversations)
@@ -95,7 +99,9 @@ def test_the_fast_decoder_leads_to_the_same_records_as_any_json(data: list[Any],
 
 @settings(deadline=None)
 @given(st.lists(messages | odd, max_size=4), st.booleans())
-def test_the_fast_decoder_leads_to_the_same_messages_as_any_json(data: list[Any], is_instagram: bool) -> None:
+def test_the_fast_decoder_leads_to_the_same_messages_as_any_json(
+    data: list[object], is_instagram: bool
+) -> None:
     results = []
     for fast in (None, fast_messages):
         dropped: list[Dropped] = []

@@ -1,4 +1,4 @@
-"""What is made of an answer, byte by byte, and of what is none."""
+"""Answers byte by byte: whole ones and broken ones."""
 
 import asyncio
 import gzip
@@ -6,14 +6,15 @@ import json
 import logging
 import time
 import zlib
-from collections.abc import Callable
-from typing import Any
+from typing import Protocol
 
 import pytest
 
 from inboxsync.errors import AnswerFailed, InboxsyncError
 from inboxsync.graph import Access, App, GraphClient
-from inboxsync.model import Platform
+from inboxsync.graph.quotas import Usage
+from inboxsync.model import Batch, Platform
+from tests.graph.fixtures import OpenClient, Script, StartPlayed, Step
 
 TOKEN = "EAAmarked" + "x" * 40
 APP = App(secret="s" * 32, id="77")
@@ -24,11 +25,11 @@ PACKED = gzip.compress(LISTED)
 
 
 def http(body: bytes, *, status: str = "200 OK", more: bytes = b"", length: int | None = None) -> bytes:
-    told = len(body) if length is None else length
-    return b"HTTP/1.1 %s\r\nContent-Length: %d\r\n%s\r\n%s" % (status.encode(), told, more, body)
+    said = len(body) if length is None else length
+    return b"HTTP/1.1 %s\r\nContent-Length: %d\r\n%s\r\n%s" % (status.encode(), said, more, body)
 
 
-def packed(body: bytes, encoding: bytes = b"gzip") -> list[Any]:
+def packed(body: bytes, encoding: bytes = b"gzip") -> Script:
     return [http(body, more=b"Content-Encoding: %s\r\n" % encoding)]
 
 
@@ -37,13 +38,17 @@ def deflated_raw(body: bytes) -> bytes:
     return packer.compress(body) + packer.flush()
 
 
-@pytest.fixture
-def ask(open_client: Any) -> Callable[..., Any]:
-    """One list call; what came of it, be it an error, and how many calls were counted."""
+class AskFor(Protocol):
+    """The fixture `ask_for`: one list call; its batch or its error, and how many calls were counted."""
 
-    def run(url: str, **options: Any) -> tuple[Any, int]:
-        async def go() -> tuple[Any, int]:
-            async with open_client(url, app=APP, **options) as client:
+    def __call__(self, url: str, *, timeout_seconds: float = 30) -> tuple[Batch | InboxsyncError, int]: ...
+
+
+@pytest.fixture
+def ask_for(open_client: OpenClient) -> AskFor:
+    def run(url: str, *, timeout_seconds: float = 30) -> tuple[Batch | InboxsyncError, int]:
+        async def go() -> tuple[Batch | InboxsyncError, int]:
+            async with open_client(url, app=APP, timeout_seconds=timeout_seconds) as client:
                 try:
                     return await fetch(client), client.counts(ACCESS).made
                 except InboxsyncError as error:
@@ -54,11 +59,11 @@ def ask(open_client: Any) -> Callable[..., Any]:
     return run
 
 
-async def fetch(client: GraphClient) -> Any:
+async def fetch(client: GraphClient) -> Batch:
     return await client.fetch_conversation_times(ACCESS, after=None, limit=1)
 
 
-BROKEN: dict[str, list[Any]] = {
+BROKEN: dict[str, Script] = {
     "closed at once": ["close"],
     "reset at once": ["reset"],
     "half a status line": [b"HTTP/1.1 2", "close"],
@@ -77,9 +82,9 @@ BROKEN: dict[str, list[Any]] = {
     "gzip that is cut": packed(PACKED[:-12]),
     "gzip with a wrong sum": packed(PACKED[:-8] + bytes(8)),
     "deflate that is none": packed(b"nope nope nope", b"deflate"),
-    "a packing nobody asked for": packed(b"\x0b\x02\x80abc\x03", b"br"),
-    "no HTTP": [b"SSH-2.0-OpenSSH_9.2\r\n", "close"],
-    "a token where the status is": [b"HTTP/1.1 " + TOKEN.encode() + b"\r\n\r\n", "close"],
+    "an encoding that was not asked for": packed(b"\x0b\x02\x80abc\x03", b"br"),
+    "another protocol than HTTP": [b"SSH-2.0-OpenSSH_9.2\r\n", "close"],
+    "a token in the place of the status": [b"HTTP/1.1 " + TOKEN.encode() + b"\r\n\r\n", "close"],
     "a head without an end": [b"HTTP/1.1 200 OK\r\nX-A: " + b"a" * 2_000_000 + b"\r\n", "close"],
     "elsewhere": [http(b"", status="302 Found", more=b"Location: /elsewhere\r\n")],
     "nothing": [b"HTTP/1.1 204 No Content\r\n\r\n"],
@@ -90,29 +95,34 @@ BROKEN: dict[str, list[Any]] = {
 
 
 @pytest.mark.parametrize("kind", BROKEN)
-def test_what_is_no_answer_is_asked_for_as_often_as_the_settings_say_and_no_oftener(
-    played: Any, ask: Any, kind: str
+def test_a_broken_answer_is_asked_for_exactly_as_often_as_the_settings_say(
+    played: StartPlayed, ask_for: AskFor, kind: str
 ) -> None:
     server = played(BROKEN[kind])
-    error, made = ask(server.url, timeout_seconds=0.2)
+    error, made = ask_for(server.url, timeout_seconds=0.2)
     assert type(error) is AnswerFailed
     assert "Tried 3 times." in str(error)
     assert len(server.requests) == made == 3
 
 
 @pytest.mark.parametrize("kind", BROKEN)
-def test_nothing_that_is_told_of_a_failure_holds_a_secret(
-    played: Any, ask: Any, kind: str, caplog: pytest.LogCaptureFixture, capsys: pytest.CaptureFixture[str]
+def test_nothing_that_is_shown_of_a_failure_holds_a_secret(
+    played: StartPlayed,
+    ask_for: AskFor,
+    kind: str,
+    caplog: pytest.LogCaptureFixture,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
     caplog.set_level(logging.DEBUG)
-    error, _ = ask(played(BROKEN[kind]).url, timeout_seconds=0.2)
-    told = f"{error!r} {error} {error.hint} {caplog.text} {capsys.readouterr()}"
-    assert "marked" not in told
-    assert PROOF not in told
-    assert "appsecret" not in told
+    error, _ = ask_for(played(BROKEN[kind]).url, timeout_seconds=0.2)
+    assert isinstance(error, InboxsyncError)
+    shown = f"{error!r} {error} {error.hint} {caplog.text} {capsys.readouterr()}"
+    assert "marked" not in shown
+    assert PROOF not in shown
+    assert "appsecret" not in shown
 
 
-WHOLE: dict[str, list[Any]] = {
+WHOLE: dict[str, Script] = {
     "with a length": [http(LISTED)],
     "chunked": [
         b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n%x\r\n%s\r\n0\r\n\r\n" % (len(LISTED), LISTED)
@@ -131,30 +141,39 @@ WHOLE: dict[str, list[Any]] = {
 
 
 @pytest.mark.parametrize("kind", WHOLE)
-def test_a_whole_answer_is_read_however_it_comes(played: Any, ask: Any, kind: str) -> None:
-    batch, made = ask(played(WHOLE[kind]).url)
+def test_a_whole_answer_is_read_however_it_comes(played: StartPlayed, ask_for: AskFor, kind: str) -> None:
+    batch, made = ask_for(played(WHOLE[kind]).url)
+    assert isinstance(batch, Batch)
     assert [each.conversation_id for each in batch.conversations] == ["t_1"]
     assert made == 1
 
 
-def test_an_answer_that_keeps_coming_may_take_longer_than_a_silence(played: Any, ask: Any) -> None:
+def test_an_answer_that_keeps_coming_may_take_longer_than_a_silence(
+    played: StartPlayed, ask_for: AskFor
+) -> None:
     whole = http(LISTED)
-    pause = lambda: time.sleep(0.15)  # noqa: E731
-    steps = [step for at in range(0, len(whole), 12) for step in (whole[at : at + 12], pause)]
-    batch, made = ask(played(steps).url, timeout_seconds=0.6)
+
+    def pause() -> None:
+        time.sleep(0.15)
+
+    steps: list[Step] = [step for at in range(0, len(whole), 12) for step in (whole[at : at + 12], pause)]
+    batch, made = ask_for(played(steps).url, timeout_seconds=0.6)
+    assert isinstance(batch, Batch)
     assert len(batch.conversations) == made == 1
 
 
-def test_usage_headers_longer_than_any_default_are_read(played: Any, open_client: Any) -> None:
+def test_usage_headers_longer_than_any_default_are_read(played: StartPlayed, open_client: OpenClient) -> None:
     entry = {"type": "messenger", "call_count": 97, "estimated_time_to_regain_access": 3}
     usage = {str(17_841_000_000 + i): [entry] for i in range(600)} | {"104": [entry]}
     head = b"X-Business-Use-Case-Usage: %s\r\n" % json.dumps(usage).encode()
     assert len(head) > 50_000
     server = played([http(LISTED, more=head)])
 
-    async def go() -> Any:
+    async def go() -> Usage | None:
         async with open_client(server.url) as client:
             await fetch(client)
             return client.rate_limiter.usage(ACCESS)
 
-    assert asyncio.run(go()).percent == 97
+    found = asyncio.run(go())
+    assert found is not None
+    assert found.percent == 97
