@@ -66,6 +66,7 @@ CREATE TABLE contacts (
 	messages_from_page INTEGER NOT NULL,
 	has_phone BOOLEAN NOT NULL,
 	has_email BOOLEAN NOT NULL,
+	has_older_messages BOOLEAN NOT NULL,
 	CONSTRAINT pk_contacts PRIMARY KEY (page_id, sender_id)
 );
 
@@ -106,6 +107,8 @@ COMMENT ON COLUMN contacts.messages_from_page IS 'stored messages from the Page'
 COMMENT ON COLUMN contacts.has_phone IS 'it wrote a phone number';
 
 COMMENT ON COLUMN contacts.has_email IS 'it wrote an e-mail address';
+
+COMMENT ON COLUMN contacts.has_older_messages IS 'the source has older messages than are stored';
 
 CREATE TABLE conversation_facts (
 	conversation_id TEXT COLLATE "C" NOT NULL,

@@ -36,6 +36,7 @@ CREATE TABLE contacts (
 	messages_from_page INTEGER NOT NULL /* stored messages from the Page */,
 	has_phone BOOLEAN NOT NULL /* it wrote a phone number */,
 	has_email BOOLEAN NOT NULL /* it wrote an e-mail address */,
+	has_older_messages BOOLEAN NOT NULL /* the source has older messages than are stored */,
 	CONSTRAINT pk_contacts PRIMARY KEY (page_id, sender_id)
 );
 

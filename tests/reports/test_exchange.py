@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from inboxsync.model import Exchange, exchange_of, iter_responses, merged
+from inboxsync.model import Exchange, exchange_of, iter_responses
 from inboxsync.model.exchange import Sent
 
 NOON = datetime(2026, 6, 1, 12, 0, 0, tzinfo=UTC)
@@ -76,14 +76,6 @@ def test_who_wrote_last_and_until_when_may_be_answered() -> None:
     assert exchange_of([(None, False)], has_older=False) == Exchange(messages_in=1)
 
 
-def test_a_contact_waits_where_any_conversation_waits() -> None:
-    waits, done = exchange_of(sent(".c"), has_older=False), exchange_of(sent("cp"), has_older=False)
-    both = merged([waits, done])
-    assert minute_of(both.unanswered_since) == 1
-    assert (both.messages_in, both.messages_out) == (2, 1)
-    assert both.first_response == done.first_response
-
-
 @given(script=st.text("cpb.", max_size=12))
 def test_it_is_what_sql_would_say(script: str) -> None:
     messages = sent(script)
@@ -93,4 +85,3 @@ def test_it_is_what_sql_would_say(script: str) -> None:
     told = exchange_of(messages, has_older=False)
     assert told.unanswered_since == min(waiting, default=None)
     assert told.last_is_from_page == (None if not messages else told.unanswered_since is None)
-    assert told == merged([told, Exchange()])

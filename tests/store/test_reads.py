@@ -211,10 +211,11 @@ def many(store: Store, page: Page) -> Page:
         )
         connection.exec_driver_sql(
             "INSERT INTO contacts (page_id, sender_id, name_source, listed_at, unanswered_since_at, "
-            "conversations, messages_from_contact, messages_from_page, has_phone, has_email) "
+            "conversations, messages_from_contact, messages_from_page, has_phone, has_email, "
+            "has_older_messages) "
             f"SELECT '{page.id}', 's' || i, "
             f"'none', {at}, CASE WHEN i / 500 * 500 = i THEN {at} END, 1, 1, 0, (i - 1) / 500 * 500 = i - 1, "
-            "(i - 2) / 500 * 500 = i - 2 "
+            "(i - 2) / 500 * 500 = i - 2, false "
             f"FROM {numbers} AS n"
         )
         connection.execute(text("ANALYZE"))

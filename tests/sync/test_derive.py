@@ -12,11 +12,11 @@ from sqlalchemy import Connection, event, select
 from inboxsync.clock import SystemClock
 from inboxsync.model import Conversation, Message, Page, Participant, Platform
 from inboxsync.store import Store
+from inboxsync.store.derived import is_current
 from inboxsync.store.reading import (
     ContactFilter,
     ConversationFilter,
     get_contact,
-    is_looked_through,
     list_contact_details,
     list_contacts,
     list_conversations,
@@ -423,7 +423,7 @@ def test_to_look_through_anew_goes_on_where_it_was_killed(
     in_region(store, "VN")
     assert len(numbers(store)) == 6
     with store.read() as connection:
-        assert is_looked_through(connection)
+        assert is_current(connection)
 
 
 def test_passes_at_the_same_time_do_it_once_between_them(store: Store, page: Page) -> None:

@@ -3,7 +3,7 @@
 from inboxsync.model.api_key import ApiKey, Scope
 from inboxsync.model.backlog import BacklogItem, BacklogKind
 from inboxsync.model.batch import Batch, Dropped, MessageBatch, Unread, Window, reached_at
-from inboxsync.model.exchange import REPLY_WINDOW, Exchange, Response, exchange_of, iter_responses, merged
+from inboxsync.model.exchange import REPLY_WINDOW, Exchange, Response, exchange_of, iter_responses
 from inboxsync.model.lease import Lease
 from inboxsync.model.list_state import Following, ListState, NotStarted, Scanning, Segment, Unserved
 from inboxsync.model.page import History, Page, Platform, TokenReason, TokenState
@@ -58,6 +58,5 @@ __all__ = [
     "WorkerInfo",
     "exchange_of",
     "iter_responses",
-    "merged",
     "reached_at",
 ]

@@ -118,26 +118,5 @@ def iter_responses(sent: Iterable[Sent], *, has_older: bool) -> Iterator[Respons
         asked_at, is_known = None, True
 
 
-def merged(exchanges: Iterable[Exchange]) -> Exchange:
-    """The exchange of a contact who has several conversations with the Page, each of which may wait."""
-    each = list(exchanges)
-    if len(each) == 1:
-        return each[0]
-    responses = [one.first_response for one in each if one.first_response is not None]
-    return Exchange(
-        messages_in=sum(one.messages_in for one in each),
-        messages_out=sum(one.messages_out for one in each),
-        first_message_at=_least(one.first_message_at for one in each),
-        last_in_at=_greatest(one.last_in_at for one in each),
-        last_out_at=_greatest(one.last_out_at for one in each),
-        unanswered_since=_least(one.unanswered_since for one in each),
-        first_response=min(responses, key=lambda response: response.asked_at, default=None),
-    )
-
-
-def _least(times: Iterable[datetime | None]) -> datetime | None:
-    return min((at for at in times if at is not None), default=None)
-
-
 def _greatest(times: Iterable[datetime | None]) -> datetime | None:
     return max((at for at in times if at is not None), default=None)

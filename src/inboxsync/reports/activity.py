@@ -2,7 +2,7 @@
 
 from collections import Counter
 from dataclasses import dataclass
-from datetime import UTC, date, datetime, timedelta, tzinfo
+from datetime import date, datetime, tzinfo
 
 from sqlalchemy import Connection
 
@@ -11,8 +11,6 @@ from inboxsync.store.reading import Scope, iter_quarters
 _HOURS = 24
 _WEEKDAYS = 7
 _BUSIEST = 3
-_QUARTER = timedelta(minutes=15)
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -57,13 +55,15 @@ def activity(connection: Connection, scope: Scope, zone: tzinfo) -> Activity:
     days: dict[bool, Counter[date]] = {True: Counter(), False: Counter()}
     weeks: dict[bool, Counter[tuple[int, int]]] = {True: Counter(), False: Counter()}
     undated = 0
-    for quarter, is_from_page, count in iter_quarters(connection, scope):
-        if quarter is None:
-            undated += count
+    for quarter in iter_quarters(connection, scope):
+        counts = {False: quarter.from_contacts, True: quarter.from_page}
+        if quarter.begins_at is None:
+            undated += sum(counts.values())
             continue
-        at = (_EPOCH + quarter * _QUARTER).astimezone(zone)
-        days[is_from_page][at.date()] += count
-        weeks[is_from_page][at.weekday(), at.hour] += count
+        at = quarter.begins_at.astimezone(zone)
+        for is_from_page, count in counts.items():
+            days[is_from_page][at.date()] += count
+            weeks[is_from_page][at.weekday(), at.hour] += count
     return Activity(
         zone=str(zone),
         since=scope.since,

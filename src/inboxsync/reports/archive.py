@@ -22,7 +22,7 @@ from inboxsync.reports.files import whole_file
 from inboxsync.reports.folders import FolderManifest, NewFolder, whole_folder
 from inboxsync.reports.pages import Pages
 from inboxsync.store import Store
-from inboxsync.store.reading import Thread, count_threads, iter_thread_messages, iter_threads
+from inboxsync.store.reading import Scope, Thread, count_conversations, iter_messages_of, iter_threads
 
 # Conversations a file: some hundred kilobytes, unless somebody has written very much.
 _A_FILE: Final = 100
@@ -47,7 +47,7 @@ class Archive:
     """An archive about to be written, from one state of the database: see `open_archive`."""
 
     def __init__(self, connection: Connection, page: Page, *, zone: tzinfo, now: datetime) -> None:
-        self.conversations = count_threads(connection, page)
+        self.conversations = count_conversations(connection, Scope(pages=(page,)))
         self._connection = connection
         self._page = page
         self._now = now
@@ -87,7 +87,7 @@ class Archive:
         yield from pages.cover(self.conversations, is_one_file=True)
         yield from pages.list_head(1)
         for number, thread in self._numbered():
-            yield from pages.list_row(thread, f"#c{number}")
+            yield from pages.list_row(thread.conversation, f"#c{number}")
         yield from pages.list_foot()
         for number, thread in self._numbered():
             on_progress(number)
@@ -144,12 +144,12 @@ class Archive:
                 file.writelines(self._pages.list_head(place * _A_LIST + 1))
                 for number, thread in islice(numbered, _A_LIST):
                     href = f"{_threads_name(bisect_right(firsts, number) - 1)}#c{number}"
-                    file.writelines(self._pages.list_row(thread, href))
+                    file.writelines(self._pages.list_row(thread.conversation, href))
                 file.writelines(self._pages.list_foot())
                 file.writelines(self._pages.foot(links))
 
     def _thread(self, number: int, thread: Thread) -> Iterator[bytes]:
-        return self._pages.thread(number, thread, iter_thread_messages(self._connection, thread.row_id))
+        return self._pages.thread(number, thread, iter_messages_of(self._connection, thread.conversation.id))
 
     def _numbered(self) -> Generator[_Numbered, None, None]:
         yield from enumerate(iter_threads(self._connection, self._page), start=1)

@@ -14,7 +14,8 @@ from inboxsync.reports.formats import MEDIA_TYPES, Format, Writer, writer_of
 from inboxsync.reports.manifest import Manifest, ManifestPage, as_trailer
 from inboxsync.reports.tables import TABLES, What
 from inboxsync.store import Store
-from inboxsync.store.reading import Scope, is_looked_through
+from inboxsync.store.derived import is_current
+from inboxsync.store.reading import Scope
 from inboxsync.store.state.pages import find_pages, list_pages
 
 T = TypeVar("T")
@@ -65,7 +66,7 @@ class Export:
             self._scope = Scope(pages=tuple(pages or list_pages(self._connection)), since=request.since)
             self.rows = self._table.count(self._connection, self._scope)
             is_of_contacts = request.what is What.CONTACTS
-            self._details_current = is_looked_through(self._connection) if is_of_contacts else None
+            self._details_current = is_current(self._connection) if is_of_contacts else None
             self._open = opening.pop_all()
 
     @property

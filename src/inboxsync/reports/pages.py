@@ -14,7 +14,7 @@ from inboxsync.model import Page
 from inboxsync.reports.as_csv import iso
 from inboxsync.reports.attachments import Link, links_of
 from inboxsync.reports.cells import mended, without_nul
-from inboxsync.store.reading import Thread, ThreadMessage
+from inboxsync.store.reading import ConversationRecord, MessageRecord, Thread
 
 _SHOWN_OF_A_MESSAGE: Final = 120
 
@@ -61,25 +61,30 @@ class Pages:
         """The beginning of a list of conversations from this number on."""
         return self._filled("list_head", first=first)
 
-    def list_row(self, thread: Thread, href: str) -> Iterator[bytes]:
+    def list_row(self, conversation: ConversationRecord, href: str) -> Iterator[bytes]:
         """A line of it."""
-        text = thread.last_message or ""
+        text = conversation.last_message or ""
         shown = text if len(text) <= _SHOWN_OF_A_MESSAGE else f"{text[:_SHOWN_OF_A_MESSAGE]}\u2026"
         return self._filled(
-            "list_row", thread=thread, href=href, name=name_of(thread), last_message=shown, when=self._when
+            "list_row",
+            href=href,
+            name=name_of(conversation),
+            last_message=shown,
+            last_message_at=self._when(conversation.last_message_time),
         )
 
     def list_foot(self) -> Iterator[bytes]:
         """Its end."""
         return self._filled("list_foot")
 
-    def thread(self, number: int, thread: Thread, messages: Iterator[ThreadMessage]) -> Iterator[bytes]:
+    def thread(self, number: int, thread: Thread, messages: Iterator[MessageRecord]) -> Iterator[bytes]:
         """A conversation; `c` and its number are its anchor."""
         return self._filled(
             "thread",
             number=number,
-            thread=thread,
-            name=name_of(thread),
+            conversation=thread.conversation,
+            gap=thread.gap,
+            name=name_of(thread.conversation),
             page_name=self._page.name or self._page.facebook_page_id,
             messages=messages,
             when=self._when,
@@ -104,12 +109,14 @@ class Pages:
         return loader(self._environment, name)[0]
 
 
-def name_of(thread: Thread) -> str:
-    """What a conversation is called: the contact's name, or their id where it was withheld."""
-    return thread.contact_name or (f"contact {thread.contact_id}" if thread.contact_id else "nobody is left")
+def name_of(conversation: ConversationRecord) -> str:
+    """How a conversation is called: by the contact's name, or by their id where the name was withheld."""
+    if conversation.sender_name:
+        return conversation.sender_name
+    return f"contact {conversation.sender_id}" if conversation.sender_id else "nobody is left"
 
 
-def _links(message: ThreadMessage) -> tuple[Link, ...]:
+def _links(message: MessageRecord) -> tuple[Link, ...]:
     return links_of(
         attachments=message.attachments, shares=message.shares, sticker=message.sticker, story=message.story
     )

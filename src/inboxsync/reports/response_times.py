@@ -15,7 +15,7 @@ from sqlalchemy import Connection
 
 from inboxsync.model import REPLY_WINDOW, iter_responses
 from inboxsync.model.exchange import Sent, exchange_of
-from inboxsync.store.reading import Scope, iter_conversations_sent
+from inboxsync.store.reading import Scope, iter_sent
 
 _HOURS = 24
 _NINE_TENTHS = 0.9
@@ -71,10 +71,10 @@ def response_times(connection: Connection, scope: Scope, zone: tzinfo, *, now: d
     """The report on these Pages: every response to what was asked since, and who waits at `now`."""
     tracker = _Tracker(scope.since, zone)
     waiting = _Waiting(now)
-    for each, sent in iter_conversations_sent(connection, scope):
+    for conversation, sent in iter_sent(connection, scope):
         messages = list(sent)
-        tracker.add(messages, has_older=each.has_older_messages)
-        if not each.is_gone:
+        tracker.add(messages, has_older=conversation.has_older_messages)
+        if not conversation.is_gone:
             waiting.add(messages)
     return ResponseTimes(
         zone=str(zone),

@@ -1,34 +1,39 @@
-"""The three tables that can be taken away: contacts, conversations, messages."""
+"""The three tables that can be exported: contacts, conversations, messages."""
 
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from enum import StrEnum
+from itertools import islice
 from typing import Final
 
 from sqlalchemy import Connection
 
-from inboxsync.model import Exchange
+from inboxsync.model import Page
 from inboxsync.reports.columns import Column, Found, Kind, Record
+from inboxsync.store.connection.types import NO_TIME
 from inboxsync.store.reading import (
-    ContactRow,
-    ConversationRow,
-    Detail,
-    MessageRow,
+    ContactDetail,
+    ContactRecord,
+    ConversationRecord,
     Scope,
+    StreamedMessage,
     count_contacts,
     count_conversations,
     count_messages,
+    details_of_contacts,
     iter_contacts,
     iter_conversations,
     iter_messages,
 )
 
-# What Meta serves as a conversation's link is a path of its own inbox (graph-facts 1.4).
+# Contacts whose phone numbers and e-mail addresses are read together.
+_CONTACTS_AT_ONCE: Final = 200
+# Meta sends a conversation's link as a path of its own inbox (graph-facts 1.4).
 _META: Final = "https://www.facebook.com"
 
 
 class What(StrEnum):
-    """What is taken away."""
+    """What is exported."""
 
     CONTACTS = "contacts"
     CONVERSATIONS = "conversations"
@@ -119,11 +124,16 @@ MESSAGES: Final = (
 
 
 def _contacts(connection: Connection, scope: Scope) -> Iterator[Record]:
-    return map(_contact, iter_contacts(connection, scope))
+    for page in scope.pages:
+        records = iter_contacts(connection, Scope(pages=(page,), since=scope.since))
+        while chunk := list(islice(records, _CONTACTS_AT_ONCE)):
+            details = details_of_contacts(connection, page.id, [each.sender_id for each in chunk])
+            yield from (_contact(page, each, details.get(each.sender_id, [])) for each in chunk)
 
 
 def _conversations(connection: Connection, scope: Scope) -> Iterator[Record]:
-    return map(_conversation, iter_conversations(connection, scope))
+    pages = {page.id: page for page in scope.pages}
+    return (_conversation(pages[each.page_id], each) for each in iter_conversations(connection, scope))
 
 
 def _messages(connection: Connection, scope: Scope) -> Iterator[Record]:
@@ -137,80 +147,80 @@ TABLES: Final = {
 }
 
 
-def _contact(row: ContactRow) -> Record:
-    page, exchange = row.page, row.exchange
+def _contact(page: Page, record: ContactRecord, details: list[ContactDetail]) -> Record:
     return (
         page.facebook_page_id,
         page.name,
         page.platform.value,
-        row.contact_id,
-        row.name,
-        "participants" if row.name else "none",
-        exchange.first_message_at,
-        row.last_message_at,
-        row.conversations,
-        exchange.messages_in,
-        exchange.messages_out,
-        exchange.unanswered_since,
-        exchange.reply_window_closes_at,
-        row.has_older_messages,
-        _found(row.details, "phone"),
-        _found(row.details, "email"),
+        record.sender_id,
+        record.name,
+        record.name_source,
+        record.first_message_at,
+        record.listed_at if record.listed_at > NO_TIME else None,
+        record.conversations,
+        record.messages_from_contact,
+        record.messages_from_page,
+        record.unanswered_since_at,
+        record.reply_window_closes_at,
+        record.has_older_messages,
+        _found(details, "phone"),
+        _found(details, "email"),
     )
 
 
-def _conversation(row: ConversationRow) -> Record:
-    page, exchange = row.page, row.exchange
-    response = exchange.first_response
+def _conversation(page: Page, record: ConversationRecord) -> Record:
     return (
         page.facebook_page_id,
         page.name,
         page.platform.value,
-        row.conversation_id,
-        row.contact_id,
-        row.contact_name,
-        row.folder,
-        row.status,
-        exchange.first_message_at,
-        row.last_message_at,
-        row.last_message,
-        last_sender(exchange),
-        exchange.unanswered_since,
-        exchange.reply_window_closes_at,
-        round(response.seconds) if response is not None else None,
-        exchange.messages_in,
-        exchange.messages_out,
-        row.message_count,
-        row.unread_count,
-        row.has_older_messages,
-        meta_link(row.link),
+        record.conversation_id,
+        record.sender_id,
+        record.sender_name,
+        record.folder,
+        record.conversation_status,
+        record.first_message_at,
+        record.last_message_time,
+        record.last_message,
+        record.last_sender or "nobody",
+        record.unanswered_since_at,
+        record.reply_window_closes_at,
+        record.first_response_seconds,
+        record.messages_from_contact,
+        record.messages_from_page,
+        record.message_count,
+        record.unread_count,
+        record.has_older_messages,
+        meta_link(record.link),
     )
 
 
-def _message(row: MessageRow) -> Record:
-    page = row.page
+def _message(streamed: StreamedMessage) -> Record:
+    page, message = streamed.page, streamed.message
     return (
         page.facebook_page_id,
         page.name,
         page.platform.value,
-        row.conversation_id,
-        row.contact_id,
-        row.contact_name,
-        row.message_id,
-        row.sent_at,
-        "out" if row.is_from_page else "in",
-        *row[7:],
+        streamed.graph_conversation_id,
+        streamed.contact_id,
+        streamed.contact_name,
+        message.message_id,
+        message.sent_at,
+        "out" if message.is_from_page else "in",
+        message.sender_id,
+        message.sender_name,
+        message.text,
+        message.attachments,
+        message.shares,
+        message.sticker,
+        message.reactions,
+        message.story,
+        message.reply_to_message_id,
+        message.source,
     )
 
 
-def _found(details: Iterable[Detail], kind: str) -> tuple[Found, ...]:
+def _found(details: Iterable[ContactDetail], kind: str) -> tuple[Found, ...]:
     return tuple(Found(each.value, each.message_id) for each in details if each.kind == kind)
-
-
-def last_sender(exchange: Exchange) -> str:
-    """Who wrote last, in one word."""
-    is_page = exchange.last_is_from_page
-    return "nobody" if is_page is None else "page" if is_page else "contact"
 
 
 def meta_link(link: str | None) -> str | None:

@@ -21,7 +21,7 @@ from inboxsync.store.derived import (
     forget_details,
     has_notes,
     index_messages,
-    is_settled,
+    is_current,
     list_notes,
     list_unindexed,
     list_with_text,
@@ -85,22 +85,22 @@ class Derive:
         """
         began = self.clock.monotonic()
         notes = messages = after = 0
-        is_current = self._is_current()
-        while not is_current:
+        is_done = self._is_current()
+        while not is_done:
             batch = self._batch(after)
             notes, messages, after = notes + batch.notes, messages + batch.messages, batch.next_after
             # At the end of the queue: others may have committed notes with lower numbers since.
-            is_current = not batch.notes and self._is_current()
+            is_done = not batch.notes and self._is_current()
             if max_seconds is not None and self.clock.monotonic() - began >= max_seconds:
                 break
         if messages >= _MANY_MESSAGES:
             with self.store.write() as connection:
                 settle_index(connection)
-        return Derived(notes=notes, messages=messages, is_current=is_current)
+        return Derived(notes=notes, messages=messages, is_current=is_done)
 
     def _is_current(self) -> bool:
         with self.store.read() as connection:
-            return not has_notes(connection) and is_settled(connection, self.region)
+            return is_current(connection, self.region)
 
     def _batch(self, after: int) -> _Batch:
         with self.store.write() as connection:

@@ -4,9 +4,9 @@ Every function works in the caller's transaction. All functions of one batch bel
 notes are removed from the queue in the transaction that stores what was derived from them.
 """
 
-from inboxsync.store.derived.contacts import put_contacts
+from inboxsync.store.derived.contacts import put_contacts, sum_contacts
 from inboxsync.store.derived.details import Detail, put_details
-from inboxsync.store.derived.facts import put_facts
+from inboxsync.store.derived.facts import Facts, facts_of, put_facts
 from inboxsync.store.derived.message_index import (
     Unindexed,
     index_messages,
@@ -24,7 +24,7 @@ from inboxsync.store.derived.queue import (
 )
 from inboxsync.store.derived.region import (
     forget_details,
-    is_settled,
+    is_current,
     list_with_text,
     settle_region,
     take_conversations_again,
@@ -32,12 +32,14 @@ from inboxsync.store.derived.region import (
 
 __all__ = [
     "Detail",
+    "Facts",
     "Note",
     "Unindexed",
+    "facts_of",
     "forget_details",
     "has_notes",
     "index_messages",
-    "is_settled",
+    "is_current",
     "list_notes",
     "list_unindexed",
     "list_with_text",
@@ -50,5 +52,6 @@ __all__ = [
     "remove_notes",
     "settle_index",
     "settle_region",
+    "sum_contacts",
     "take_conversations_again",
 ]

@@ -1,37 +1,33 @@
 """Rows of `contacts`: the sums of what is known of their conversations."""
 
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Sequence
+from datetime import datetime
 from typing import Any, Final
 
-from sqlalchemy import Connection, Row, bindparam, delete
+from sqlalchemy import Connection, bindparam, delete
 
-from inboxsync.store.derived.facts import Contact
+from inboxsync.store.derived.facts import Contact, Facts
 from inboxsync.store.derived.lookup import Lookup
 from inboxsync.store.derived.rows import IfThere, put_rows
 from inboxsync.store.tables import contacts as table
-from inboxsync.store.tables import conversation_facts as facts
+from inboxsync.store.tables import conversation_facts, messenger_conversations
 
 _CONTACTS_A_STATEMENT: Final = 500
-_TIMES: Final = (
-    "listed_at",
-    "first_message_at",
-    "last_message_at",
-    "last_contact_message_at",
-    "unanswered_since_at",
+_OF_CONVERSATION: Final = (
+    "(SELECT c.{0} FROM messenger_conversations AS c WHERE c.id = t.conversation_id) AS {0}"
 )
-_COLUMNS: Final = (
-    *("page_id", "sender_id", "conversation_id", *_TIMES),
-    *("messages_from_contact", "messages_from_page", "has_phone", "has_email"),
-)
-_NAME: Final = (
-    "(SELECT c.sender_name FROM messenger_conversations AS c WHERE c.id = t.conversation_id) AS name"
-)
-_CONVERSATIONS_OF: Final = Lookup(
+_FACTS_OF: Final = Lookup(
     table="conversation_facts",
     keys=(("page_id", "text"), ("sender_id", "text")),
     where="t.page_id = k.page_id AND t.sender_id = k.sender_id",
-    columns=f"{', '.join(f't.{name}' for name in _COLUMNS)}, {_NAME}",
-    types=tuple((name, facts.c[name].type) for name in (*_TIMES, "has_phone", "has_email")),
+    columns=", ".join(
+        f"t.{name}" if name in conversation_facts.c else _OF_CONVERSATION.format(name)
+        for name in Facts._fields
+    ),
+    types=tuple(
+        (name, (conversation_facts if name in conversation_facts.c else messenger_conversations).c[name].type)
+        for name in Facts._fields
+    ),
 )
 _DELETE: Final = delete(table).where(
     table.c.page_id == bindparam("of_page"), table.c.sender_id == bindparam("contact")
@@ -43,42 +39,51 @@ def put_contacts(connection: Connection, wanted: Collection[Contact]) -> None:
     in_order = sorted(wanted)
     for start in range(0, len(in_order), _CONTACTS_A_STATEMENT):
         some = in_order[start : start + _CONTACTS_A_STATEMENT]
-        conversations: dict[Contact, list[Row[Any]]] = {}
-        for row in _CONVERSATIONS_OF.rows(connection, some):
-            conversations.setdefault((row.page_id, row.sender_id), []).append(row)
-        rows = [_contact(contact, conversations[contact]) for contact in some if contact in conversations]
-        gone = [contact for contact in some if contact not in conversations]
-        put_rows(connection, table, rows, if_there=IfThere.REPLACE)
+        rows = sum_contacts(map(Facts._make, _FACTS_OF.rows(connection, some)))
+        put_rows(connection, table, list(rows.values()), if_there=IfThere.REPLACE)
+        gone = [
+            {"of_page": page, "contact": contact} for page, contact in some if (page, contact) not in rows
+        ]
         if gone:
-            connection.execute(_DELETE, [{"of_page": page, "contact": contact} for page, contact in gone])
+            connection.execute(_DELETE, gone)
 
 
-def _contact(contact: Contact, conversations: list[Row[Any]]) -> dict[str, Any]:
+def sum_contacts(facts: Iterable[Facts]) -> dict[Contact, dict[str, Any]]:
+    """The rows of `contacts` that these facts of all their conversations make."""
+    of_contact: dict[Contact, list[Facts]] = {}
+    for each in facts:
+        if each.sender_id is not None:
+            of_contact.setdefault((each.page_id, each.sender_id), []).append(each)
+    return {contact: _sum(contact, conversations) for contact, conversations in of_contact.items()}
+
+
+def _sum(contact: Contact, conversations: Sequence[Facts]) -> dict[str, Any]:
     page_id, sender_id = contact
-    # The name that the newest conversation with a name has.
-    in_order = sorted(conversations, key=lambda row: (row.listed_at, row.conversation_id))
-    name = next((row.name for row in reversed(in_order) if row.name is not None), None)
+    # The name comes from the newest conversation that has one.
+    in_order = sorted(conversations, key=lambda each: (each.listed_at, each.conversation_id), reverse=True)
+    name = next((each.sender_name for each in in_order if each.sender_name is not None), None)
     return {
         "page_id": page_id,
         "sender_id": sender_id,
         "name": name,
         "name_source": "participants" if name else "none",
-        "listed_at": max(row.listed_at for row in conversations),
-        "first_message_at": _least(row.first_message_at for row in conversations),
-        "last_message_at": _greatest(row.last_message_at for row in conversations),
-        "last_contact_message_at": _greatest(row.last_contact_message_at for row in conversations),
-        "unanswered_since_at": _least(row.unanswered_since_at for row in conversations),
+        "listed_at": in_order[0].listed_at,
+        "first_message_at": _earliest(each.first_message_at for each in conversations),
+        "last_message_at": _latest(each.last_message_at for each in conversations),
+        "last_contact_message_at": _latest(each.last_contact_message_at for each in conversations),
+        "unanswered_since_at": _earliest(each.unanswered_since_at for each in conversations),
         "conversations": len(conversations),
-        "messages_from_contact": sum(row.messages_from_contact for row in conversations),
-        "messages_from_page": sum(row.messages_from_page for row in conversations),
-        "has_phone": any(row.has_phone for row in conversations),
-        "has_email": any(row.has_email for row in conversations),
+        "messages_from_contact": sum(each.messages_from_contact for each in conversations),
+        "messages_from_page": sum(each.messages_from_page for each in conversations),
+        "has_phone": any(each.has_phone for each in conversations),
+        "has_email": any(each.has_email for each in conversations),
+        "has_older_messages": any(each.has_older_messages for each in conversations),
     }
 
 
-def _least(times: Iterable[Any]) -> Any:  # noqa: ANN401 - a time or None, as it came
+def _earliest(times: Iterable[datetime | None]) -> datetime | None:
     return min((each for each in times if each is not None), default=None)
 
 
-def _greatest(times: Iterable[Any]) -> Any:  # noqa: ANN401 - likewise
+def _latest(times: Iterable[datetime | None]) -> datetime | None:
     return max((each for each in times if each is not None), default=None)

@@ -2,7 +2,7 @@
 
 from collections.abc import Collection, Iterable, Sequence
 from datetime import datetime
-from typing import Any
+from typing import Any, Final, NamedTuple
 
 from sqlalchemy import (
     ColumnElement,
@@ -29,6 +29,36 @@ from inboxsync.store.tables import conversation_facts as table
 Contact = tuple[str, str]
 
 
+class Facts(NamedTuple):
+    """The columns of `conversation_facts`, and two of the conversation itself that its contact depends on."""
+
+    conversation_id: str
+    page_id: str
+    sender_id: str | None
+    listed_at: datetime
+    first_message_at: datetime | None
+    last_message_at: datetime | None
+    last_contact_message_at: datetime | None
+    last_sender: str | None
+    unanswered_since_at: datetime | None
+    first_response_seconds: int | None
+    messages_from_contact: int
+    messages_from_page: int
+    has_phone: bool
+    has_email: bool
+    sender_name: str | None
+    has_older_messages: bool
+
+
+_STORED: Final = tuple(table.c.keys())
+
+
+def facts_of(connection: Connection, conversation_ids: Collection[str]) -> list[Facts]:
+    """What follows from the messages of these conversations (our ids) now; of deleted ones nothing."""
+    summed = _summed_on_postgresql if is_postgresql(connection) else _summed_on_sqlite
+    return [_facts(row) for row in select_among(connection, summed, conversation_ids)]
+
+
 def put_facts(connection: Connection, conversation_ids: Collection[str]) -> set[Contact]:
     """Derive the facts of these conversations (our ids) again; remove those of deleted conversations.
 
@@ -36,10 +66,10 @@ def put_facts(connection: Connection, conversation_ids: Collection[str]) -> set[
     """
     ids = sorted(conversation_ids)
     before = {row_id: (page_id, sender_id) for row_id, page_id, sender_id in _before(connection, ids)}
-    summed = _summed_on_postgresql if is_postgresql(connection) else _summed_on_sqlite
-    rows = [_facts(row) for row in select_among(connection, summed, ids)]
+    facts = facts_of(connection, ids)
+    rows = [{name: getattr(each, name) for name in _STORED} for each in facts]
     put_rows(connection, table, rows, if_there=IfThere.REPLACE)
-    now = {row["conversation_id"]: (row["page_id"], row["sender_id"]) for row in rows}
+    now = {each.conversation_id: (each.page_id, each.sender_id) for each in facts}
     deleted = [{"row_id": row_id} for row_id in before if row_id not in now]
     if deleted:
         connection.execute(delete(table).where(table.c.conversation_id == bindparam("row_id")), deleted)
@@ -89,6 +119,7 @@ def _summed(among: Among, sums: FromClause) -> Select[Any]:
             conversation.id,
             conversation.page_id,
             conversation.sender_id,
+            conversation.sender_name,
             conversation.last_message_time,
             conversation.conversation_status,
             conversation.has_older_messages,
@@ -126,24 +157,26 @@ def _first(conversation_id: ColumnElement[str], *where: ColumnElement[bool]) -> 
     return select(func.min(messages.c.sent_at)).where(of_conversation, *where).scalar_subquery()
 
 
-def _facts(row: Any) -> dict[str, Any]:  # noqa: ANN401 - a row
+def _facts(row: Any) -> Facts:  # noqa: ANN401 - a row
     is_gone = row.conversation_status == "gone"
-    return {
-        "conversation_id": row.id,
-        "page_id": row.page_id,
-        "sender_id": row.sender_id,
-        "listed_at": row.last_message_time or NO_TIME,
-        "first_message_at": row.first_at,
-        "last_message_at": row.last_at,
-        "last_contact_message_at": row.last_contact_at,
-        "last_sender": _last_sender(row.last_contact_at, row.last_page_at),
-        "unanswered_since_at": None if is_gone else row.unanswered_since_at,
-        "first_response_seconds": _first_response_seconds(row),
-        "messages_from_contact": row.from_contact or 0,
-        "messages_from_page": row.from_page or 0,
-        "has_phone": row.has_phone,
-        "has_email": row.has_email,
-    }
+    return Facts(
+        conversation_id=row.id,
+        page_id=row.page_id,
+        sender_id=row.sender_id,
+        listed_at=row.last_message_time or NO_TIME,
+        first_message_at=row.first_at,
+        last_message_at=row.last_at,
+        last_contact_message_at=row.last_contact_at,
+        last_sender=_last_sender(row.last_contact_at, row.last_page_at),
+        unanswered_since_at=None if is_gone else row.unanswered_since_at,
+        first_response_seconds=_first_response_seconds(row),
+        messages_from_contact=row.from_contact or 0,
+        messages_from_page=row.from_page or 0,
+        has_phone=row.has_phone,
+        has_email=row.has_email,
+        sender_name=row.sender_name,
+        has_older_messages=row.has_older_messages,
+    )
 
 
 def _last_sender(contact_at: datetime | None, page_at: datetime | None) -> str | None:

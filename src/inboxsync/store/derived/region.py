@@ -12,6 +12,7 @@ from sqlalchemy import Connection, Select, bindparam, delete, insert, select, up
 from inboxsync.store.connection.statements import Among, select_among
 from inboxsync.store.derived.lookup import Lookup
 from inboxsync.store.derived.message_index import Unindexed
+from inboxsync.store.derived.queue import has_notes
 from inboxsync.store.tables import contact_details, message_index, messages, messenger_conversations
 from inboxsync.store.tables import detail_region as table
 
@@ -45,6 +46,11 @@ def is_settled(connection: Connection, named: str | None) -> bool:
     if row is None:
         return named is None
     return row.again_after is None and named in (None, row.region)
+
+
+def is_current(connection: Connection, named: str | None = None) -> bool:
+    """Whether everything that is stored was derived from, for this region; None: for the last one."""
+    return not has_notes(connection) and is_settled(connection, named)
 
 
 def take_conversations_again(connection: Connection, *, limit: int) -> list[str]:

@@ -1,16 +1,19 @@
-"""The people of a Page's conversations, as the last pass left them."""
+"""Contacts, once for each Page: pages of a list, one, and all of them as a stream."""
 
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass, replace
 from datetime import datetime
-from functools import lru_cache
+from functools import cache, lru_cache
 from typing import Any
 
 import msgspec
-from sqlalchemy import Connection, Row, select, true
+from sqlalchemy import ColumnElement, Connection, Select, func, select, true
 
-from inboxsync.model import REPLY_WINDOW
+from inboxsync.model import REPLY_WINDOW, Page
+from inboxsync.store.derived import facts_of, has_notes, sum_contacts
 from inboxsync.store.reading.lists import Key, KeyedList, Listed
-from inboxsync.store.tables import contact_details, conversation_facts
+from inboxsync.store.reading.scope import CONVERSATIONS_AT_ONCE, Scope, iter_chunks, iter_rows
+from inboxsync.store.tables import contact_details, messenger_conversations
 from inboxsync.store.tables import contacts as table
 
 
@@ -25,8 +28,11 @@ class ContactFilter:
     has_email: bool | None = None
 
 
-class ContactRecord(msgspec.Struct, frozen=True, kw_only=True):
-    """One contact of one Page; `name_source` tells where the name came from: participants or none."""
+class ContactRecord(msgspec.Struct, frozen=True):
+    """One contact of one Page; `name_source` says where the name came from: participants or none.
+
+    In a list it is as the last derive pass left it, in a stream as of now.
+    """
 
     page_id: str
     sender_id: str
@@ -42,10 +48,11 @@ class ContactRecord(msgspec.Struct, frozen=True, kw_only=True):
     messages_from_page: int
     has_phone: bool
     has_email: bool
+    has_older_messages: bool
 
     @property
     def reply_window_closes_at(self) -> datetime | None:
-        """Until when the Page may reply freely; it may lie in the past."""
+        """Until when the Page may reply freely; it may be in the past."""
         at = self.last_contact_message_at
         return at + REPLY_WINDOW if at is not None else None
 
@@ -55,9 +62,11 @@ class ContactRecord(msgspec.Struct, frozen=True, kw_only=True):
         return self.listed_at, self.sender_id
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ContactDetail:
-    """A phone number (E.164) or e-mail address that a contact wrote; `message_id` is the newest evidence."""
+class ContactDetail(msgspec.Struct, frozen=True):
+    """A phone number (E.164) or e-mail address that a contact wrote.
+
+    `message_id` is the newest message that contains it, `conversation_id` is ours.
+    """
 
     kind: str
     value: str
@@ -76,7 +85,7 @@ def list_contacts(
 
 @lru_cache(maxsize=200)
 def _listed(wanted: ContactFilter) -> KeyedList[ContactRecord]:
-    query = select(table)
+    query = _contacts()
     if wanted.updated_since is not None:
         query = query.where(table.c.listed_at >= wanted.updated_since)
     if wanted.is_unanswered is not None:
@@ -89,40 +98,97 @@ def _listed(wanted: ContactFilter) -> KeyedList[ContactRecord]:
         of_page=lambda page_id: query.where(table.c.page_id == page_id),
         at=table.c.listed_at,
         row_id=table.c.sender_id,
-        record=_contact,
+        record=_record,
         key_of=lambda each: each.key,
     )
 
 
 def get_contact(connection: Connection, page_id: str, sender_id: str) -> ContactRecord | None:
-    """One contact; None where the Page has no such."""
-    found = select(table).where(table.c.page_id == page_id, table.c.sender_id == sender_id)
-    row = connection.execute(found).one_or_none()
-    return _contact(row) if row else None
+    """One contact; None where the Page has no such contact."""
+    found = _contacts().where(table.c.page_id == page_id, table.c.sender_id == sender_id)
+    row: Any = connection.execute(found).one_or_none()
+    return _record(row) if row else None
 
 
 def list_contact_details(connection: Connection, page_id: str, sender_id: str) -> list[ContactDetail]:
-    """What a contact wrote of itself, each once, with the newest message that says so."""
-    details, facts = contact_details, conversation_facts
+    """What a contact wrote of itself, each value once."""
+    return details_of_contacts(connection, page_id, [sender_id]).get(sender_id, [])
+
+
+def details_of_contacts(
+    connection: Connection, page_id: str, sender_ids: Collection[str]
+) -> dict[str, list[ContactDetail]]:
+    """What these contacts wrote of themselves, by contact and in order, each value once."""
+    details, conversations = contact_details.c, messenger_conversations.c
+    # The newest message comes last, and stays.
     rows = connection.execute(
-        select(
-            details.c.kind,
-            details.c.value,
-            details.c.message_id,
-            details.c.conversation_id,
-            details.c.sent_at,
-        )
-        .join(facts, facts.c.conversation_id == details.c.conversation_id)
-        .where(facts.c.page_id == page_id, facts.c.sender_id == sender_id)
-        .order_by(
-            details.c.kind, details.c.value, details.c.sent_at.desc().nulls_last(), details.c.message_id
-        )
+        select(conversations.sender_id, *(details[name] for name in ContactDetail.__struct_fields__))
+        .join(messenger_conversations, conversations.id == details.conversation_id)
+        .where(conversations.page_id == page_id, conversations.sender_id.in_(list(sender_ids)))
+        .order_by(details.kind, details.value, details.sent_at.nulls_first(), details.message_id.desc())
     )
-    found: dict[tuple[str, str], ContactDetail] = {}
-    for row in rows:
-        found.setdefault((row.kind, row.value), ContactDetail(**row._asdict()))
-    return list(found.values())
+    found: dict[str, dict[tuple[str, str], ContactDetail]] = {}
+    for sender_id, *values in rows:
+        detail = ContactDetail(*values)
+        found.setdefault(sender_id, {})[detail.kind, detail.value] = detail
+    return {sender_id: list(each.values()) for sender_id, each in found.items()}
 
 
-def _contact(row: Row[Any]) -> ContactRecord:
-    return ContactRecord(**row._asdict())
+def count_contacts(connection: Connection, scope: Scope) -> int:
+    """How many `iter_contacts` yields."""
+    query = _contact_ids if has_notes(connection) else _stored_contacts
+    return sum(
+        int(connection.execute(select(func.count()).select_from(query(page, scope).subquery())).scalar_one())
+        for page in scope.pages
+    )
+
+
+def iter_contacts(connection: Connection, scope: Scope) -> Iterator[ContactRecord]:
+    """The contacts, by Page and Meta's id, as of now."""
+    is_behind = has_notes(connection)
+    for page in scope.pages:
+        if is_behind:
+            ids = iter_rows(
+                connection, _contact_ids(page, scope).order_by(messenger_conversations.c.sender_id)
+            )
+            for chunk in iter_chunks(ids, CONVERSATIONS_AT_ONCE):
+                yield from _derived_now(connection, page, [sender_id for (sender_id,) in chunk])
+        else:
+            query = _stored_contacts(page, scope).order_by(table.c.sender_id)
+            yield from (_record(row) for row in iter_rows(connection, query))
+
+
+def _record(row: Any) -> ContactRecord:  # noqa: ANN401 - a row of `_contacts`
+    return ContactRecord(*row)
+
+
+@cache
+def _contacts() -> Select[Any]:
+    return select(*(table.c[name] for name in ContactRecord.__struct_fields__))
+
+
+def _stored_contacts(page: Page, scope: Scope) -> Select[Any]:
+    query = _contacts().where(table.c.page_id == page.id)
+    return query.where(table.c.listed_at >= scope.since) if scope.since is not None else query
+
+
+def _contact_ids(page: Page, scope: Scope) -> Select[Any]:
+    """Everyone who has a conversation, whether or not a derive pass has seen it."""
+    conversations = messenger_conversations.c
+    query = (
+        select(conversations.sender_id)
+        .where(conversations.page_id == page.id, conversations.sender_id.is_not(None))
+        .group_by(conversations.sender_id)
+    )
+    newest = func.max(conversations.last_message_time, type_=conversations.last_message_time.type)
+    return query.having(newest >= scope.since) if scope.since is not None else query
+
+
+def _derived_now(connection: Connection, page: Page, sender_ids: Collection[str]) -> Iterator[ContactRecord]:
+    """These contacts, summed up from the messages: the last derive pass may have been before some of them."""
+    conversations = messenger_conversations.c
+    of_contacts: ColumnElement[bool] = conversations.sender_id.in_(list(sender_ids))
+    query = select(conversations.id).where(conversations.page_id == page.id, of_contacts)
+    rows = sum_contacts(facts_of(connection, connection.execute(query).scalars().all()))
+    for sender_id in sender_ids:
+        yield ContactRecord(**rows[page.id, sender_id])

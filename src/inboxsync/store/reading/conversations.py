@@ -1,36 +1,25 @@
-"""Conversations, newest first, all or those that somebody looks for."""
+"""Conversations: pages of a list, one, and all of them as a stream."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from datetime import datetime
 from functools import cache, lru_cache
-from typing import Any
+from typing import Any, Final, NamedTuple
 
 import msgspec
-from sqlalchemy import ColumnElement, Connection, Row, Select, func, select, true
+from sqlalchemy import ColumnElement, Connection, Select, false, func, select, true
 
+from inboxsync.model import REPLY_WINDOW, Page
+from inboxsync.store.derived import facts_of, has_notes
+from inboxsync.store.reading.gaps import GAP_COLUMNS, IS_GAP, Gap, gap_of
 from inboxsync.store.reading.lists import Key, KeyedList, Listed
-from inboxsync.store.tables import BESIDE_INBOX, UNREAD, conversation_facts
+from inboxsync.store.reading.scope import CONVERSATIONS_AT_ONCE, Scope, iter_chunks, iter_rows
+from inboxsync.store.tables import BESIDE_INBOX, UNREAD, backlog, conversation_facts
 from inboxsync.store.tables import messenger_conversations as table
 
-_INBOX = "inbox"
-_TOLD = (
-    "id",
-    "page_id",
-    "conversation_id",
-    "platform",
-    "folder",
-    "sender_id",
-    "sender_name",
-    "last_message",
-    "message_count",
-    "unread_count",
-    "conversation_status",
-    "link",
-    "has_older_messages",
-    "created_at",
-    "updated_at",
-)
-_FACTS = (
+_INBOX: Final = "inbox"
+# What is derived from a conversation's messages.
+_FACTS: Final = (
     "first_message_at",
     "last_message_at",
     "last_contact_message_at",
@@ -58,11 +47,12 @@ class ConversationFilter:
     has_email: bool | None = None
 
 
-class ConversationRecord(msgspec.Struct, frozen=True, kw_only=True):
+class ConversationRecord(msgspec.Struct, frozen=True):
     """One conversation.
 
-    `id` is ours, `conversation_id` Graph's; `message_count` and `unread_count` are Meta's estimates.
-    What is derived (from `first_message_at` on) is as the last pass left it, and None before the first.
+    `id` is ours, `conversation_id` Graph's; `message_count` and `unread_count` are Meta's estimates. What is
+    derived from the messages begins with `first_message_at`: in a list it is as the last derive pass left it,
+    and None before the first pass; in a stream it is as of now. `listed_at` is its time in the list.
     """
 
     id: str
@@ -91,12 +81,30 @@ class ConversationRecord(msgspec.Struct, frozen=True, kw_only=True):
     messages_from_page: int | None
     has_phone: bool
     has_email: bool
-    key: Key
+    listed_at: datetime | None
+
+    @property
+    def key(self) -> Key:
+        """Where it stands in the list."""
+        return self.listed_at, self.id
+
+    @property
+    def reply_window_closes_at(self) -> datetime | None:
+        """Until when the Page may reply freely; it may be in the past."""
+        at = self.last_contact_message_at
+        return at + REPLY_WINDOW if at is not None else None
 
     @property
     def is_gone(self) -> bool:
         """Whether the source no longer has it."""
         return self.conversation_status == "gone"
+
+
+class Thread(NamedTuple):
+    """A conversation and its gap, if it has one."""
+
+    conversation: ConversationRecord
+    gap: Gap | None
 
 
 def list_conversations(
@@ -110,31 +118,82 @@ def list_conversations(
 @lru_cache(maxsize=200)
 def _listed(wanted: ConversationFilter) -> KeyedList[ConversationRecord]:
     if wanted.is_unanswered or wanted.has_phone or wanted.has_email:
-        # Few have this, so they are looked up in the facts, which have an index for each.
+        # Few conversations have this: they are found through the facts, which have an index for each.
         page_of: ColumnElement[str] = conversation_facts.c.page_id
         at, row_id = conversation_facts.c.listed_at, conversation_facts.c.conversation_id
     else:
         page_of, at, row_id = table.c.page_id, table.c.last_message_time, table.c.id
-    query = _filtered(_conversations(), wanted)
+    # The facts may be a pass behind the conversation's own time, so the key is the time that orders the list.
+    query = _filtered(_conversations(at), wanted)
     if wanted.updated_since is not None:
         query = query.where(at >= wanted.updated_since)
     if wanted.sender_id is not None and page_of is table.c.page_id:
-        # A contact has a few: SQLite must not prefer the Page's index, whose order is right.
+        # A contact has few conversations: SQLite must not choose the Page's index for its order.
         page_of = func.coalesce(page_of, "")
     return KeyedList(
         of_page=lambda page_id: query.where(page_of == page_id),
         at=at,
         row_id=row_id,
-        # As the list was read: the facts may be a pass behind the conversation's own time.
-        record=lambda row: _record(row, at=getattr(row, at.name)),
+        record=_record,
         key_of=lambda each: each.key,
     )
 
 
 def get_conversation(connection: Connection, conversation_id: str) -> ConversationRecord | None:
     """One conversation by our id; None where it is not stored."""
-    row = connection.execute(_conversations().where(table.c.id == conversation_id)).one_or_none()
-    return _record(row, at=row.last_message_time) if row else None
+    row: Any = connection.execute(_conversations().where(table.c.id == conversation_id)).one_or_none()
+    return _record(row) if row else None
+
+
+def count_conversations(connection: Connection, scope: Scope) -> int:
+    """How many `iter_conversations` yields."""
+    of_pages = table.c.page_id.in_(scope.page_ids)
+    query = select(func.count()).select_from(table).where(of_pages, *_since(scope))
+    return int(connection.execute(query).scalar_one())
+
+
+def iter_conversations(connection: Connection, scope: Scope) -> Iterator[ConversationRecord]:
+    """The conversations, by Page and Graph's id, each with what follows from its messages now."""
+    is_behind = has_notes(connection)
+    for page in scope.pages:
+        for chunk in iter_conversation_chunks(connection, page, *_since(scope)):
+            yield from _derived_now(connection, chunk) if is_behind else chunk
+
+
+def iter_conversation_chunks(
+    connection: Connection, page: Page, *conditions: ColumnElement[bool]
+) -> Iterator[list[ConversationRecord]]:
+    """The conversations of a Page by Graph's id, some at a time."""
+    query = _conversations().where(table.c.page_id == page.id, *conditions).order_by(table.c.conversation_id)
+    for chunk in iter_chunks(iter_rows(connection, query), CONVERSATIONS_AT_ONCE):
+        yield [_record(row) for row in chunk]
+
+
+def iter_threads(connection: Connection, page: Page) -> Iterator[Thread]:
+    """The conversations of a Page to be read by a person: newest first, with their gaps."""
+    query = (
+        _conversations()
+        .add_columns(*GAP_COLUMNS)
+        .outerjoin(backlog, IS_GAP)
+        .where(table.c.page_id == page.id)
+        .order_by(table.c.last_message_time.desc().nulls_last(), table.c.conversation_id)
+    )
+    for *values, anchors, since, problem in iter_rows(connection, query):
+        record = _record(values)
+        gap = gap_of(connection, record.id, anchors, since, problem) if since is not None else None
+        yield Thread(record, gap)
+
+
+def _derived_now(connection: Connection, records: list[ConversationRecord]) -> Iterator[ConversationRecord]:
+    """The same with what follows from their messages now: the last derive pass may have been before some."""
+    facts = {each.conversation_id: each for each in facts_of(connection, [each.id for each in records])}
+    for record in records:
+        own = facts[record.id]
+        yield msgspec.structs.replace(record, **{name: getattr(own, name) for name in _FACTS})
+
+
+def _since(scope: Scope) -> list[ColumnElement[bool]]:
+    return [table.c.last_message_time >= scope.since] if scope.since is not None else []
 
 
 def _filtered(query: Select[Any], wanted: ConversationFilter) -> Select[Any]:
@@ -156,20 +215,22 @@ def _filtered(query: Select[Any], wanted: ConversationFilter) -> Select[Any]:
     return query
 
 
+def _record(row: Any) -> ConversationRecord:  # noqa: ANN401 - a row of `_conversations`
+    return ConversationRecord(*row)
+
+
 @cache
-def _conversations() -> Select[Any]:
+def _conversations(at: ColumnElement[datetime | None] = table.c.last_message_time) -> Select[Any]:
+    """The columns of `ConversationRecord`; `at` is the time of the list."""
     facts = conversation_facts
+    columns: dict[str, ColumnElement[Any]] = {name: facts.c[name] for name in _FACTS}
+    columns |= {
+        name: func.coalesce(facts.c[name], false()).label(name) for name in ("has_phone", "has_email")
+    }
+    columns["listed_at"] = at.label("listed_at")
     return select(
-        *(table.c[name] for name in _TOLD),
-        table.c.last_message_time,
-        facts.c.listed_at,
-        *(facts.c[name] for name in _FACTS),
+        *(
+            columns[name] if name in columns else table.c[name]
+            for name in ConversationRecord.__struct_fields__
+        )
     ).select_from(table.outerjoin(facts, facts.c.conversation_id == table.c.id))
-
-
-def _record(row: Row[Any], *, at: datetime | None) -> ConversationRecord:
-    values = row._asdict()
-    del values["listed_at"]
-    for name in ("has_phone", "has_email"):
-        values[name] = bool(values[name])
-    return ConversationRecord(**values, key=(at, row.id))

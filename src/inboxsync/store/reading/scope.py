@@ -30,7 +30,7 @@ class Scope:
         return [page.id for page in self.pages]
 
 
-def iter_rows(connection: Connection, query: Select[Any]) -> Iterator[Row[Any]]:
+def iter_rows(connection: Connection, query: Select[*tuple[Any, ...]]) -> Iterator[Any]:
     """The rows of a query as they come: PostgreSQL keeps those that were not asked for yet."""
     rows = connection.execute(query, execution_options={"yield_per": _ROWS_AT_ONCE})
     try:

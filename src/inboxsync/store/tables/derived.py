@@ -126,6 +126,9 @@ contacts = Table(
     Column("messages_from_page", Integer, nullable=False, comment="stored messages from the Page"),
     Column("has_phone", Boolean, nullable=False, comment="it wrote a phone number"),
     Column("has_email", Boolean, nullable=False, comment="it wrote an e-mail address"),
+    Column(
+        "has_older_messages", Boolean, nullable=False, comment="the source has older messages than are stored"
+    ),
     PrimaryKeyConstraint("page_id", "sender_id"),
     Index(None, "page_id", "listed_at"),
     comment="The people of a Page's conversations",
