@@ -1,17 +1,19 @@
-"""Conversations from a file are served as they are, and a broken file says where."""
+"""Conversations from a file are served as they are, and the error for a broken file says where."""
 
 import gzip
 import itertools
 import json
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Protocol
 
 import pytest
 
 from inboxsync.sandbox import DatasetError, Sandbox, SandboxConfig
+from tests.fixtures import Json, Serve
+from tests.sandbox.fixtures import Graph, StartGraph
 
 RECORDED = Path(__file__).parents[3] / "shared" / "data" / "conversations.ndjson.gz"
 
@@ -22,7 +24,7 @@ needs_recorded = pytest.mark.skipif(
 AT = "2024-05-06T07:08:09+00:00"
 
 
-def conversation(number: int = 1, **changes: Any) -> dict[str, Any]:
+def conversation(number: int = 1, **changes: object) -> dict[str, Json]:
     messages = [
         {"from": "customer", "text": "first", "at": AT},
         {"from": "page", "text": "second", "at": "2024-05-06T07:09:00Z"},
@@ -30,9 +32,15 @@ def conversation(number: int = 1, **changes: Any) -> dict[str, Any]:
     return {"id": f"c:{number}", "customer": {"name": "Zo\u00eb"}, "messages": messages} | changes
 
 
+class Write(Protocol):
+    """The fixture `write`: a file of these lines; what is not bytes is written as JSON."""
+
+    def __call__(self, *lines: object, packed: bool = False) -> Path: ...
+
+
 @pytest.fixture
-def write(tmp_path: Path) -> Callable[..., Path]:
-    def write_file(*lines: Any, packed: bool = False) -> Path:
+def write(tmp_path: Path) -> Write:
+    def write_file(*lines: object, packed: bool = False) -> Path:
         path = tmp_path / "conversations.ndjson"
         texts = [each if isinstance(each, bytes) else json.dumps(each).encode() for each in lines]
         whole = b"\n".join(texts) + b"\n"
@@ -42,7 +50,7 @@ def write(tmp_path: Path) -> Callable[..., Path]:
     return write_file
 
 
-def served_texts(served: Any, thread_id: str) -> Iterator[tuple[str, str]]:
+def served_texts(served: Graph, thread_id: str) -> Iterator[tuple[str, str]]:
     """(who wrote, the text) of a conversation, oldest first."""
     answer = served.get(f"{thread_id}/messages", limit=200, fields="from,message")
     assert "next" not in answer.paging
@@ -50,18 +58,18 @@ def served_texts(served: Any, thread_id: str) -> Iterator[tuple[str, str]]:
         yield "page" if message["from"]["id"] in page_ids(served) else "customer", message.get("message", "")
 
 
-def page_ids(served: Any) -> set[str]:
+def page_ids(served: Graph) -> set[str]:
     return {each["page_id"] for each in served.ready["pages"]}
 
 
-def contact_name(served: Any, thread_id: str) -> str:
+def contact_name(served: Graph, thread_id: str) -> str:
     people = served.get(thread_id, fields="participants").json["participants"]["data"]
-    (name,) = (each["name"] for each in people if each["id"] not in page_ids(served))
+    (name,) = (str(each["name"]) for each in people if each["id"] not in page_ids(served))
     return name
 
 
 @needs_recorded
-def test_recorded_names_and_texts_are_served_byte_for_byte(serve: Any, graph: Any) -> None:
+def test_recorded_names_and_texts_are_served_byte_for_byte(serve: Serve, graph: StartGraph) -> None:
     count = 3000
     served = graph(dataset=RECORDED, conversations=count)
     world = serve(dataset=RECORDED, conversations=count).sandbox.world
@@ -76,14 +84,14 @@ def test_recorded_names_and_texts_are_served_byte_for_byte(serve: Any, graph: An
 
 
 @needs_recorded
-def test_the_first_recorded_conversations_are_all_listed_once(graph: Any) -> None:
-    answers = graph(dataset=RECORDED, conversations=1000).walk(limit=200)
+def test_the_first_recorded_conversations_are_all_listed_once(graph: StartGraph) -> None:
+    answers = graph(dataset=RECORDED, conversations=1000).scan(limit=200)
     found = [entry["id"] for answer in answers for entry in answer.data]
     assert len(found) == len(set(found)) == 1000
 
 
 @pytest.mark.parametrize("packed", [True, False])
-def test_a_file_is_read_packed_or_plain(graph: Any, write: Any, packed: bool) -> None:
+def test_a_file_is_read_packed_or_plain(graph: StartGraph, write: Write, packed: bool) -> None:
     served = graph(dataset=write(*(conversation(number) for number in range(3)), packed=packed))
     assert len(served.inbox().data) == 3
 
@@ -101,7 +109,7 @@ HARD_TEXTS = [
 
 
 @pytest.mark.parametrize("text", HARD_TEXTS, ids=range(len(HARD_TEXTS)))
-def test_a_text_comes_back_as_it_was(graph: Any, write: Any, text: str) -> None:
+def test_a_text_comes_back_as_it_was(graph: StartGraph, write: Write, text: str) -> None:
     recorded = conversation(messages=[{"from": "customer", "text": text, "at": AT}])
     served = graph(dataset=write(recorded | {"customer": {"name": text[:60]}}))
     thread_id = served.inbox().data[0]["id"]
@@ -109,7 +117,7 @@ def test_a_text_comes_back_as_it_was(graph: Any, write: Any, text: str) -> None:
     assert contact_name(served, thread_id) == text[:60]
 
 
-def test_a_recorded_time_is_served(graph: Any, write: Any) -> None:
+def test_a_recorded_time_is_served(graph: StartGraph, write: Write) -> None:
     served = graph(dataset=write(conversation()))
     edge = f"{served.inbox().data[0]['id']}/messages"
     assert [each["created_time"] for each in served.get(edge).data] == [
@@ -118,14 +126,14 @@ def test_a_recorded_time_is_served(graph: Any, write: Any) -> None:
     ]
 
 
-def test_a_missing_time_is_derived_and_noted(graph: Any, write: Any) -> None:
+def test_a_missing_time_is_derived_and_noted(graph: StartGraph, write: Write) -> None:
     untimed = [{"from": "customer", "text": "when?", "at": None}]
     served = graph(dataset=write(conversation(messages=untimed)))
     assert "created_time" in served.get(f"{served.inbox().data[0]['id']}/messages").data[0]
     assert [note.partition(" have")[0] for note in served.ready["notes"]] == ["1 messages"]
 
 
-def test_times_that_run_backwards_are_noted(graph: Any, write: Any) -> None:
+def test_times_that_run_backwards_are_noted(graph: StartGraph, write: Write) -> None:
     backwards = [
         {"from": "customer", "text": "later", "at": AT},
         {"from": "page", "text": "earlier", "at": "2020-01-01T00:00:00Z"},
@@ -136,21 +144,21 @@ def test_times_that_run_backwards_are_noted(graph: Any, write: Any) -> None:
     assert "before the one they follow" in served.ready["notes"][0]
 
 
-def test_several_pages_share_the_file_without_overlap(graph: Any, write: Any) -> None:
+def test_several_pages_share_the_file_without_overlap(graph: StartGraph, write: Write) -> None:
     served = graph(dataset=write(*(conversation(number) for number in range(7))), pages=3)
     assert sorted(page["conversations"] for page in served.ready["pages"]) == [2, 2, 3]
 
 
-def test_blank_lines_are_passed_over(graph: Any, write: Any) -> None:
+def test_blank_lines_are_passed_over(graph: StartGraph, write: Write) -> None:
     served = graph(dataset=write(conversation(1), b"", b"  ", conversation(2)))
     assert len(served.inbox().data) == 2
 
 
-def without(name: str) -> dict[str, Any]:
+def without(name: str) -> dict[str, Json]:
     return {key: value for key, value in conversation().items() if key != name}
 
 
-def with_message(**changes: Any) -> dict[str, Any]:
+def with_message(**changes: object) -> dict[str, Json]:
     return conversation(messages=[{"from": "page", "text": "x", "at": AT} | changes])
 
 
@@ -176,27 +184,27 @@ BROKEN = {
 
 
 @pytest.mark.parametrize("name", BROKEN)
-def test_a_broken_line_is_named(write: Any, name: str) -> None:
+def test_the_error_for_a_broken_line_names_it(write: Write, name: str) -> None:
     path = write(conversation(), BROKEN[name])
     with pytest.raises(DatasetError) as caught:
         Sandbox(SandboxConfig(dataset=path))
     assert str(caught.value).startswith(f"{path}, line 2: ")
 
 
-def test_a_missing_file_is_named(tmp_path: Path) -> None:
+def test_the_error_for_a_missing_file_names_it(tmp_path: Path) -> None:
     path = tmp_path / "nothing.ndjson"
     with pytest.raises(DatasetError, match=r"There is no file .*nothing\.ndjson"):
         Sandbox(SandboxConfig(dataset=path))
 
 
-def test_an_empty_file_is_named(tmp_path: Path) -> None:
+def test_the_error_for_an_empty_file_names_it(tmp_path: Path) -> None:
     path = tmp_path / "empty.ndjson"
     path.touch()
     with pytest.raises(DatasetError, match=r"empty\.ndjson holds no conversation"):
         Sandbox(SandboxConfig(dataset=path))
 
 
-def test_a_packed_file_that_ends_early_is_named(write: Any) -> None:
+def test_the_error_for_a_cut_gzip_file_names_it(write: Write) -> None:
     path = write(*(conversation(number) for number in range(500)), packed=True)
     path.write_bytes(path.read_bytes()[:-20])
     with pytest.raises(DatasetError, match="cannot be read"):
@@ -209,7 +217,7 @@ def test_a_folder_is_no_file(tmp_path: Path) -> None:
 
 
 @pytest.mark.system
-def test_the_command_names_the_broken_line(write: Any) -> None:
+def test_the_command_names_the_broken_line(write: Write) -> None:
     path = write(conversation(), b"{")
     command = [sys.executable, "-m", "inboxsync", "sandbox", "--dataset", str(path)]
     ended = subprocess.run(command, capture_output=True, text=True, timeout=30, check=False)

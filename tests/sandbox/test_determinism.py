@@ -2,10 +2,11 @@
 
 import re
 import time
-from typing import Any
 from urllib.parse import urlencode
 
 import pytest
+
+from tests.sandbox.fixtures import Graph, Process, StartGraph, StartProcess
 
 pytestmark = pytest.mark.system
 
@@ -27,7 +28,7 @@ SWITCHES = (
 )
 
 
-def paths(served: Any) -> list[str]:
+def paths(served: Graph) -> list[str]:
     """Calls of each kind, on both platforms."""
     token = {"access_token": served.token}
     lists = [
@@ -43,25 +44,25 @@ def paths(served: Any) -> list[str]:
     ]
 
 
-def bodies(served: Any) -> list[str]:
-    """What is answered to a caller at the same address, without the signatures, which live."""
+def bodies(served: Graph) -> list[str]:
+    """The answers at the same address, without the signatures, which change."""
     answers = [served.open(path, headers={"Host": "graph.test"}) for path in paths(served)]
     assert {each.status for each in answers} == {200}
     return [re.sub(r"oh=[0-9a-f]{32}", "oh=", each.text) for each in answers]
 
 
-def test_two_processes_with_the_same_switches_serve_the_same_bytes(process: Any) -> None:
+def test_two_processes_with_the_same_switches_serve_the_same_bytes(process: StartProcess) -> None:
     first, second = process(*SWITCHES).graph, process(*SWITCHES).graph
     assert bodies(first) == bodies(second)
 
 
-def test_the_ready_lines_differ_in_the_address_alone(process: Any) -> None:
+def test_the_ready_lines_differ_only_in_the_address(process: StartProcess) -> None:
     first, second = (process(*SWITCHES).graph.ready for _ in range(2))
     assert {name for name in first if first[name] != second[name]} == {"url", "port"}
 
 
 @pytest.mark.parametrize("change", [("--seed", "8"), ("--conversations", "701"), ("--messages", "2:30")])
-def test_another_world_has_other_pages_and_tokens(graph: Any, change: tuple[str, str]) -> None:
+def test_another_world_has_other_pages_and_tokens(graph: StartGraph, change: tuple[str, str]) -> None:
     values = {"--seed": 7, "--conversations": 700, "--messages": (1, 30)}
     changed = values | {change[0]: (2, 30) if ":" in change[1] else int(change[1])}
     readies = [
@@ -72,19 +73,20 @@ def test_another_world_has_other_pages_and_tokens(graph: Any, change: tuple[str,
         assert readies[0][name] != readies[1][name]
 
 
-def test_media_is_signed_anew_in_every_answer(graph: Any) -> None:
+def test_media_is_signed_again_in_every_answer(graph: StartGraph) -> None:
     served = graph(conversations=100, messages=(30, 30))
-    asked = {"limit": 100, "fields": "messages.limit(30){attachments}"}
-    signatures = {re.search(r"oh=([0-9a-f]{32})", served.inbox(**asked).text)[1] for _ in range(3)}
-    assert len(signatures) == 3
+    fields = "messages.limit(30){attachments}"
+    answers = [served.inbox(limit=100, fields=fields).text for _ in range(3)]
+    signatures = [re.findall(r"oh=([0-9a-f]{32})", text)[0] for text in answers]
+    assert len(set(signatures)) == 3
 
 
 @pytest.fixture
-def million(process: Any) -> Any:
+def million(process: StartProcess) -> Process:
     return process("--conversations", "1000000", "--cursors", "index", "--time-windows")
 
 
-def test_a_million_conversations_are_ready_within_seconds(process: Any) -> None:
+def test_a_million_conversations_are_ready_within_seconds(process: StartProcess) -> None:
     started = time.monotonic()
     served = process("--conversations", "1000000").graph
     assert served.ready["pages"][0]["conversations"] == 1_000_000
@@ -92,25 +94,25 @@ def test_a_million_conversations_are_ready_within_seconds(process: Any) -> None:
     assert time.monotonic() - started < 10
 
 
-def test_the_last_of_a_million_is_within_reach(million: Any) -> None:
+def test_the_last_of_a_million_is_within_reach(million: Process) -> None:
     answer = million.graph.inbox(after="OTk5OTk4", limit=5)
     assert [each["id"] for each in answer.data] == ["t_100000000999999"]
     assert "next" not in answer.paging
 
 
-def test_a_window_leads_deep_into_a_million_at_once(million: Any) -> None:
+def test_a_window_leads_deep_into_a_million_at_once(million: Process) -> None:
     first = million.graph.inbox(updated_before_ms=1_704_067_200_000, limit=1).data[0]
     assert first["updated_time"].startswith("2023-12-31")
 
 
-def test_reading_much_of_a_million_takes_bounded_memory(million: Any) -> None:
+def test_reading_much_of_a_million_takes_bounded_memory(million: Process) -> None:
     served = million.graph
-    asked = {"limit": 200, "fields": "snippet,messages.limit(1){id}"}
+    fields = "snippet,messages.limit(1){id}"
     end_ms = 1_751_000_000_000
     for step in range(15):
-        served.inbox(**asked, updated_before_ms=end_ms - step * 10**10)
+        served.inbox(limit=200, fields=fields, updated_before_ms=end_ms - step * 10**10)
     filled = million.memory_bytes()
     for step in range(15, 45):
-        served.inbox(**asked, updated_before_ms=end_ms - step * 10**9)
+        served.inbox(limit=200, fields=fields, updated_before_ms=end_ms - step * 10**9)
     assert million.memory_bytes() - filled < 30 * 2**20
     assert filled < 300 * 2**20

@@ -1,45 +1,48 @@
-"""A list that moves while it is walked (graph-facts 1.3)."""
+"""A list that moves while it is scanned (graph-facts 1.3)."""
 
+from collections.abc import Iterable
 from random import Random
-from typing import Any
 
 import pytest
 
+from tests.fixtures import Json
+from tests.sandbox.fixtures import Graph, Parameter, StartGraph
 
-def ids(entries: Any) -> list[str]:
+
+def ids(entries: Iterable[Json]) -> list[str]:
     return [each["id"] for each in entries]
 
 
-def whole(graph: Any, conversations: int = 300) -> list[str]:
-    """What the same world lists when nobody writes."""
-    answers = graph(conversations=conversations).walk(limit=200)
+def whole(graph: StartGraph, conversations: int = 300) -> list[str]:
+    """What the same world lists when no one writes."""
+    answers = graph(conversations=conversations).scan(limit=200)
     return [entry["id"] for answer in answers for entry in answer.data]
 
 
-def test_somebody_writes_while_the_list_is_walked(graph: Any) -> None:
+def test_people_write_while_the_list_is_scanned(graph: StartGraph) -> None:
     served = graph(conversations=300, write_every=2)
     before = ids(served.inbox(limit=1).data)
-    served.walk(limit=50)
+    served.scan(limit=50)
     moved = served.inbox(limit=3, fields="id,snippet").data
     assert ids(moved)[0] not in before
     assert {each["snippet"].startswith("written during call ") for each in moved} == {True}
 
 
-def test_a_moving_list_stays_newest_first(graph: Any) -> None:
+def test_a_moving_list_stays_newest_first(graph: StartGraph) -> None:
     served = graph(conversations=300, write_every=1)
-    served.walk(limit=50)
+    served.scan(limit=50)
     times = [each["updated_time"] for each in served.inbox(limit=200).data]
     assert times == sorted(times, reverse=True)
 
 
-def test_who_is_written_to_during_a_walk_is_at_its_top_afterwards(graph: Any) -> None:
+def test_a_conversation_written_in_during_a_scan_is_at_the_top_afterwards(graph: StartGraph) -> None:
     served = graph(conversations=300, write_every=3)
-    walked = ids(entry for answer in served.walk(limit=20) for entry in answer.data)
+    scanned = ids(entry for answer in served.scan(limit=20) for entry in answer.data)
     top = ids(served.inbox(limit=30).data)
-    assert set(walked) | set(top) == set(whole(graph))
+    assert set(scanned) | set(top) == set(whole(graph))
 
 
-def written_in(served: Any, **parameters: Any) -> list[int]:
+def written_in(served: Graph, **parameters: Parameter) -> list[int]:
     """How many messages were written during the walk, by conversation, newest first."""
     entries = served.inbox(limit=200, fields="messages.limit(40){message}", **parameters).data
     counts = [
@@ -49,14 +52,14 @@ def written_in(served: Any, **parameters: Any) -> list[int]:
     return [count for count in counts if count]
 
 
-def test_several_people_write_several_messages_each(graph: Any) -> None:
+def test_several_people_write_several_messages_each(graph: StartGraph) -> None:
     served = graph(conversations=180, write_every=1, write_people=4, write_burst=7)
     served.inbox()
     assert written_in(served) == [7, 7, 7, 7]
 
 
 @pytest.mark.parametrize("platform", ["messenger", "instagram"])
-def test_conversations_begin_while_the_list_is_walked(graph: Any, platform: str) -> None:
+def test_conversations_begin_while_the_list_is_scanned(graph: StartGraph, platform: str) -> None:
     served = graph(conversations=100, write_new_every=2, write_burst=3, messages=(1, 3))
     before = ids(served.inbox(limit=200, platform=platform).data)
     for _ in range(5):
@@ -66,14 +69,14 @@ def test_conversations_begin_while_the_list_is_walked(graph: Any, platform: str)
     assert written_in(served, platform=platform) == [3, 3, 3]
 
 
-def test_who_writes_does_so_in_the_folder_that_is_walked(graph: Any) -> None:
+def test_people_write_in_the_folder_that_is_scanned(graph: StartGraph) -> None:
     served = graph(conversations=30, folders={"spam": 30}, write_every=1)
-    served.walk(folder="spam", limit=10)
+    served.scan(folder="spam", limit=10)
     assert written_in(served) == []
     assert sum(written_in(served, folder="spam")) >= 3
 
 
-def test_who_walks_an_empty_folder_meets_the_inbox_written_in(graph: Any) -> None:
+def test_people_write_in_the_inbox_while_an_empty_folder_is_scanned(graph: StartGraph) -> None:
     served = graph(conversations=30, write_every=1, write_new_every=1)
     for name in ("spam", "nowhere"):
         assert served.inbox(folder=name).data == []
@@ -81,7 +84,7 @@ def test_who_walks_an_empty_folder_meets_the_inbox_written_in(graph: Any) -> Non
     assert served.inbox(folder="spam").data == []
 
 
-def test_a_message_written_from_outside_is_the_newest(graph: Any) -> None:
+def test_a_message_written_from_outside_is_the_newest(graph: StartGraph) -> None:
     served = graph(conversations=300)
     written = served.control("messages", text="hello \u2603", slot=200).json
     entry = served.inbox(limit=1, fields="id,snippet,messages.limit(1){id,message}").data[0]
@@ -89,7 +92,7 @@ def test_a_message_written_from_outside_is_the_newest(graph: Any) -> None:
     assert entry["messages"]["data"] == [{"message": "hello \u2603", "id": written["message_id"]}]
 
 
-def test_a_message_without_a_slot_begins_a_conversation(graph: Any) -> None:
+def test_a_message_without_a_slot_begins_a_conversation(graph: StartGraph) -> None:
     served = graph(conversations=30)
     before = set(whole(graph, 30))
     begun = served.control("messages", text="new", times=2).json["conversation_id"]
@@ -98,7 +101,7 @@ def test_a_message_without_a_slot_begins_a_conversation(graph: Any) -> None:
     assert entries[begun]["message_count"] == 2
 
 
-def test_a_message_into_no_conversation_is_not_found(graph: Any) -> None:
+def test_a_message_into_no_conversation_is_not_found(graph: StartGraph) -> None:
     assert graph(conversations=30).control("messages", text="lost", slot=31).status == 404
 
 
@@ -108,14 +111,14 @@ def test_a_message_into_no_conversation_is_not_found(graph: Any) -> None:
 class Model:
     """What the lists must be, kept in the plainest way: a list of (folder, time, id, messages)."""
 
-    def __init__(self, served: Any, platform: str, random: Random) -> None:
+    def __init__(self, served: Graph, platform: str, random: Random) -> None:
         self.served = served
         self.platform = platform
         self.random = random
         self.folders = ("inbox", "spam", "other")
-        self.threads = {each["conversation_id"]: each for name in self.folders for each in self.told(name)}
+        self.threads = {each["conversation_id"]: each for name in self.folders for each in self.shown(name)}
 
-    def told(self, folder: str) -> list[dict[str, Any]]:
+    def shown(self, folder: str) -> Json:
         return self.served.open(f"/sandbox/inbox?folder={folder}&platform={self.platform}").json
 
     def step(self) -> None:
@@ -136,7 +139,7 @@ class Model:
                 gone = self.served.control("conversations", **asked, unsend=-1).json["message_id"]
                 assert thread["message_ids"].pop(0) == gone
 
-    def write(self, asked: dict[str, Any]) -> None:
+    def write(self, asked: dict[str, Json]) -> None:
         written = self.served.control("messages", text="hello", **asked).json
         named = written["conversation_id"]
         now = self.served.get(named).json["updated_time"]
@@ -150,7 +153,7 @@ class Model:
 @pytest.mark.parametrize("platform", ["messenger", "instagram"])
 @pytest.mark.parametrize("seed", range(3))
 def test_whatever_happens_each_folder_lists_what_lies_in_it_newest_first(
-    graph: Any, platform: str, cursors: str, seed: int
+    graph: StartGraph, platform: str, cursors: str, seed: int
 ) -> None:
     served = graph(
         conversations=20, folders={"spam": 8, "other": 3}, cursors=cursors, seed=seed, messages=(1, 4)
@@ -163,7 +166,7 @@ def test_whatever_happens_each_folder_lists_what_lies_in_it_newest_first(
         fields = "updated_time,messages.limit(99){id}"
         listed = [
             entry
-            for answer in served.walk(platform=platform, folder=folder, limit=4, fields=fields)
+            for answer in served.scan(platform=platform, folder=folder, limit=4, fields=fields)
             for entry in answer.data
         ]
         assert sorted(ids(listed)) == sorted(expected)

@@ -1,52 +1,54 @@
-"""What is odd in Meta's answers and has to be borne (graph-facts 1.1, 1.4 to 1.7, 1.10)."""
+"""What is odd in Meta's answers (graph-facts 1.1, 1.4 to 1.7, 1.10)."""
 
 import gzip
 import json
 import re
 from collections.abc import Iterator
 from http.client import HTTPConnection
-from typing import Any
 from urllib.parse import urlsplit
 
 import pytest
+
+from tests.fixtures import Json
+from tests.sandbox.fixtures import Graph, StartGraph
 
 PLATFORMS = ["messenger", "instagram"]
 
 
 @pytest.fixture
-def many(graph: Any) -> Any:
+def many(graph: StartGraph) -> Graph:
     """Enough messages for everything rare."""
     return graph(conversations=600, messages=(10, 18))
 
 
-def entries(served: Any, fields: str, platform: str = "messenger") -> Iterator[dict[str, Any]]:
-    for answer in served.walk(limit=200, platform=platform, fields=fields):
+def entries(served: Graph, fields: str, platform: str = "messenger") -> Iterator[dict[str, Json]]:
+    for answer in served.scan(limit=200, platform=platform, fields=fields):
         yield from answer.data
 
 
-def messages(served: Any, fields: str, platform: str = "messenger") -> Iterator[dict[str, Any]]:
+def messages(served: Graph, fields: str, platform: str = "messenger") -> Iterator[dict[str, Json]]:
     for entry in entries(served, f"messages.limit(18){{{fields}}}", platform):
         yield from entry["messages"]["data"]
 
 
-def attached(served: Any, platform: str) -> list[dict[str, Any]]:
+def attached(served: Graph, platform: str) -> list[dict[str, Json]]:
     found = (each.get("attachments", {}) for each in messages(served, "attachments", platform))
     return [part for each in found for part in each.get("data", [])]
 
 
-def test_conversations_have_ids_of_every_form(many: Any) -> None:
+def test_conversations_have_ids_of_every_form(many: Graph) -> None:
     forms = {re.sub(r"[0-9a-f]+", "#", each["id"].removeprefix("t_")) for each in entries(many, "id")}
     assert forms == {"#", "i#.#", "mi#.#:#"}
 
 
-def test_messages_have_ids_of_every_form(many: Any) -> None:
+def test_messages_have_ids_of_every_form(many: Graph) -> None:
     found = {each["id"] for each in messages(many, "id")}
     assert {each[:7] for each in found if "." in each} == {"m_mid.$", "m_mid.1"}
     assert len(found) == len({each.lower() for each in found})
 
 
 @pytest.mark.parametrize("form", ["t_id.", "t_mid.", "m_mid.$", "m_mid.1"])
-def test_what_has_an_older_id_is_found_by_it(many: Any, form: str) -> None:
+def test_what_has_an_older_id_is_found_by_it(many: Graph, form: str) -> None:
     listed = entries(many, "id") if form.startswith("t_") else messages(many, "id")
     named = next(each["id"] for each in listed if each["id"].startswith(form))
     assert many.get(named).json["id"] == named
@@ -55,13 +57,13 @@ def test_what_has_an_older_id_is_found_by_it(many: Any, form: str) -> None:
     assert many.get(f"{named}0").error["error_subcode"] == 33
 
 
-def test_a_message_count_is_an_estimate(many: Any) -> None:
-    told = {each["conversation_id"]: len(each["message_ids"]) for each in many.open("/sandbox/inbox").json}
-    off = [each["message_count"] - told[each["id"]] for each in entries(many, "message_count")]
+def test_a_message_count_is_an_estimate(many: Graph) -> None:
+    shown = {each["conversation_id"]: len(each["message_ids"]) for each in many.open("/sandbox/inbox").json}
+    off = [each["message_count"] - shown[each["id"]] for each in entries(many, "message_count")]
     assert set(off) == {0, 1}
 
 
-def test_some_instagram_people_have_a_user_id_too(many: Any) -> None:
+def test_some_instagram_people_have_a_user_id_too(many: Graph) -> None:
     people = [
         person
         for entry in entries(many, "participants", "instagram")
@@ -73,22 +75,22 @@ def test_some_instagram_people_have_a_user_id_too(many: Any) -> None:
     }
 
 
-def contacts(served: Any, platform: str) -> list[dict[str, Any]]:
+def contacts(served: Graph, platform: str) -> list[dict[str, Json]]:
     own = {served.page_id, served.ready["pages"][0]["instagram_id"]}
     people = (each["participants"]["data"] for each in entries(served, "participants", platform))
     return [person for each in people for person in each if person["id"] not in own]
 
 
-def test_a_person_has_another_id_on_each_platform(many: Any) -> None:
+def test_a_person_has_another_id_on_each_platform(many: Graph) -> None:
     messenger, instagram = ({each["id"] for each in contacts(many, name)} for name in PLATFORMS)
     assert not messenger & instagram
 
 
-def test_the_ids_of_messenger_people_are_more_than_a_double_holds(many: Any) -> None:
+def test_the_ids_of_messenger_people_are_more_than_a_double_holds(many: Graph) -> None:
     assert {int(each["id"]) > 2**53 for each in contacts(many, "messenger")} == {True}
 
 
-def test_an_instagram_profile_needs_consent(many: Any) -> None:
+def test_an_instagram_profile_needs_consent(many: Graph) -> None:
     answers = [many.get(each["id"], fields="name,username") for each in contacts(many, "instagram")[:200]]
     assert {each.status for each in answers} == {200, 403}
     assert {each.error["code"] for each in answers if each.status == 403} == {230}
@@ -97,7 +99,7 @@ def test_an_instagram_profile_needs_consent(many: Any) -> None:
     }
 
 
-def test_before_is_absent_at_the_top_of_some_message_lists(many: Any) -> None:
+def test_before_is_absent_at_the_top_of_some_message_lists(many: Graph) -> None:
     paging = [each["messages"]["paging"] for each in entries(many, "messages.limit(2){id}")]
     assert {frozenset(each["cursors"]) for each in paging} == {
         frozenset({"after"}),
@@ -105,39 +107,41 @@ def test_before_is_absent_at_the_top_of_some_message_lists(many: Any) -> None:
     }
 
 
-def test_an_attachment_may_be_a_placeholder_without_a_url(many: Any) -> None:
+def test_an_attachment_may_be_a_placeholder_without_a_url(many: Graph) -> None:
     names = [set(each) for each in attached(many, "messenger") if "Europe" in each.get("name", "")]
     assert names
     assert names == [{"id", "name"}] * len(names)
 
 
-def test_instagram_images_often_have_a_url_alone(many: Any) -> None:
+def test_instagram_images_often_have_only_a_url(many: Graph) -> None:
     images = {frozenset(each["image_data"]) for each in attached(many, "instagram") if "image_data" in each}
     assert frozenset({"url"}) in images
     assert len(images) == 2
 
 
-def test_a_template_spells_its_picture_as_the_reference_does(many: Any) -> None:
+def test_a_template_spells_its_picture_as_the_reference_does(many: Graph) -> None:
     found = [each["generic_template"] for each in attached(many, "messenger") if "generic_template" in each]
     assert {frozenset(each) for each in found} == {frozenset({"title", "subtitle", "medial_url", "cta"})}
 
 
-def test_instagram_messages_may_be_unsupported_in_either_spelling(many: Any) -> None:
-    told = [each["is_unsupported"] for each in messages(many, "is_unsupported", "instagram") if len(each) > 1]
-    assert {json.dumps(each) for each in told} == {"true", '"true"'}
+def test_instagram_messages_may_be_unsupported_in_either_spelling(many: Graph) -> None:
+    found = [
+        each["is_unsupported"] for each in messages(many, "is_unsupported", "instagram") if len(each) > 1
+    ]
+    assert {json.dumps(each) for each in found} == {"true", '"true"'}
 
 
-def test_instagram_messages_may_answer_or_mention_a_story(many: Any) -> None:
+def test_instagram_messages_may_answer_or_mention_a_story(many: Graph) -> None:
     stories = [each["story"] for each in messages(many, "story", "instagram") if "story" in each]
     assert {frozenset(each) for each in stories} == {frozenset({"reply_to"}), frozenset({"mention"})}
     assert {frozenset(part) for each in stories for part in each.values()} == {frozenset({"link", "id"})}
 
 
-def test_messenger_knows_neither(many: Any) -> None:
+def test_messenger_knows_neither(many: Graph) -> None:
     assert {frozenset(each) for each in messages(many, "story,is_unsupported")} == {frozenset({"id"})}
 
 
-def test_only_the_inner_fields_asked_for_are_served_however_deep(many: Any) -> None:
+def test_only_the_inner_fields_asked_for_are_served_however_deep(many: Graph) -> None:
     asked = "attachments{image_data{url},generic_template{cta{type}}}"
     parts = [
         part
@@ -167,13 +171,15 @@ def test_only_the_inner_fields_asked_for_are_served_however_deep(many: Any) -> N
         "messages{reactions{users{age}}}",
     ],
 )
-def test_a_deep_field_that_is_none_is_refused_even_where_nobody_has_it(graph: Any, fields: str) -> None:
+def test_an_unknown_inner_field_is_refused_even_if_no_entry_could_have_it(
+    graph: StartGraph, fields: str
+) -> None:
     answer = graph(conversations=1, messages=(1, 1)).inbox(fields=fields)
     assert (answer.status, answer.error["code"]) == (400, 100)
 
 
 @pytest.mark.parametrize("platform", PLATFORMS)
-def test_every_field_of_the_reference_may_be_asked_for(graph: Any, platform: str) -> None:
+def test_every_field_of_the_reference_may_be_asked_for(graph: StartGraph, platform: str) -> None:
     fields = (
         "can_reply,folder,former_participants,id,is_owner,is_subscribed,link,linked_group,message_count,name,"
         "participants.limit(2){id,name,email,username,user_id},scoped_thread_key,senders{id},snippet,"
@@ -189,7 +195,7 @@ def test_every_field_of_the_reference_may_be_asked_for(graph: Any, platform: str
 # The body
 
 
-def packed(served: Any, path: str, **headers: str) -> tuple[str | None, bytes]:
+def packed(served: Graph, path: str, **headers: str) -> tuple[str | None, bytes]:
     connection = HTTPConnection(urlsplit(served.url).netloc, timeout=20)
     try:
         connection.request("GET", f"/v26.0/{path}?access_token={served.token}", headers=headers)
@@ -199,7 +205,7 @@ def packed(served: Any, path: str, **headers: str) -> tuple[str | None, bytes]:
         connection.close()
 
 
-def test_who_takes_gzip_gets_it(graph: Any) -> None:
+def test_a_client_that_accepts_gzip_gets_it(graph: StartGraph) -> None:
     served = graph(conversations=60)
     plain = packed(served, "me/conversations")
     encoding, body = packed(served, "me/conversations", **{"Accept-Encoding": "gzip, deflate"})
@@ -208,5 +214,5 @@ def test_who_takes_gzip_gets_it(graph: Any) -> None:
     assert gzip.decompress(body) == plain[1]
 
 
-def test_a_small_answer_is_not_worth_packing(graph: Any) -> None:
+def test_a_small_answer_is_not_worth_packing(graph: StartGraph) -> None:
     assert packed(graph(conversations=1), "me", **{"Accept-Encoding": "gzip"})[0] is None

@@ -1,25 +1,25 @@
-"""`subscribed_apps`: which events of a Page an app hears of (graph-facts 4-18)."""
-
-from typing import Any
+"""`subscribed_apps`: which events of a Page an app gets (graph-facts 4-18)."""
 
 import pytest
 
+from tests.sandbox.fixtures import Answer, Graph, StartGraph
+
 
 @pytest.fixture
-def served(graph: Any) -> Any:
+def served(graph: StartGraph) -> Graph:
     return graph(conversations=3)
 
 
-def change(served: Any, method: str, fields: str | None) -> Any:
+def change(served: Graph, method: str, fields: str | None) -> Answer:
     query = f"access_token={served.token}" + (f"&subscribed_fields={fields}" if fields is not None else "")
     return served.open(f"/v25.0/{served.page_id}/subscribed_apps?{query}", method=method)
 
 
-def subscribed(served: Any) -> list[list[str]]:
+def subscribed(served: Graph) -> list[list[str]]:
     return [each["subscribed_fields"] for each in served.get(f"{served.page_id}/subscribed_apps").data]
 
 
-def test_an_app_subscribes_and_unsubscribes(served: Any) -> None:
+def test_an_app_subscribes_and_unsubscribes(served: Graph) -> None:
     assert subscribed(served) == []
     assert change(served, "POST", "messages,message_echoes").json == {"success": True}
     assert subscribed(served) == [["messages", "message_echoes"]]
@@ -28,12 +28,12 @@ def test_an_app_subscribes_and_unsubscribes(served: Any) -> None:
 
 
 @pytest.mark.parametrize("fields", [None, "", "messages,gossip"])
-def test_fields_that_there_are_not_are_refused(served: Any, fields: str | None) -> None:
+def test_fields_that_there_are_not_are_refused(served: Graph, fields: str | None) -> None:
     answer = change(served, "POST", fields)
     assert (answer.status, answer.error["code"]) == (400, 100)
     assert subscribed(served) == []
 
 
-def test_an_empty_list_of_ids_is_refused_as_missing(served: Any) -> None:
+def test_an_empty_list_of_ids_is_refused_as_missing(served: Graph) -> None:
     answer = served.get("", ids="")
     assert (answer.status, answer.error["message"]) == (400, "(#100) The parameter ids is required")
