@@ -1,4 +1,4 @@
-"""A Graph API with behaviour, over HTTP: as strict as Meta's, as odd, and all of it ours to decide.
+"""A Graph API over HTTP, as strict and as odd as Meta's, whose behaviour a test decides.
 
 Shares no code with the client, so that both cannot hold the same mistake. `config` has
 the switches, `control` what a test may do from outside while it runs.

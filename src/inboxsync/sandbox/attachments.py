@@ -4,7 +4,7 @@ from typing import Any
 
 from inboxsync.sandbox.threads import Message, Thread
 
-# Replaced by another signature in each answer: Meta signs media URLs anew every time.
+# Replaced by another signature in each answer: Meta signs media URLs again every time.
 SIGNATURE = "SIGNATUREOFTHISANSWER"
 _IN_THE_EU = "Media not available due to new privacy rules in Europe. Go to the inbox to see it."
 
@@ -12,7 +12,7 @@ Json = dict[str, Any]
 
 
 def attachments(thread: Thread, message: Message, *, is_instagram: bool) -> Json | None:
-    """A list of one; None where there is none."""
+    """A list of one; None if there is none."""
     number = str(651_000_000_000_000 + thread.slot * 1000 + message.ordinal)
     match message.kind:
         case "image":
@@ -35,7 +35,7 @@ def attachments(thread: Thread, message: Message, *, is_instagram: bool) -> Json
 
 
 def shares(thread: Thread, message: Message) -> Json | None:
-    """A shared link; its inner fields are served only where they are asked for."""
+    """A shared link; its inner fields are served only if they are asked for."""
     if message.kind != "share":
         return None
     link = f"https://shop.example.com/p/{thread.slot}?v={message.ordinal}"
@@ -70,7 +70,7 @@ def _video(number: str, url: str) -> Json:
 def _template(thread: Thread, message: Message, number: str) -> Json:
     link = f"https://shop.example.com/p/{thread.slot}"
     template: Json = {"title": "A product", "subtitle": "Red / large"}
-    # The reference spells the key of the picture so.
+    # The reference spells the picture's key like this.
     template |= {"medial_url": media_url(thread, message, "jpg")}
     template |= {"cta": {"title": "Buy", "type": "open_url", "url": link}}
     return {"id": number, "generic_template": template}

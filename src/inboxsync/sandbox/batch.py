@@ -1,4 +1,4 @@
-"""`POST /` with `batch=[...]`: several calls in one request, each of which counts (graph-facts 1.9)."""
+"""`POST /` with `batch=[...]`: several calls in one request, and each of them counts (graph-facts 1.9)."""
 
 import json
 from dataclasses import replace
@@ -15,7 +15,7 @@ _HEADERS = [{"name": "Content-Type", "value": "text/javascript; charset=UTF-8"}]
 
 
 def answer_batch(graph: Graph, call: Call, trace_id: str) -> str:
-    """An array in the order of the request: status, headers, and the body as a string. The whole is 200."""
+    """An array in the request's order: status, headers, and the body as text. The batch has status 200."""
     with_headers = call.parameters.get("include_headers", "true") != "false"
     headers = {"headers": _HEADERS} if with_headers else {}
     answers = [_answer(graph, call, item, trace_id) for item in _items(call.parameters["batch"])]
@@ -46,7 +46,7 @@ def _answer(graph: Graph, call: Call, item: Any, trace_id: str) -> tuple[int, st
 
 
 def _call(call: Call, item: Any) -> Call:
-    """The item's own call; a token of its own in the URL is not supported: ours has one a batch."""
+    """The item's own call; its own token in the URL is not supported: a batch has one token."""
     if not isinstance(item, dict) or not isinstance(item.get("relative_url"), str):
         raise Refusal(100, "(#100) A batch item needs a relative_url", kind="GraphBatchException")
     url = urlsplit(item["relative_url"])

@@ -10,11 +10,10 @@ from inboxsync.sandbox.world import PageWorld
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Call:
-    """Method, path below the version, parameters, and whose token came with it.
+    """Method, path below the version, parameters, and the token's owner.
 
-    `root` is the caller's own address with the version, for `next` URLs. `page` is the Page
-    that the token is of; None for the user's or the app's. Cursors of another `epoch` are
-    dead.
+    `root` is the caller's own address with the version, for `next` URLs. `page` is the token's
+    Page; None for the user's or the app's token. Cursors of another `epoch` are refused.
     """
 
     method: str
@@ -29,7 +28,7 @@ class Call:
 
     @property
     def is_instagram(self) -> bool:
-        """Which platform is asked for; Messenger unless it says otherwise, in any case. Raises Refusal."""
+        """Which platform is asked for, in upper or lower case; Messenger by default. Raises Refusal."""
         platform = self.parameters.get("platform", "messenger").lower()
         if platform not in ("messenger", "instagram"):
             raise Refusal(100, "(#100) Param platform must be one of {INSTAGRAM, MESSENGER}")
@@ -41,5 +40,5 @@ class Call:
         return parse_fields(text) if text else defaults(names)
 
     def at(self, path: str, parameters: Mapping[str, str] | None = None) -> "Call":
-        """The same caller's call of another path."""
+        """A call of another path by the same caller."""
         return replace(self, path=path, parameters=self.parameters if parameters is None else parameters)

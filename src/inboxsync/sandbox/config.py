@@ -1,4 +1,4 @@
-"""What a sandbox is like: its world, its limits, its faults."""
+"""The switches of a sandbox: its world, its limits, its faults."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -7,18 +7,18 @@ from pathlib import Path
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Faults:
-    """What goes wrong, each as the share of calls (0 to 1) it happens to, unless it says otherwise.
+    """What goes wrong; each value is the share of calls (0 to 1) that it happens to, if not said otherwise.
 
-    Shapes as in graph-facts 3 and 5. Which call is hit depends on the seed and the call's
-    number alone.
+    Shapes as in graph-facts 3 and 5. Which call is hit depends only on the seed and the
+    call's number.
     """
 
     reset: float = 0.0  # the connection is cut before any answer
     html: float = 0.0  # HTTP 500 with Meta's HTML error page
     empty: float = 0.0  # HTTP 200 with no body
     null: float = 0.0  # HTTP 200 with `null`
-    cut: float = 0.0  # a body that ends half-way
-    code_1: float = 0.0  # code 1, subcode 99: unknown, passes
+    cut: float = 0.0  # a body that ends in the middle
+    code_1: float = 0.0  # code 1, subcode 99: unknown, temporary
     code_2: float = 0.0  # code 2: service temporarily unavailable
     transient: float = 0.0  # another code with is_transient
     stall: float = 0.0  # the answer takes `stall_seconds`
@@ -28,10 +28,10 @@ class Faults:
     empty_batch: float = 0.0  # `data: []` with `next`
     repeat_cursor: float = 0.0  # `after` is the one that was sent
     refuse_cursors: bool = False  # every `after` is refused
-    forget_cursors: int = 0  # raised by one, it refuses every opaque cursor handed out before
-    endless: bool = False  # after the last entry come empty answers with `next`, without end
-    deepest_cursor: int | None = None  # an `after` further down the list than this is refused
-    weight_limit: int | None = None  # code 1 where conversations x messages asked for exceeds this
+    forget_cursors: int = 0  # raised by one, it refuses every opaque cursor given before
+    endless: bool = False  # after the last entry, empty answers with `next`, without end
+    deepest_cursor: int | None = None  # an `after` deeper in the list than this is refused
+    weight_limit: int | None = None  # code 1 if conversations x messages asked for is more than this
     poison: int = 0  # so many conversations fail every answer with their messages, and their own node
     poison_slots: tuple[int, ...] = ()  # these do: 0 is the newest of the inbox at the start
     refuse_code: int | None = None  # every call is refused with this code ...
@@ -51,28 +51,28 @@ class SandboxConfig:
     pages: int = 1
     dataset: Path | None = None
     seed: int = 0
-    limits: bool = True  # 2 calls a second a Page, and a daily allowance
-    rate_code: int = 613  # what a call too soon is refused with: 613 or 80006
+    limits: bool = True  # 2 calls a second for each Page, and a daily quota
+    rate_code: int = 613  # the code for a call that comes too soon: 613 or 80006
     pace: str = "bucket"  # bucket: two at once, then one each half second; rolling: two in any second
-    penalty_seconds: float = 0.0  # for so long a refusal refuses all that follows
-    engaged_users: int | None = None  # the daily allowance is 200 x this; a user a conversation
-    calls_a_day: int | None = None  # the daily allowance itself, of every pool
+    penalty_seconds: float = 0.0  # after a refusal, every call is refused for so long
+    engaged_users: int | None = None  # the daily quota is 200 x this; by default a user for each conversation
+    calls_a_day: int | None = None  # the daily quota itself, for every type of calls
     day_seconds: float = 86_400.0  # how long the rolling day is
-    regain_minutes: int | None = None  # said from 95 % on; else the time that it takes, at 100 %
-    app_usage_percent: int = 0  # told in X-App-Usage; 100 refuses every call with code 4
+    regain_minutes: int | None = None  # reported from 95 % on; by default the time it takes, at 100 %
+    app_usage_percent: int = 0  # sent in X-App-Usage; 100 refuses every call with code 4
     latency_seconds: float = 0.0
-    largest_limit: int = 200  # `limit` above this is silently served as this
-    cursors: str = "opaque"  # opaque, or index as Meta's attachment lists have them
-    cursors_die_with_token: bool = False  # a token's death takes every opaque cursor with it
-    gzip: bool = True  # pack answers for whoever takes them packed
+    largest_limit: int = 200  # a larger `limit` is served as this, without an error
+    cursors: str = "opaque"  # opaque, or index as in Meta's attachment lists
+    cursors_die_with_token: bool = False  # when a token dies, every opaque cursor is refused
+    gzip: bool = True  # compress answers for clients that accept gzip
     time_windows: bool = False  # honour updated_before_ms and updated_after_ms
-    standard_access: bool = False  # nobody in the lists has a role on the app
+    standard_access: bool = False  # no one in the lists has a role on the app
     high_volume: bool = False  # listing fails, single conversations answer
     require_proof: bool = False  # refuse calls without a right appsecret_proof
-    token_days: int | None = None  # debug_token tells that every Page token ends so many days from now
+    token_days: int | None = None  # debug_token reports that every Page token ends so many days from now
     unreadable_messages: str = "bare"  # Instagram beyond 20 in a list: bare, refuse or omit
-    write_every: int = 0  # somebody writes on every so many list calls ...
-    write_people: int = 1  # ... so many of them, each in a conversation of their own ...
+    write_every: int = 0  # people write on every so many list calls ...
+    write_people: int = 1  # ... so many of them, each in another conversation ...
     write_burst: int = 1  # ... and so many messages each
-    write_new_every: int = 0  # somebody new begins a conversation on every so many list calls
+    write_new_every: int = 0  # a new person begins a conversation on every so many list calls
     faults: Faults = field(default_factory=Faults)

@@ -15,7 +15,7 @@ a folder, of the inbox) or by Graph's own `"conversation_id"`; `"page"` is the P
   `{"slot", "react": {"ordinal", "reaction": TEXT | null}}`; ordinal 0 is the oldest message, -1 the
   newest. None of them moves the conversation's time; answers `{"conversation_id", "message_id"?}`.
 * `POST /sandbox/faults` `{NAME: VALUE, ...}`: change switches of `Faults`; `"heal": true` heals the
-  poisoned, naming `poison` or `poison_slots` poisons anew.
+  poisoned, naming `poison` or `poison_slots` poisons again.
 * `POST /sandbox/tokens` `{"kill": SUBCODE}` or `{"mint": true}`: Page tokens die; a new one is answered.
 """
 
@@ -45,7 +45,7 @@ Endpoint = Callable[[Request], Awaitable[Response]]
 
 
 class _NotFoundError(Exception):
-    """What was named is not there; the message says what."""
+    """What was named does not exist; the message says what."""
 
 
 class Control:

@@ -1,4 +1,4 @@
-"""`/{page}/conversations`: the list that everything is about (graph-facts 1.3)."""
+"""`/{page}/conversations`: the list of conversations (graph-facts 1.3)."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
@@ -58,14 +58,14 @@ class Conversations:
         return text
 
     def refuse_poisoned(self, view: View, threads: list[Thread]) -> None:
-        """A poisoned conversation fails every answer that would hold it, until it heals."""
+        """Every answer with a poisoned conversation fails, until it is healed."""
         poisoned = self.poisoned(view)
         if any(view.thread_id(thread) in poisoned for thread in threads):
             raise Refusal(1, "An unknown error occurred", subcode=99, status=500)
 
     def poisoned(self, view: View) -> set[str]:
         """The ids of those that fail."""
-        # By the base slots: what is begun later must not move the poison elsewhere.
+        # By the base slots: conversations that begin later must not change which are poisoned.
         count, most = view.mailbox.inbox.count, self.faults.poison
         slots = [(place + 1) * count // (most + 1) for place in range(most)]
         slots += self.faults.poison_slots
@@ -73,7 +73,7 @@ class Conversations:
         return {view.thread_id(thread) for thread in threads} - self.healed
 
     def heal(self, pages: Iterable[PageWorld]) -> None:
-        """What is poisoned now is so no more."""
+        """All that are poisoned now are healed."""
         for page in pages:
             for is_instagram in (False, True):
                 self.healed |= self.poisoned(View(page, is_instagram))
@@ -101,7 +101,7 @@ class Conversations:
             raise too_much()
 
     def _folder(self, call: Call, view: View) -> Folder:
-        """The folder asked for, or the inbox; one that is not there as the switch has it. Raises Refusal."""
+        """The folder asked for, or the inbox; an unknown one as the switch says. Raises Refusal."""
         folders = view.mailbox.folders
         name = (call.parameters.get("folder") or INBOX).lower()
         if self._config.unknown_folders == "ignore":
@@ -170,7 +170,7 @@ class Conversations:
         )
 
     def _write_meanwhile(self, view: View, listed: Folder) -> None:
-        """People write while a list is walked: in it, or in the inbox where it had nobody."""
+        """People write while a list is scanned: in it, or in the inbox if it was empty."""
         folder = listed if listed.count else view.mailbox.inbox
         if _is_turn(self._config.write_every, self._calls):
             for person in range(self._config.write_people):

@@ -1,7 +1,7 @@
 """Cursors: opaque text that leads back into one list (graph-facts 1.8).
 
 `QVFI...` is base64 of `AQH...`, escaped as Meta does (Z to ZA, + to ZB, / to ZC, = to
-ZD). Ours holds a place and a mark of the list it belongs to: a foreign one is refused.
+ZD). Ours holds a place and a mark of its list: a cursor of another list is refused.
 `MjQZD`-like ones hold an index ("24") and belong to every list, as Meta's do.
 """
 
@@ -23,7 +23,7 @@ def opaque_cursor(list_name: str, place: list[Any]) -> str:
 
 
 def read_opaque(cursor: str, list_name: str) -> list[Any]:
-    """The place. Raises Refusal for a cursor of another list or of nobody's."""
+    """The place. Raises Refusal for an unknown cursor, or one of another list."""
     text = _unescape(cursor)
     head = _MARK + digest("cursor", list_name).hex()[:16]
     if not text.startswith(head):
@@ -43,7 +43,7 @@ def index_cursor(index: int) -> str:
 
 
 def read_index(cursor: str) -> int:
-    """The index. Raises Refusal for what is none."""
+    """The index. Raises Refusal for anything else."""
     text = _unescape(cursor)
     if not (text.isdecimal() and text.isascii() and len(text) < _LONGEST_INDEX):
         raise bad_cursor()

@@ -1,9 +1,9 @@
 """Real conversations from a file: NDJSON, gzipped or not.
 
 One object a line: `{"id", "customer": {"name"}, "messages": [{"from": "customer"|"page",
-"text", "at": ISO 8601 | null}]}`. Texts and names are served as they are. Graph knows no
-message without a time and lists by it, so where the file has none, or one that runs
-backwards, a time is derived; the notes say how often.
+"text", "at": ISO 8601 | null}]}`. Texts and names are served as they are. In Graph every
+message has a time and lists are ordered by it. If the file has no time, or one before the
+previous message's, a time is derived; the notes say how often.
 """
 
 import gzip
@@ -15,7 +15,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-# Where a whole conversation has no time, it lies this long before the end of the world.
+# A conversation without any time gets one this long before the end of the world.
 _UNKNOWN_SECONDS_APART = 60
 _GZIP_MAGIC = b"\x1f\x8b"
 
@@ -49,7 +49,7 @@ class Dataset:
 def load_dataset(path: Path, *, limit: int | None, anchor: int) -> Dataset:
     """Read a file; `limit` takes the first so many. Raises DatasetError.
 
-    `anchor` is the time, seconds since the epoch, before which times are made up.
+    `anchor` is the time, in seconds since the epoch, before which derived times lie.
     """
     found: list[Recorded] = []
     lines: dict[str, int] = {}
@@ -120,7 +120,7 @@ def _read(entry: Any, number: int, anchor: int) -> tuple[Recorded, int, int]:
 
 
 def _whole_times(times: list[int | None], ends_at: int) -> tuple[list[int], int, int]:
-    """Times that never run backwards, in the file's order; how many were missing, how many moved."""
+    """Times that never go back, in the file's order; how many were missing, how many changed."""
     known = [at for at in times if at is not None]
     at = known[0] if known else ends_at - len(times)
     whole: list[int] = []

@@ -15,7 +15,7 @@ _DEEPEST = 6
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Field:
-    """One field asked for; `inner` is None where it was not expanded."""
+    """One field asked for; `inner` is None if it was not expanded."""
 
     name: str
     arguments: dict[str, str] = field(default_factory=dict)
@@ -23,7 +23,7 @@ class Field:
 
 
 def parse_fields(text: str) -> tuple[Field, ...]:
-    """The fields asked for, in order. Raises Refusal 2500 for what Graph could not parse."""
+    """The fields asked for, in order. Raises Refusal 2500 for what Graph cannot parse."""
     tokens = list(_tokens(text))
     parser = _Parser(text, tokens)
     fields = parser.fields(depth=0)
@@ -33,7 +33,7 @@ def parse_fields(text: str) -> tuple[Field, ...]:
 
 
 def defaults(names: Iterable[str]) -> tuple[Field, ...]:
-    """The fields served where none are asked for."""
+    """The fields that are served if none are asked for."""
     return tuple(Field(name=name) for name in names)
 
 

@@ -1,7 +1,7 @@
-"""The order of a folder's conversations: newest first, alive.
+"""The order of a folder's conversations, newest first, while it changes.
 
-The base order is a function of the slot, so it takes no memory. Whatever moved since the
-start, came from another folder or left is kept apart, and merged in when the list is read.
+The base order is a function of the slot, so it takes no memory. What has moved
+since the start, came from another folder or left is kept separately, and merged in when the list is read.
 """
 
 import bisect
@@ -23,7 +23,7 @@ class Folder:
     base_time: Callable[[int], int]
     _moved: list[Key] = field(default_factory=list)
     _moved_at: dict[int, float] = field(default_factory=dict)
-    # Base slots that lie elsewhere now, or nowhere.
+    # Base slots that are in another folder now, or deleted.
     _left: set[int] = field(default_factory=set)
 
     def __len__(self) -> int:
@@ -34,16 +34,16 @@ class Folder:
         return slot in self._moved_at or (self.is_base(slot) and slot not in self._left)
 
     def is_base(self, slot: int) -> bool:
-        """Whether it lay here at the start."""
+        """Whether it was here at the start."""
         return self.first_slot <= slot < self.first_slot + self.count
 
     def key(self, slot: int) -> Key:
-        """Where a conversation stands now."""
+        """Where a conversation is now."""
         moved = self._moved_at.get(slot)
         return (moved if moved is not None else -self.base_time(slot), slot)
 
     def move(self, slot: int, at: int) -> None:
-        """A conversation written in, begun or brought here: it goes where its time `at` belongs."""
+        """A conversation was written in, begun or moved here: its time `at` gives its place."""
         self._take_out(slot)
         self._left.discard(slot)
         self._moved_at[slot] = -at
@@ -56,7 +56,7 @@ class Folder:
             self._left.add(slot)
 
     def after(self, key: Key) -> Iterator[int]:
-        """Slots that stand after this place, in order."""
+        """Slots after this place, in order."""
         moved = iter(self._moved[bisect.bisect_right(self._moved, key) :])
         next_moved = next(moved, None)
         for slot in self._base_after(key):

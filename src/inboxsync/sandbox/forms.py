@@ -6,7 +6,7 @@ from urllib.parse import parse_qsl
 
 
 def read_form(content_type: str, body: bytes) -> dict[str, str]:
-    """Name to value; files, and what is no form, are not looked at."""
+    """Name to value; files, and what is no form, are ignored."""
     match content_type.partition(";")[0].strip().lower():
         case "application/x-www-form-urlencoded":
             return dict(parse_qsl(body.decode("utf-8", "replace"), keep_blank_values=True))

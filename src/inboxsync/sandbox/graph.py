@@ -69,21 +69,21 @@ class Graph:
 
     def headers(self, call: Call) -> dict[str, str]:
         """Usage headers of the objects that this call counted against."""
-        told: dict[str, list[Json]] = {}
+        usage_by_object: dict[str, list[Json]] = {}
         now = time.monotonic()
         for object_id, kind in sorted(call.spent_on):
             usage = self.limits.usage(object_id, kind, users=self._users(object_id), now=now)
             if usage is None:
                 continue
-            told.setdefault(object_id, []).append(usage)
+            usage_by_object.setdefault(object_id, []).append(usage)
             account = self._world.page_of_instagram(object_id)
             if account is not None:
                 # Two keys have been seen; that the second is the Page is our assumption (graph-facts 7).
-                told.setdefault(account.page_id, []).append(usage)
-        return usage_headers(told, app_percent=self._config.app_usage_percent)
+                usage_by_object.setdefault(account.page_id, []).append(usage)
+        return usage_headers(usage_by_object, app_percent=self._config.app_usage_percent)
 
     def _refuse_app(self, call: Call) -> None:
-        """The app as a whole has spent its hour."""
+        """The whole app has used its quota."""
         if self._config.app_usage_percent >= 100 and call.page is not None:
             raise Refusal(4, "(#4) Application request limit reached", status=403, is_transient=True)
 
@@ -151,12 +151,12 @@ class Graph:
         if account is not None:
             self._may_see(call, account, object_id)
             self._spend(call, account.instagram_id, "instagram")
-            told = {
+            account_fields = {
                 "id": account.instagram_id,
                 "username": f"business.{account.number}",
                 "name": account.name,
             }
-            return to_text(self._object(call, "IGUser", told, call.fields("id")))
+            return to_text(self._object(call, "IGUser", account_fields, call.fields("id")))
         return self._inbox_node(call, object_id)
 
     def _inbox_node(self, call: Call, object_id: str) -> str:
@@ -225,7 +225,7 @@ class Graph:
             asked = (Field(name="attachments", inner=call.fields("id", "mime_type", "name", "size")),)
             check_fields(asked, "Message")
             message = self._renderer.message(call, view, thread, sent, asked)
-            # Whoever follows an attachment list's `next` finds it empty.
+            # A client that follows an attachment list's `next` finds it empty.
             has_more = "after" not in call.parameters
             return to_text({"data": message.get("attachments", {}).get("data", []) if has_more else []})
         if page is None and thread is None:
@@ -233,7 +233,7 @@ class Graph:
         raise Refusal(100, f"(#100) Tried accessing nonexisting field ({edge}) on node type (Page)")
 
     def _find(self, call: Call, object_id: str) -> tuple[View, Thread | None, int | None]:
-        """The conversation, and the message in it, that an id stands for; only in the token's own Page."""
+        """The conversation, and the message in it, with this id; only in the token's own Page."""
         page = call.page or self._world.pages[0]
         nothing = View(page, is_instagram=False), None, None
         place: tuple[int, int, int | None] | None
@@ -256,7 +256,7 @@ class Graph:
         return view, thread, ordinal
 
     def _by_ids(self, call: Call) -> str:
-        """`?ids=`: an object by id; each counts as a call, and one bad id fails them all."""
+        """`?ids=`: an object for each id; each counts as a call, and one wrong id fails all."""
         wanted = [each for each in call.parameters["ids"].split(",") if each]
         if not wanted:
             raise Refusal(100, "(#100) The parameter ids is required")
@@ -301,20 +301,20 @@ class Graph:
             "instagram_business_account": {"id": page.instagram_id, "username": f"business.{page.number}"},
         }
 
-    def _object(self, call: Call, node: str, told: Json, fields: tuple[Field, ...] | None = None) -> Json:
-        """The fields asked for of what there is to tell; the id comes unasked."""
+    def _object(self, call: Call, node: str, values: Json, fields: tuple[Field, ...] | None = None) -> Json:
+        """The fields asked for, of those that there are; the id is always there."""
         asked = call.fields("name", "id") if fields is None else fields
         rendered: Json = {}
         for field in asked:
-            if field.name not in told and field.name not in _OPTIONAL.get(node, ()):
+            if field.name not in values and field.name not in _OPTIONAL.get(node, ()):
                 raise unknown_field(field.name, node)
-            if field.name in told:
-                rendered[field.name] = narrow(field, told[field.name])
-        return rendered | ({"id": told["id"]} if "id" in told else {})
+            if field.name in values:
+                rendered[field.name] = narrow(field, values[field.name])
+        return rendered | ({"id": values["id"]} if "id" in values else {})
 
 
 def _subscribed_fields(call: Call) -> list[str]:
-    """What a Page's app asks to hear of (graph-facts 4-18). Raises Refusal for what there is not."""
+    """Which events a Page's app asks for (graph-facts 4-18). Raises Refusal for unknown ones."""
     fields = [
         each.strip() for each in call.parameters.get("subscribed_fields", "").split(",") if each.strip()
     ]
@@ -336,7 +336,7 @@ _SUBSCRIBABLE = (
 _OPTIONAL: dict[str, tuple[str, ...]] = {
     "Profile": ("name", "first_name", "last_name", "profile_pic", "locale", "timezone", "gender", "username"),
     "User": ("email", "first_name", "last_name", "middle_name", "name_format", "picture", "short_name"),
-    # What a Page may have and ours has not; public SDKs ask for these unasked.
+    # What a Page may have and ours has not; public SDKs ask for these by default.
     "Page": (
         *("about", "access_token", "bio", "cover", "description", "description_html", "display_subtext"),
         *("emails", "engagement", "fan_count", "followers_count", "global_brand_page_name", "hours"),

@@ -36,7 +36,7 @@ _SUCCESS_HEADERS = {
     "Vary": "Accept-Encoding",
 }
 _WORTH_PACKING = 1_000
-_LOOK_SECONDS = 0.01  # how often a call that is held looks whether it still is
+_LOOK_SECONDS = 0.01  # how often a held call looks whether it is released
 _SHOWN_FAULTS = ("reset", "html", "empty", "null", "cut", "code_1", "code_2", "transient", "stall")
 
 
@@ -108,7 +108,7 @@ class GraphHttp:
         token = _token(request, parameters)
         dies_after = self.faults.token_dies_after
         if dies_after is not None and number > dies_after and self._died_after != dies_after:
-            # Once: a token that is minted afterwards lives.
+            # Once: a token that is minted afterwards is valid.
             self._died_after = dies_after
             self._tokens.kill_all(self.faults.token_subcode)
         page = None
@@ -135,7 +135,7 @@ class GraphHttp:
         )
 
     def _epoch(self) -> int:
-        """Cursors of another one are dead: how often they were made to be forgotten."""
+        """Cursors of another epoch are refused: how often cursors were forgotten."""
         deaths = self._tokens.deaths if self._config.cursors_die_with_token else 0
         return self.faults.forget_cursors + deaths
 
@@ -183,13 +183,13 @@ def _broken(fault: str | None) -> Response | None:
 
 
 async def _abort(receive: Receive, send: Send) -> None:
-    """Cut the connection, as a network does: no ASGI message says so, the server's own transport does."""
+    """Cut the connection, as a network does: ASGI has no message for it, the server's transport has."""
     cycle = getattr(send, "__self__", None)
     transport = getattr(cycle, "transport", None)
     if transport is None:
         raise ConnectionResetError("reset by the sandbox")
     transport.abort()
-    # Until the server knows: it would complain of an answer that never came.
+    # Until the server has noticed: otherwise it logs that no answer came.
     while (await receive())["type"] != "http.disconnect":
         pass
 

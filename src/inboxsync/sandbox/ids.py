@@ -1,7 +1,7 @@
 """Ids in the shapes that Meta gives them (graph-facts 1.4, 1.10), the same in every process.
 
-An id carries what it stands for, so that a lookup needs no table: a million
-conversations cost no memory.
+An id contains what it identifies, so that a lookup needs no table: a million
+conversations need no memory.
 """
 
 import base64
@@ -15,7 +15,7 @@ _IGSID_FLOOR = 3_000_000_000_000_000
 _THREAD_FLOOR = 10**14
 _PER_PAGE = 10**9
 _LONGEST_ID = 20
-# Of so many conversations two have ids in the forms of old, and so have their first messages.
+# Of so many conversations two have ids in older forms, and so have their first messages.
 _OLD_EVERY = 97
 _OLD_MESSAGES = 12
 _OLD_MS = 1_330_000_000_000

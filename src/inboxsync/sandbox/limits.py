@@ -1,9 +1,9 @@
-"""The limits, and the headers that tell of them (graph-facts 2).
+"""The limits, and the headers that report them (graph-facts 2).
 
 2 calls a second for each Page or Instagram account: a bucket of two that fills twice a
-second, or by switch two in any second (which of them Meta's is, is not known). A rolling
-day's allowance for each type of calls on an object. Counted before the answer, refused
-calls too.
+second, or by switch two in any second (it is not known which of them is Meta's). A quota for a
+rolling day for each type of calls on an object. Calls are counted before the answer, refused
+ones too.
 """
 
 import math
@@ -37,7 +37,7 @@ _SLACK = 1e-6
 
 @dataclass(slots=True)
 class _Pace:
-    """The 2 calls a second of one object: when it was called, and let in, within the last second."""
+    """The 2 calls a second of one object: its calls, and the accepted ones, of the last second."""
 
     filled_at: float
     is_rolling: bool
@@ -68,7 +68,7 @@ class _Pace:
 
 
 def _roll(times: deque[float], now: float) -> None:
-    """Forget what is a second old."""
+    """Forget what is older than a second."""
     while times and times[0] <= now - 1:
         times.popleft()
 
@@ -94,7 +94,7 @@ class _Day:
             self.total -= self.spent.popleft()[1]
 
     def seconds_until(self, total: int, now: float) -> float:
-        """How long until no more than `total` are left, if nobody calls."""
+        """How long until no more than `total` are left, without further calls."""
         left = self.total
         for at, calls in self.spent:
             if left <= total:
@@ -114,29 +114,29 @@ class Limits:
         self._days: dict[tuple[str, str], _Day] = {}
 
     def spend(self, object_id: str, kind: str, *, users: int, now: float) -> None:
-        """Count a call against an object; raises Refusal where that is too much. `now`: monotonic seconds."""
+        """Count a call against an object; raises Refusal if that is too much. `now`: monotonic seconds."""
         pace = self._paces.setdefault(object_id, _Pace(now, self._config.pace == "rolling"))
         day = self._days.setdefault((object_id, kind), _Day(self._config.day_seconds))
         pace.count(now)
         day.count(now)
         if not self._config.limits:
             return
-        if day.total > self._allowance(kind, users):
+        if day.total > self._daily_quota(kind, users):
             raise _spent(kind)
         if not pace.may_pass(now, penalty_seconds=self._config.penalty_seconds):
             raise self._too_soon(kind)
 
     def usage(self, object_id: str, kind: str, *, users: int, now: float) -> dict[str, Any] | None:
-        """What an answer tells of this pool; None where it is silent."""
+        """What an answer's header reports of this quota; None for no header."""
         day = self._days.get((object_id, kind))
         if day is None or not self._config.limits:
             return None
         day.roll(now)
-        allowance = self._allowance(kind, users)
-        percent = min(math.ceil(_FULL * day.total / allowance), _FULL)
+        quota = self._daily_quota(kind, users)
+        percent = min(math.ceil(_FULL * day.total / quota), _FULL)
         if day.total <= _SILENT_CALLS and percent < _NEARLY_FULL:
             return None
-        seconds = day.seconds_until(allowance - 1, now) if percent >= _FULL else 0.0
+        seconds = day.seconds_until(quota - 1, now) if percent >= _FULL else 0.0
         minutes: int = math.ceil(seconds / _SECONDS_A_MINUTE)
         if self._config.regain_minutes is not None and percent >= _NEARLY_FULL:
             minutes = self._config.regain_minutes
@@ -156,7 +156,7 @@ class Limits:
         """The most that came within any second, by object."""
         return {object_id: pace.most_in_a_second for object_id, pace in self._paces.items()}
 
-    def _allowance(self, kind: str, users: int) -> int:
+    def _daily_quota(self, kind: str, users: int) -> int:
         if self._config.calls_a_day is not None:
             return max(1, self._config.calls_a_day)
         engaged = users if self._config.engaged_users is None else self._config.engaged_users
@@ -173,12 +173,12 @@ def _spent(kind: str) -> Refusal:
     return Refusal(code, f"(#{code}) {message}")
 
 
-def usage_headers(told: dict[str, list[dict[str, Any]]], *, app_percent: int) -> dict[str, str]:
-    """The headers for what there is to tell, by object, and of the app; none for 0 %."""
+def usage_headers(usage_by_object: dict[str, list[dict[str, Any]]], *, app_percent: int) -> dict[str, str]:
+    """The headers for the usage by object, and for the app's; none for 0 %."""
     headers = {}
     if app_percent:
         app = {"call_count": app_percent, "total_time": min(app_percent, 1), "total_cputime": 0}
         headers["X-App-Usage"] = msgspec.json.encode(app).decode()
-    if told:
-        headers["X-Business-Use-Case-Usage"] = msgspec.json.encode(told).decode()
+    if usage_by_object:
+        headers["X-Business-Use-Case-Usage"] = msgspec.json.encode(usage_by_object).decode()
     return headers

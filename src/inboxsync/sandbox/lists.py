@@ -21,7 +21,7 @@ _MILLISECONDS = 1000
 
 @dataclass(frozen=True, slots=True)
 class Slice:
-    """Entries, the cursors around them, and whether the list goes on at either end."""
+    """Entries, the cursors around them, and whether there are more at either end."""
 
     entries: list[Any]
     before: str | None
@@ -46,7 +46,7 @@ _EMPTY = Slice([], None, None, has_next=False, has_previous=False)
 
 
 def read_limit(text: str | None, config: SandboxConfig) -> int:
-    """How many entries are asked for: 25 unless told, never more than the cap."""
+    """How many entries are asked for: 25 by default, never more than the cap."""
     if text is None or text == "":
         return _DEFAULT_LIMIT
     if not (text.isdecimal() and text.isascii() and len(text) < _LONGEST_NUMBER) or int(text) == 0:
@@ -114,7 +114,7 @@ class ConversationList:
         return Slice([thread], cursor, cursor, has_next=False, has_previous=False)
 
     def same_place(self, cursor: str, *, nonce: int) -> str:
-        """Another cursor that leads where this one does."""
+        """Another cursor to the same place."""
         if self._config.cursors == "index":
             return cursor
         return opaque_cursor(self._name, [*self._place(cursor), nonce])

@@ -1,7 +1,7 @@
 """A Page's conversations on one platform, in their folders.
 
 A conversation is a function of the world's key, the Page and its slot, made when it is
-asked for: a million cost no memory. What is changed after the start is kept.
+asked for: a million need no memory. What is changed after the start is kept.
 """
 
 import time
@@ -20,10 +20,10 @@ from inboxsync.sandbox.threads import Message, Thread, make_thread
 ANCHOR = int(datetime(2026, 6, 30, 12, tzinfo=UTC).timestamp())
 INBOX = "inbox"
 _SPAN_SECONDS = 3 * 365 * 86_400
-# As many as `render` keeps: what is rendered once is not made again to be served.
+# As many as `render` keeps: what is rendered once need not be made again.
 _KEPT_THREADS = 6_000
 _LONGEST_ID = 20
-# The slots of other folders lie far above the inbox's, those of new conversations above all.
+# The slots of other folders are far above the inbox's, those of new conversations above all others.
 _FOLDER_SLOTS = 10**8
 _NEW_SLOTS = 9 * 10**8
 
@@ -59,11 +59,11 @@ class Mailbox:
 
     @property
     def inbox(self) -> Folder:
-        """What is listed where no folder is asked for."""
+        """The list if no folder is asked for."""
         return self.folders[INBOX]
 
     def thread(self, slot: int) -> Thread | None:
-        """The conversation in this slot as it is now; None where there is none, or none any more."""
+        """The conversation in this slot as it is now; None if there is none, or no longer."""
         if slot in self._deleted:
             return None
         if slot in self._changed:
@@ -80,17 +80,17 @@ class Mailbox:
         return made
 
     def folder_of(self, thread: Thread) -> Folder:
-        """The folder that a conversation lies in."""
+        """The folder that a conversation is in."""
         return self.folders[thread.folder]
 
     def thread_of_person(self, person_id: str) -> Thread | None:
-        """The conversation with this contact; None where there is none."""
+        """The conversation with this contact; None if there is none."""
         slot = self._slot_of_person(person_id)
         thread = self.thread(slot) if slot is not None else None
         return thread if thread is not None and thread.contact.id == person_id else None
 
     def person(self, person_id: str) -> Person | None:
-        """The contact with this id; None where there is none."""
+        """The contact with this id; None if there is none."""
         thread = self.thread_of_person(person_id)
         return thread.contact if thread is not None else None
 
@@ -106,7 +106,7 @@ class Mailbox:
         return message
 
     def begin(self, folder: str = INBOX) -> int:
-        """A conversation with somebody new; its slot. It is listed once something is written in it."""
+        """A conversation with a new person; its slot. It is in the list once it has a message."""
         slot = _NEW_SLOTS + self._begun
         self._begun += 1
         self._changed[slot] = Thread(slot=slot, folder=folder, contact=self._contact(slot))
@@ -118,7 +118,7 @@ class Mailbox:
         return _NEW_SLOTS + self._begun - 1
 
     def move(self, slot: int, folder: str) -> None:
-        """Into another folder, at the place that its time gives it. Raises KeyError."""
+        """Move it into another folder, to the place that its time gives it. Raises KeyError."""
         thread = self._existing(slot)
         target = self.folders[folder]
         self.folder_of(thread).remove(slot)
@@ -126,7 +126,7 @@ class Mailbox:
         target.move(slot, thread.updated_at)
 
     def delete(self, slot: int) -> None:
-        """It is nowhere any more. Raises KeyError."""
+        """Delete it. Raises KeyError."""
         self.folder_of(self._existing(slot)).remove(slot)
         self._changed.pop(slot, None)
         self._kept.pop(slot, None)

@@ -17,7 +17,7 @@ from inboxsync.sandbox.world import PageWorld
 
 # On Instagram only so many newest messages of a conversation have details.
 READABLE_MESSAGES = 20
-# Of so many conversations, one tells a wrong `message_count`; of so many people, one has a `user_id`.
+# Of so many conversations, one has a wrong `message_count`; of so many people, one has a `user_id`.
 _MISCOUNTED_EVERY = 11
 _USER_ID_EVERY = 3
 
@@ -26,7 +26,7 @@ Json = dict[str, Any]
 
 @dataclass(frozen=True, slots=True)
 class View:
-    """How objects are looked at: whose, on which platform."""
+    """How objects are seen: of which Page, on which platform."""
 
     page: PageWorld
     is_instagram: bool
@@ -63,7 +63,7 @@ class View:
         return {"name": self.page.name, "email": f"{self.page.page_id}@facebook.com", "id": self.page.page_id}
 
     def people(self, thread: Thread) -> list[Json]:
-        """Participants; who is gone is not among them. Their order means nothing."""
+        """Participants without deleted accounts. Their order means nothing."""
         both = (
             [self.business()] if thread.contact.is_gone else [self.contact(thread.contact), self.business()]
         )
@@ -147,7 +147,7 @@ def _story(view: View, thread: Thread, message: Message) -> Json | None:
 
 
 def _unsupported(view: View, _thread: Thread, message: Message) -> bool | str | None:
-    """Only where it is true, once seen as a text (graph-facts 1.6)."""
+    """Only if it is true; has been seen as a text (graph-facts 1.6)."""
     if not view.is_instagram or message.kind != "sticker":
         return None
     return "true" if message.ordinal % 2 else True

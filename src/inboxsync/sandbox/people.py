@@ -35,7 +35,7 @@ _EMOJI = ("🌸", "🔥", "👩‍💻", "🇧🇷", "✨")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Person:
-    """A contact. `name` None: withheld. `is_gone`: the account no longer exists, nobody is listed."""
+    """A contact. `name` None: withheld. `is_gone`: the account no longer exists, and is no participant."""
 
     id: str
     name: str | None
@@ -62,15 +62,15 @@ def make_person(random: Random, person_id: str) -> Person:
 
 
 def profile(person: Person, *, is_instagram: bool) -> dict[str, Any]:
-    """What a person's own node tells (graph-facts 1.9). Raises Refusal."""
+    """What a person's own node has (graph-facts 1.9). Raises Refusal."""
     if person.is_gone:
         raise Refusal(100, "(#100) No matching user found", subcode=2018001)
-    told = {"id": person.id, "profile_pic": f"https://cdn.sandbox.invalid/p/{person.id}.jpg"}
+    found = {"id": person.id, "profile_pic": f"https://cdn.sandbox.invalid/p/{person.id}.jpg"}
     if is_instagram:
         if person.name is None:
             raise Refusal(230, "(#230) User consent is required to access user profile", status=403)
-        return told | {"name": person.name, "username": person.username}
+        return found | {"name": person.name, "username": person.username}
     if person.name is not None:
         first, _, last = person.name.partition(" ")
-        told |= {"name": person.name, "first_name": first, "last_name": last}
-    return told
+        found |= {"name": person.name, "first_name": first, "last_name": last}
+    return found

@@ -72,12 +72,12 @@ def unsupported(method: str) -> Refusal:
 
 
 def no_user() -> Refusal:
-    """`/me` without a token, or with the app's: nobody is asked about."""
+    """`/me` without a token, or with the app's: it means no one."""
     return Refusal(2500, "An active access token must be used to query information about the current user.")
 
 
 def page_token_needed() -> Refusal:
-    """A person's token where a Page's is asked for."""
+    """A person's token where a Page's is needed."""
     return Refusal(210, "(#210) A page access token is required to request this resource.", status=403)
 
 
@@ -97,12 +97,12 @@ def bad_syntax(fields: str) -> Refusal:
 
 
 def bad_cursor() -> Refusal:
-    """A cursor of another list, or of nobody's; that 100 is meant here is our assumption (graph-facts 8)."""
+    """An unknown cursor, or one of another list; that the code is 100 is our assumption (graph-facts 8)."""
     return Refusal(100, "(#100) Invalid cursors values: the cursor does not belong to this list")
 
 
 def too_deep() -> Refusal:
-    """An `after` that is further down than Graph goes (graph-facts 1.8)."""
+    """An `after` that is deeper than Graph reads (graph-facts 1.8)."""
     return Refusal(100, "(#100) The After Cursor specified exceeds the max limit supported by this endpoint")
 
 

@@ -1,7 +1,7 @@
 """From the world's objects to Graph's JSON text.
 
 Text, not objects, because the rendering of a conversation is kept: a benchmark should
-wait for the client, not for us. Slashes are escaped, and all beyond ASCII, as Meta does.
+measure the client, not the sandbox. Slashes and all beyond ASCII are escaped, as Meta does.
 """
 
 import json

@@ -55,7 +55,7 @@ _KNOWN: Mapping[str, Collection[str]] = {
 def check_fields(fields: Iterable[Field], node: str) -> None:
     """Raise Refusal for a field that a type does not have, however deep.
 
-    Before anything is looked up: a list without entries refuses what a full one would.
+    Before anything is looked up: an empty list refuses the same fields as a full one.
     """
     for field in fields:
         if field.name not in _KNOWN[node]:
@@ -71,7 +71,7 @@ def check_fields(fields: Iterable[Field], node: str) -> None:
 
 def narrow(field: Field, value: Any) -> Any:
     """A part, with only those of its fields that were asked for."""
-    # What a share says is served only where it is asked for by name (graph-facts 1.6).
+    # What a share contains is served only if it is asked for by name (graph-facts 1.6).
     inner = field.inner if field.inner is not None or field.name != "shares" else (Field(name="id"),)
     if inner is None or value is None:
         return value
@@ -86,7 +86,7 @@ def narrow(field: Field, value: Any) -> Any:
 
 def _pick(entry: dict[str, Any], inner: Iterable[Field]) -> dict[str, Any]:
     asked = {field.name: field for field in inner}
-    # The id comes unasked.
+    # The id is always there.
     return {
         key: narrow(asked[key], value) if key in asked else value
         for key, value in entry.items()

@@ -45,7 +45,7 @@ class Sandbox:
         self.app = _Sides(Starlette(routes=control.routes()), self.http)
 
     def ready(self, *, url: str, port: int) -> dict[str, Any]:
-        """What a client needs to know: the address, Pages, tokens, and what was made up."""
+        """What a client needs to know: the address, Pages, tokens, and which times were derived."""
         pages = [
             {
                 "page_id": page.page_id,
@@ -76,11 +76,11 @@ def serve(
 ) -> None:
     """Bind, print the ready line first on stdout, serve until SIGINT or SIGTERM.
 
-    `ends_with_parent`: also when the process that started this one is gone, however it went.
-    Raises DatasetError, or OSError where the port cannot be had.
+    `ends_with_parent`: also when the process that started this one has ended in any way.
+    Raises DatasetError, or OSError if the port is not free.
     """
     sandbox = Sandbox(config)
-    # Only of a socket that is said to be TCP asyncio sends small answers at once; else each waits 40 ms.
+    # asyncio sends small answers at once only if the socket says that it is TCP; else each waits 40 ms.
     with socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP) as listener:
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         listener.bind((host, port))

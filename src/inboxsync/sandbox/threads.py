@@ -32,7 +32,7 @@ class Message:
 class Thread:
     """A conversation, its messages oldest first. `revision` grows with each change.
 
-    Where messages were unsent, their ordinals are missing, and stay so: `sent` is how many
+    The ordinals of unsent messages are missing, and stay missing: `sent` is how many messages
     there ever were, `written_at` when the newest of them was sent.
     """
 
@@ -61,7 +61,7 @@ class Thread:
         return bisect.bisect_left(self.messages, ordinal, key=lambda message: message.ordinal)
 
     def message(self, ordinal: int) -> Message | None:
-        """The message with this ordinal; None where there is none, or none any more."""
+        """The message with this ordinal; None if there is none, or no longer."""
         place = self.place(ordinal)
         is_there = place < len(self.messages) and self.messages[place].ordinal == ordinal
         return self.messages[place] if is_there else None
@@ -85,7 +85,7 @@ class Thread:
         return self._changed(messages=messages)
 
     def in_folder(self, name: str) -> "Thread":
-        """It lies in another folder."""
+        """It is in another folder."""
         return self._changed(folder=name)
 
     def _changed(self, **changes: Any) -> "Thread":

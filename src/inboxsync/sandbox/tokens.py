@@ -1,4 +1,4 @@
-"""Who a token stands for, and whether it is still alive."""
+"""Whose a token is, and whether it is still valid."""
 
 import hashlib
 import hmac
@@ -21,7 +21,7 @@ SCOPES = (
 
 
 class Tokens:
-    """Every token of the sandbox. `user` reaches all Pages; each Page has one of its own."""
+    """Every token of the sandbox. `user` reaches all Pages; each Page has its own."""
 
     def __init__(self, world: World, *, days: int | None = None) -> None:
         self._world = world
@@ -35,7 +35,7 @@ class Tokens:
         self._dead: dict[str, int] = {}
 
     def page(self, token: str) -> PageWorld | None:
-        """The Page that this token is of; None for the user's and the app's. Raises Refusal 190."""
+        """The token's Page; None for the user's and the app's token. Raises Refusal 190."""
         if token in self._dead:
             raise dead_token(self._dead[token])
         if token in (self.user, self.app_token):
@@ -83,7 +83,7 @@ class Tokens:
             )
 
     def describe(self, token: str | None) -> dict[str, object]:
-        """What `debug_token` says of a token; a dead one is described inside a normal answer."""
+        """What `debug_token` reports of a token; a dead one is described inside a normal answer."""
         if not token:
             raise Refusal(100, "(#100) The parameter input_token is required")
         base: dict[str, object] = {"app_id": self.app_id, "application": "inboxsync sandbox"}
@@ -99,7 +99,7 @@ class Tokens:
         if self.is_app(token):
             return base | {"type": "APP", "is_valid": True}
         page = self._page_of.get(token)
-        told = base | {
+        found = base | {
             "type": "PAGE" if page else "USER",
             "data_access_expires_at": 0,
             "expires_at": self._ends_at() if page else 0,
@@ -108,7 +108,7 @@ class Tokens:
             "granular_scopes": [{"scope": scope} for scope in SCOPES],
             "user_id": self._world.user_id,
         }
-        return told | {"profile_id": page.page_id} if page else told
+        return found | {"profile_id": page.page_id} if page else found
 
     def grant(self, parameters: Mapping[str, str]) -> dict[str, object]:
         """The app's token, or a long-lived one for a short one: the same, here. Raises Refusal."""
@@ -126,5 +126,5 @@ class Tokens:
                 return {"access_token": token, "token_type": "bearer", "expires_in": _LONG_LIVED_SECONDS}
             case "fb_exchange_token":
                 raise Refusal(100, "(#100) The parameter fb_exchange_token is required")
-        # What Graph takes it for where no grant is named: a login's second half.
+        # Without a grant, Graph takes it for the second half of a login.
         raise Refusal(191, "Missing redirect_uri parameter.")

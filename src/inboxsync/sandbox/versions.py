@@ -10,8 +10,8 @@ NEWEST = (26, 0)
 def split_version(path: str) -> tuple[str, str, str]:
     """(the version served, the path's own prefix, the rest).
 
-    A call without a version gets the newest; one to an expired version is served, silently,
-    by the oldest usable one, and one to a version not yet there by the newest.
+    A call without a version gets the newest; a call to an expired version is served by the oldest
+    usable one without an error, and a call to a future version by the newest.
     """
     head, _, rest = path.lstrip("/").partition("/")
     match = _VERSION.fullmatch(head)

@@ -14,7 +14,7 @@ _PAGE_NAMES = ("Fjord & Wool", "Café Lumière", "サンドボックス商店", 
 
 
 class PageWorld:
-    """One Page. Without a word about the platform, Messenger is meant."""
+    """One Page. The platform is Messenger by default."""
 
     def __init__(
         self, config: SandboxConfig, key: str, number: int, recorded: tuple[Recorded, ...] | None
@@ -49,7 +49,7 @@ class PageWorld:
 
     @property
     def inbox(self) -> Folder:
-        """What is listed where no folder is asked for."""
+        """The list if no folder is asked for."""
         return self.messenger.inbox
 
     @property
@@ -58,7 +58,7 @@ class PageWorld:
         return self.messenger.newest_slot
 
     def thread(self, slot: int) -> Thread | None:
-        """The conversation in this slot as it is now; None where there is none."""
+        """The conversation in this slot as it is now; None if there is none."""
         return self.messenger.thread(slot)
 
     def write(
@@ -126,5 +126,5 @@ def _world_key(config: SandboxConfig, dataset: Dataset | None) -> str:
 
 
 def _shares(dataset: Dataset, pages: int) -> list[tuple[Recorded, ...]]:
-    """The data set, dealt out to so many Pages."""
+    """The data set, shared among so many Pages."""
     return [dataset.conversations[number::pages] for number in range(pages)]
