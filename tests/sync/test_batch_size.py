@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from inboxsync.model import RunStatus
 from inboxsync.sandbox import Faults
-from inboxsync.sync.batch_size import LARGEST_BATCH, BatchSize
+from inboxsync.sync.fetch import LARGEST_BATCH, BatchSize
 
 SIZE = "SELECT batch_size FROM facebook_pages"
 IDS = "SELECT conversation_id FROM messenger_conversations"

@@ -29,6 +29,7 @@ from inboxsync.store.state.pages import upsert_page
 from inboxsync.store.state.runs import start_run
 from inboxsync.sync.ingest import Ingest
 from inboxsync.sync.plan import begin_scan, plan_backlog_item, plan_next
+from tests.fixtures import FakeClock
 
 NOW = datetime(2026, 6, 1, 12, 0, 0, tzinfo=UTC)
 MESSAGES = "SELECT message_id, text FROM messages ORDER BY 1"
@@ -80,7 +81,7 @@ class Archive:
                 started_at=NOW,
             )
             start_run(connection, self.run)
-        self.ingest = Ingest(store=self.store, page=self.page, owner="me")
+        self.ingest = Ingest(store=self.store, clock=FakeClock(), page=self.page, owner="me")
 
     def empty(self) -> None:
         with self.store.write() as connection:
@@ -90,16 +91,15 @@ class Archive:
     def take(self, served: Conversation, *, watermark: datetime | None = None) -> None:
         batch = Batch(conversations=(served,), answered_at=at(1000), after=None, has_next=False)
         scanning = begin_scan(lower_bound=watermark, watermark=watermark)
-        self.run = self.ingest.apply_list(
+        self.run = self.ingest.store_list_batch(
+            self.run,
             batch,
             folder="inbox",
             scanning=scanning,
             state=plan_next(scanning, [], batch),
-            completes_page=None,
+            synced_at=None,
             counts_unchanged=True,
-            learned=None,
-            run=self.run,
-            now=NOW,
+            new_settings=None,
         )
 
     def backlog(self, phase: BacklogKind = BacklogKind.GAP) -> BacklogItem | None:
@@ -119,7 +119,7 @@ class Archive:
                 has_next=top > size,
             )
             rest = plan_backlog_item(item, batch)
-            self.run = self.ingest.apply_messages(item, batch, rest=rest, run=self.run, now=NOW)
+            self.run = self.ingest.store_messages(self.run, item, batch, rest=rest)
             item = self.backlog()
 
     def rows(self, sql: str) -> list[tuple[Any, ...]]:

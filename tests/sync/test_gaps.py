@@ -13,7 +13,7 @@ from inboxsync.model import RunStatus
 from inboxsync.sandbox import Faults
 from inboxsync.sandbox.conversations import Conversations
 from inboxsync.sandbox.nodes import View
-from inboxsync.sync.edge import MessagesEdge
+from inboxsync.sync.fetch import MessageFetcher
 
 SANDBOX = {"conversations": 30, "messages": (1, 8)}
 
@@ -142,16 +142,16 @@ def test_a_conversation_in_another_folder_has_no_hole_either(
 
 def fail_edge(monkeypatch: pytest.MonkeyPatch, *, after_batches: int = 0) -> list[int]:
     """Every messages edge fails after so many answers, until the list that is returned is emptied."""
-    fetch, answered = MessagesEdge.fetch, [0]
+    fetch, answered = MessageFetcher.fetch, [0]
 
-    async def fetch_or_fail(self: MessagesEdge, after: str | None) -> Any:
+    async def fetch_or_fail(self: MessageFetcher, after: str | None) -> Any:
         if answered and answered[0] >= after_batches:
             raise AnswerFailed("(#2) Service temporarily unavailable")
         if answered:
             answered[0] += 1
         return await fetch(self, after)
 
-    monkeypatch.setattr(MessagesEdge, "fetch", fetch_or_fail)
+    monkeypatch.setattr(MessageFetcher, "fetch", fetch_or_fail)
     return answered
 
 
@@ -211,17 +211,17 @@ def test_a_gap_is_resumed_after_a_run_out_of_time(
     served, engine = ready()
     sync(engine)
     graph_id = write(served, 9, 300)
-    fetch, fetched = MessagesEdge.fetch, []
+    fetch, fetched = MessageFetcher.fetch, []
 
-    async def slow(self: MessagesEdge, after: str | None) -> Any:
+    async def slow(self: MessageFetcher, after: str | None) -> Any:
         if fetched:
             await asyncio.sleep(60)
         fetched.append(after)
         return await fetch(self, after)
 
-    monkeypatch.setattr(MessagesEdge, "fetch", slow)
+    monkeypatch.setattr(MessageFetcher, "fetch", slow)
     assert sync(engine, max_seconds=1.0).status is RunStatus.PARTIAL
-    monkeypatch.setattr(MessagesEdge, "fetch", fetch)
+    monkeypatch.setattr(MessageFetcher, "fetch", fetch)
     run = sync(engine)
     assert (run.status, run.counts.events) == (RunStatus.COMPLETE, 300 - 100)
     assert whole(served, engine, graph_id)

@@ -10,7 +10,7 @@ from inboxsync.model import History, RunStatus
 from inboxsync.sandbox import Faults
 from inboxsync.sandbox.nodes import View
 from inboxsync.sync import Outcome
-from inboxsync.sync.edge import MessagesEdge
+from inboxsync.sync.fetch import MessageFetcher
 
 SANDBOX = {"conversations": 30, "messages": (1, 8)}
 
@@ -116,14 +116,14 @@ def test_it_can_be_switched_on_for_a_page_that_is_synced(
 
 def fail_one(monkeypatch: pytest.MonkeyPatch, graph_id: str) -> list[str]:
     """The messages edge of one conversation fails until the list that is returned is emptied."""
-    fetch, failing = MessagesEdge.fetch, [graph_id]
+    fetch, failing = MessageFetcher.fetch, [graph_id]
 
-    async def fetch_or_fail(self: MessagesEdge, after: str | None) -> Any:
+    async def fetch_or_fail(self: MessageFetcher, after: str | None) -> Any:
         if self.conversation_id in failing:
             raise AnswerFailed("(#2) Service temporarily unavailable")
         return await fetch(self, after)
 
-    monkeypatch.setattr(MessagesEdge, "fetch", fetch_or_fail)
+    monkeypatch.setattr(MessageFetcher, "fetch", fetch_or_fail)
     return failing
 
 
@@ -151,14 +151,14 @@ def test_a_gap_that_fails_is_not_closed_by_history_that_goes_on_below_it(
     served, engine = ready(conversations=1, messages=(600, 600))
     sync(engine, history=History.ALL, stop_after=4 + 3)  # four lists, and half of it
     write(served, 0, 40)
-    fetch, first = MessagesEdge.fetch, [True]
+    fetch, first = MessageFetcher.fetch, [True]
 
-    async def fail_from_the_top(self: MessagesEdge, after: str | None) -> Any:
+    async def fail_from_the_top(self: MessageFetcher, after: str | None) -> Any:
         if after is None and first:
             raise AnswerFailed("(#2) Service temporarily unavailable")
         return await fetch(self, after)
 
-    monkeypatch.setattr(MessagesEdge, "fetch", fail_from_the_top)
+    monkeypatch.setattr(MessageFetcher, "fetch", fail_from_the_top)
     assert sync(engine).status is RunStatus.PARTIAL
     assert [phase for phase, _ in backlog(engine)] == ["gap"]
     first.clear()

@@ -35,7 +35,7 @@ from inboxsync.sync.plan import (
     plan_segment,
     respects,
     starts_over,
-    wanted_of,
+    wanted_from,
 )
 
 NOW = datetime(2026, 6, 1, 12, 0, 0, tzinfo=UTC)
@@ -277,9 +277,9 @@ def test_an_answer_that_begins_above_its_window_ignores_it() -> None:
 
 def test_of_a_light_answer_only_what_lies_above_the_lower_bound_is_wanted() -> None:
     answer = batch(*DAYS)
-    assert wanted_of(Segment(lower_bound=NOW - timedelta(days=2)), answer) == answer.conversations[:3]
-    assert wanted_of(Segment(), answer) == answer.conversations
-    assert wanted_of(Segment(lower_bound=NOW + timedelta(days=1)), answer) == ()
+    assert wanted_from(Segment(lower_bound=NOW - timedelta(days=2)), answer) == answer.conversations[:3]
+    assert wanted_from(Segment(), answer) == answer.conversations
+    assert wanted_from(Segment(lower_bound=NOW + timedelta(days=1)), answer) == ()
 
 
 def messages(*names: str, has_next: bool = True, ages: tuple[int, ...] = ()) -> MessageBatch:

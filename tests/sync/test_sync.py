@@ -393,14 +393,14 @@ def test_a_page_removed_in_mid_sync_is_said_to_be(
     ready: Any, sync: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     _, engine = ready()
-    apply = Ingest.apply_list
+    apply = Ingest.store_list_batch
 
     def remove_then_apply(self: Ingest, *arguments: Any, **options: Any) -> Any:
         with engine.store.write() as connection:
             connection.exec_driver_sql("DELETE FROM facebook_pages")
         return apply(self, *arguments, **options)
 
-    monkeypatch.setattr(Ingest, "apply_list", remove_then_apply)
+    monkeypatch.setattr(Ingest, "store_list_batch", remove_then_apply)
     run = sync(engine)
     assert run.status is RunStatus.FAILED
     assert [problem.code for problem in run.problems] == [PageUnknown.code]

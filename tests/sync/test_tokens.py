@@ -18,7 +18,7 @@ REASONS = {
     460: ("password_changed", "password changed"),
     463: ("expired", "token expired"),
     464: ("unconfirmed", "Confirm the Facebook account"),
-    467: ("logged_out", "session was ended"),
+    467: ("logged_out", "session ended"),
     490: ("login_approval", "Approve the login"),
     492: ("role_lost", "role on the Page"),
 }

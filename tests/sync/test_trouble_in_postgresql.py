@@ -34,7 +34,7 @@ def ready(serve: Any, engine_for: Any, add: Any, restarted: Any) -> Callable[...
 
 @pytest.fixture
 def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("inboxsync.sync.waiting.PAUSES", (0.05, 0.1))
+    monkeypatch.setattr("inboxsync.sync.stop.RETRY_PAUSES", (0.05, 0.1))
 
 
 def assert_whole(engine: Engine, stored: Any, served: Any) -> None:

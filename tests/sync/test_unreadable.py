@@ -191,11 +191,11 @@ def part(*names: str, after: str = "c") -> Batch:
 
 def test_whom_the_parts_did_not_bring_is_backlog() -> None:
     summary = part("t_0", "t_1", "t_2", "t_3", after="end")
-    parts = Bisection(summary, summary.conversations, known_bad={})
+    parts = Bisection(summary, summary.conversations, unreadable={})
     parts.take(part("t_0", "t_1"))
     parts.take(part("t_below", "t_far_below"))
-    assert parts.have_passed
-    whole = parts.together()
+    assert parts.is_past_end
+    whole = parts.as_batch()
     assert [each.conversation_id for each in whole.unread] == ["t_2", "t_3"]
     assert not whole.is_whole
     assert (whole.after, whole.has_next) == ("end", True)
@@ -203,22 +203,22 @@ def test_whom_the_parts_did_not_bring_is_backlog() -> None:
 
 def test_empty_parts_are_no_progress() -> None:
     summary = part("t_0", "t_1")
-    parts = Bisection(summary, summary.conversations, known_bad={})
+    parts = Bisection(summary, summary.conversations, unreadable={})
     for _ in range(10):
         parts.take(part())
-    assert parts.are_missing
-    assert not parts.have_passed
+    assert parts.is_incomplete
+    assert not parts.is_past_end
 
 
 def test_known_bad_ones_are_not_asked_for() -> None:
     summary = part(*(f"t_{number}" for number in range(10)))
     problem = Problem(code="x", message="x", hint="x")
-    parts = Bisection(summary, summary.conversations, known_bad={"t_4": problem, "t_5": problem})
-    assert (parts.hopeless, parts.next_size) == (0, 4)
+    parts = Bisection(summary, summary.conversations, unreadable={"t_4": problem, "t_5": problem})
+    assert (parts.skippable, parts.next_size) == (0, 4)
     parts.take(part("t_0", "t_1", "t_2", "t_3"))
-    assert parts.hopeless == 2
-    parts.leave_out(part("t_4", "t_5"))
-    assert (parts.hopeless, parts.next_size) == (0, 4)
+    assert parts.skippable == 2
+    parts.skip(part("t_4", "t_5"))
+    assert (parts.skippable, parts.next_size) == (0, 4)
 
 
 @settings(deadline=None)
@@ -227,22 +227,22 @@ def test_the_bad_ones_among_a_hundred_are_told_from_the_good(count: int, data: s
     bad = data.draw(st.sets(st.integers(0, count - 1), max_size=4))
     names = [f"t_{number}" for number in range(count)]
     summary = part(*names)
-    parts = Bisection(summary, summary.conversations, known_bad={})
+    parts = Bisection(summary, summary.conversations, unreadable={})
     at = calls = 0
-    while parts.are_missing:
+    while parts.is_incomplete:
         calls += 1
-        if hopeless := parts.hopeless:
-            parts.leave_out(part(*names[at : at + hopeless]))
-            at += hopeless
+        if skippable := parts.skippable:
+            parts.skip(part(*names[at : at + skippable]))
+            at += skippable
         elif bad.isdisjoint(range(at, at + (asked := parts.next_size))):
             parts.take(part(*names[at : at + asked]))
             at += asked
         elif asked > 1:
             parts.failed(asked, is_too_large=False)
         else:
-            parts.convict(part(names[at]), AnswerFailed("It failed."))
+            parts.blame(part(names[at]), AnswerFailed("It failed."))
             at += 1
-    whole = parts.together()
+    whole = parts.as_batch()
     assert {each.conversation_id for each in whole.unread} == {f"t_{number}" for number in bad}
     assert [each.conversation_id for each in whole.conversations] == [
         name for number, name in enumerate(names) if number not in bad

@@ -15,7 +15,7 @@ from inboxsync.sandbox.conversations import Conversations
 from inboxsync.sandbox.nodes import View
 from inboxsync.sync import Stopped
 from inboxsync.sync.compare import Comparison
-from inboxsync.sync.edge import MessagesEdge
+from inboxsync.sync.fetch import MessageFetcher
 from inboxsync.sync.plan import FOLDERS
 
 SANDBOX = {"conversations": 30, "messages": (1, 8)}
@@ -172,7 +172,7 @@ def test_what_is_backlog_is_no_completeness(
         raise AnswerFailed("(#2) Service temporarily unavailable")
 
     with monkeypatch.context() as patch:
-        patch.setattr(MessagesEdge, "fetch", fail)
+        patch.setattr(MessageFetcher, "fetch", fail)
         write(served, 3, 40)
         sync(engine)
     verification, findings = verify(engine)
@@ -431,16 +431,16 @@ def test_one_conversation_that_fails_when_read_deeper_stops_no_verification(
     served, engine = ready(conversations=6, messages=(150, 160))
     sync(engine, history=History.ALL)
     bad = graph_id_of(served, 2)
-    fetch = MessagesEdge.fetch
+    fetch = MessageFetcher.fetch
 
-    async def fail_one(self: MessagesEdge, after: str | None) -> Any:
+    async def fail_one(self: MessageFetcher, after: str | None) -> Any:
         if self.conversation_id == bad:
             await asyncio.sleep(0)
             raise AnswerFailed("(#1) An unknown error occurred")
         return await fetch(self, after)
 
     with monkeypatch.context() as patch:
-        patch.setattr(MessagesEdge, "fetch", fail_one)
+        patch.setattr(MessageFetcher, "fetch", fail_one)
         verification, findings = verify(engine, is_deep=True)
     assert (verification.is_complete, findings.folders[0].unread) == (False, {bad})
     assert_mended(sync, verify, engine, is_deep=True)

@@ -64,7 +64,7 @@ def test_what_waits_is_stored_together_with_the_progress_of_the_last() -> None:
         for number in (1, 2, 3):
             await write_queue.add(fetched(number))
         database.let(2)
-        await write_queue.settle()
+        await write_queue.finish()
 
     database = run(story)
     assert database.ids() == [["t_1"], ["t_2", "t_3"]]
@@ -81,8 +81,8 @@ def test_where_the_database_is_faster_each_is_stored_alone() -> None:
             await write_queue.add(fetched(number))
             database.let()
             await asyncio.sleep(0.01)
-            write_queue.go_on()
-        await write_queue.settle()
+            write_queue.write_next()
+        await write_queue.finish()
 
     assert run(story).ids() == [["t_1"], ["t_2"], ["t_3"]]
 
@@ -99,7 +99,7 @@ def test_no_more_than_so_many_wait(monkeypatch: pytest.MonkeyPatch, most: int) -
         assert not last.done()
         database.let(2)
         await last
-        await write_queue.settle()
+        await write_queue.finish()
 
     assert [len(each) for each in run(story).ids()] == [1, most]
 
@@ -112,7 +112,7 @@ def test_what_comes_behind_a_failure_is_not_stored() -> None:
         await write_queue.add(fetched(2))
         database.let(1, OSError("gone"))
         with pytest.raises(OSError, match="gone"):
-            await write_queue.settle()
-        await write_queue.settle()
+            await write_queue.finish()
+        await write_queue.finish()
 
     assert run(story).ids() == [["t_1"]]

@@ -1,14 +1,14 @@
-"""The sync: walks a list that moves, loses nothing, and stops without forgetting.
+"""The sync: reads lists that move, loses nothing, and continues where it stopped.
 
-Read it in this order: `plan` (what to do next: pure), `fetch` and `walk` (do it for one list, in `lanes`),
-`page_lists` (all lists of a Page), `ledger` and `edge` (what is owed), `ingest` (one batch and its progress
-in one transaction), `runs` (one execution, from plan to result), `verify` (the proof).
-docs/architecture.md has the argument.
+Read it in this order: `run` (one run from top to bottom), `page_lists` (all lists of a Page), `list_scan`
+(one list), `segments` (which calls are under way), `fetch` and `bisect` (one batch, however often it takes),
+`plan` (what to do next: pure), `write_queue` and `ingest` (the batch and the list's state in one
+transaction), `backlog`, `conclude`. Then `verify` and `compare` (is anything missing?), `derive`, `events`,
+`lease`, `stop`. docs/architecture.md has the argument.
 """
 
 from inboxsync.sync.add_page import check_token, keep_page
-from inboxsync.sync.begin import SyncOptions, TaskOptions
-from inboxsync.sync.conclude import Outcome, Suspension, Unfinished, passes
+from inboxsync.sync.conclude import Outcome, Suspension, Unfinished, is_temporary
 from inboxsync.sync.derive import Derive, Derived
 from inboxsync.sync.events import (
     LAST,
@@ -32,9 +32,8 @@ from inboxsync.sync.events import (
     start_events,
 )
 from inboxsync.sync.lease import is_gone, new_owner
-from inboxsync.sync.monitor import check_requests
-from inboxsync.sync.run import PageSync
-from inboxsync.sync.stop import Stop, Stopped
+from inboxsync.sync.run import PageSync, SyncOptions, TaskOptions
+from inboxsync.sync.stop import Stop, Stopped, check_requests
 from inboxsync.sync.verify import Findings, PageVerify
 
 __all__ = [
@@ -70,9 +69,9 @@ __all__ = [
     "end_event",
     "ignore",
     "is_gone",
+    "is_temporary",
     "keep_page",
     "log_event",
     "new_owner",
-    "passes",
     "start_events",
 ]

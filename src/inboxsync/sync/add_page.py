@@ -1,4 +1,4 @@
-"""Adds a Page: proves that its token works before anything is kept."""
+"""Adds a Page: checks that its token works before anything is stored."""
 
 from dataclasses import replace
 from datetime import datetime
@@ -14,7 +14,7 @@ from inboxsync.store.state.schedules import make_due
 async def check_token(
     source: GraphClient, facebook_page_id: str, *, platform: Platform, token: str
 ) -> PageIdentity:
-    """Do what a sync needs: ask who the Page is, and for one conversation of its inbox.
+    """Do what a sync needs: ask for the Page, and for one conversation of its inbox.
 
     Raises NeedsPerson with what to do, or another SourceError.
     """
@@ -26,10 +26,10 @@ async def check_token(
     try:
         return replace(identity, token_expires_at=await source.fetch_token_end(access))
     except (NeedsPerson, SourceRefused) as refusal:
-        # The Page's own token has just worked: it is the app's word that is not taken.
+        # The Page's own token has just worked, so it is the app's id and secret that Meta refuses.
         raise SettingsInvalid(
-            f"Meta tells INBOXSYNC_APP_ID and INBOXSYNC_APP_SECRET nothing of this token: {refusal.message}",
-            hint="Set both to those of the app that the token is of, or neither.",
+            f"Meta refuses INBOXSYNC_APP_ID and INBOXSYNC_APP_SECRET for this token: {refusal.message}",
+            hint="Set both to those of the app that the token belongs to, or set neither.",
         ) from None
 
 
@@ -43,7 +43,7 @@ def keep_page(
     name: str | None,
     now: datetime,
 ) -> tuple[Page, bool]:
-    """Seal a checked token and add or update its Page; also returns whether it is new."""
+    """Encrypt a checked token and add or update its Page; also returns whether it is new."""
     with store.write() as connection:
         page, is_new = upsert_page(
             connection,
@@ -55,6 +55,6 @@ def keep_page(
             now=now,
             token_expires_at=identity.token_expires_at,
         )
-        # Its token may have died in mid-run, and its interval be a day.
+        # A dead token may have ended its last run, and its interval may be a day.
         make_due(connection, page.id, now=now)
     return page, is_new

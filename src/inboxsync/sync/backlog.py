@@ -1,11 +1,11 @@
-"""Settles what is owed: conversations that failed their batch, gaps inside conversations, history.
+"""Fetches the backlog of a Page: unreadable conversations, gaps inside conversations, and history.
 
-Each is an item of one conversation, read by itself, so one that fails leaves the others be. It
-then stays in the ledger with what it met, and a later run tries again.
+Each item is of one conversation and is fetched alone, so one that fails does not affect the others. It
+then stays in the backlog with its problem, and a later run tries again.
 """
 
 import asyncio
-from dataclasses import KW_ONLY, dataclass, field, replace
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from functools import partial
 
@@ -21,12 +21,13 @@ from inboxsync.errors import (
     SourceUnreachable,
     Stalled,
 )
-from inboxsync.model import BacklogItem, BacklogKind, Conversation, History, MessageBatch, Problem, Run
+from inboxsync.model import BacklogItem, BacklogKind, History, Problem
 from inboxsync.store.state.backlog import list_backlog, list_history
-from inboxsync.sync.context import RunContext
-from inboxsync.sync.edge import MessagesEdge
 from inboxsync.sync.events import Stage
+from inboxsync.sync.fetch import MessageFetcher, Reading
+from inboxsync.sync.ingest import Ingest
 from inboxsync.sync.plan import plan_backlog_item
+from inboxsync.sync.write_queue import RunWriter
 
 log = structlog.get_logger(__name__)
 
@@ -34,47 +35,48 @@ _FREE_ATTEMPTS = 3
 _LONGEST_PAUSE = timedelta(days=1)
 
 
-@dataclass(frozen=True, slots=True)
-class Backlog:
-    """The ledger of one Page, as one run settles it; `messages` newest ones come with a conversation."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BacklogFetch:
+    """The backlog of one Page in one run; `messages` newest ones come with a conversation."""
 
-    context: RunContext
-    _: KW_ONLY
+    reading: Reading
+    ingest: Ingest
+    writer: RunWriter
     messages: int
     _failed: set[tuple[BacklogKind, str]] = field(default_factory=set)
 
-    async def settle(self, history: History) -> None:
-        """Try everything that is owed once. Raises Stopped, and what no other item would survive.
+    async def run(self, history: History) -> None:
+        """Try every item once. Raises Stopped, and what would make every other item fail too.
 
-        Where nothing comes of any of it for too many calls, the rest of that phase is left for a later run.
+        Where too many calls of one kind gain nothing, the rest of that kind waits for a later run.
         """
-        # A conversation that is brought at last may show a gap; history comes after all that is newer.
+        # A conversation that is read at last may have a gap; history comes after all that is newer.
         for kind in (
             BacklogKind.CONVERSATION,
             BacklogKind.GAP,
             *([BacklogKind.HISTORY] if history is History.ALL else []),
         ):
-            self.context.stall.moved(f"the first {kind} that is owed")
+            self.reading.stall.moved(f"the first {kind} of the backlog")
             try:
-                await self._settle_phase(kind)
+                await self._fetch_kind(kind)
             except Stalled as failure:
                 if all(of is not kind for of, _ in self._failed):
                     raise
-                # The lists are read, and what failed is owed: the run is not in vain, it is not complete.
+                # The lists are read, and what failed is in the backlog: the run is useful, but not complete.
                 log.warning("too many fail in a row: the others wait for the next run", what=kind.value)
-                self.context.tracker.note_problem(problem_of(failure))
+                self.writer.note_problem(problem_of(failure))
 
-    async def _settle_phase(self, kind: BacklogKind) -> None:
-        """Every item of this phase, as many at once as the pace has room for."""
+    async def _fetch_kind(self, kind: BacklogKind) -> None:
+        """Every item of this kind, as many at once as the call rate has room for."""
         busy: dict[asyncio.Task[None], BacklogItem] = {}
         try:
             while True:
                 for item in await self._next_items(kind, busy):
-                    busy[asyncio.create_task(self._settle_one(item))] = item
+                    busy[asyncio.create_task(self._fetch_item(item))] = item
                 if not busy:
                     return
                 any_done = asyncio.wait(busy, return_when=asyncio.FIRST_COMPLETED)
-                done, _ = await self.context.stop.unless_asked(any_done)
+                done, _ = await self.reading.stop.unless_asked(any_done)
                 for task in done:
                     del busy[task]
                     task.result()
@@ -86,88 +88,75 @@ class Backlog:
     async def _next_items(
         self, kind: BacklogKind, busy: dict[asyncio.Task[None], BacklogItem]
     ) -> list[BacklogItem]:
-        readers = self.context.readers_wanted()
-        if readers <= len(busy):
+        wanted = self.reading.readers_wanted()
+        if wanted <= len(busy):
             return []
         tried = {conversation_id for of, conversation_id in self._failed if of is kind}
         excluding = tried.union(item.conversation_id for item in busy.values())
-        return await self.context.with_retries(
-            partial(self._read_items, kind, readers - len(busy), excluding)
-        )
+        read = partial(self._read_items, kind, wanted - len(busy), excluding)
+        return await self.reading.with_retries(read)
 
     def _read_items(self, kind: BacklogKind, count: int, excluding: set[str]) -> list[BacklogItem]:
-        now, page = self.context.clock.now(), self.context.page
-        with self.context.ingest.store.read() as connection:
+        now, page = self.reading.clock.now(), self.reading.page
+        with self.ingest.store.read() as connection:
             if kind is BacklogKind.HISTORY:
                 return list_history(connection, page, now=now, limit=count, excluding=excluding)
             return list_backlog(connection, page, kind, now=now, limit=count, excluding=excluding)
 
-    async def _settle_one(self, item: BacklogItem) -> None:
-        """Bring one item, or keep it with what it met."""
+    async def _fetch_item(self, item: BacklogItem) -> None:
+        """Fetch and store one item, or keep it in the backlog with its problem."""
         try:
             if item.kind is BacklogKind.CONVERSATION:
-                await self._bring_conversation(item)
+                await self._fetch_conversation(item)
             else:
-                await self._bring_messages(item)
+                await self._fetch_messages(item)
         except NeedsPerson:
             raise
         except Stalled as failure:
-            await self._keep(item, failure)
+            await self._postpone(item, failure)
             raise
         except SourceUnreachable as failure:
             if not isinstance(failure, AnswerFailed):
-                raise  # the source is away: the next item would meet the same
-            await self._keep(item, failure)
+                raise  # the source is away: the next item would fail too
+            await self._postpone(item, failure)
         except SourceError as failure:
-            await self._keep(item, failure)
+            await self._postpone(item, failure)
 
-    async def _bring_conversation(self, item: BacklogItem) -> None:
-        context, messages = self.context, self.messages
+    async def _fetch_conversation(self, item: BacklogItem) -> None:
+        reading, messages = self.reading, self.messages
         while True:
-            context.stall.check()
+            reading.stall.check()
             try:
-                conversation = await context.source.fetch_conversation(
-                    context.access, item.conversation_id, messages=messages
+                conversation = await reading.source.fetch_conversation(
+                    reading.access, item.conversation_id, messages=messages
                 )
             except (AnswerTooLarge, MessageUnreadable):
                 if messages == 1:
                     raise
                 messages //= 2
             else:
-                await self._store_conversation(item, conversation)
-                context.stall.moved(f"conversation {item.conversation_id}")
+                store = partial(self.ingest.store_conversation, item=item, conversation=conversation)
+                position = conversation.source_updated_at
+                await self.writer.write(
+                    store, stage=Stage.CONVERSATION, folder=item.folder, position=position
+                )
+                reading.stall.moved(f"conversation {item.conversation_id}")
                 return
 
-    async def _bring_messages(self, item: BacklogItem) -> None:
-        edge = MessagesEdge(self.context, item.conversation_id)
+    async def _fetch_messages(self, item: BacklogItem) -> None:
+        fetcher = MessageFetcher(self.reading, item.conversation_id)
         rest: BacklogItem | None = item
         while rest is not None:
-            batch = await edge.fetch(rest.cursor)
+            batch = await fetcher.fetch(rest.cursor)
             before, rest = rest, plan_backlog_item(rest, batch)
-            await self._store_messages(before, batch, rest)
+            store = partial(self.ingest.store_messages, item=before, batch=batch, rest=rest)
+            await self.writer.write(store, stage=Stage(item.kind.value), folder=item.folder, position=None)
             if batch.messages:
-                self.context.stall.moved(f"conversation {item.conversation_id}")
+                self.reading.stall.moved(f"conversation {item.conversation_id}")
 
-    async def _store_conversation(self, item: BacklogItem, conversation: Conversation) -> None:
-        context = self.context
-
-        def write(run: Run) -> Run:
-            return context.ingest.apply_conversation(item, conversation, run=run, now=context.clock.now())
-
-        at = conversation.source_updated_at
-        await context.tracker.store(write, stage=Stage.CONVERSATION, folder=item.folder, position=at)
-
-    async def _store_messages(self, item: BacklogItem, batch: MessageBatch, rest: BacklogItem | None) -> None:
-        context = self.context
-
-        def write(run: Run) -> Run:
-            return context.ingest.apply_messages(item, batch, rest=rest, run=run, now=context.clock.now())
-
-        await context.tracker.store(write, stage=Stage(item.kind.value), folder=item.folder, position=None)
-
-    async def _keep(self, item: BacklogItem, failure: InboxsyncError) -> None:
+    async def _postpone(self, item: BacklogItem, failure: InboxsyncError) -> None:
         self._failed.add((item.kind, item.conversation_id))
-        self.context.tracker.batch_failed(failure, folder=item.folder)
+        self.writer.batch_failed(failure, folder=item.folder)
         log.warning(
             "still in the backlog",
             what=item.kind.value,
@@ -175,24 +164,22 @@ class Backlog:
             why=failure.message,
         )
         attempts = item.attempts + 1
-        kept = replace(
+        postponed = replace(
             item,
             problem=problem_of(failure),
             attempts=attempts,
-            next_attempt_at=_next_attempt_at(attempts, self.context.clock.now()),
+            next_attempt_at=_next_attempt_at(attempts, self.reading.clock.now()),
         )
-        await self.context.with_retries(
-            partial(self.context.ingest.put_back, kept, now=self.context.clock.now())
-        )
+        await self.reading.with_retries(partial(self.ingest.postpone, postponed))
 
 
 def problem_of(failure: InboxsyncError) -> Problem:
-    """What an attempt met, as it is kept."""
+    """A failure as it is stored."""
     return Problem(code=failure.code, message=failure.message, hint=failure.hint)
 
 
 def _next_attempt_at(attempts: int, now: datetime) -> datetime | None:
-    """The first few runs try at once, then ever more seldom: a call a run for what never heals adds up."""
+    """The first few runs try at once, later ones less and less often: a call a run would add up."""
     if attempts <= _FREE_ATTEMPTS:
         return None
     return now + min(timedelta(minutes=2 ** min(attempts - _FREE_ATTEMPTS, 20)), _LONGEST_PAUSE)

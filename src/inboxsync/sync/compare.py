@@ -1,7 +1,7 @@
 """Compares what the source lists with what is stored, a batch at a time.
 
-Reads the store and decides nothing. A million conversations fit: of those that agree only a
-number each is kept.
+Reads the store and decides nothing. A million conversations fit: of each one that agrees only a
+number is kept.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -20,8 +20,8 @@ class FolderFindings:
     """What the comparison of one list found, as Graph's ids.
 
     `missing` are listed and not stored, `behind` are stored as they were before their last message,
-    `unread` fail every answer that would show more of them than their id. `lost` counts those of the
-    first two that are older than the last sync: no later one comes across them again by itself.
+    `unread` fail every answer with more of them than their id. `lost` counts those of the
+    first two that are older than the last sync: no later sync reads them again.
     """
 
     folder: str
@@ -36,7 +36,7 @@ class FolderFindings:
 class Comparison:
     """The store beside the source, for one Page. `is_deep` compares the ids of messages too.
 
-    `synced_to` is how far each list's last sync has seen. `counts_differ`: conversations stored whole
+    `synced_to` is up to when each list is synced. `counts_differ`: conversations stored whole
     with another number of messages than Meta estimates. `returned` were marked gone and are listed.
     `older` is what was not asked for, by that estimate.
     """
@@ -73,28 +73,28 @@ class Comparison:
         self._listed.update(_key(each.conversation_id) for each in batch.unread)
 
     def has_listed(self, graph_ids: Iterable[str]) -> bool:
-        """Whether another list has shown most of these."""
-        shown = [_key(graph_id) in self._listed for graph_id in graph_ids]
-        return sum(shown) * 2 > len(shown)
+        """Whether another list had most of these."""
+        listed = [_key(graph_id) in self._listed for graph_id in graph_ids]
+        return sum(listed) * 2 > len(listed)
 
     def lists(self, graph_id: str) -> bool:
-        """Whether any list has shown this conversation."""
+        """Whether any list has this conversation."""
         return _key(graph_id) in self._listed
 
-    def deeper(self) -> Iterable[tuple[str, str]]:
-        """Conversations (Graph's id, folder) of which one answer did not show enough messages."""
+    def to_read(self) -> Iterable[tuple[str, str]]:
+        """Conversations (Graph's id, folder) of which one answer did not bring enough messages."""
         return tuple(self._to_read.items())
 
     def compare_messages(self, conversation_id: str, served: Sequence[str], *, is_whole: bool) -> bool:
-        """Compare ids of messages, newest first; False where more of them must be read to tell.
+        """Compare ids of messages, newest first; False where more of them must be read first.
 
-        Without all history wanted, what lies below the oldest stored one was not asked for.
+        Unless all history is wanted, what lies below the oldest stored one was not asked for.
         """
         with self.store.read() as connection:
             have = message_ids(connection, self.page, conversation_id)
             stored = summaries_of(connection, self.page, [conversation_id]).get(conversation_id)
         if stored is None:
-            return True  # deleted from the store while this went on
+            return True  # deleted from the store meanwhile
         known, wants_all = set(have), self.page.history is History.ALL or not stored.has_older_messages
         if not is_whole and (wants_all or not known.issubset(served)):
             return False
@@ -106,7 +106,7 @@ class Comparison:
         return True
 
     def only_stored(self) -> list[str]:
-        """Conversations that are stored as active and that no list has shown. Blocks."""
+        """Conversations that are stored as active and that no list has. Blocks."""
         with self.store.read() as connection:
             return [
                 graph_id
@@ -152,5 +152,5 @@ class Comparison:
 
 
 def _key(conversation_id: str) -> int:
-    """64 bits instead of the text: of a million conversations two agree once in 37 million times."""
+    """64 bits instead of the text: two of a million conversations agree once in 37 million times."""
     return int.from_bytes(blake2b(conversation_id.encode(), digest_size=8).digest(), "big")

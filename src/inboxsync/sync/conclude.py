@@ -1,8 +1,10 @@
-"""How a run ended, in the words its user reads. Pure."""
+"""How a run ended: its status, what is unfinished, and the problems in its user's words."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
+
+from sqlalchemy import Connection
 
 from inboxsync.errors import (
     InboxsyncError,
@@ -11,21 +13,65 @@ from inboxsync.errors import (
     SourceUnreachable,
     StoreFull,
     StoreUnreachable,
+    TokenInvalid,
+    TokenUndecryptable,
 )
 from inboxsync.graph import Waiting
-from inboxsync.model import BacklogItem, BacklogKind, Page, Platform, Problem, Run, RunStatus, TokenState
-from inboxsync.store.state.backlog import Older
+from inboxsync.model import (
+    BacklogItem,
+    BacklogKind,
+    Page,
+    Platform,
+    Problem,
+    Run,
+    RunStatus,
+    TokenReason,
+    TokenState,
+)
+from inboxsync.store.state.backlog import Older, count_backlog, count_older, list_failed_backlog
+from inboxsync.store.state.list_positions import forget_list_states
+from inboxsync.store.state.pages import has_conversations, set_last_synced_at, set_token_state
+from inboxsync.store.state.run_events import append_run_events
+from inboxsync.store.state.runs import update_run
+from inboxsync.sync.events import end_event
+from inboxsync.sync.stop import Stopped
 
 _TOKEN_WARNING = timedelta(days=7)
-# What goes by, or what somebody mends without a word to us.
-_PASSING = (SourceUnreachable, StoreUnreachable, StoreFull)
+# What passes, or what someone fixes elsewhere without telling inboxsync.
+_TEMPORARY = (SourceUnreachable, StoreUnreachable, StoreFull)
+_EXAMPLES = 3
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WorkEnd:
+    """How the work of a run came to its end: by itself, by an error, stopped, or cancelled with a reason.
+
+    `waiting` is set where Meta allowed no calls at that time.
+    """
+
+    error: InboxsyncError | None = None
+    stopped: Stopped | None = None
+    cancelled: str | None = None
+    waiting: Waiting | None = None
+
+    @property
+    def reason(self) -> str | None:
+        """Completes "stopped: ..." where the run was stopped early."""
+        if self.cancelled is not None:
+            return self.cancelled
+        return self.stopped.reason if self.stopped is not None else None
+
+    @property
+    def is_early(self) -> bool:
+        """Whether the run ended before its work was done."""
+        return self.error is not None or self.reason is not None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Unfinished:
-    """What a run leaves open.
+    """What is missing when a run has ended.
 
-    `owed` counts the ledger by phase, `examples` are a few of it with what they met. `older` is what
+    `backlog` counts its items by kind, `examples` are a few of those that failed. `older` is what
     is not stored because only the newest messages of each conversation were asked for. `is_empty`:
     nothing at all is stored of the Page.
     """
@@ -37,16 +83,15 @@ class Unfinished:
 
     @property
     def count(self) -> int:
-        """How many things are owed."""
+        """How many items the backlog has."""
         return sum(self.backlog.values())
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Suspension:
-    """A run that was laid down and goes on by itself.
+    """Why a run is suspended; a worker continues it, not before `until`.
 
-    Not `until` then. `has_failed`: something that passes cut it short. `wants_history`: nothing but older
-    messages is left to read.
+    `has_failed`: a temporary failure stopped it. `wants_history`: only older messages are left to read.
     """
 
     reason: str
@@ -57,10 +102,10 @@ class Suspension:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Outcome:
-    """A run that has ended.
+    """A run that has ended, or is suspended.
 
-    `reason` completes "stopped: ..." where it was stopped early. `waiting` is set where Meta held it
-    back to the end, `rest` where it has not ended: a worker goes on with it.
+    `reason` completes "stopped: ..." where it was stopped early. `waiting` is set where Meta allowed no calls
+    at its end, `suspension` where a worker continues it.
     """
 
     page: Page
@@ -71,56 +116,95 @@ class Outcome:
     suspension: Suspension | None = None
 
 
-def conclude(
+def write_end(
+    connection: Connection,
     run: Run,
     page: Page,
+    work: WorkEnd,
     *,
-    error: InboxsyncError | None,
-    stopped: bool,
-    unfinished: Unfinished,
-    cancelled: bool = False,
-) -> Run:
-    """`run` with its status, what went wrong, and the command that goes on.
+    messages: int,
+    is_ours: bool,
+    now: datetime,
+) -> tuple[Run, Unfinished]:
+    """Write how a run ended; returns it as it ended, with what is unfinished.
 
-    Partial where it was stopped, where something is owed, or where the source or the database could not
-    be reached, or its disk was full, after something had been stored: the next run goes on from there.
-    Failed where it would fail again. Cancelled where somebody asked for its end, whatever else came.
+    `messages` were asked for of each conversation. Where the lease is not `is_ours` any more, nothing is
+    written of the Page.
     """
+    unfinished = Unfinished(
+        backlog=count_backlog(connection, page),
+        examples=tuple(list_failed_backlog(connection, page, limit=_EXAMPLES)),
+        older=count_older(connection, page, messages=messages),
+        is_empty=not has_conversations(connection, page),
+    )
+    if is_ours and unfinished.is_empty and not work.is_early:
+        # The app may be allowed to see more tomorrow: then everything is read from the beginning.
+        forget_list_states(connection, page)
+        set_last_synced_at(connection, page, None, now=now)
+    ended = conclude(run, page, work, unfinished)
+    update_run(connection, ended)
+    append_run_events(connection, run.id, [(now, *end_event(ended, reason=work.reason))])
+    if is_ours:
+        _note_token(connection, page, work.error, run=ended, now=now)
+    return ended, unfinished
+
+
+def conclude(run: Run, page: Page, work: WorkEnd, unfinished: Unfinished) -> Run:
+    """`run` with its status, its problems, and the command that continues it. Pure.
+
+    Partial where it was stopped, where the backlog has items, or where the source or the database could not
+    be reached, or its disk was full, after something had been stored: the next run continues from there.
+    Failed where it would fail again. Cancelled where someone asked for its end, whatever else happened.
+    """
+    error = work.error
     problems = list(run.problems)
     if error is not None:
-        hint = spelled_out(error.hint, page)
+        hint = with_page_id(error.hint, page)
         problems.append(Problem(code=error.code, message=error.message, hint=hint))
     if unfinished.count:
         problems.append(_backlog_problem(unfinished))
-    if unfinished.is_empty and not stopped:
+    if unfinished.is_empty and not work.is_early:
         problems.append(_nothing_listed(page))
     if (ending := _token_ends(page, run.finished_at or run.started_at)) is not None:
         problems.append(ending)
-    is_whole = error is None and not stopped and not unfinished.count
-    may_go_on = error is None or (passes(error) and run.batches > 0)
-    status = RunStatus.COMPLETE if is_whole else RunStatus.PARTIAL if may_go_on else RunStatus.FAILED
-    if cancelled:
+    is_whole = not work.is_early and not unfinished.count
+    can_continue = error is None or (is_temporary(error) and run.batches > 0)
+    status = RunStatus.COMPLETE if is_whole else RunStatus.PARTIAL if can_continue else RunStatus.FAILED
+    if work.cancelled is not None:
         status = RunStatus.CANCELLED
     return replace(
         run, status=status, problems=tuple(problems), next=None if is_whole else _next_command(page, error)
     )
 
 
-def passes(error: InboxsyncError) -> bool:
-    """Whether the same would succeed later, without anybody doing anything about it here."""
-    return isinstance(error, _PASSING)
+def is_temporary(error: InboxsyncError) -> bool:
+    """Whether the same may succeed later, without any change to inboxsync or its settings."""
+    return isinstance(error, _TEMPORARY)
 
 
-def spelled_out(hint: str, page: Page) -> str:
+def with_page_id(hint: str, page: Page) -> str:
     """A hint with the commands for this very Page, so that they can be copied."""
     return hint.replace("inboxsync pages add PAGE_ID", _add_command(page)).replace(
         "PAGE_ID", page.facebook_page_id
     )
 
 
+def _note_token(
+    connection: Connection, page: Page, error: InboxsyncError | None, *, run: Run, now: datetime
+) -> None:
+    """Mark the Page where a person must act, and unmark it where the token has worked."""
+    if isinstance(error, NeedsPerson) and not isinstance(error, TokenUndecryptable):
+        state = TokenState.INVALID if isinstance(error, TokenInvalid) else TokenState.NOT_PERMITTED
+        reason = TokenReason(error.reason) if error.reason else TokenReason.OTHER
+        problem = f"{error.message} {with_page_id(error.hint, page)}"
+        set_token_state(connection, page, state, reason=reason, problem=problem, now=now)
+    elif run.batches and page.token_state is not TokenState.VALID:
+        set_token_state(connection, page, TokenState.VALID, reason=None, problem=None, now=now)
+
+
 def _next_command(page: Page, error: InboxsyncError | None) -> str | None:
     if isinstance(error, PageUnknown):
-        return None  # removed meanwhile: there is nothing to go on with
+        return None  # removed meanwhile: there is nothing to continue
     return _add_command(page) if isinstance(error, NeedsPerson) else f"inboxsync sync {page.facebook_page_id}"
 
 
@@ -130,26 +214,26 @@ def _add_command(page: Page) -> str:
 
 
 def _backlog_problem(unfinished: Unfinished) -> Problem:
-    said = {
+    what = {
         BacklogKind.CONVERSATION: "could not be read",
         BacklogKind.GAP: "lack messages between those stored",
         BacklogKind.HISTORY: "could not be read to the beginning",
     }
-    counts = ", ".join(f"{count:,} {said[phase]}" for phase, count in unfinished.backlog.items() if count)
-    shown = "; ".join(
+    counts = ", ".join(f"{count:,} {what[kind]}" for kind, count in unfinished.backlog.items() if count)
+    examples = "; ".join(
         f"{item.conversation_id}: {item.problem.message}" for item in unfinished.examples if item.problem
     )
     total = unfinished.count
     return Problem(
         code="backlog_open",
-        message=f"{total:,} {'conversation is' if total == 1 else 'conversations are'} owed: {counts}."
-        + (f" {shown}" if shown else ""),
+        message=f"{total:,} conversation{' is' if total == 1 else 's are'} in the backlog: {counts}."
+        + (f" {examples}" if examples else ""),
         hint="Everything else is stored, and the next run tries again.",
     )
 
 
 def _token_ends(page: Page, now: datetime) -> Problem | None:
-    """A warning in time: who hears of it only when it has happened has lost a week."""
+    """A warning in time: without it, the first sign would be a sync that fails."""
     ends_at = page.token_expires_at
     if (
         ends_at is None
@@ -160,7 +244,7 @@ def _token_ends(page: Page, now: datetime) -> Problem | None:
     return Problem(
         code="token_ends_soon",
         message=f"The token of Page {page.facebook_page_id} ends on {ends_at:%Y-%m-%d %H:%M} UTC.",
-        hint=f"Get a new one in time and hand it over with `{_add_command(page)}`.",
+        hint=f"Get a new one in time and add it with `{_add_command(page)}`.",
     )
 
 

@@ -1,100 +1,233 @@
-"""Gets the next batch of a list, whatever it takes.
+"""Gets the next batch of a list, or of a conversation's messages, however often the source must be asked.
 
-Asks for less where the source wants less, goes round one bad conversation, and finds its
-place again where a cursor has died. What is stored, and where the list then stands, is not
-decided here.
+It asks for less where the source wants less, goes around one unreadable conversation, and finds its
+place again where a cursor has died. What is stored, and where the list then stands, is not decided here.
 """
 
 from collections.abc import Callable, MutableMapping
 from dataclasses import dataclass, field, replace
-from typing import Protocol
+from typing import Protocol, TypeVar
 
+import msgspec
+
+from inboxsync.clock import Clock
 from inboxsync.errors import (
     AnswerFailed,
     AnswerTooLarge,
+    CursorRefused,
     InboxsyncError,
     MessageUnreadable,
     SourceError,
 )
-from inboxsync.model import Batch, Problem, Segment, Window
-from inboxsync.sync.batch_size import LARGEST_BATCH, BatchSize
+from inboxsync.graph import Access, GraphClient
+from inboxsync.model import Batch, MessageBatch, Page, Problem, Segment, Window
 from inboxsync.sync.bisect import Bisection
-from inboxsync.sync.context import Reading
-from inboxsync.sync.plan import respects, wanted_of
+from inboxsync.sync.plan import plan_readers, respects, wanted_from
+from inboxsync.sync.stop import StallGuard, Stop, with_retries
+
+T = TypeVar("T")
 
 # What one conversation of a list can do to the whole answer.
-_ONE_OF_THEM = (AnswerFailed, MessageUnreadable)
-_TOO_MUCH = (AnswerTooLarge, *_ONE_OF_THEM)
+_BY_ONE_CONVERSATION = (AnswerFailed, MessageUnreadable)
+_TOO_MUCH = (AnswerTooLarge, *_BY_ONE_CONVERSATION)
+
+LARGEST_BATCH = 100
+_GROW_AFTER = 10
+_MOST_PATIENT = 160
+_SAME_IN_A_ROW = 3
+
+_MESSAGES_A_CALL = 100
+# Instagram has details of only so many messages of a conversation, the newest (graph-facts 1.6-2).
+_READABLE_MESSAGES = 20
+_MOST_REENTRIES = 3
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reading:
+    """One Page that is being read: from which source, and what ends it."""
+
+    source: GraphClient
+    access: Access
+    clock: Clock
+    page: Page
+    stop: Stop
+    stall: StallGuard
+
+    def readers_wanted(self) -> int:
+        """How many calls must be under way at once to reach the allowed call rate."""
+        call_rate = self.source.call_rate(self.access)
+        return plan_readers(
+            latency_seconds=call_rate.latency_seconds, calls_per_second=call_rate.calls_per_second
+        )
+
+    async def with_retries(self, work: Callable[[], T]) -> T:
+        """What `work` returns, in a thread; see `stop.with_retries`."""
+        return await with_retries(work, clock=self.clock, stop=self.stop)
+
+
+@dataclass(slots=True)
+class TimeWindows:
+    """Whether the source honours time windows for this Page's lists; None: not tried yet."""
+
+    are_honoured: bool | None
 
 
 class WindowsIgnored(Exception):
-    """The source was asked for a stretch of time and answered with another."""
+    """The source was asked for a time window and answered with something else."""
 
 
-class Ask(Protocol):
-    """One call for a part of a list, with whatever of each conversation is wanted."""
+class BatchSize:
+    """How many conversations to ask for at once: learned for each Page, and remembered.
+
+    It halves where an answer was too much to ask for, and grows back slowly. Each growth that is refused
+    makes the next wait twice as long, so that a permanent limit is not tried again and again.
+    """
+
+    def __init__(self, current: int | None = None, *, largest: int = LARGEST_BATCH) -> None:
+        self._largest = largest
+        self._succeeded = 0
+        self._grow_after = _GROW_AFTER
+        self._has_grown = False
+        self._same_answers: tuple[int, int] = (0, 0)
+        self.current = min(current or largest, largest)
+
+    def shrink(self, asked: int) -> None:
+        """An answer to `asked` conversations was too much: ask for half as many."""
+        if self._has_grown:
+            self._grow_after = min(self._grow_after * 2, _MOST_PATIENT)
+        self._succeeded, self._has_grown = 0, False
+        self.current = max(1, min(self.current, asked // 2))
+
+    def succeeded(self, *, asked: int, served: int, has_next: bool) -> None:
+        """An answer came; after several in a row, ask for a little more, but not for more than is served."""
+        self._note_cap(asked, served, has_next=has_next)
+        self._succeeded += 1
+        if self._succeeded >= self._grow_after and self.current < self._largest:
+            self._succeeded, self._has_grown = 0, True
+            self.current = min(self._largest, self.current + max(1, self.current // 2))
+
+    def _note_cap(self, asked: int, served: int, *, has_next: bool) -> None:
+        """The same smaller number again and again is the source's own limit; one short batch is not."""
+        if not has_next or served >= asked or served == 0:
+            self._same_answers = (0, 0)
+            return
+        number, times = self._same_answers
+        self._same_answers = (served, times + 1 if number == served else 1)
+        if self._same_answers[1] >= _SAME_IN_A_ROW:
+            self._largest = served
+            self.current = min(self.current, served)
+
+
+class ListCall(Protocol):
+    """One call for a part of a list, with whatever is wanted of each conversation."""
 
     async def __call__(
         self, segment: Segment, window: Window | None, *, limit: int, attempts: int | None
     ) -> Batch:
-        """At most `limit` conversations from the span's cursor; `attempts` None: as the settings say."""
+        """At most `limit` conversations from the segment's cursor; `attempts` None: as the settings say."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Fetcher:
-    """Reads one list of one Page. `folder` None is the list that Meta serves unasked.
+class ConversationsCall:
+    """Asks for conversations with their newest `messages` messages each."""
 
-    `known_bad` are conversations that failed every answer that would hold them, and grows. `on_failure` hears
-    of every batch that has to be put together from parts.
+    reading: Reading
+    folder: str | None
+    messages: int
+
+    async def __call__(
+        self, segment: Segment, window: Window | None, *, limit: int, attempts: int | None
+    ) -> Batch:
+        """As in `ListCall`."""
+        return await self.reading.source.fetch_conversations(
+            self.reading.access,
+            folder=self.folder,
+            window=window,
+            after=segment.cursor,
+            limit=limit,
+            messages=self.messages,
+            attempts=attempts,
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SummaryCall:
+    """Asks only for what a verification compares, with the ids of the newest `message_ids` messages."""
+
+    reading: Reading
+    folder: str | None
+    message_ids: int
+
+    async def __call__(
+        self, segment: Segment, window: Window | None, *, limit: int, attempts: int | None
+    ) -> Batch:
+        """As in `ListCall`."""
+        return await self.reading.source.fetch_summary(
+            self.reading.access,
+            folder=self.folder,
+            window=window,
+            after=segment.cursor,
+            limit=limit,
+            message_ids=self.message_ids,
+            attempts=attempts,
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ListFetcher:
+    """Fetches batches of one list of one Page. `folder` None is the list that Meta serves by default.
+
+    `unreadable` are conversations that failed every answer with them, and it grows. `on_failure` is called
+    for every batch that has to be bisected.
     """
 
-    context: Reading
+    reading: Reading
     folder: str | None
     size: BatchSize
-    ask: Ask
-    known_bad: MutableMapping[str, Problem] = field(default_factory=dict)
+    call: ListCall
+    unreadable: MutableMapping[str, Problem] = field(default_factory=dict)
     on_failure: Callable[[InboxsyncError], None] | None = None
 
     async def fetch(self, segment: Segment, *, window: Window | None, most: int) -> Batch:
-        """The answer that comes next in this span, of at most `most` conversations.
+        """The next batch of this segment, of at most `most` conversations.
 
-        Raises WindowsIgnored where `window` was not respected, CursorRefused where the span's place
-        is lost, and what else the source raises.
+        Raises WindowsIgnored where `window` was not respected, CursorRefused where the segment's cursor
+        has died, and what else the source raises.
         """
         while True:
             limit = min(self.size.current, most)
-            self.context.stall.check()
+            self.reading.stall.check()
             try:
-                # Where one is known to be bad it may be here: what fails is looked at before it is repeated.
-                attempts = 1 if self.known_bad else None
-                batch = await self.ask(segment, window, limit=limit, attempts=attempts)
+                # Where an unreadable conversation is known, it may be here: bisect before trying again.
+                attempts = 1 if self.unreadable else None
+                batch = await self.call(segment, window, limit=limit, attempts=attempts)
                 if not respects(window, batch):
                     raise WindowsIgnored
             except AnswerTooLarge as failure:
                 if limit == 1:
                     return await self._bisect(segment, window, limit, failure)
                 self.size.shrink(limit)
-            except _ONE_OF_THEM as failure:
+            except _BY_ONE_CONVERSATION as failure:
                 return await self._bisect(segment, window, limit, failure)
             else:
                 self.size.succeeded(asked=limit, served=len(batch.conversations), has_next=batch.has_next)
                 return batch
 
-    async def look(self, segment: Segment, *, most: int) -> Batch:
-        """Who comes next in this span, by a light answer."""
-        self.context.stall.check()
-        return await self._light(segment, None, most)
+    async def fetch_summary(self, segment: Segment, *, most: int) -> Batch:
+        """Only ids and times of what comes next in this segment."""
+        self.reading.stall.check()
+        return await self._summary(segment, None, most)
 
-    async def reenter(self, segment: Segment) -> Segment:
-        """The same span with a new cursor: light answers from the top down to the position.
+    async def find_position(self, segment: Segment) -> Segment:
+        """The same segment with a new cursor: reads summaries from the top down to the position.
 
-        The answer that reaches it is fetched again in full, so nothing around it is lost.
+        The answer that reaches the position is fetched again in full, so nothing around it is lost.
         """
         after, limit = None, LARGEST_BATCH
         while segment.position is not None:
-            self.context.stall.check()
+            self.reading.stall.check()
             try:
-                batch = await self._light(Segment(cursor=after), None, limit)
+                batch = await self._summary(Segment(cursor=after), None, limit)
             except AnswerTooLarge:
                 if limit == 1:
                     raise
@@ -104,58 +237,139 @@ class Fetcher:
             if not batch.has_next or (reached is not None and reached <= segment.position):
                 break
             if batch.conversations:
-                self.context.stall.moved(reached)
+                self.reading.stall.moved(reached)
             after = batch.after
         return replace(segment, cursor=after)
 
     async def _bisect(
         self, segment: Segment, window: Window | None, limit: int, failure: InboxsyncError
     ) -> Batch:
-        """The same batch from smaller answers, around what fails every answer that would hold it.
+        """The same batch from smaller answers, around what fails every answer with it.
 
-        A light answer first: it tells what is here, and proves that the source is. Where that
-        fails too, nothing is wrong with one conversation: raises what failed before.
+        A summary first: it lists what is here, and shows that the source answers at all. Where that
+        fails too, nothing is wrong with one conversation: raises the first failure.
         """
         if self.on_failure is not None:
             self.on_failure(failure)
         try:
-            summary = await self._light(segment, window, limit)
+            summary = await self._summary(segment, window, limit)
         except (SourceError, WindowsIgnored):
             raise failure from None
-        bisection = Bisection(summary, wanted_of(segment, summary), known_bad=self.known_bad)
-        while bisection.are_missing:
-            self.context.stall.check()
+        bisection = Bisection(summary, wanted_from(segment, summary), unreadable=self.unreadable)
+        while bisection.is_incomplete:
+            self.reading.stall.check()
             here = replace(segment, cursor=bisection.after) if bisection.after is not None else segment
-            part = await self._part(bisection, here, window)
+            part = await self._fetch_part(bisection, here, window)
             if part is not None and (part.conversations or not part.has_next):
-                self.context.stall.moved(part.reached_at)
-                if bisection.have_passed or not part.has_next:
+                self.reading.stall.moved(part.reached_at)
+                if bisection.is_past_end or not part.has_next:
                     break
-        if bisection.were_too_much:
+        if bisection.was_too_large:
             self.size.shrink(limit)
-        return bisection.together()
+        return bisection.as_batch()
 
-    async def _part(self, bisection: Bisection, here: Segment, window: Window | None) -> Batch | None:
-        """The next part, or a light one of those that cannot be had; None where it was too much."""
-        if hopeless := bisection.hopeless:
-            part = await self._light(here, window, hopeless)
-            bisection.leave_out(part)
+    async def _fetch_part(self, bisection: Bisection, here: Segment, window: Window | None) -> Batch | None:
+        """The next part, or a summary of those that cannot be fetched; None where it was too much."""
+        if count := bisection.skippable:
+            part = await self._summary(here, window, count)
+            bisection.skip(part)
             return part
         asked = bisection.next_size
         try:
-            # One attempt, unless it is to be blamed: what passes by itself passes at half the size too.
-            part = await self.ask(here, window, limit=asked, attempts=None if asked == 1 else 1)
-        except _TOO_MUCH as again:
+            # One attempt, unless it would be blamed: what fails only for a moment succeeds at half the size.
+            part = await self.call(here, window, limit=asked, attempts=None if asked == 1 else 1)
+        except _TOO_MUCH as failure:
             if asked > 1:
-                bisection.failed(asked, is_too_large=isinstance(again, AnswerTooLarge))
+                bisection.failed(asked, is_too_large=isinstance(failure, AnswerTooLarge))
                 return None
-            part = await self._light(here, window, 1)
-            bisection.convict(part, again)
+            part = await self._summary(here, window, 1)
+            bisection.blame(part, failure)
         else:
             bisection.take(part)
         return part
 
-    async def _light(self, segment: Segment, window: Window | None, limit: int) -> Batch:
-        return await self.context.source.fetch_conversation_times(
-            self.context.access, folder=self.folder, window=window, after=segment.cursor, limit=limit
+    async def _summary(self, segment: Segment, window: Window | None, limit: int) -> Batch:
+        return await self.reading.source.fetch_conversation_times(
+            self.reading.access, folder=self.folder, window=window, after=segment.cursor, limit=limit
         )
+
+
+@dataclass(slots=True)
+class MessageFetcher:
+    """Fetches batches of one conversation's messages; `ids_only` for only ids and times.
+
+    Where the platform refuses the details of messages beyond its 20 newest, or leaves those messages out
+    silently, it continues with their ids, and marks the messages as not readable.
+    """
+
+    reading: Reading
+    conversation_id: str
+    ids_only: bool = False
+    _limit: int = _MESSAGES_A_CALL
+    _reentries: int = 0
+    # How many have come since the top; None where it began further down.
+    _seen: int | None = None
+    _is_cut_short: bool = False
+    _without_details: bool = field(default=False, init=False)
+
+    async def fetch(self, after: str | None) -> MessageBatch:
+        """The batch that follows this cursor; from the top where there is none, or where it has died."""
+        while True:
+            if after is None:
+                self._seen = 0
+            self.reading.stall.check()
+            try:
+                batch = await self.reading.source.fetch_messages(
+                    self.reading.access,
+                    self.conversation_id,
+                    after=after,
+                    limit=self._limit,
+                    ids_only=self.ids_only or self._without_details,
+                )
+            except AnswerTooLarge:
+                if self._limit == 1:
+                    raise
+                self._limit //= 2
+            except MessageUnreadable as failure:
+                self._ask_for_readable(failure)
+            except CursorRefused:
+                if after is None or self._reentries == _MOST_REENTRIES:
+                    raise
+                self._reentries += 1
+                after = None
+            else:
+                return self._take(batch)
+
+    def _ask_for_readable(self, failure: MessageUnreadable) -> None:
+        """Ask for the rest of the newest 20, which have details; after them, only for ids."""
+        if self.ids_only or self._without_details:
+            raise failure
+        left = max(0, _READABLE_MESSAGES - self._seen) if self._seen is not None else 0
+        self._is_cut_short = True
+        if 0 < left < self._limit:
+            self._limit = left
+        else:
+            self._ask_for_ids()
+
+    def _take(self, batch: MessageBatch) -> MessageBatch:
+        if self._seen is not None:
+            self._seen += len(batch.messages)
+        if self._without_details:
+            # Those among them that are stored with their details keep them.
+            unreadable = (msgspec.structs.replace(each, is_readable=False) for each in batch.messages)
+            return replace(batch, messages=tuple(unreadable))
+        if self._is_cut_short and self._seen is not None and self._seen >= _READABLE_MESSAGES:
+            self._ask_for_ids()
+        elif not self.ids_only and not batch.has_next and self._may_hide_messages(batch):
+            self._ask_for_ids()
+            return replace(batch, after=None, has_next=True)
+        return batch
+
+    def _may_hide_messages(self, batch: MessageBatch) -> bool:
+        """Whether this may be the end of the messages with details only (graph-facts 1.6-5)."""
+        if not self.reading.access.is_instagram or not all(each.is_readable for each in batch.messages):
+            return False
+        return self._seen is None or self._seen == _READABLE_MESSAGES
+
+    def _ask_for_ids(self) -> None:
+        self._without_details, self._limit = True, _MESSAGES_A_CALL

@@ -1,16 +1,18 @@
-"""Applies fetched batches to the store.
+"""Stores fetched batches: the only module of `sync` that writes conversations and messages.
 
-The only module that writes archived data. A batch, the state that follows from it and
-what it leaves owed are committed together or not at all, so a crash between two batches
-costs one fetch and never a gap. Nothing here talks to the network.
+A batch, the list state that follows from it and what it adds to the backlog are committed together or not at
+all, so a crash between two batches costs one call and never leaves a gap. Each transaction first renews the
+lease (fencing). Nothing here talks to the network; everything here blocks, so call it from a thread.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import datetime
 
 from sqlalchemy import Connection
 
+from inboxsync.clock import Clock
 from inboxsync.model import (
     BacklogItem,
     BacklogKind,
@@ -34,6 +36,7 @@ from inboxsync.store.state.backlog import (
     list_backlog,
     put_backlog_item,
 )
+from inboxsync.store.state.leases import keep_lease
 from inboxsync.store.state.list_positions import put_list_state
 from inboxsync.store.state.pages import (
     has_conversations,
@@ -44,17 +47,16 @@ from inboxsync.store.state.pages import (
 from inboxsync.store.state.runs import update_run
 from inboxsync.store.writing.conversation_rows import set_has_older_messages
 from inboxsync.store.writing.upsert import FoundGap, upsert_batch, upsert_message_batch
-from inboxsync.sync.lease import keep_lease
 from inboxsync.sync.plan import backlog_since, is_full
 
-# More bad ones than these are found again instead.
-_MOST_KNOWN = 1000
+# Where more than these are unreadable, the others are found again by bisecting.
+_MOST_UNREADABLE = 1000
 INITIAL, INCREMENTAL, HISTORY = "initial_sync", "incremental_sync", "history_sync"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class LearnedSettings:
-    """What a run has found out about its Page, to be remembered with the next batch."""
+class CallSettings:
+    """How the source is best asked for this Page's lists, as a run has found out; kept for the next run."""
 
     batch_size: int | None
     time_windows: bool | None
@@ -62,36 +64,42 @@ class LearnedSettings:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Ingest:
-    """Writes what is fetched of one Page, for the owner of its lease."""
+    """Stores what is fetched of one Page, as `owner` of its lease. Every write raises LeaseLost."""
 
     store: Store
+    clock: Clock
     page: Page
     owner: str
 
-    def apply_list(
+    @contextmanager
+    def _write(self) -> Iterator[tuple[Connection, datetime]]:
+        """A transaction that renews the lease first, and its time."""
+        now = self.clock.now()
+        with self.store.write() as connection:
+            keep_lease(connection, self.page, self.owner, now=now)
+            yield connection, now
+
+    def store_list_batch(
         self,
+        run: Run,
         batch: Batch,
         *,
         folder: str,
         scanning: Scanning,
         state: Scanning | Following,
-        completes_page: datetime | None,
+        synced_at: datetime | None,
         counts_unchanged: bool,
-        learned: LearnedSettings | None,
-        run: Run,
-        now: datetime,
+        new_settings: CallSettings | None,
     ) -> Run:
-        """Store a batch of a list with its progress and the run's totals; returns the run with it.
+        """Store a batch of a list, the state that follows and the run's totals; returns the run with them.
 
-        `completes_page`: where this ends the last list of the run, what `last_synced_at` becomes.
-        `learned` is given where it has changed. `counts_unchanged` is False for a second look at
-        what this run has counted already.
-        Blocks; call it from a thread. Raises LeaseLost.
+        `synced_at`: what `last_synced_at` becomes, where this ends the last list of the run. `new_settings`
+        is given where they have changed. `counts_unchanged` is False where this run has counted these
+        conversations already.
         """
-        with self.store.write() as connection:
-            keep_lease(connection, self.page, self.owner, now=now)
+        with self._write() as (connection, now):
             since = backlog_since(scanning, batch.answered_at)
-            self._owe_unread(connection, batch, folder=folder, since=since, now=now)
+            self._add_unread(connection, batch, folder=folder, since=since, now=now)
             served = [each.conversation_id for each in batch.conversations]
             backlog = backlog_conversations(connection, self.page, served)
             written = upsert_batch(
@@ -103,58 +111,54 @@ class Ingest:
                 now=now,
                 backlog=backlog,
             )
-            self._open_gaps(connection, written.found_gaps, folder=folder, since=since, now=now)
-            self._close(connection, backlog, (BacklogKind.CONVERSATION,))
-            self._close(
+            self._add_gaps(connection, written.found_gaps, folder=folder, since=since, now=now)
+            self._remove(connection, backlog, (BacklogKind.CONVERSATION,))
+            self._remove(
                 connection, backlog.intersection(written.whole), (BacklogKind.GAP, BacklogKind.HISTORY)
             )
             put_list_state(connection, self.page, folder, state, now=now)
-            if learned is not None:
-                set_batch_size(connection, self.page, learned.batch_size, now=now)
-                set_time_windows(connection, self.page, learned.time_windows, now=now)
-            self._complete(connection, completes_page, now=now)
+            if new_settings is not None:
+                set_batch_size(connection, self.page, new_settings.batch_size, now=now)
+                set_time_windows(connection, self.page, new_settings.time_windows, now=now)
+            self._set_synced(connection, synced_at, now=now)
             counts = written.counts if counts_unchanged else written.counts.without_unchanged()
             run = replace(run, counts=run.counts + counts, batches=run.batches + 1)
             update_run(connection, run)
         return run
 
-    def apply_conversation(
-        self, item: BacklogItem, conversation: Conversation, *, run: Run, now: datetime
-    ) -> Run:
-        """Store a conversation that was owed; what then is still missing of it is owed anew."""
-        with self.store.write() as connection:
-            keep_lease(connection, self.page, self.owner, now=now)
+    def store_conversation(self, run: Run, item: BacklogItem, conversation: Conversation) -> Run:
+        """Store a conversation of the backlog; what is then still missing of it is added again."""
+        with self._write() as (connection, now):
             written = upsert_batch(
                 connection, self.page, [conversation], folder=item.folder, source=INCREMENTAL, now=now
             )
             delete_backlog_item(connection, self.page, item.kind, item.conversation_id)
-            self._close(connection, written.whole, (BacklogKind.GAP, BacklogKind.HISTORY))
-            self._open_gaps(connection, written.found_gaps, folder=item.folder, since=item.until_at, now=now)
+            self._remove(connection, written.whole, (BacklogKind.GAP, BacklogKind.HISTORY))
+            self._add_gaps(connection, written.found_gaps, folder=item.folder, since=item.until_at, now=now)
             run = replace(run, counts=run.counts + written.counts, batches=run.batches + 1)
             update_run(connection, run)
         return run
 
-    def apply_messages(
-        self, item: BacklogItem, batch: MessageBatch, *, rest: BacklogItem | None, run: Run, now: datetime
+    def store_messages(
+        self, run: Run, item: BacklogItem, batch: MessageBatch, *, rest: BacklogItem | None
     ) -> Run:
         """Store messages of one conversation and what is left of `item`; returns the run with them."""
         source = HISTORY if item.kind is BacklogKind.HISTORY else INCREMENTAL
-        with self.store.write() as connection:
-            keep_lease(connection, self.page, self.owner, now=now)
+        with self._write() as (connection, now):
             new = upsert_message_batch(
                 connection, self.page, item.conversation_id, batch.messages, source=source, now=now
             )
             if new is None:
-                self._owe_conversation(connection, item, now=now)
+                self._add_deleted_conversation(connection, item, now=now)
             elif not batch.has_next:
                 set_has_older_messages(connection, self.page, item.conversation_id, value=False, now=now)
-                # History that went on from a cursor has not seen what has come above it since.
+                # History that continued from a cursor has not seen what has come above it since.
                 read = (
                     (item.kind,)
                     if item.kind is BacklogKind.HISTORY
                     else (BacklogKind.GAP, BacklogKind.HISTORY)
                 )
-                self._close(connection, [item.conversation_id], read)
+                self._remove(connection, [item.conversation_id], read)
             elif rest is None:
                 delete_backlog_item(connection, self.page, item.kind, item.conversation_id)
             else:
@@ -163,51 +167,47 @@ class Ingest:
             update_run(connection, run)
         return run
 
-    def put_back(self, item: BacklogItem, *, now: datetime) -> None:
-        """An attempt to bring something that is owed has failed; how far it had come stays."""
-        with self.store.write() as connection:
-            keep_lease(connection, self.page, self.owner, now=now)
-            known = get_backlog_item(connection, self.page, item.kind, item.conversation_id)
-            cursor = known.cursor if known else None
-            # What has come further since it was read has not failed in a row.
-            attempts = 1 if known and known.cursor != item.cursor else item.attempts
+    def postpone(self, item: BacklogItem) -> None:
+        """Note that an attempt to fetch this item has failed; how far it had come is kept."""
+        with self._write() as (connection, now):
+            stored = get_backlog_item(connection, self.page, item.kind, item.conversation_id)
+            cursor = stored.cursor if stored else None
+            # One that has come further since it was read has not failed several times in a row.
+            attempts = 1 if stored and stored.cursor != item.cursor else item.attempts
             put_backlog_item(connection, self.page, replace(item, cursor=cursor, attempts=attempts), now=now)
 
-    def end_list(
-        self, folder: str, state: ListState, *, completes_page: datetime | None, now: datetime
-    ) -> None:
-        """Note how a list stands that brought nothing to store."""
-        with self.store.write() as connection:
-            keep_lease(connection, self.page, self.owner, now=now)
+    def end_list(self, folder: str, state: ListState, *, synced_at: datetime | None) -> None:
+        """Note the state of a list that brought nothing to store."""
+        with self._write() as (connection, now):
             put_list_state(connection, self.page, folder, state, now=now)
-            self._complete(connection, completes_page, now=now)
+            self._set_synced(connection, synced_at, now=now)
 
-    def list_unreadable(self, *, now: datetime) -> dict[str, Problem]:
-        """The conversations that failed every answer that would hold them, and with what."""
+    def list_unreadable(self) -> dict[str, Problem]:
+        """The conversations that failed every answer with them, each with its problem."""
         with self.store.read() as connection:
             items = list_backlog(
                 connection,
                 self.page,
                 BacklogKind.CONVERSATION,
-                now=now,
-                limit=_MOST_KNOWN,
+                now=self.clock.now(),
+                limit=_MOST_UNREADABLE,
                 due_only=False,
             )
         return {item.conversation_id: item.problem for item in items if item.problem is not None}
 
     def is_mostly_elsewhere(self, batch: Batch, *, folder: str) -> bool:
-        """Whether most of a folder's first answer is stored as another folder's, just as it is."""
+        """Whether most of a folder's first answer is stored as another folder's, unchanged."""
         with self.store.read() as connection:
             elsewhere = count_listed_elsewhere(connection, self.page, batch.conversations, folder=folder)
         return elsewhere * 2 > len(batch.conversations)
 
-    def _owe_unread(
+    def _add_unread(
         self, connection: Connection, batch: Batch, *, folder: str, since: datetime, now: datetime
     ) -> None:
-        """Owe what was listed and could not be read."""
+        """Add to the backlog what could not be read in a list, from the time at which it was first listed."""
         for each in batch.unread:
-            known = get_backlog_item(connection, self.page, BacklogKind.CONVERSATION, each.conversation_id)
-            item = known or BacklogItem(
+            stored = get_backlog_item(connection, self.page, BacklogKind.CONVERSATION, each.conversation_id)
+            item = stored or BacklogItem(
                 conversation_id=each.conversation_id,
                 kind=BacklogKind.CONVERSATION,
                 folder=folder,
@@ -215,7 +215,7 @@ class Ingest:
             )
             put_backlog_item(connection, self.page, replace(item, problem=each.problem), now=now)
 
-    def _open_gaps(
+    def _add_gaps(
         self,
         connection: Connection,
         found_gaps: Iterable[FoundGap],
@@ -224,20 +224,20 @@ class Ingest:
         since: datetime | None,
         now: datetime,
     ) -> None:
-        """Owe what may lie between the messages served and those stored.
+        """Add to the backlog what may be missing between the messages served and those stored.
 
-        A conversation that is new is owed down to `since`, or to when it was first listed and could
-        not be read; what is older than that, but for the newest few, was not asked for. A gap that is
-        open keeps its anchors, and is read from the top again: another has opened above it.
+        Of a new conversation it is wanted down to `since`, or to when it was first listed and could not be
+        read; what is older, but for the newest few, was not asked for. A gap that is open keeps its anchors,
+        and is read from the top again: another one has opened above it.
         """
         for found in found_gaps:
-            until = self._backlog_until(connection, found, since) if found.is_new else None
+            until = self._wanted_until(connection, found, since) if found.is_new else None
             if found.is_new and (until is None or (found.reached_at and found.reached_at < until)):
                 continue
-            known = get_backlog_item(connection, self.page, BacklogKind.GAP, found.conversation_id)
-            if known and found.is_older:
-                known = replace(known, anchors=(), until_at=None)  # which of the two is deeper is not known
-            gap = known or BacklogItem(
+            stored = get_backlog_item(connection, self.page, BacklogKind.GAP, found.conversation_id)
+            if stored and found.is_older:
+                stored = replace(stored, anchors=(), until_at=None)  # which of the two is deeper is unknown
+            gap = stored or BacklogItem(
                 conversation_id=found.conversation_id,
                 kind=BacklogKind.GAP,
                 folder=folder,
@@ -246,32 +246,32 @@ class Ingest:
             )
             put_backlog_item(connection, self.page, replace(gap, cursor=None, next_attempt_at=None), now=now)
 
-    def _backlog_until(
+    def _wanted_until(
         self, connection: Connection, found: FoundGap, since: datetime | None
     ) -> datetime | None:
-        """Down to where the messages of a conversation that is new are owed."""
-        backlog = get_backlog_item(connection, self.page, BacklogKind.CONVERSATION, found.conversation_id)
-        times = [at for at in (since, backlog.until_at if backlog else None) if at is not None]
+        """Down to which time the messages of a new conversation are wanted."""
+        item = get_backlog_item(connection, self.page, BacklogKind.CONVERSATION, found.conversation_id)
+        times = [at for at in (since, item.until_at if item else None) if at is not None]
         return min(times, default=None)
 
-    def _owe_conversation(self, connection: Connection, item: BacklogItem, *, now: datetime) -> None:
-        """The conversation whose messages came is not stored: somebody has deleted it from the store."""
+    def _add_deleted_conversation(self, connection: Connection, item: BacklogItem, *, now: datetime) -> None:
+        """Messages of a conversation came that someone has deleted from the store: it is fetched again."""
         delete_backlog_item(connection, self.page, item.kind, item.conversation_id)
-        known = get_backlog_item(connection, self.page, BacklogKind.CONVERSATION, item.conversation_id)
-        backlog = BacklogItem(
+        stored = get_backlog_item(connection, self.page, BacklogKind.CONVERSATION, item.conversation_id)
+        again = BacklogItem(
             conversation_id=item.conversation_id,
             kind=BacklogKind.CONVERSATION,
             folder=item.folder,
             until_at=item.until_at,
         )
-        put_backlog_item(connection, self.page, known or backlog, now=now)
+        put_backlog_item(connection, self.page, stored or again, now=now)
 
-    def _complete(self, connection: Connection, at: datetime | None, *, now: datetime) -> None:
-        """Note that the Page is synced up to `at`; a Page of which nothing was ever listed is not."""
-        if at is not None and has_conversations(connection, self.page):
-            set_last_synced_at(connection, self.page, at, now=now)
-
-    def _close(self, connection: Connection, graph_ids: Iterable[str], kinds: Iterable[BacklogKind]) -> None:
+    def _remove(self, connection: Connection, graph_ids: Iterable[str], kinds: Iterable[BacklogKind]) -> None:
         for graph_id in graph_ids:
             for kind in kinds:
                 delete_backlog_item(connection, self.page, kind, graph_id)
+
+    def _set_synced(self, connection: Connection, at: datetime | None, *, now: datetime) -> None:
+        """Note that the Page is synced up to `at`; a Page of which nothing was ever listed is not."""
+        if at is not None and has_conversations(connection, self.page):
+            set_last_synced_at(connection, self.page, at, now=now)

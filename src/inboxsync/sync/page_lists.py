@@ -1,13 +1,13 @@
-"""Walks the lists of a Page that a run reads: the inbox first, then its other folders.
+"""Scans the lists of a Page that a run reads: the inbox first, then its other folders.
 
-The others follow once the inbox is read to its bottom, never before: whatever its owner files away
-meanwhile is then in the one or in the other. They are read side by side, beside the sweep of the inbox's
-head, and stored after it.
+The others follow once the inbox is read to its bottom, never before: a conversation that the Page's owner
+moves to a folder meanwhile is then in one of the two. They are read side by side, beside the catch-up scan of
+the inbox, and stored after it.
 """
 
 import asyncio
 from collections.abc import Coroutine, Mapping
-from dataclasses import KW_ONLY, dataclass, field, replace
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from functools import partial
 from typing import Any
@@ -23,223 +23,250 @@ from inboxsync.errors import (
     SourceError,
     SourceRefused,
 )
-from inboxsync.model import Batch, Counts, Following, Problem, Run, Scanning, Segment, Unserved, Window
+from inboxsync.model import Batch, Counts, Following, Problem, Scanning, Unserved
 from inboxsync.store.writing.prepared import prepare
-from inboxsync.sync.batch_size import BatchSize
-from inboxsync.sync.context import RunContext
 from inboxsync.sync.events import Stage
-from inboxsync.sync.fetch import Fetcher
-from inboxsync.sync.folders import FolderIgnored, refuse_inbox
-from inboxsync.sync.ingest import LearnedSettings
-from inboxsync.sync.limits import ConversationLimit
-from inboxsync.sync.list_scan import ListScan, TimeWindows, TooBusy
+from inboxsync.sync.fetch import BatchSize, ConversationsCall, ListFetcher, Reading, TimeWindows
+from inboxsync.sync.ingest import CallSettings, Ingest
+from inboxsync.sync.list_scan import ListScan, TooBusy
 from inboxsync.sync.plan import INBOX, is_catch_up, is_full
-from inboxsync.sync.write_queue import Fetched
+from inboxsync.sync.stop import ConversationLimit
+from inboxsync.sync.write_queue import Fetched, RunWriter
 
 log = structlog.get_logger(__name__)
 
+_COMPARED = 25
 
-@dataclass(slots=True)
+
+class FolderIgnored(Exception):
+    """The source served the inbox under the name of another folder."""
+
+
+@dataclass(slots=True, kw_only=True)
+class _Shared:
+    """What the lists of one run share. `open` are those that do not follow the source yet."""
+
+    size: BatchSize
+    windows: TimeWindows
+    expects_changes: bool
+    open: set[str]
+    failures: list[SourceError] = field(default_factory=list)
+    too_busy: TooBusy | None = None
+    inbox_synced_at: datetime | None = None
+    inbox_is_scanned: asyncio.Event = field(default_factory=asyncio.Event)
+    inbox_is_done: asyncio.Event = field(default_factory=asyncio.Event)
+    stored_settings: CallSettings | None = None
+    # One list is written at a time.
+    writing: asyncio.Lock = field(default_factory=asyncio.Lock)
+
+    def page_synced_at(self, folder: str) -> datetime | None:
+        """What `last_synced_at` becomes where this is the last list to follow; None: others do not yet."""
+        is_last = self.open <= {folder} and not self.failures and self.too_busy is None
+        return self.inbox_synced_at if is_last else None
+
+
 class PageLists:
     """The lists of one run.
 
-    `messages` newest ones come with each conversation, `full_messages` in a walk to the bottom.
-    `too_busy` is set where one could not be caught up with; that stops neither the next nor the ledger.
+    `messages` newest ones come with each conversation, `full_messages` in a full scan.
     """
 
-    context: RunContext
-    _: KW_ONLY
-    conversation_limit: ConversationLimit
-    size: BatchSize
-    windows: TimeWindows
-    messages: int
-    full_messages: int
-    too_busy: TooBusy | None = None
-    _failures: list[SourceError] = field(default_factory=list)
-    _learned: LearnedSettings | None = None
-    _open: set[str] = field(init=False)
-    _stored: set[str] = field(default_factory=set)
-    _looked_at: set[str] = field(default_factory=set)
-    _was_news: bool = field(init=False)
-    _inbox_at: datetime | None = None
-    _inbox_is_scanned: asyncio.Event = field(default_factory=asyncio.Event)
-    _inbox_is_done: asyncio.Event = field(default_factory=asyncio.Event)
-    _writing: asyncio.Lock = field(default_factory=asyncio.Lock)
-    _known_bad: dict[str, Problem] = field(default_factory=dict)
+    def __init__(
+        self,
+        *,
+        reading: Reading,
+        ingest: Ingest,
+        writer: RunWriter,
+        conversation_limit: ConversationLimit,
+        messages: int,
+        full_messages: int,
+    ) -> None:
+        self._reading = reading
+        self._ingest = ingest
+        self._writer = writer
+        self._limit = conversation_limit
+        self._messages = messages
+        self._full_messages = full_messages
+        self._unreadable: dict[str, Problem] = {}
+        page = reading.page
+        self._shared = _Shared(
+            size=BatchSize(page.batch_size),
+            windows=TimeWindows(page.time_windows),
+            expects_changes=page.last_synced_at is None,
+            open=set(),
+        )
 
-    async def scan(self, lists: Mapping[str, Scanning]) -> list[SourceError]:
-        """Bring every list to where it follows the source; returns what kept some from it.
+    async def scan(self, lists: Mapping[str, Scanning]) -> None:
+        """Scan every list until it follows the source.
 
-        A list that fails does not stop the next. Raises Stopped, and what no list would survive.
+        A list that fails does not stop the next: see `raise_failure`. Raises Stopped, and what would make
+        every list fail.
         """
-        self._open = set(lists)
-        self._was_news = self.context.page.last_synced_at is None
-        list_unreadable = partial(self.context.ingest.list_unreadable, now=self.context.clock.now())
-        self._known_bad |= await self.context.with_retries(list_unreadable)
+        shared = self._shared
+        shared.open = set(lists)
+        self._unreadable |= await self._reading.with_retries(self._ingest.list_unreadable)
         if INBOX not in lists or is_catch_up(lists[INBOX]):
-            self._inbox_is_scanned.set()
+            shared.inbox_is_scanned.set()
         if INBOX not in lists:
-            self._inbox_is_done.set()
-        if self.conversation_limit.most is not None:
+            shared.inbox_is_done.set()
+        if self._limit.most is not None:
             for folder, scanning in lists.items():  # the inbox first, as `plan_lists` has them
-                await self._scan_list(folder, scanning)
+                await self._scan_in_turn(folder, scanning)
         else:
-            await _side_by_side(*(self._scan_list(*each) for each in lists.items()))
-        return self._failures
+            await _side_by_side(*(self._scan_in_turn(*each) for each in lists.items()))
 
-    async def _scan_list(self, folder: str, scanning: Scanning) -> None:
-        """Walk a list when its time has come; what keeps it from its end is noted, if others may go on."""
+    def raise_failure(self) -> None:
+        """Raise what kept a list from following the source, if anything did."""
+        if self._shared.failures:
+            raise self._shared.failures[0]
+        if self._shared.too_busy is not None:
+            raise self._shared.too_busy
+
+    async def _scan_in_turn(self, folder: str, scanning: Scanning) -> None:
+        """Scan a list when its turn has come; note what stopped it, where the others may continue."""
+        shared = self._shared
         if folder != INBOX:
-            await self._inbox_is_scanned.wait()
+            await shared.inbox_is_scanned.wait()
         try:
-            await self._scan_one(folder, scanning)
+            await self._scan_list(folder, scanning)
         except (SourceRefused, AnswerFailed, AnswerTooLarge, CursorRefused) as failure:
-            self._failures.append(failure)
-        except TooBusy as moving:
-            self.too_busy = moving
+            shared.failures.append(failure)
+        except TooBusy as too_busy:
+            shared.too_busy = too_busy
         finally:
             if folder == INBOX:
-                self._inbox_is_scanned.set()
-                self._inbox_is_done.set()
+                shared.inbox_is_scanned.set()
+                shared.inbox_is_done.set()
 
-    async def _scan_one(self, folder: str, scanning: Scanning) -> None:
-        name = None if folder == INBOX else folder
-        messages = self.full_messages if is_full(scanning) else self.messages
-
-        async def ask(segment: Segment, window: Window | None, *, limit: int, attempts: int | None) -> Batch:
-            return await self.context.source.fetch_conversations(
-                self.context.access,
-                folder=name,
-                window=window,
-                after=segment.cursor,
-                limit=limit,
-                messages=messages,
-                attempts=attempts,
-            )
-
-        fetcher = Fetcher(
-            context=self.context,
+    async def _scan_list(self, folder: str, scanning: Scanning) -> None:
+        reading, name = self._reading, None if folder == INBOX else folder
+        messages = self._full_messages if is_full(scanning) else self._messages
+        fetcher = ListFetcher(
+            reading=reading,
             folder=name,
-            size=self.size,
-            ask=ask,
-            known_bad=self._known_bad,
-            on_failure=partial(self.context.tracker.batch_failed, folder=folder),
+            size=self._shared.size,
+            call=ConversationsCall(reading=reading, folder=name, messages=messages),
+            unreadable=self._unreadable,
+            on_failure=partial(self._writer.batch_failed, folder=folder),
         )
-
-        async def store(fetched: Fetched) -> None:
-            await self._store(folder, fetched)
-
+        writer = ListWriter(
+            reading=reading, ingest=self._ingest, writer=self._writer, shared=self._shared, folder=folder
+        )
         scan = ListScan(
-            context=self.context,
+            reading=reading,
             fetcher=fetcher,
-            windows=self.windows,
-            conversation_limit=self.conversation_limit,
-            store=store,
-            prepare=self._prepare,
+            windows=self._shared.windows,
+            conversation_limit=self._limit,
+            writer=writer,
         )
-        self.context.stall.moved(f"the top of the folder {folder}")
+        reading.stall.moved(f"the top of the folder {folder}")
         is_untried = folder != INBOX and is_full(scanning) and scanning.at_top
         try:
-            await scan.advance(scanning)
+            await scan.run(scanning)
         except FolderIgnored:
-            await self._leave(folder, "it serves the inbox in its place")
+            await self._skip_folder(folder, "it serves the inbox instead")
         except (SourceRefused, PermissionMissing, PageNotVisible) as failure:
-            if not is_untried or folder in self._stored:
+            if not is_untried or writer.has_written:
                 raise
-            # Raises where it is not for this folder that the source refuses.
-            await self.context.source.fetch_conversation_times(self.context.access, after=None, limit=1)
-            await self._leave(folder, failure.message)
+            # Raises where the source refuses more than this folder.
+            await reading.source.fetch_conversation_times(reading.access, after=None, limit=1)
+            await self._skip_folder(folder, failure.message)
 
-    async def _prepare(self, batch: Batch) -> Batch:
-        """Do what needs no database, so that the writer does not wait for it.
+    async def _skip_folder(self, folder: str, why: str) -> None:
+        """Note that the source has no such folder, and continue without it."""
+        log.info("the source has no such folder", folder=folder, why=why)
+        async with self._shared.writing:
+            synced_at = self._shared.page_synced_at(folder)
+            end = partial(self._ingest.end_list, folder, Unserved(), synced_at=synced_at)
+            await self._reading.with_retries(end)
+            self._shared.open.discard(folder)
 
-        Where what came last was stored already, so will this be: then it is not decoded at all. Of a Page
-        that was synced before, that is to be expected.
+
+@dataclass(slots=True, kw_only=True)
+class ListWriter:
+    """Writes the batches of one list (a `BatchWriter`). `has_written`: at least one is stored."""
+
+    reading: Reading
+    ingest: Ingest
+    writer: RunWriter
+    shared: _Shared
+    folder: str
+    has_written: bool = False
+    _has_counted: bool = False
+
+    async def prepare(self, batch: Batch) -> Batch:
+        """Do what needs no database, so that the writing does not wait for it.
+
+        Where the last batch was stored unchanged already, this one probably is too: then it is not decoded.
+        Of a Page that was synced before, that is to be expected.
         """
-        return await asyncio.to_thread(_prepared, batch, is_news=self._was_news)
+        return await asyncio.to_thread(_prepared, batch, has_changes=self.shared.expects_changes)
 
-    async def _store(self, folder: str, fetched: Fetched) -> None:
-        batch, scanning, state = fetched.batch, fetched.scanning, fetched.state
-        if folder != INBOX:
-            await self._inbox_is_done.wait()  # who is listed in both belongs to the folder
-        if folder != INBOX and scanning.at_top and is_full(scanning) and batch.conversations:
-            await self._compare_with_inbox(folder, batch)
-        async with self._writing:
-            await self._write(folder, fetched)
-        self._stored.add(folder)
-        if folder == INBOX and (isinstance(state, Following) or is_catch_up(state)):
-            self._inbox_is_scanned.set()
+    async def write(self, fetched: Fetched) -> None:
+        """Write a batch when its turn has come."""
+        shared, batch, scanning, state = self.shared, fetched.batch, fetched.scanning, fetched.state
+        if self.folder != INBOX:
+            await shared.inbox_is_done.wait()  # a conversation that is listed in both belongs to the folder
+            if scanning.at_top and is_full(scanning) and batch.conversations:
+                await self._compare_with_inbox(batch)
+        async with shared.writing:
+            await self._write(fetched)
+        self.has_written = True
+        if self.folder == INBOX and (isinstance(state, Following) or is_catch_up(state)):
+            shared.inbox_is_scanned.set()
         if batch.dropped:
-            self.context.tracker.note_problem(_dropped(batch))
+            self.writer.note_problem(_dropped(batch))
         if isinstance(state, Scanning) and state.at_top:
-            self._looked_at.add(folder)  # what a later sweep finds unchanged, this run has counted already
+            self._has_counted = True  # what a later scan finds unchanged, this run has counted already
 
-    async def _write(self, folder: str, fetched: Fetched) -> None:
-        batch, scanning, state = fetched.batch, fetched.scanning, fetched.state
-        completes_page = self._completes(folder, state)
-        learned = LearnedSettings(batch_size=self.size.current, time_windows=self.windows.are_honoured)
-        is_news, self._learned = learned != self._learned, learned
-
-        def write(run: Run) -> Run:
-            return self.context.ingest.apply_list(
-                batch,
-                folder=folder,
-                scanning=scanning,
-                state=state,
-                completes_page=completes_page,
-                counts_unchanged=folder not in self._looked_at,
-                learned=learned if is_news else None,
-                run=run,
-                now=self.context.clock.now(),
-            )
-
+    async def _write(self, fetched: Fetched) -> None:
+        shared, batch, scanning, state = self.shared, fetched.batch, fetched.scanning, fetched.state
+        if self.folder == INBOX and isinstance(state, Following):
+            shared.inbox_synced_at = state.watermark
+        settings = CallSettings(batch_size=shared.size.current, time_windows=shared.windows.are_honoured)
+        new_settings = settings if settings != shared.stored_settings else None
+        shared.stored_settings = settings
+        store = partial(
+            self.ingest.store_list_batch,
+            batch=batch,
+            folder=self.folder,
+            scanning=scanning,
+            state=state,
+            synced_at=shared.page_synced_at(self.folder) if isinstance(state, Following) else None,
+            counts_unchanged=not self._has_counted,
+            new_settings=new_settings,
+        )
         stage = Stage.CATCH_UP if is_catch_up(scanning) else Stage.FULL_SCAN
-        before = self.context.tracker.run.counts
-        await self.context.tracker.store(write, stage=stage, folder=folder, position=batch.reached_at)
-        self._was_news = _are_news(before, self.context.tracker.run.counts)
-        if self._was_news:
-            self.context.stall.moved(batch.reached_at)
+        before = self.writer.run.counts
+        await self.writer.write(store, stage=stage, folder=self.folder, position=batch.reached_at)
+        shared.expects_changes = _have_changed(before, self.writer.run.counts)
+        if shared.expects_changes:
+            self.reading.stall.moved(batch.reached_at)
         if isinstance(state, Following):
-            self._open.discard(folder)
+            shared.open.discard(self.folder)
 
-    def _completes(self, folder: str, state: Scanning | Following) -> datetime | None:
-        """What `last_synced_at` becomes with this batch; None while a list is still to be read."""
-        if not isinstance(state, Following):
-            return None
-        if folder == INBOX:
-            self._inbox_at = state.watermark
-        return self._page_completed_at(folder)
+    async def _compare_with_inbox(self, batch: Batch) -> None:
+        """Raise FolderIgnored where the batch is the inbox: a source ignores parameters it does not know.
 
-    def _page_completed_at(self, folder: str) -> datetime | None:
-        """What `last_synced_at` becomes where this list is the last one to come to its end."""
-        is_all = self._open <= {folder} and not self._failures and self.too_busy is None
-        return self._inbox_at if is_all else None
-
-    async def _leave(self, folder: str, why: str) -> None:
-        """Note that the source has no such folder, and go on without it."""
-        log.info("the source does not tell this folder apart", folder=folder, why=why)
-        async with self._writing:
-            end = partial(
-                self.context.ingest.end_list,
-                folder,
-                Unserved(),
-                completes_page=self._page_completed_at(folder),
-                now=self.context.clock.now(),
-            )
-            await self.context.with_retries(end)
-            self._open.discard(folder)
-
-    async def _compare_with_inbox(self, folder: str, batch: Batch) -> None:
-        """Raise FolderIgnored where what came is the inbox: a source ignores parameters it does not know.
-
-        Asked of the source only where most of it is stored as another folder's: the owner may have
-        moved conversations since.
+        The source is asked only where most of the batch is stored as another folder's: the Page's owner may
+        have moved conversations since.
         """
-        if not await self.context.with_retries(
-            partial(self.context.ingest.is_mostly_elsewhere, batch, folder=folder)
-        ):
-            return
-        await refuse_inbox(self.context, batch)
+        is_elsewhere = partial(self.ingest.is_mostly_elsewhere, batch, folder=self.folder)
+        if await self.reading.with_retries(is_elsewhere):
+            await refuse_inbox(self.reading, batch)
+
+
+async def refuse_inbox(reading: Reading, batch: Batch) -> None:
+    """Ask for the newest of the inbox, and raise FolderIgnored where most of a folder's newest are those.
+
+    A source ignores parameters that it does not know, and `folder` may be one of them (graph-facts 1.3-4):
+    then every folder is the inbox once more.
+    """
+    newest = {each.conversation_id for each in batch.conversations[:_COMPARED]}
+    inbox = await reading.source.fetch_conversation_times(reading.access, after=None, limit=_COMPARED)
+    shared = newest.intersection(each.conversation_id for each in inbox.conversations)
+    if len(shared) * 2 > len(newest):
+        raise FolderIgnored
 
 
 async def _side_by_side(*works: Coroutine[Any, Any, None]) -> None:
@@ -255,17 +282,17 @@ async def _side_by_side(*works: Coroutine[Any, Any, None]) -> None:
         await asyncio.gather(*tasks, return_exceptions=True)
 
 
-def _prepared(batch: Batch, *, is_news: bool) -> Batch:
+def _prepared(batch: Batch, *, has_changes: bool) -> Batch:
     all_prepared = tuple(map(prepare, batch.conversations))
     for each in all_prepared:
         each.fingerprint()
-        if is_news:
+        if has_changes:
             each.rows()
     return replace(batch, conversations=all_prepared)
 
 
-def _are_news(before: Counts, after: Counts) -> bool:
-    """Whether anything came that was not stored: a gain, wherever the list stands."""
+def _have_changed(before: Counts, after: Counts) -> bool:
+    """Whether anything came that was not stored: a gain, whatever the list's position is."""
     return (before.inserted, before.updated, before.events) != (after.inserted, after.updated, after.events)
 
 
@@ -273,6 +300,6 @@ def _dropped(batch: Batch) -> Problem:
     first = batch.dropped[0]
     return Problem(
         code="unreadable_record",
-        message=f"The source served a {first.what} that could not be kept: {first.why}.",
+        message=f"The source served a {first.what} that could not be stored: {first.why}.",
         hint="Everything else is stored; nothing can be done about it here.",
     )

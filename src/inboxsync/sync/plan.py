@@ -1,9 +1,9 @@
-"""Decides what to do next, from how far a list has come and what the source just said.
+"""Decides what to do next, from the state of a list and what the source just served.
 
-Pure: no network, no database, no clock. The theory: the list is ordered by
-`updated_time`, newest first, and moves while it is read; whatever moves, moves to the
-top. So a walk to the bottom, followed by sweeps of the top down to where the walk
-began, has seen everything, once a sweep fits into one answer: nothing can move inside
+Pure: no network, no database, no clock. The theory: a list is ordered by
+`updated_time`, newest first, and moves while it is read; what moves, moves to the
+top. So a full scan to the bottom, followed by catch-up scans of the top down to where the
+scan began, has seen everything, once a catch-up scan fits into one answer: nothing can move inside
 one answer.
 """
 
@@ -29,31 +29,31 @@ from inboxsync.model import (
     reached_at,
 )
 
-# The list that Meta serves where no folder is asked for, and those it has been asked for by name
-# (graph-facts 1.3-4); whether a Page has them, its answers tell.
+# The list that Meta serves where no folder is asked for, and those that can be asked for by name
+# (graph-facts 1.3-4). Whether a Page has them is seen from its answers.
 INBOX = "inbox"
 FOLDERS = (INBOX, "other", "page_done", "spam")
-# A pin is the time at which the source wrote its answer, a little after it looked. Sweeps reach this much
-# below it, so that neither that, nor a second's rounding, nor two clocks of Meta's leave a gap. Longer would
-# be dearer: a sweep fits one answer only while fewer conversations than it holds move in this time.
+# A snapshot time is when the source wrote its answer, a little after it looked. Catch-up scans reach this far
+# below it, so that neither that, nor rounding to seconds, nor two clocks of Meta's leave a gap. More would
+# cost more: a catch-up scan fits one answer only while fewer conversations than it holds move in this time.
 OVERLAP = timedelta(seconds=20)
-# Nobody had an inbox before: where a list without a known bottom is cut in two.
+# No Page had an inbox before: for cutting a list whose bottom is not known.
 _EARLIEST = datetime(2004, 2, 4, tzinfo=UTC)
 _MOST_READERS = 6
-# A span that is about to end is not worth another call to cut it.
+# A segment that is about to end is not worth another call to cut it.
 _BATCHES_WORTH_A_CUT = 2.5
-# A part that holds so much less than a number of batches ends with one that is nearly full, and not with one
-# that brings the few that were too many.
+# A part that holds a little less than a whole number of batches ends with one that is nearly full, and not
+# with one that has only the few that were too many.
 _SPARE_BATCHES = 0.1
 _SPARE_OF_EACH = 0.02
-# Where the bottom is not known, the first lane below goes so far down; each further one twice as far.
+# Where the bottom is not known, the first segment below begins so far down; each further one twice as far.
 _BATCHES_AHEAD = 20
 _SHORTEST_SECONDS = 10
 _SECOND = timedelta(seconds=1)
 
 
 def begin_scan(*, lower_bound: datetime | None = None, watermark: datetime | None = None) -> Scanning:
-    """A walk from the top, down to safely below `floor`."""
+    """A scan from the top, down to safely below `lower_bound`; without one, to the bottom."""
     segment = Segment(lower_bound=lower_bound - OVERLAP if lower_bound else None)
     return Scanning(segments=(segment,), lower_bound=lower_bound, watermark=watermark)
 
@@ -63,13 +63,13 @@ def plan_lists(
 ) -> dict[str, Scanning]:
     """The lists that this run reads, by folder, in order, and where each begins.
 
-    `resync_asked`: the user set `last_synced_at` to NULL. An unfinished full walk of any list is
-    continued in every mode, and the lists it has finished stay so: starting over would never end.
-    Of the folders beside the inbox an incremental run reads those not looked at for `interval`.
+    `resync_asked`: the user set `last_synced_at` to NULL. An unfinished full scan of any list is
+    continued in every mode, and the lists that are finished stay so: starting over would never end.
+    Of the other folders an incremental run reads those that were not read for `interval`.
     """
     if starts_over(states, mode=mode, resync_asked=resync_asked):
         return {folder: begin_scan() for folder in FOLDERS}
-    lists = {folder: _go_on(states.get(folder, NotStarted())) for folder in FOLDERS}
+    lists = {folder: _next_scan(states.get(folder, NotStarted())) for folder in FOLDERS}
     return {
         folder: scanning
         for folder, scanning in lists.items()
@@ -78,12 +78,12 @@ def plan_lists(
 
 
 def starts_over(states: Mapping[str, ListState], *, mode: Mode, resync_asked: bool) -> bool:
-    """Whether every list is walked from its top to its bottom, whatever was known of it."""
+    """Whether every list is scanned from its top to its bottom, whatever its state is."""
     unfinished = any(is_full(each) for each in states.values() if isinstance(each, Scanning))
     return not states or (not unfinished and (mode is Mode.FULL or (mode is Mode.AUTO and resync_asked)))
 
 
-def _go_on(state: ListState) -> Scanning | None:
+def _next_scan(state: ListState) -> Scanning | None:
     match state:
         case NotStarted():
             return begin_scan()
@@ -100,23 +100,23 @@ def _is_due(scanning: Scanning, before: datetime) -> bool:
 
 
 def plan_segment(segment: Segment, batch: Batch) -> Segment | None:
-    """What is left of `span` once `batch`, the answer that it asked for, is stored; None: nothing."""
-    if has_arrived(segment, batch):
+    """What is left of `segment` once `batch`, the answer to its call, is stored; None: nothing."""
+    if is_done(segment, batch):
         return None
     times = [at for at in (segment.position, batch.reached_at) if at is not None]
     return replace(segment, position=min(times, default=None), cursor=batch.after)
 
 
-def has_arrived(segment: Segment, batch: Batch) -> bool:
-    """Whether the span is over: at the bottom, or below its floor."""
+def is_done(segment: Segment, batch: Batch) -> bool:
+    """Whether the segment is read: to the bottom, or below its lower bound."""
     if not batch.has_next:
         return True
     reached = batch.reached_at
     return segment.lower_bound is not None and reached is not None and reached < segment.lower_bound
 
 
-def wanted_of(segment: Segment, summary: Batch) -> tuple[SourceRecord, ...]:
-    """Those of a light answer that the span wants in full: all down to the last one above its floor."""
+def wanted_from(segment: Segment, summary: Batch) -> tuple[SourceRecord, ...]:
+    """Those of a summary that the segment wants: all down to the last one above its lower bound."""
     lower_bound = segment.lower_bound
     above = [
         place
@@ -127,7 +127,7 @@ def wanted_of(segment: Segment, summary: Batch) -> tuple[SourceRecord, ...]:
 
 
 def respects(window: Window | None, batch: Batch) -> bool:
-    """Whether an answer keeps to the stretch of time it was asked for.
+    """Whether an answer keeps to the time window it was asked for.
 
     A source that does not know the bound ignores it, as it does every unknown parameter, and
     serves the top of the list (graph-facts 1.3-10).
@@ -137,7 +137,7 @@ def respects(window: Window | None, batch: Batch) -> bool:
 
 
 def plan_next(scanning: Scanning, segments: Iterable[Segment], batch: Batch) -> Scanning | Following:
-    """Where the list stands once `batch` is stored and these `spans` of it remain."""
+    """The state of the list once `batch` is stored and these `segments` remain."""
     snapshot_at = scanning.snapshot_at or batch.answered_at
     left = tuple(segments)
     if left:
@@ -148,26 +148,26 @@ def plan_next(scanning: Scanning, segments: Iterable[Segment], batch: Batch) -> 
 
 
 def plan_readers(*, latency_seconds: float | None, calls_per_second: float | None) -> int:
-    """How many calls have to be under way at once to make all that are allowed."""
+    """How many calls must be under way at once to reach the allowed call rate."""
     if not latency_seconds or not calls_per_second:
         return 1
     under_way = latency_seconds * calls_per_second
     if under_way <= 0.9:  # noqa: PLR2004 - near enough to 1
         return 1
-    # A tenth to spare, for no lane is always busy; each more is a cut more, and a cut wastes half a call.
+    # A tenth more, since no reader is always busy; each further one is another cut, which wastes half a call.
     return min(_MOST_READERS, math.ceil(under_way * 1.1))
 
 
 def plan_cut(
     segment: Segment, *, per_second: float, batch_size: int, top: datetime | None = None
 ) -> tuple[Segment, Segment] | None:
-    """`span` in two, the newer first; None where it is not worth it.
+    """`segment` in two, the newer first; None where it is not worth it.
 
-    `per_second`: conversations a second of `updated_time`, as the lane's answers had them. A span whose
-    bottom is known is cut in half, so that the newer part ends with a full batch. Else nobody knows
-    where half is: the cut goes as far below as the walk has come from its `top`, and at least some
-    batches. It lies between two whole seconds, and the parts overlap by one, so that it does not matter
-    on which side of a bound the source counts an equal time.
+    `per_second`: conversations a second of `updated_time`, as the reader's answers had them. A segment whose
+    bottom is known is cut in half, so that the newer part ends with a full batch. Else no one knows
+    where half is: the cut goes as far below as the scan has come from its `top`, and at least some
+    batches. It lies between two whole seconds, and the parts overlap by one second, so that it does not
+    matter on which side of a bound the source counts an equal time.
     """
     if segment.position is None:
         return None
@@ -178,7 +178,7 @@ def plan_cut(
         return None
     # Asked for by time, each batch begins with the last one of the batch before.
     batch_seconds = max(1, batch_size - 1) / per_second
-    # The first is under way, and asked for without this cut: what it brings of the older part comes twice.
+    # The first call is under way, and made without this cut: what it brings of the older part comes twice.
     whole = max(2, round(batches / 2))
     newer_seconds = (whole * (1 - _SPARE_OF_EACH) - _SPARE_BATCHES) * batch_seconds
     if segment.lower_bound is None:
@@ -191,9 +191,9 @@ def plan_cut(
 
 
 def one_chain(scanning: Scanning, *, keeps_cursor: bool = False) -> Scanning:
-    """The same walk in one span: on from the newest gap.
+    """The same scan in one segment, from the newest gap on.
 
-    `keeps_cursor`: the cursor there is the list's own, not one of a stretch of time.
+    `keeps_cursor`: the cursor there is one of the whole list, not one of a time window.
     """
     newest = scanning.segments[0]
     cursor = newest.cursor if keeps_cursor else None
@@ -202,7 +202,7 @@ def one_chain(scanning: Scanning, *, keeps_cursor: bool = False) -> Scanning:
 
 
 def is_full(scanning: Scanning) -> bool:
-    """Whether this is part of a full sync: no watermark holds before it is done."""
+    """Whether this is part of a full sync: there is no watermark before it is done."""
     return scanning.watermark is None
 
 
@@ -212,16 +212,16 @@ def is_catch_up(scanning: Scanning) -> bool:
 
 
 def backlog_since(scanning: Scanning, answered_at: datetime) -> datetime:
-    """From when on every message of a conversation is owed, however many there are.
+    """From when on every message of a conversation is wanted, however many there are.
 
-    Of what is older, the newest few are what a sync asks for. In a first sync that is from its
-    own beginning: somebody may write more than those few while it lasts.
+    Of what is older, a sync asks only for the newest few. In a first sync it is from its
+    own beginning: someone may write more than those few during it.
     """
     return (scanning.watermark or scanning.lower_bound or scanning.snapshot_at or answered_at) - OVERLAP
 
 
 def followed_since(state: ListState) -> datetime | None:
-    """From when on every message of a list's conversations is wanted; None where it was not walked yet."""
+    """From when on every message of a list's conversations is wanted; None where it was never scanned."""
     match state:
         case Following(watermark=watermark):
             return watermark - OVERLAP
@@ -232,9 +232,9 @@ def followed_since(state: ListState) -> datetime | None:
 
 
 def plan_backlog_item(item: BacklogItem, batch: MessageBatch) -> BacklogItem | None:
-    """What is still owed once these messages are stored; None: nothing.
+    """What is left of a backlog item once these messages are stored; None: nothing.
 
-    A gap ends where a message is met that was stored before it arose; history ends at the bottom.
+    A gap ends at a message that was stored before the gap arose; history ends at the bottom.
     """
     if not batch.has_next:
         return None

@@ -1,40 +1,42 @@
-"""One run: from what is known of a Page to a result that says what was done and what is owed."""
+"""One run of a sync, from top to bottom. Read this first.
+
+`PageSync.run` has the steps: acquire the lease of the Page, begin the run, scan the lists, fetch the backlog,
+conclude, write the end. Each step is in a file of its own: `lease`, here, `page_lists` (each list:
+`list_scan`), `backlog`, `conclude`. docs/architecture.md says why nothing is lost.
+"""
 
 import asyncio
-from collections.abc import Callable, Mapping
-from contextlib import suppress
-from dataclasses import replace
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import asynccontextmanager, suppress
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
 from typing import TypeVar
 
 import structlog
 from sqlalchemy import Connection
 
 from inboxsync.clock import Clock
-from inboxsync.errors import (
-    InboxsyncError,
-    LeaseLost,
-    NeedsPerson,
-    PageUnknown,
-    StoreError,
-    StoreUnreachable,
-    TokenInvalid,
-    TokenUndecryptable,
-    Unexpected,
-)
-from inboxsync.graph import Access, GraphClient, Waiting
-from inboxsync.model import History, Page, Run, Scanning, TokenReason, TokenState
+from inboxsync.errors import InboxsyncError, LeaseLost, PageUnknown, StoreError, StoreUnreachable, Unexpected
+from inboxsync.graph import Access, GraphClient
+from inboxsync.model import History, Mode, Page, Run, RunStatus, Scanning
 from inboxsync.store import Store
-from inboxsync.store.state.backlog import count_backlog, count_older, list_failed_backlog, list_history
-from inboxsync.store.state.leases import renew_lease
-from inboxsync.store.state.list_positions import forget_list_states
-from inboxsync.store.state.pages import get_page, has_conversations, set_last_synced_at, set_token_state
+from inboxsync.store.state.backlog import list_history
+from inboxsync.store.state.leases import keep_lease, renew_lease
+from inboxsync.store.state.list_positions import list_states, put_list_state
+from inboxsync.store.state.pages import get_page, set_history
 from inboxsync.store.state.run_events import append_run_events
-from inboxsync.store.state.runs import update_run
-from inboxsync.sync.backlog import Backlog
-from inboxsync.sync.batch_size import BatchSize
-from inboxsync.sync.begin import Beginning, SyncOptions, TaskOptions, begin_run
-from inboxsync.sync.conclude import Outcome, Suspension, Unfinished, conclude, passes, spelled_out
-from inboxsync.sync.context import RunContext
+from inboxsync.store.state.runs import close_unended_runs, get_run, resume_run, start_run, update_run
+from inboxsync.store.writing.conversation_rows import new_id
+from inboxsync.sync.backlog import BacklogFetch
+from inboxsync.sync.conclude import (
+    Outcome,
+    Suspension,
+    Unfinished,
+    WorkEnd,
+    conclude,
+    is_temporary,
+    write_end,
+)
 from inboxsync.sync.events import (
     CallRetried,
     EventLog,
@@ -43,28 +45,77 @@ from inboxsync.sync.events import (
     RunStarted,
     RunSuspended,
     TimeIsUp,
-    end_event,
+    start_events,
     to_all,
 )
+from inboxsync.sync.fetch import Reading
 from inboxsync.sync.ingest import Ingest
-from inboxsync.sync.lease import LEASE_SECONDS, held_lease, keep_lease, new_owner
-from inboxsync.sync.limits import ConversationLimit, StallGuard
-from inboxsync.sync.list_scan import TimeWindows
-from inboxsync.sync.monitor import RunMonitor
+from inboxsync.sync.lease import held_lease, new_owner
 from inboxsync.sync.page_lists import PageLists
-from inboxsync.sync.stop import EnoughFetched, Stop, Stopped
-from inboxsync.sync.tracker import RunTracker
-from inboxsync.sync.waiting import with_retries
+from inboxsync.sync.plan import INBOX, is_full, plan_lists, starts_over
+from inboxsync.sync.stop import (
+    ConversationLimit,
+    EnoughFetched,
+    RunMonitor,
+    StallGuard,
+    Stop,
+    Stopped,
+    with_retries,
+)
+from inboxsync.sync.write_queue import RunWriter
 
 T = TypeVar("T")
 log = structlog.get_logger(__name__)
 
-# With all history wanted, a list answer that brings more of each conversation saves a call for each.
+# Where all history is wanted, a list answer with more messages of each conversation saves a call for each.
 _HISTORY_MESSAGES = 50
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SyncOptions:
+    """What a caller may choose.
+
+    `messages` is how many of each conversation's newest come with it; `history` None: as the
+    Page's own setting. `wait` for another sync of the Page instead of giving up. A run whose lists
+    take `stall_calls` without a gain fails; where only its backlog does, it is partial. The other folders
+    are read every `folder_interval`.
+    """
+
+    mode: Mode = Mode.AUTO
+    messages: int = 10
+    max_conversations: int | None = None
+    history: History | None = None
+    wait: bool = False
+    stall_calls: int = 50
+    folder_interval: timedelta = timedelta(minutes=15)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TaskOptions:
+    """Which part of a run a worker executes, as `owner` of the Page's lease.
+
+    It ends after `most_conversations`, and leaves older messages alone unless it `reads_history`. With
+    `suspends_on_failure` a temporary failure (the source or the database is away) does not end the run.
+    """
+
+    run_id: str
+    owner: str
+    most_conversations: int | None = None
+    reads_history: bool = True
+    suspends_on_failure: bool = True
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Beginning:
+    """What a run, or a task of one, begins with: its lists, each with the scan to begin or to continue."""
+
+    page: Page
+    run: Run
+    lists: Mapping[str, Scanning]
+
+
 class PageSync:
-    """Syncs one Page, once: a whole run, or with `slice_options` the part of one that a worker executes."""
+    """Syncs one Page, once: a whole run, or with `task_options` the part of one that a worker executes."""
 
     def __init__(
         self,
@@ -86,182 +137,152 @@ class PageSync:
         self._open_access = open_access
         self._options = options
         self._stop = stop
-        self._listener = listener
+        self._listener = self._emit = listener
         self._task = task_options
         self._owner = task_options.owner if task_options else new_owner()
-        self._tracker: RunTracker
-        self._stopped: Stopped | None = None
+        self._writer: RunWriter
 
     async def run(self) -> Outcome:
         """Sync until complete, stopped or failed. What goes wrong on the way is in the result.
 
-        Raises PageBusy where another process syncs the Page, Stopped where the wait for it was cut
-        short, and StoreError where not even the run could be noted.
+        Raises PageBusy where another process syncs the Page, Stopped where the run is asked to end before it
+        begins, and StoreError where not even its beginning can be written.
         """
-        lease = held_lease(
+        async with held_lease(
             self._store,
             self._clock,
             self._page,
             owner=self._owner,
             stop=self._stop,
             wait=self._options.wait,
-        )
-        async with lease:
-            return await self._run_alone()
+        ):
+            began = await self._with_retries(self._begin)
+            self._page = began.page
+            async with self._events_written(began.run):
+                work = await self._work(began)
+                suspension = await self._suspension(work)
+                self._emit_stop(suspension)
+            if suspension is not None:
+                return await self._suspend(suspension, work)
+            outcome = await self._end(work)
+            self._emit(RunEnded(run=outcome.run, reason=outcome.reason))
+            return outcome
 
-    async def _run_alone(self) -> Outcome:
-        began = await self._with_retries(self._start)
-        self._page = began.page
-        event_log = EventLog(self._store, self._clock, began.run, owner=self._owner)
-        self._listener = to_all(event_log.on_event, self._listener)
-        self._tracker = self._begin_tracker(began.run, None)
-        self._listener(RunStarted(run=began.run))
-        try:
-            error, waiting = await self._work(began)
-            suspension = await self._suspension(error, waiting)
-            self._tell_stop(suspension)
-        finally:
-            await event_log.close()
-        if suspension is not None:
-            return await self._suspend(suspension, waiting)
-        outcome = await self._end(error, waiting)
-        self._listener(RunEnded(run=outcome.run, reason=outcome.reason))
-        return outcome
-
-    def _start(self) -> Beginning:
-        """Read how far the lists have come and note that a run begins."""
+    def _begin(self) -> Beginning:
         now = self._clock.now()
         with self._store.write() as connection:
             keep_lease(connection, self._page, self._owner, now=now)
             return begin_run(connection, self._page, self._options, now=now, task_options=self._task)
 
-    async def _work(self, began: Beginning) -> tuple[InboxsyncError | None, Waiting | None]:
-        """Sync; returns what went wrong, and what held it back in the end."""
-        error: InboxsyncError | None = None
-        waiting: Waiting | None = None
+    @asynccontextmanager
+    async def _events_written(self, run: Run) -> AsyncIterator[None]:
+        """Within, events are written to the database too."""
+        event_log = EventLog(self._store, self._clock, run, owner=self._owner)
+        self._emit = to_all(event_log.on_event, self._listener)
+        self._emit(RunStarted(run=run))
+        try:
+            yield
+        finally:
+            await event_log.close()
+            self._emit = self._listener
+
+    async def _work(self, began: Beginning) -> WorkEnd:
+        """Read the source until everything is stored; returns how that ended."""
+        error, stopped, waiting = None, None, None
+        self._writer = self._new_writer(began.run, None)
         try:
             access = await self._with_retries(lambda: self._open_access(self._page))
-            self._tracker = self._begin_tracker(began.run, access)
-            watching = asyncio.create_task(self._watch().keep(access, began.run))
+            self._writer = self._new_writer(began.run, access)
+            watching = asyncio.create_task(self._monitor().watch(access, began.run))
             try:
-                with self._source.watched(access, lambda retry: self._listener(CallRetried(retry=retry))):
-                    error = await self._sync(access, began.lists)
+                with self._source.watched(access, lambda retry: self._emit(CallRetried(retry=retry))):
+                    await self._read_source(access, began.lists)
             finally:
                 waiting = self._source.rate_limiter.waiting(access)
                 watching.cancel()
-        except Stopped as stopped:
-            self._stopped = stopped
+        except Stopped as stop:
+            stopped = stop
         except InboxsyncError as failure:
             error = failure
         except Exception as bug:
             log.exception("unexpected error")
             error = Unexpected(f"Something unexpected went wrong: {type(bug).__name__}.")
         if isinstance(error, LeaseLost | PageUnknown) and self._task is not None:
-            raise error  # the run is another worker's to go on with, and to write about, or nobody's
-        return error, waiting
+            raise error  # another worker continues the run and writes about it, or the Page is gone
+        return WorkEnd(error=error, stopped=stopped, waiting=waiting)
 
-    def _begin_tracker(self, run: Run, access: Access | None) -> RunTracker:
-        return RunTracker(
-            run,
-            store=self._store,
-            source=self._source,
-            access=access,
-            clock=self._clock,
-            stop=self._stop,
-            listener=self._listener,
-        )
-
-    def _watch(self) -> RunMonitor:
-        return RunMonitor(
-            store=self._store,
-            source=self._source,
-            clock=self._clock,
-            stop=self._stop,
-            listener=self._listener,
-            suspends_for=self._owner if self._task is not None else None,
-        )
-
-    async def _with_retries(self, work: Callable[[], T]) -> T:
-        return await with_retries(work, clock=self._clock, stop=self._stop)
-
-    async def _sync(self, access: Access, lists: Mapping[str, Scanning]) -> InboxsyncError | None:
-        """The lists, then what is owed; returns what kept a list from being read."""
-        options, page = self._options, self._page
-        context = RunContext(
+    async def _read_source(self, access: Access, lists: Mapping[str, Scanning]) -> None:
+        """Scan the lists, then fetch the backlog. Raises what kept a list from being read to its end."""
+        options, page, writer = self._options, self._page, self._writer
+        reading = Reading(
             source=self._source,
             access=access,
             clock=self._clock,
             page=page,
-            ingest=Ingest(store=self._store, page=page, owner=self._owner),
-            tracker=self._tracker,
             stop=self._stop,
-            stall=StallGuard(self._tracker.calls_made, most=options.stall_calls),
+            stall=StallGuard(writer.calls_made, most=options.stall_calls),
         )
+        ingest = Ingest(store=self._store, clock=self._clock, page=page, owner=self._owner)
         deep = _HISTORY_MESSAGES if page.history is History.ALL else 0
         page_lists = PageLists(
-            context,
+            reading=reading,
+            ingest=ingest,
+            writer=writer,
             conversation_limit=ConversationLimit(self._most_conversations()),
-            size=BatchSize(page.batch_size),
-            windows=TimeWindows(page.time_windows),
             messages=options.messages,
             full_messages=max(options.messages, deep),
         )
-        failures = await page_lists.scan(lists)
+        backlog = BacklogFetch(reading=reading, ingest=ingest, writer=writer, messages=options.messages)
         reads_history = self._task is None or self._task.reads_history
-        history = page.history if reads_history else History.NEWEST
-        await Backlog(context, messages=options.messages).settle(history)
-        if failures:
-            return failures[0]
-        if page_lists.too_busy is not None:
-            raise page_lists.too_busy
-        return None
+
+        await page_lists.scan(lists)
+        await backlog.run(page.history if reads_history else History.NEWEST)
+        page_lists.raise_failure()
 
     def _most_conversations(self) -> int | None:
-        """How many this run, or this slice of it, may still fetch."""
+        """How many this run, or this task of it, may still fetch."""
         of_run, of_task = self._options.max_conversations, None
         if self._task is not None:
             of_task = self._task.most_conversations
-            of_run = None if of_run is None else max(0, of_run - self._tracker.run.counts.fetched)
+            of_run = None if of_run is None else max(0, of_run - self._writer.run.counts.fetched)
         return min((most for most in (of_run, of_task) if most is not None), default=None)
 
-    async def _suspension(self, error: InboxsyncError | None, waiting: Waiting | None) -> Suspension | None:
-        """Whether the run has not ended: a worker goes on with it by itself."""
-        if self._task is None or self._stop.is_cancelled:
+    async def _suspension(self, work: WorkEnd) -> Suspension | None:
+        """Why the run is suspended, so that a worker continues it; None: it has ended."""
+        task = self._task
+        if task is None or self._stop.is_cancelled:
             return None
-        if error is not None:
-            may_suspend = self._task.suspends_on_failure and passes(error)
-            return Suspension(reason=error.message, has_failed=True) if may_suspend else None
-        if isinstance(self._stopped, EnoughFetched):
-            most, fetched = self._options.max_conversations, self._tracker.run.counts.fetched
-            return (
-                None if most is not None and fetched >= most else Suspension(reason="the newest are stored")
-            )
-        if self._stopped is not None:
-            until = waiting.until if waiting else None
-            return Suspension(reason=self._stopped.reason, until=until) if self._stop.is_pause else None
-        if self._task.reads_history or self._page.history is not History.ALL:
-            return None
-        has_history = await self._with_retries(self._has_history)
-        return (
-            Suspension(reason="older messages are still to be read", wants_history=True)
-            if has_history
-            else None
-        )
+        if work.error is not None:
+            if task.suspends_on_failure and is_temporary(work.error):
+                return Suspension(reason=work.error.message, has_failed=True)
+        elif isinstance(work.stopped, EnoughFetched):
+            most = self._options.max_conversations
+            if most is None or self._writer.run.counts.fetched < most:
+                return Suspension(reason="the newest are stored")
+        elif work.stopped is not None:
+            if self._stop.is_pause:
+                until = work.waiting.until if work.waiting else None
+                return Suspension(reason=work.stopped.reason, until=until)
+        elif not task.reads_history and await self._with_retries(self._has_history):
+            return Suspension(reason="older messages are still to be read", wants_history=True)
+        return None
 
     def _has_history(self) -> bool:
+        if self._page.history is not History.ALL:
+            return False
         with self._store.read() as connection:
             return bool(list_history(connection, self._page, now=self._clock.now(), limit=1))
 
-    def _tell_stop(self, suspension: Suspension | None) -> None:
-        run = self._tracker.so_far()
+    def _emit_stop(self, suspension: Suspension | None) -> None:
+        run = self._writer.so_far()
         if self._stop.is_time_up:
-            self._listener(TimeIsUp(run=run, reason=self._stop.reason or "the time is up"))
+            self._emit(TimeIsUp(run=run, reason=self._stop.reason or "the time is up"))
         if suspension is not None:
-            self._listener(RunSuspended(run=run, reason=suspension.reason, until=suspension.until))
+            self._emit(RunSuspended(run=run, reason=suspension.reason, until=suspension.until))
 
-    async def _suspend(self, suspension: Suspension, waiting: Waiting | None) -> Outcome:
-        """Note how far the run has come: the next slice counts on from there."""
-        run = self._tracker.so_far()
+    async def _suspend(self, suspension: Suspension, work: WorkEnd) -> Outcome:
+        """Write how far the run has come: its next task counts on from there."""
+        run = self._writer.so_far()
 
         def write() -> None:
             with self._store.write() as connection:
@@ -275,88 +296,111 @@ class PageSync:
             run=run,
             reason=suspension.reason,
             unfinished=Unfinished(),
-            waiting=waiting,
+            waiting=work.waiting,
             suspension=suspension,
         )
 
-    async def _end(self, error: InboxsyncError | None, waiting: Waiting | None) -> Outcome:
-        """The run as it ended, written down."""
-        run = replace(self._tracker.so_far(), finished_at=self._clock.now())
-        unfinished = Unfinished()
-        try:
-            if isinstance(error, StoreError):
-                # It has been waited for already; that this cannot be written either is no news.
-                unfinished = await asyncio.to_thread(self._write_end, run, error)
-            else:
-                unfinished = await self._with_retries(lambda: self._write_end(run, error))
-        except (StoreError, Stopped) as failure:
-            # Nobody knows what is owed: such a run must not be called complete.
-            away = failure if isinstance(failure, StoreError) else StoreUnreachable("The database is away.")
-            error = error or away
-        return Outcome(
-            page=self._page,
-            run=self._conclude(run, error, unfinished),
-            reason=self._stop_reason,
-            unfinished=unfinished,
-            waiting=waiting,
-        )
-
-    @property
-    def _stop_reason(self) -> str | None:
+    async def _end(self, work: WorkEnd) -> Outcome:
+        """Conclude how the run ended, and write it."""
+        run = replace(self._writer.so_far(), finished_at=self._clock.now())
         if self._stop.is_cancelled:
-            return self._stop.reason
-        return self._stopped.reason if self._stopped is not None else None
+            work = replace(work, cancelled=self._stop.reason)
+        try:
+            if isinstance(work.error, StoreError):
+                # The database was waited for already: one attempt is enough.
+                ended, unfinished = await asyncio.to_thread(self._write_end, run, work)
+            else:
+                ended, unfinished = await self._with_retries(lambda: self._write_end(run, work))
+        except (StoreError, Stopped) as failure:
+            # What is missing is not known: such a run must not be reported as complete.
+            away = failure if isinstance(failure, StoreError) else StoreUnreachable("The database is away.")
+            unfinished = Unfinished()
+            ended = conclude(run, self._page, replace(work, error=work.error or away), unfinished)
+        return Outcome(
+            page=self._page, run=ended, reason=work.reason, unfinished=unfinished, waiting=work.waiting
+        )
 
-    def _renew(self, connection: Connection) -> bool:
-        """Whether the lease is still this run's: else the Page is another's to write about."""
-        now = self._clock.now()
-        return renew_lease(connection, self._page.id, self._owner, now=now, seconds=LEASE_SECONDS)
-
-    def _write_end(self, run: Run, error: InboxsyncError | None) -> Unfinished:
-        now = self._clock.now()
+    def _write_end(self, run: Run, work: WorkEnd) -> tuple[Run, Unfinished]:
+        now, is_ours = self._clock.now(), True
         with self._store.write() as connection:
-            unfinished = self._read_unfinished(connection)
-            is_ours = self._renew(connection)
-            if not is_ours and self._task is not None:
-                get_page(connection, self._page.id)  # the lease went with it
-                raise LeaseLost(f"Another process has taken over Page {self._page.facebook_page_id}.")
-            if is_ours and unfinished.is_empty and error is None and self._stop_reason is None:
-                # An app that may see more tomorrow begins anew.
-                forget_list_states(connection, self._page)
-                set_last_synced_at(connection, self._page, None, now=now)
-            ended = self._conclude(run, error, unfinished)
-            update_run(connection, ended)
-            append_run_events(connection, run.id, [(now, *end_event(ended, reason=self._stop_reason))])
-            if is_ours:
-                self._note_token(connection, error, ended)
-        return unfinished
+            if self._task is not None:
+                keep_lease(connection, self._page, self._owner, now=now)
+            else:
+                is_ours = renew_lease(connection, self._page.id, self._owner, now=now)
+            return write_end(
+                connection, run, self._page, work, messages=self._options.messages, is_ours=is_ours, now=now
+            )
 
-    def _conclude(self, run: Run, error: InboxsyncError | None, unfinished: Unfinished) -> Run:
-        return conclude(
+    def _new_writer(self, run: Run, access: Access | None) -> RunWriter:
+        return RunWriter(
             run,
-            self._page,
-            error=error,
-            stopped=error is not None or self._stop_reason is not None,
-            unfinished=unfinished,
-            cancelled=self._stop.is_cancelled,
+            store=self._store,
+            source=self._source,
+            access=access,
+            clock=self._clock,
+            stop=self._stop,
+            listener=self._emit,
         )
 
-    def _read_unfinished(self, connection: Connection) -> Unfinished:
-        page = self._page
-        return Unfinished(
-            backlog=count_backlog(connection, page),
-            examples=tuple(list_failed_backlog(connection, page, limit=3)),
-            older=count_older(connection, page, messages=self._options.messages),
-            is_empty=not has_conversations(connection, page),
+    def _monitor(self) -> RunMonitor:
+        return RunMonitor(
+            store=self._store,
+            source=self._source,
+            clock=self._clock,
+            stop=self._stop,
+            listener=self._emit,
+            task_owner=self._owner if self._task is not None else None,
         )
 
-    def _note_token(self, connection: Connection, error: InboxsyncError | None, run: Run) -> None:
-        """Mark the Page where a person must act, and unmark it where the token has worked."""
-        now = self._clock.now()
-        if isinstance(error, NeedsPerson) and not isinstance(error, TokenUndecryptable):
-            state = TokenState.INVALID if isinstance(error, TokenInvalid) else TokenState.NOT_PERMITTED
-            reason = TokenReason(error.reason) if error.reason else TokenReason.OTHER
-            problem = f"{error.message} {spelled_out(error.hint, self._page)}"
-            set_token_state(connection, self._page, state, reason=reason, problem=problem, now=now)
-        elif run.batches and self._page.token_state is not TokenState.VALID:
-            set_token_state(connection, self._page, TokenState.VALID, reason=None, problem=None, now=now)
+    async def _with_retries(self, work: Callable[[], T]) -> T:
+        return await with_retries(work, clock=self._clock, stop=self._stop)
+
+
+def begin_run(
+    connection: Connection,
+    page: Page,
+    options: SyncOptions,
+    *,
+    now: datetime,
+    task_options: TaskOptions | None = None,
+) -> Beginning:
+    """Read the states of the lists and note that a run begins, or that a worker continues it."""
+    if options.history is not None:
+        set_history(connection, page, options.history, now=now)
+    page = get_page(connection, page.id)
+    states = list_states(connection, page)
+    known = get_run(connection, task_options.run_id) if task_options else None
+    is_new = known is None or known.status is RunStatus.QUEUED
+    # A run does not start over with each of its tasks: it continues what it has begun.
+    mode = options.mode if is_new else Mode.INCREMENTAL
+    asked = page.last_synced_at is None
+    lists = plan_lists(states, mode=mode, resync_asked=asked, now=now, interval=options.folder_interval)
+    if starts_over(states, mode=mode, resync_asked=asked):
+        # Written at once: if this run is killed, the next must know which lists are still to be scanned.
+        for folder, scanning in lists.items():
+            put_list_state(connection, page, folder, scanning, now=now)
+    read = Mode.FULL if is_full(lists[INBOX]) else Mode.INCREMENTAL
+    close_unended_runs(connection, page.id)
+    if task_options is not None:
+        run = resume_run(connection, task_options.run_id, mode=read, now=now)
+        if run is None:
+            raise LeaseLost("The run has been ended elsewhere.")
+    else:
+        run = _new_run(page, read, now)
+        start_run(connection, run)
+    rows = [(now, *each) for each in start_events(run, is_new=is_new)]
+    append_run_events(connection, run.id, rows)
+    return Beginning(page=page, run=run, lists=lists)
+
+
+def _new_run(page: Page, mode: Mode, now: datetime) -> Run:
+    return Run(
+        id=new_id(),
+        page_id=page.id,
+        facebook_page_id=page.facebook_page_id,
+        platform=page.platform.value,
+        mode=mode,
+        status=RunStatus.RUNNING,
+        started_at=now,
+        updated_at=now,
+    )

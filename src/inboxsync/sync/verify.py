@@ -1,9 +1,9 @@
-"""Proves that nothing is missing: lists the source again, as lightly as it can, and compares.
+"""Verifies that nothing is missing: lists the source again, with light calls, and compares.
 
-The same walk and the same closing sweeps as a sync, so that a list that moves meanwhile hides
-nobody. What is missing goes to the ledger, so that the next sync brings just that. Whoever the
-source no longer serves is marked gone, after a complete comparison and a question for each; nothing
-is ever deleted.
+The same scans as a sync, catch-up scans included, so that no conversation is missed in a list that moves
+meanwhile. What is missing goes to the backlog, so that the next sync fetches only that. A conversation that
+the source no longer serves is marked gone, after a complete comparison and a call for each; nothing is ever
+deleted.
 """
 
 import asyncio
@@ -27,7 +27,7 @@ from inboxsync.errors import (
     SourceRefused,
 )
 from inboxsync.graph import Access, GraphClient
-from inboxsync.model import BacklogItem, BacklogKind, Batch, History, Page, Segment, Verification, Window
+from inboxsync.model import BacklogItem, BacklogKind, Batch, History, Page, Verification
 from inboxsync.store import Store
 from inboxsync.store.reading.summaries import count_unreadable, oldest_stored_at, summaries_of
 from inboxsync.store.state.backlog import (
@@ -38,42 +38,46 @@ from inboxsync.store.state.backlog import (
     list_backlog,
     put_backlog_item,
 )
+from inboxsync.store.state.leases import keep_lease
 from inboxsync.store.state.list_positions import list_states
 from inboxsync.store.state.pages import count_page, set_last_synced_at
 from inboxsync.store.state.verifications import put_verification
 from inboxsync.store.writing.conversation_rows import mark_active, mark_gone, new_id
-from inboxsync.sync.batch_size import BatchSize
 from inboxsync.sync.compare import Comparison, FolderFindings
-from inboxsync.sync.context import Reading
-from inboxsync.sync.edge import MessagesEdge
-from inboxsync.sync.fetch import Fetcher
-from inboxsync.sync.folders import FolderIgnored, refuse_inbox
-from inboxsync.sync.lease import held_lease, keep_lease, new_owner
-from inboxsync.sync.limits import ConversationLimit, StallGuard
-from inboxsync.sync.list_scan import ListScan, TimeWindows
+from inboxsync.sync.fetch import BatchSize, ListFetcher, MessageFetcher, Reading, SummaryCall, TimeWindows
+from inboxsync.sync.lease import held_lease, new_owner
+from inboxsync.sync.list_scan import ListScan
+from inboxsync.sync.page_lists import FolderIgnored, refuse_inbox
 from inboxsync.sync.plan import FOLDERS, INBOX, begin_scan, followed_since
-from inboxsync.sync.stop import Stop
+from inboxsync.sync.stop import ConversationLimit, StallGuard, Stop
 from inboxsync.sync.write_queue import Fetched
 
 log = structlog.get_logger(__name__)
 
 _MESSAGE_IDS = 100
 _DEEP_BATCH = 50
-# More than these are brought by a full sync with fewer calls than one by one.
+# For more than these a full sync takes fewer calls than one call each.
 _MOST_BACKLOG = 500
 _MOST_ASKED_FOR = 500
-# What one conversation meets, and the next may not.
-_OF_ONE = (AnswerFailed, AnswerTooLarge, ConversationMissing, CursorRefused, MessageUnreadable, SourceRefused)
+# Failures of one conversation: the next one may succeed.
+_OF_ONE_CONVERSATION = (
+    AnswerFailed,
+    AnswerTooLarge,
+    ConversationMissing,
+    CursorRefused,
+    MessageUnreadable,
+    SourceRefused,
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Findings:
-    """What a verification found; written down as the certificate's summary.
+    """What a verification found; stored as the summary of its report.
 
-    `only_stored` are conversations that no list shows and that answer when asked for, or were too
-    many to ask; `marked_gone` those that do not, and `returned` were so marked and are listed again.
-    `owed` counts the ledger by phase before it. Where nothing at all is listed of a Page that is
-    stored, nothing is proved and nobody marked.
+    `only_stored` are conversations that no list has and that answer when asked for, or were too
+    many to ask; `marked_gone` those that do not answer, and `returned` were so marked and are listed again.
+    `backlog` counts its items by kind before the verification. Where nothing at all is listed of a Page that
+    is stored, nothing is verified and no conversation marked.
     """
 
     folders: tuple[FolderFindings, ...]
@@ -100,7 +104,7 @@ class Findings:
 
     @property
     def needs_full_sync(self) -> bool:
-        """Whether so much was lost that reading all again costs fewer calls than each by itself."""
+        """Whether so much was lost that reading everything again costs fewer calls than one for each."""
         return sum(folder.lost for folder in self.folders) > _MOST_BACKLOG
 
     @property
@@ -109,6 +113,32 @@ class Findings:
         unread = any(folder.unread for folder in self.folders)
         is_blind = not self.listed and bool(self.only_stored)
         return not (self.missing or self.missing_messages or unread or is_blind or any(self.backlog.values()))
+
+
+@dataclass(frozen=True, slots=True)
+class _Comparer:
+    """Compares the batches of one list with the store (a `BatchWriter`)."""
+
+    reading: Reading
+    comparison: Comparison
+    folder: str
+    on_batch: Callable[[str, int], None]
+
+    async def prepare(self, batch: Batch) -> Batch:
+        """Nothing."""
+        return batch
+
+    async def write(self, fetched: Fetched) -> None:
+        """Compare a batch; nothing is written before the report."""
+        if self.folder != INBOX and fetched.scanning.at_top and self._may_be_inbox(fetched):
+            await refuse_inbox(self.reading, fetched.batch)
+        await asyncio.to_thread(self.comparison.add, self.folder, fetched.batch)
+        self.on_batch(self.folder, self.comparison.of(self.folder).listed)
+
+    def _may_be_inbox(self, fetched: Fetched) -> bool:
+        """Whether most of a folder's first answer has been listed already."""
+        served = {each.conversation_id for each in fetched.batch.conversations}
+        return fetched.scanning.lower_bound is None and bool(served) and self.comparison.has_listed(served)
 
 
 class PageVerify:
@@ -142,7 +172,7 @@ class PageVerify:
         self._reading: Reading
 
     async def run(self, *, wait: bool) -> tuple[Verification, Findings]:
-        """List, compare, write down. Raises PageBusy, Stopped, and what the source or the store raises."""
+        """List, compare, write the report. Raises PageBusy, Stopped, and what source and store raise."""
         async with held_lease(
             self._store, self._clock, self._page, owner=self._owner, stop=self._stop, wait=wait
         ):
@@ -159,47 +189,35 @@ class PageVerify:
             self._comparison.synced_to = await asyncio.to_thread(self._synced_to)
             for folder in FOLDERS:
                 await self._list(folder)
-            await self._read_deeper()
+            await self._compare_messages()
             candidates = await asyncio.to_thread(self._comparison.only_stored)
-            asked = candidates[:_MOST_ASKED_FOR] + await asyncio.to_thread(self._backlog_and_unlisted)
+            asked = candidates[:_MOST_ASKED_FOR] + await asyncio.to_thread(self._unlisted_backlog)
             if not any(each.listed for each in self._comparison.folders.values()):
-                asked = []  # more likely an app that may see nobody than a Page that everybody has left
+                asked = []  # rather an app that may see nothing than a Page that everyone has left
             gone = [each for each in asked if await self._is_gone(each)]
-            return await self._reading.with_retries(lambda: self._write_down(candidates, gone))
+            return await self._reading.with_retries(lambda: self._write_report(candidates, gone))
 
     async def _list(self, folder: str) -> None:
         """List one folder to its bottom, and its head again until nothing moves."""
-        name = None if folder == INBOX else folder
-
-        async def ask(segment: Segment, window: Window | None, *, limit: int, attempts: int | None) -> Batch:
-            return await self._source.fetch_summary(
-                self._reading.access,
-                folder=name,
-                window=window,
-                after=segment.cursor,
-                limit=limit,
-                message_ids=_MESSAGE_IDS if self._is_deep else 0,
-                attempts=attempts,
-            )
-
-        async def compare(fetched: Fetched) -> None:
-            if name is not None and fetched.scanning.at_top and self._may_be_inbox(fetched):
-                await refuse_inbox(self._reading, fetched.batch)
-            await asyncio.to_thread(self._comparison.add, folder, fetched.batch)
-            self._on_batch(folder, self._comparison.of(folder).listed)
-
-        size = BatchSize(_DEEP_BATCH if self._is_deep else None)
+        reading, name = self._reading, None if folder == INBOX else folder
+        message_ids = _MESSAGE_IDS if self._is_deep else 0
+        fetcher = ListFetcher(
+            reading=reading,
+            folder=name,
+            size=BatchSize(_DEEP_BATCH if self._is_deep else None),
+            call=SummaryCall(reading=reading, folder=name, message_ids=message_ids),
+        )
         scan = ListScan(
-            context=self._reading,
-            fetcher=Fetcher(context=self._reading, folder=name, size=size, ask=ask),
+            reading=reading,
+            fetcher=fetcher,
             windows=TimeWindows(self._page.time_windows),
             conversation_limit=ConversationLimit(None),
-            store=compare,
+            writer=_Comparer(reading, self._comparison, folder, self._on_batch),
             may_prefetch=False,
         )
-        self._reading.stall.moved(f"the top of the folder {folder}")
+        reading.stall.moved(f"the top of the folder {folder}")
         try:
-            await scan.advance(begin_scan())
+            await scan.run(begin_scan())
         except FolderIgnored:
             self._comparison.folders.pop(folder, None)
         except (SourceRefused, AnswerFailed, PermissionMissing, PageNotVisible):
@@ -207,28 +225,23 @@ class PageVerify:
                 raise
             del self._comparison.folders[folder]  # the Page has no such folder
 
-    def _may_be_inbox(self, fetched: Fetched) -> bool:
-        """Whether most of a folder's first answer has been listed already."""
-        served = {each.conversation_id for each in fetched.batch.conversations}
-        return fetched.scanning.lower_bound is None and bool(served) and self._comparison.has_listed(served)
-
-    async def _read_deeper(self) -> None:
-        """Read on in conversations that hold more messages than one list answer showed."""
-        for conversation_id, folder in self._comparison.deeper():
+    async def _compare_messages(self) -> None:
+        """Read the messages of conversations that have more of them than one list answer brought."""
+        for conversation_id, folder in self._comparison.to_read():
             try:
                 await self._stop.unless_asked(self._read_messages(conversation_id))
-            except _OF_ONE as failure:
+            except _OF_ONE_CONVERSATION as failure:
                 log.warning("not compared", conversation_id=conversation_id, why=failure.message)
                 self._comparison.of(folder).unread.add(conversation_id)
 
     async def _read_messages(self, conversation_id: str) -> None:
-        edge = MessagesEdge(self._reading, conversation_id, ids_only=True)
-        after, ids, is_told, has_next = None, dict[str, None](), False, True
-        while not is_told and has_next:
-            batch = await edge.fetch(after)
+        fetcher = MessageFetcher(self._reading, conversation_id, ids_only=True)
+        after, ids, is_compared, has_next = None, dict[str, None](), False, True
+        while not is_compared and has_next:
+            batch = await fetcher.fetch(after)
             ids |= dict.fromkeys(message.message_id for message in batch.messages)
             after, has_next = batch.after, batch.has_next
-            is_told = await asyncio.to_thread(
+            is_compared = await asyncio.to_thread(
                 self._comparison.compare_messages, conversation_id, tuple(ids), is_whole=not has_next
             )
             self._reading.stall.moved(f"conversation {conversation_id}")
@@ -238,8 +251,8 @@ class PageVerify:
             states = list_states(connection, self._page)
         return {folder: followed_since(each) for folder, each in states.items()}
 
-    def _backlog_and_unlisted(self) -> list[str]:
-        """Conversations that are owed, were never stored, and that no list shows any more."""
+    def _unlisted_backlog(self) -> list[str]:
+        """Conversations of the backlog that were never stored, and that no list has any more."""
         with self._store.read() as connection:
             items = list_backlog(
                 connection,
@@ -250,45 +263,32 @@ class PageVerify:
                 due_only=False,
             )
             stored = summaries_of(connection, self._page, [item.conversation_id for item in items])
-        backlog = [item.conversation_id for item in items if item.conversation_id not in stored]
-        return [each for each in backlog if not self._comparison.lists(each)]
+        ids = [item.conversation_id for item in items]
+        return [each for each in ids if each not in stored and not self._comparison.lists(each)]
 
     async def _is_gone(self, conversation_id: str) -> bool:
-        """Whether the source does not serve it when asked for it by name."""
+        """Whether the source does not serve it when asked for it by its id."""
         try:
             await self._stop.unless_asked(
                 self._source.fetch_conversation(self._reading.access, conversation_id, messages=1)
             )
         except ConversationMissing:
             return True
-        except _OF_ONE:
+        except _OF_ONE_CONVERSATION:
             return False
         return False
 
-    def _write_down(self, candidates: list[str], gone: list[str]) -> tuple[Verification, Findings]:
+    def _write_report(self, candidates: list[str], gone: list[str]) -> tuple[Verification, Findings]:
         comparison, page, now = self._comparison, self._page, self._clock.now()
         with self._store.write() as connection:
             keep_lease(connection, page, self._owner, now=now)
             mark_gone(connection, page, gone, now=now)
             mark_active(connection, page, comparison.returned, now=now)
             only_stored = tuple(each for each in candidates if each not in set(gone))
-            for each in set(gone).difference(candidates):
-                delete_backlog_item(
-                    connection, page, BacklogKind.CONVERSATION, each
-                )  # there is nothing to bring
-            findings = Findings(
-                folders=tuple(comparison.folders.values()),
-                is_deep=self._is_deep,
-                stored=count_page(connection, page).conversations,
-                only_stored=only_stored,
-                marked_gone=tuple(each for each in candidates if each in set(gone)),
-                returned=tuple(sorted(comparison.returned)),
-                missing_messages=comparison.missing_messages,
-                counts_differ=comparison.counts_differ,
-                backlog={phase.value: count for phase, count in count_backlog(connection, page).items()},
-                older=comparison.older,
-                unreadable_messages=count_unreadable(connection, page),
-            )
+            for each in set(gone).difference(candidates):  # there is nothing to fetch
+                delete_backlog_item(connection, page, BacklogKind.CONVERSATION, each)
+            marked_gone = tuple(each for each in candidates if each in set(gone))
+            findings = self._findings(connection, only_stored=only_stored, marked_gone=marked_gone)
             verification = Verification(
                 id=new_id(),
                 page_id=page.id,
@@ -298,19 +298,39 @@ class PageVerify:
             )
             put_verification(connection, verification)
             if findings.needs_full_sync:
-                set_last_synced_at(connection, page, None, now=now)  # the next sync reads all again
-            for item in () if findings.needs_full_sync else self._backlog_by(connection, findings):
-                # A gap that is open already may end above what is missing now.
-                if (
-                    item.kind is BacklogKind.GAP
-                    or get_backlog_item(connection, page, item.kind, item.conversation_id) is None
-                ):
-                    put_backlog_item(connection, page, item, now=now)
+                set_last_synced_at(connection, page, None, now=now)  # the next sync reads everything again
+            else:
+                self._add_to_backlog(connection, findings, now=now)
         return verification, findings
 
-    def _backlog_by(self, connection: Connection, findings: Findings) -> list[BacklogItem]:
-        """Ledger items for what was found missing: the next sync brings just these."""
-        is_much = findings.missing > _MOST_BACKLOG  # new, so the next sync comes across them anyway
+    def _findings(
+        self, connection: Connection, *, only_stored: tuple[str, ...], marked_gone: tuple[str, ...]
+    ) -> Findings:
+        comparison, page = self._comparison, self._page
+        return Findings(
+            folders=tuple(comparison.folders.values()),
+            is_deep=self._is_deep,
+            stored=count_page(connection, page).conversations,
+            only_stored=only_stored,
+            marked_gone=marked_gone,
+            returned=tuple(sorted(comparison.returned)),
+            missing_messages=comparison.missing_messages,
+            counts_differ=comparison.counts_differ,
+            backlog={kind.value: count for kind, count in count_backlog(connection, page).items()},
+            older=comparison.older,
+            unreadable_messages=count_unreadable(connection, page),
+        )
+
+    def _add_to_backlog(self, connection: Connection, findings: Findings, *, now: datetime) -> None:
+        for item in self._missing_items(connection, findings):
+            # A gap that is open already may end above what is missing now.
+            is_gap = item.kind is BacklogKind.GAP
+            if is_gap or get_backlog_item(connection, self._page, item.kind, item.conversation_id) is None:
+                put_backlog_item(connection, self._page, item, now=now)
+
+    def _missing_items(self, connection: Connection, findings: Findings) -> list[BacklogItem]:
+        """Backlog items for what was found missing: the next sync fetches only these."""
+        is_much = findings.missing > _MOST_BACKLOG  # new ones, so the next sync reads them anyway
         found = [
             BacklogItem(
                 conversation_id=graph_id,
@@ -324,7 +344,7 @@ class PageVerify:
         return [*found, *(self._gap(connection, graph_id) for graph_id in findings.missing_messages)]
 
     def _gap(self, connection: Connection, graph_id: str) -> BacklogItem:
-        """What a conversation lacks, down to its oldest stored message: older ones were not asked for."""
+        """What a conversation misses, down to its oldest stored message: older ones were not asked for."""
         summary = summaries_of(connection, self._page, [graph_id]).get(graph_id)
         is_cut = summary is not None and summary.has_older_messages and self._page.history is History.NEWEST
         until = oldest_stored_at(connection, self._page, graph_id) if is_cut else None

@@ -1,25 +1,34 @@
-"""Has what a walk fetches stored, in order, while the walk goes on.
+"""Writes what a run fetches: in order, one transaction at a time, each batch exactly once.
 
-One write at a time. What comes while the database is still at the one before is stored together with
-the next, in one transaction: its beginning, its lease, its state and its commit cost as much for one
-answer as for eight. That happens only where the source is faster than the database; Meta is not.
+A list's batches wait in a `WriteQueue` while the list is read on. What comes while the database is still
+writing is written together with the next, in one transaction: its beginning, its lease, its list state and
+its commit cost as much for one answer as for eight. That happens only where the source is faster than the
+database; Meta is not. `RunWriter` writes for the whole run, and keeps its totals.
 """
 
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from datetime import datetime
 from itertools import chain
 
-from inboxsync.model import Batch, Following, Scanning
+from inboxsync.clock import Clock
+from inboxsync.errors import InboxsyncError
+from inboxsync.graph import Access, GraphClient
+from inboxsync.model import Batch, Counts, Following, Problem, Run, Scanning
+from inboxsync.store import Store
+from inboxsync.store.state.runs import get_run
+from inboxsync.sync.events import BatchFailed, BatchStored, Listener, Stage
+from inboxsync.sync.stop import Stop, with_retries
 
-# So many answers may wait for the one that is being stored, the last of them before it is handed over. A
-# kill costs these, what is being stored, and the calls under way.
+# So many answers may wait for the one that is being written, the last of them before it joins the queue. A
+# kill loses these, the one that is being written, and the calls under way.
 _MOST_TOGETHER = 8
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Fetched:
-    """A batch, the walk that asked for it, and where the list stands once it is stored."""
+    """A batch, the scan that asked for it, and the state of the list once the batch is stored."""
 
     scanning: Scanning
     batch: Batch
@@ -27,27 +36,27 @@ class Fetched:
 
 
 class WriteQueue:
-    """What is being stored, and what waits for that. `store` is given one batch at a time."""
+    """The batches of one list that wait to be written. `write` is called for one at a time."""
 
-    def __init__(self, store: Callable[[Fetched], Awaitable[None]]) -> None:
-        self._store = store
+    def __init__(self, write: Callable[[Fetched], Awaitable[None]]) -> None:
+        self._write = write
         self._waiting: list[Fetched] = []
         self._under_way: asyncio.Future[None] | None = None
 
     @property
     def under_way(self) -> set[asyncio.Future[None]]:
-        """What has to end before what waits is stored; empty where nothing waits."""
+        """What must end before those that wait are written; empty where none waits."""
         return {self._under_way} if self._under_way is not None and self._waiting else set()
 
     async def add(self, fetched: Fetched) -> None:
-        """Have a batch stored; waits where too many do. Raises what kept one before it from that."""
+        """Have a batch written; waits where too many wait already. Raises what an earlier write raised."""
         self._waiting.append(fetched)
         if len(self._waiting) >= _MOST_TOGETHER and self._under_way is not None:
             await asyncio.wait({self._under_way})
-        self.go_on()
+        self.write_next()
 
-    def go_on(self) -> None:
-        """Begin to store what waits, if nothing is being stored. Raises what kept the last from that."""
+    def write_next(self) -> None:
+        """Begin to write what waits, if nothing is being written. Raises what the last write raised."""
         if self._under_way is not None:
             if not self._under_way.done():
                 return
@@ -55,27 +64,27 @@ class WriteQueue:
             ended.result()
         if self._waiting:
             together, self._waiting = self._waiting, []
-            self._under_way = asyncio.ensure_future(self._store(_joined(together)))
-            # At once, and not when somebody looks: the database is what takes longest.
+            self._under_way = asyncio.ensure_future(self._write(_joined(together)))
+            # At once, and not at the next answer: the database is what takes longest.
             self._under_way.add_done_callback(self._ended)
 
-    def _ended(self, work: asyncio.Future[None]) -> None:
-        """Go on, unless it failed: then whoever asks next is told."""
-        if work is self._under_way and not work.cancelled() and work.exception() is None:
-            self.go_on()
+    def _ended(self, write: asyncio.Future[None]) -> None:
+        """Write what waits, unless this write failed: the next call of this object raises that."""
+        if write is self._under_way and not write.cancelled() and write.exception() is None:
+            self.write_next()
 
-    async def settle(self) -> None:
-        """Wait until everything is stored. Raises what kept it from that; the rest is then let go."""
+    async def finish(self) -> None:
+        """Wait until everything is written. Raises what a write raised; the rest is then dropped."""
         try:
             while self._under_way is not None:
                 await self._under_way
-                self.go_on()
+                self.write_next()
         finally:
             self._waiting, self._under_way = [], None
 
 
 def _joined(fetched: Sequence[Fetched]) -> Fetched:
-    """Answers of one walk as if they were one: asked for by the first, leading where the last does."""
+    """Answers of one scan as if they were one: asked for by the first, and ending where the last does."""
     first, last = fetched[0], fetched[-1]
     if first is last:
         return first
@@ -91,3 +100,137 @@ def _joined(fetched: Sequence[Fetched]) -> Fetched:
         is_whole=all(each.is_whole for each in batches),
     )
     return Fetched(scanning=first.scanning, batch=batch, state=last.state)
+
+
+class RunWriter:
+    """Writes the batches of one run, whatever they are of, and keeps the run's totals.
+
+    `run` has those of the earlier tasks of the run; calls made before it began do not count.
+    """
+
+    def __init__(
+        self,
+        run: Run,
+        *,
+        store: Store,
+        source: GraphClient,
+        access: Access | None,
+        clock: Clock,
+        stop: Stop,
+        listener: Listener,
+    ) -> None:
+        self.run = run
+        self._store = store
+        self._stop = stop
+        self._source = source
+        self._access = access
+        self._clock = clock
+        self._listener = listener
+        self._began = clock.monotonic()
+        self._writing = asyncio.Lock()
+        self._calls_before = replace(source.counts(access)) if access else None
+        self._before = run
+
+    def so_far(self) -> Run:
+        """The run with its duration and calls until now."""
+        run = replace(
+            self.run,
+            duration_seconds=self._before.duration_seconds + self._clock.monotonic() - self._began,
+            updated_at=self._clock.now(),
+        )
+        if self._access is None or self._calls_before is None:
+            return run
+        calls, before = self._source.counts(self._access), self._calls_before
+        return replace(
+            run,
+            calls=self._before.calls + calls.made - before.made,
+            refused_calls=self._before.refused_calls + calls.refused - before.refused,
+        )
+
+    def calls_made(self) -> int:
+        """Calls of this run that were sent and not refused for their rate."""
+        run = self.so_far()
+        return run.calls - run.refused_calls
+
+    def note_problem(self, problem: Problem) -> None:
+        """Report a problem at the end of the run, once for each code."""
+        if all(known.code != problem.code for known in self.run.problems):
+            self.run = replace(self.run, problems=(*self.run.problems, problem))
+
+    def batch_failed(self, failure: InboxsyncError, *, folder: str) -> None:
+        """Report a batch that failed: it is bisected, or its conversation goes to the backlog."""
+        self._listener(BatchFailed(failure=failure, folder=folder))
+
+    async def write(
+        self,
+        write: Callable[[Run], Run],
+        *,
+        stage: Stage,
+        folder: str,
+        position: datetime | None,
+    ) -> None:
+        """Call `write` in a thread: it stores a batch with the run's totals, and returns the run with them.
+
+        Once begun it is not interrupted, so that what the database holds and what is counted agree. It is
+        called again while the database is away.
+        """
+        began = self._clock.monotonic()
+        async with self._writing:
+            before = self.run.counts
+            once = _Once(write, self.so_far(), self._store)
+            writing = asyncio.ensure_future(with_retries(once, clock=self._clock, stop=self._stop))
+            try:
+                run = await asyncio.shield(writing)
+            except asyncio.CancelledError:
+                self.run = replace(await writing, problems=self.run.problems)
+                raise
+            self.run = replace(run, problems=self.run.problems)
+        usage = self._source.rate_limiter.usage(self._access) if self._access else None
+        self._listener(
+            BatchStored(
+                run=self.run,
+                batch=_difference(self.run.counts, before),
+                seconds=self._clock.monotonic() - began,
+                stage=stage,
+                folder=folder,
+                position=position,
+                quota_used_percent=usage.percent if usage else None,
+            )
+        )
+
+
+class _Once:
+    """A batch that is written once, however often it is tried.
+
+    A connection that is lost during a commit does not say whether the transaction is committed: the run's
+    own row, written in the same transaction, does.
+    """
+
+    def __init__(self, write: Callable[[Run], Run], run: Run, store: Store) -> None:
+        self._write = write
+        self._run = run
+        self._store = store
+        self._has_failed = False
+
+    def __call__(self) -> Run:
+        if self._has_failed and (written := self._find()) is not None:
+            return written
+        self._has_failed = True
+        return self._write(self._run)
+
+    def _find(self) -> Run | None:
+        with self._store.read() as connection:
+            stored = get_run(connection, self._run.id)
+        if stored is None or stored.batches <= self._run.batches:
+            return None
+        return replace(self._run, counts=stored.counts, batches=stored.batches)
+
+
+def _difference(after: Counts, before: Counts) -> Counts:
+    return Counts(
+        fetched=after.fetched - before.fetched,
+        inserted=after.inserted - before.inserted,
+        updated=after.updated - before.updated,
+        unchanged=after.unchanged - before.unchanged,
+        events=after.events - before.events,
+    )

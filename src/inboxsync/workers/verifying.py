@@ -22,7 +22,7 @@ from inboxsync.sync import (
     Unfinished,
     check_requests,
     end_event,
-    passes,
+    is_temporary,
     start_events,
 )
 
@@ -63,7 +63,7 @@ class RunVerify:
         )
         if isinstance(result, Stopped) and self._stop.is_pause and not self._stop.is_cancelled:
             return self._suspended(Suspension(reason=result.reason))
-        if isinstance(result, InboxsyncError) and passes(result):
+        if isinstance(result, InboxsyncError) and is_temporary(result):
             return self._suspended(Suspension(reason=result.message, has_failed=True))
         return await asyncio.to_thread(self._end, run, result)
 

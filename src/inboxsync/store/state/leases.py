@@ -1,4 +1,4 @@
-"""Rows of `page_leases`: who syncs a Page right now.
+"""Rows of `page_leases`: which process may write a Page right now.
 
 Each function is one conditional statement, so that of two processes that want the same
 thing at once the database lets one have it: SQLite by its one write lock, PostgreSQL by
@@ -10,17 +10,21 @@ from functools import cache
 
 from sqlalchemy import Connection, Update, bindparam, case, delete, or_, select, update
 
-from inboxsync.model import Lease
+from inboxsync.errors import LeaseLost
+from inboxsync.model import Lease, Page
 from inboxsync.store.connection.statements import insert_into
+from inboxsync.store.state.pages import get_page
 from inboxsync.store.tables import page_leases as table
+
+LEASE_SECONDS = 20.0
 
 
 def acquire_lease(
-    connection: Connection, page_id: str, owner: str, *, now: datetime, seconds: float
+    connection: Connection, page_id: str, owner: str, *, now: datetime, seconds: float = LEASE_SECONDS
 ) -> Lease | None:
-    """Take the lease for so many seconds; returns who else has it, or None: it is this owner's now.
+    """Take the lease; returns None where it is this owner's now, else the lease of the one who has it.
 
-    It can be taken where nobody has it, where its owner let it expire, and again by its owner.
+    It can be taken where no one has it, where its owner let it expire, and again by its owner.
     """
     row = {
         "page_id": page_id,
@@ -46,10 +50,23 @@ def acquire_lease(
     return get_lease(connection, page_id)
 
 
-def renew_lease(connection: Connection, page_id: str, owner: str, *, now: datetime, seconds: float) -> bool:
-    """Say that the owner lives; False where the lease is no longer its own.
+def keep_lease(connection: Connection, page: Page, owner: str, *, now: datetime) -> None:
+    """Renew the lease in the caller's transaction, before anything else is written in it (fencing).
 
-    One that has expired is renewed all the same, as long as nobody has taken it.
+    A frozen process that wakes up must not write over what another has done meanwhile. Raises
+    LeaseLost, or PageUnknown where the Page was removed.
+    """
+    if not renew_lease(connection, page.id, owner, now=now):
+        get_page(connection, page.id)  # raises where the lease was removed with its Page
+        raise LeaseLost(f"Another process has taken over Page {page.facebook_page_id}.")
+
+
+def renew_lease(
+    connection: Connection, page_id: str, owner: str, *, now: datetime, seconds: float = LEASE_SECONDS
+) -> bool:
+    """Renew the lease; False where it is no longer this owner's.
+
+    One that has expired is renewed too, as long as no one has taken it.
     """
     expires_at = now + timedelta(seconds=seconds)
     values = {"of_page": page_id, "of_owner": owner, "heartbeat_at": now, "expires_at": expires_at}
@@ -57,18 +74,18 @@ def renew_lease(connection: Connection, page_id: str, owner: str, *, now: dateti
 
 
 def release_lease(connection: Connection, page_id: str, owner: str) -> None:
-    """Give one's own lease back; somebody else's stays."""
+    """Give one's own lease back; another owner's stays."""
     break_lease(connection, page_id, owner)
 
 
 def break_lease(connection: Connection, page_id: str, owner: str) -> bool:
-    """Take the lease from an owner that is known to be dead; False where it no longer has it."""
+    """Remove the lease of an owner that is known to be dead; False where it no longer has it."""
     broken = connection.execute(delete(table).where(table.c.page_id == page_id, table.c.owner == owner))
     return broken.rowcount == 1
 
 
 def get_lease(connection: Connection, page_id: str) -> Lease | None:
-    """Who has the lease, even if it has expired; None where nobody has."""
+    """The lease of a Page, even if it has expired; None where no one has it."""
     row = connection.execute(select(table).where(table.c.page_id == page_id)).one_or_none()
     if row is None:
         return None
