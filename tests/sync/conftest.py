@@ -1,7 +1,7 @@
 import asyncio
 import time
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Callable, Mapping
+from typing import Unpack
 
 import pytest
 
@@ -11,6 +11,19 @@ from inboxsync.sandbox.folders import TOP
 from inboxsync.sandbox.nodes import View
 from inboxsync.store.state.pages import list_pages
 from inboxsync.sync import BatchStored, Event, Findings, Outcome, Stop, SyncOptions, write_queue
+from tests.fixtures import EngineFor, Row, SandboxServer, Serve
+from tests.sync.fixtures import (
+    Add,
+    BacklogOf,
+    Options,
+    Ready,
+    ServedMessages,
+    Stored,
+    StoredMessages,
+    Sync,
+    Verify,
+    WriteMessages,
+)
 
 
 class BatchCounter:
@@ -33,9 +46,13 @@ class BatchCounter:
 
 
 @pytest.fixture
-def add() -> Callable[..., Page]:
+def add() -> Add:
     def add_page(
-        engine: Engine, served: Any, *, token: str | None = None, platform: Platform = Platform.MESSENGER
+        engine: Engine,
+        served: SandboxServer,
+        *,
+        token: str | None = None,
+        platform: Platform = Platform.MESSENGER,
     ) -> Page:
         page, _ = asyncio.run(
             engine.add_page(
@@ -52,12 +69,12 @@ def add() -> Callable[..., Page]:
 
 @pytest.fixture
 def outcomes() -> list[Outcome]:
-    """What the runs of this test left open, in their order."""
+    """The outcome of each run of this test, in their order."""
     return []
 
 
 @pytest.fixture
-def sync(outcomes: list[Outcome], monkeypatch: pytest.MonkeyPatch) -> Callable[..., Run]:
+def sync(outcomes: list[Outcome], monkeypatch: pytest.MonkeyPatch) -> Sync:
     """Runs one sync of the only Page, as a command would.
 
     Where it is stopped after so many batches, each has one answer, however fast they come.
@@ -69,7 +86,7 @@ def sync(outcomes: list[Outcome], monkeypatch: pytest.MonkeyPatch) -> Callable[.
         stop_after: int | None = None,
         max_seconds: float | None = None,
         on_batch: Callable[[int], None] | None = None,
-        **options: Any,
+        **options: Unpack[Options],
     ) -> Run:
         async def go() -> Outcome:
             with engine.store.read() as connection:
@@ -91,8 +108,8 @@ def sync(outcomes: list[Outcome], monkeypatch: pytest.MonkeyPatch) -> Callable[.
 
 
 @pytest.fixture
-def stored() -> Callable[..., list[tuple[Any, ...]]]:
-    def query(engine: Engine, sql: str) -> list[tuple[Any, ...]]:
+def stored() -> Stored:
+    def query(engine: Engine, sql: str) -> list[Row]:
         with engine.store.read() as connection:
             return [tuple(row) for row in connection.exec_driver_sql(sql)]
 
@@ -100,7 +117,7 @@ def stored() -> Callable[..., list[tuple[Any, ...]]]:
 
 
 @pytest.fixture
-def verify() -> Callable[..., tuple[Verification, Findings]]:
+def verify() -> Verify:
     """Verifies the only Page, as a command would."""
 
     def run(
@@ -109,12 +126,12 @@ def verify() -> Callable[..., tuple[Verification, Findings]]:
         async def go() -> tuple[Verification, Findings]:
             with engine.store.read() as connection:
                 (page,) = list_pages(connection)
-            heard: list[str] = []
+            folders: list[str] = []
             async with engine.source() as source, engine.stop() as stop:
 
                 def on_batch(folder: str, _listed: int) -> None:
-                    heard.append(folder)
-                    if len(heard) == stop_after:
+                    folders.append(folder)
+                    if len(folders) == stop_after:
                         stop.ask("the test asked")
 
                 one = engine.page_verify(source, page, stop=stop, is_deep=is_deep, on_batch=on_batch)
@@ -126,19 +143,20 @@ def verify() -> Callable[..., tuple[Verification, Findings]]:
 
 
 @pytest.fixture
-def ready(
-    request: pytest.FixtureRequest, serve: Any, engine_for: Any, add: Any
-) -> Callable[..., tuple[Any, Engine]]:
+def ready(request: pytest.FixtureRequest, serve: Serve, engine_for: EngineFor, add: Add) -> Ready:
     """A sandbox and an engine that has its Page, on Messenger unless it says otherwise.
 
     `engine` are the engine's settings; a module's `SANDBOX` are its tests' usual switches.
     """
-    fast = getattr(request.module, "SANDBOX", {"conversations": 350})
+    usual: dict[str, object] = getattr(request.module, "SANDBOX", {"conversations": 350})
 
     def start(
-        *, platform: Platform = Platform.MESSENGER, engine: dict[str, Any] | None = None, **switches: Any
-    ) -> tuple[Any, Engine]:
-        served = serve(**(fast | switches))
+        *,
+        platform: Platform = Platform.MESSENGER,
+        engine: Mapping[str, object] | None = None,
+        **switches: object,
+    ) -> tuple[SandboxServer, Engine]:
+        served = serve(**(usual | switches))
         built = engine_for(served, **(engine or {}))
         add(built, served, platform=platform)
         return served, built
@@ -147,9 +165,7 @@ def ready(
 
 
 @pytest.fixture
-def held(stored: Any) -> Callable[..., dict[str, set[str]]]:
-    """Graph's ids of the stored messages of each stored conversation."""
-
+def stored_messages(stored: Stored) -> StoredMessages:
     def read(engine: Engine, where: str = "1 = 1") -> dict[str, set[str]]:
         ids = f"SELECT conversation_id FROM messenger_conversations c WHERE {where}"
         found: dict[str, set[str]] = {graph_id: set() for (graph_id,) in stored(engine, ids)}
@@ -166,10 +182,8 @@ def held(stored: Any) -> Callable[..., dict[str, set[str]]]:
 
 
 @pytest.fixture
-def held_by_source() -> Callable[..., dict[str, list[str]]]:
-    """Graph's ids of the messages of each conversation that is served now, newest first."""
-
-    def read(served: Any, *, is_instagram: bool = False) -> dict[str, list[str]]:
+def served_messages() -> ServedMessages:
+    def read(served: SandboxServer, *, is_instagram: bool = False) -> dict[str, list[str]]:
         view = View(served.page, is_instagram)
         found = {}
         for folder in view.mailbox.folders.values():
@@ -185,11 +199,16 @@ def held_by_source() -> Callable[..., dict[str, list[str]]]:
 
 
 @pytest.fixture
-def write() -> Callable[..., str]:
-    """Somebody writes so many messages, a second apart; Graph's id of the conversation."""
+def write() -> WriteMessages:
+    """Writes to the conversation in that slot, or to a new one, up to now."""
 
     def write_in(
-        served: Any, slot: int | None, times: int = 1, *, is_instagram: bool = False, apart: int = 1
+        served: SandboxServer,
+        slot: int | None,
+        times: int = 1,
+        *,
+        is_instagram: bool = False,
+        apart: int = 1,
     ) -> str:
         view = View(served.page, is_instagram)
         place = view.mailbox.begin() if slot is None else slot
@@ -204,8 +223,8 @@ def write() -> Callable[..., str]:
 
 
 @pytest.fixture
-def backlog(stored: Any) -> Callable[..., list[tuple[str, str]]]:
-    def read(engine: Engine) -> list[tuple[str, str]]:
+def backlog(stored: Stored) -> BacklogOf:
+    def read(engine: Engine) -> list[Row]:
         return stored(engine, "SELECT kind, conversation_id FROM backlog ORDER BY 1, 2")
 
     return read

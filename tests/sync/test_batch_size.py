@@ -1,41 +1,47 @@
-"""How many conversations to ask for at once: learned, remembered, and never more than is served."""
+"""The batch size is learned and remembered, and never larger than what the source serves."""
 
 import asyncio
-from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from starlette.types import Receive, Scope, Send
 
 from inboxsync.model import RunStatus
 from inboxsync.sandbox import Faults
+from inboxsync.sandbox.call import Call
+from inboxsync.sandbox.nodes import View
 from inboxsync.sync.fetch import LARGEST_BATCH, BatchSize
+from tests.fixtures import Row, SandboxServer
+from tests.sync.fixtures import Ready, Stored, Sync
 
 SIZE = "SELECT batch_size FROM facebook_pages"
 IDS = "SELECT conversation_id FROM messenger_conversations"
 
 
-def ids(rows: list[tuple[Any, ...]]) -> set[str]:
+def ids(rows: list[Row]) -> set[str]:
     return {graph_id for (graph_id,) in rows}
 
 
-def limits(served: Any) -> list[int]:
+def limits(served: SandboxServer, monkeypatch: pytest.MonkeyPatch) -> list[int]:
     """How many conversations each heavy call asks for, from now on."""
     asked: list[int] = []
     answer = served.sandbox.conversations.answer
 
-    def answering(call: Any, view: Any) -> Any:
+    def answering(call: Call, view: View) -> str:
         if "messages" in call.parameters.get("fields", "") and "folder" not in call.parameters:
             asked.append(int(call.parameters["limit"]))
         return answer(call, view)
 
-    served.sandbox.conversations.answer = answering
+    monkeypatch.setattr(served.sandbox.conversations, "answer", answering)
     return asked
 
 
-def test_what_was_learned_is_remembered(ready: Any, sync: Any, stored: Any) -> None:
+def test_the_batch_size_is_remembered(
+    ready: Ready, sync: Sync, stored: Stored, monkeypatch: pytest.MonkeyPatch
+) -> None:
     served, engine = ready(faults=Faults(weight_limit=300))
-    asked = limits(served)
+    asked = limits(served, monkeypatch)
     assert sync(engine).status is RunStatus.COMPLETE
     assert asked[:3] == [100, 50, 25]
     assert stored(engine, SIZE)[0][0] <= 30
@@ -44,9 +50,11 @@ def test_what_was_learned_is_remembered(ready: Any, sync: Any, stored: Any) -> N
     assert asked[0] <= 37
 
 
-def test_a_growth_that_is_refused_is_tried_ever_more_seldom(ready: Any, sync: Any, stored: Any) -> None:
+def test_a_growth_that_is_refused_is_tried_less_and_less_often(
+    ready: Ready, sync: Sync, stored: Stored, monkeypatch: pytest.MonkeyPatch
+) -> None:
     served, engine = ready(conversations=2500, faults=Faults(weight_limit=300))
-    asked = limits(served)
+    asked = limits(served, monkeypatch)
     run = sync(engine)
     assert run.status is RunStatus.COMPLETE
     refused = sum(size > 30 for size in asked)
@@ -54,12 +62,12 @@ def test_a_growth_that_is_refused_is_tried_ever_more_seldom(ready: Any, sync: An
     assert ids(stored(engine, IDS)) == set(served.threads())
 
 
-def test_answers_that_take_too_long_are_asked_for_less(ready: Any, sync: Any, stored: Any) -> None:
+def test_answers_that_take_too_long_are_asked_for_less(ready: Ready, sync: Sync, stored: Stored) -> None:
     served, engine = ready(engine={"timeout_seconds": 0.5, "retry_attempts": 2}, conversations=200)
     http = served.sandbox.http
     take = type(http).__call__
 
-    async def slow_for_many(scope: Any, receive: Any, send: Any) -> None:
+    async def slow_for_many(scope: Scope, receive: Receive, send: Send) -> None:
         query = scope["query_string"].decode()
         if "messages" in query and "limit=100" in query.split("messages")[-1]:
             await asyncio.sleep(1.0)
@@ -72,7 +80,7 @@ def test_answers_that_take_too_long_are_asked_for_less(ready: Any, sync: Any, st
     assert stored(engine, SIZE)[0][0] <= 75
 
 
-def test_stalls_within_the_timeout_cost_nothing_but_time(ready: Any, sync: Any, stored: Any) -> None:
+def test_stalls_within_the_timeout_cost_nothing_but_time(ready: Ready, sync: Sync, stored: Stored) -> None:
     served, engine = ready(engine={"timeout_seconds": 3.0})
     served.sandbox.http.faults = Faults(stall=0.5, stall_seconds=0.2)
     run = sync(engine)
@@ -80,9 +88,11 @@ def test_stalls_within_the_timeout_cost_nothing_but_time(ready: Any, sync: Any, 
     assert stored(engine, SIZE) == [(100,)]
 
 
-def test_it_never_asks_for_more_than_an_answer_has_shown_to_be_the_most(ready: Any, sync: Any) -> None:
+def test_it_never_asks_for_more_than_the_source_serves(
+    ready: Ready, sync: Sync, monkeypatch: pytest.MonkeyPatch
+) -> None:
     served, engine = ready(conversations=1500, largest_limit=40)
-    asked = limits(served)
+    asked = limits(served, monkeypatch)
     run = sync(engine)
     assert run.status is RunStatus.COMPLETE
     assert set(asked[4:]) == {40}
@@ -120,5 +130,5 @@ def test_it_stays_between_one_and_the_largest(events: list[tuple[bool, int]]) ->
 
 
 @pytest.mark.parametrize("known", [None, 1, 40, 100, 500])
-def test_it_begins_where_it_was(known: int | None) -> None:
+def test_it_begins_with_the_remembered_size(known: int | None) -> None:
     assert BatchSize(known).current == min(known or LARGEST_BATCH, LARGEST_BATCH)

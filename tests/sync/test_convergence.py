@@ -1,10 +1,9 @@
-"""Answers in any order and number lead to the same rows, and what is not stored is known to be owed."""
+"""Answers in any order and number lead to the same rows, and what is not stored is in the backlog."""
 
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from itertools import pairwise
 from pathlib import Path
-from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -29,7 +28,7 @@ from inboxsync.store.state.pages import upsert_page
 from inboxsync.store.state.runs import start_run
 from inboxsync.sync.ingest import Ingest
 from inboxsync.sync.plan import begin_scan, plan_backlog_item, plan_next
-from tests.fixtures import FakeClock
+from tests.fixtures import FakeClock, Row
 
 NOW = datetime(2026, 6, 1, 12, 0, 0, tzinfo=UTC)
 MESSAGES = "SELECT message_id, text FROM messages ORDER BY 1"
@@ -102,12 +101,12 @@ class Archive:
             new_settings=None,
         )
 
-    def backlog(self, phase: BacklogKind = BacklogKind.GAP) -> BacklogItem | None:
+    def backlog(self, kind: BacklogKind = BacklogKind.GAP) -> BacklogItem | None:
         with self.store.read() as connection:
-            return get_backlog_item(connection, self.page, phase, "t_1")
+            return get_backlog_item(connection, self.page, kind, "t_1")
 
     def read_gap(self, newest: int, *, size: int, batches: int = 1000) -> None:
-        """Go on with what is owed, so many answers of the messages edge at most."""
+        """Fetch the gap in the backlog, with so many answers of messages at most."""
         item = self.backlog()
         while item is not None and batches > 0:
             batches -= 1
@@ -122,7 +121,7 @@ class Archive:
             self.run = self.ingest.store_messages(self.run, item, batch, rest=rest)
             item = self.backlog()
 
-    def rows(self, sql: str) -> list[tuple[Any, ...]]:
+    def rows(self, sql: str) -> list[Row]:
         with self.store.read() as connection:
             return [tuple(row) for row in connection.exec_driver_sql(sql)]
 
@@ -154,22 +153,22 @@ def test_any_order_and_repetition_of_answers_stores_the_same(
     for newest, window in served:
         archive.take(answer(newest, window))
     once = archive.rows(MESSAGES)
-    told = "SELECT last_message, last_message_time, source_updated_at FROM messenger_conversations"
-    newest_told = archive.rows(told)
+    newest_texts = "SELECT last_message, last_message_time, source_updated_at FROM messenger_conversations"
+    expected = archive.rows(newest_texts)
     archive.empty()
     repeated = served + data.draw(st.lists(st.sampled_from(served), max_size=4))
     for newest, window in data.draw(st.permutations(repeated)):
         archive.take(answer(newest, window))
     assert archive.rows(MESSAGES) == once
-    # Two answers of the same second tell the same of it; else the newest one's word counts.
-    assert archive.rows(told) == newest_told
+    # Two answers of the same second hold the same; else the newest one counts.
+    assert archive.rows(newest_texts) == expected
 
 
 steps = st.lists(
     st.tuples(
         st.integers(0, 15),  # so many more were sent
         st.integers(1, 6),  # so many came with the list
-        st.integers(0, 3),  # so many answers of the gap's edge, before the run was cut off
+        st.integers(0, 3),  # so many answers of the gap's messages, before the run was cut off
         st.integers(0, 20),  # how late the list answer was: some messages came after it was written
     ),
     min_size=1,
@@ -179,7 +178,7 @@ steps = st.lists(
 
 @ALL
 @given(begins=st.integers(1, 30), steps=steps, size=st.integers(1, 7))
-def test_what_is_stored_and_what_is_backlog_cover_all_that_was_served(
+def test_what_is_stored_and_the_backlog_cover_all_that_was_served(
     archive: Archive, begins: int, steps: list[tuple[int, int, int, int]], size: int
 ) -> None:
     archive.empty()
@@ -202,7 +201,7 @@ def test_what_is_stored_and_what_is_backlog_cover_all_that_was_served(
 
 @ALL
 @given(begins=st.integers(1, 40), known=st.integers(0, 40), window=st.integers(1, 12), size=st.integers(1, 9))
-def test_a_newcomer_is_backlog_down_to_the_last_sync(
+def test_a_new_conversation_is_in_the_backlog_down_to_the_last_sync(
     archive: Archive, begins: int, known: int, window: int, size: int
 ) -> None:
     archive.empty()

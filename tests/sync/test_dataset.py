@@ -3,11 +3,12 @@
 import gzip
 import json
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from inboxsync.model import RunStatus
+from tests.fixtures import EngineFor, Serve
+from tests.sync.fixtures import Add, Stored, Sync
 
 DATASET = Path(__file__).parents[3] / "shared" / "data" / "conversations.ndjson.gz"
 TEXTS = (
@@ -18,7 +19,7 @@ TEXTS = (
 
 @pytest.mark.skipif(not DATASET.exists(), reason="the data set is not beside this checkout")
 def test_every_conversation_name_and_text_of_the_file_is_stored_byte_for_byte(
-    serve: Any, engine_for: Any, add: Any, sync: Any, stored: Any
+    serve: Serve, engine_for: EngineFor, add: Add, sync: Sync, stored: Stored
 ) -> None:
     served = serve(dataset=DATASET)
     engine = engine_for(served)
@@ -50,6 +51,6 @@ def test_every_conversation_name_and_text_of_the_file_is_stored_byte_for_byte(
 
 
 @pytest.mark.skipif(not DATASET.exists(), reason="the data set is not beside this checkout")
-def test_the_sandbox_says_that_it_derived_times(serve: Any) -> None:
+def test_the_sandbox_says_that_it_derived_times(serve: Serve) -> None:
     notes = serve(dataset=DATASET).sandbox.ready(url="", port=0)["notes"]
     assert any("11,919 messages have no time" in note for note in notes)

@@ -4,7 +4,6 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from datetime import UTC, datetime, timedelta
-from typing import Any
 
 import pytest
 from sqlalchemy import Connection, event, select
@@ -36,6 +35,8 @@ from inboxsync.store.tables import (
 from inboxsync.store.writing.conversation_rows import mark_gone
 from inboxsync.store.writing.upsert import upsert_batch, upsert_message_batch
 from inboxsync.sync import Derive
+from tests.fixtures import Row
+from tests.sync.fixtures import Passed
 
 NOON = datetime(2026, 6, 1, 12, 0, 0, tzinfo=UTC)  # a Monday
 TABLES = (message_index, conversation_facts, contacts, contact_details, page_activity)
@@ -60,17 +61,21 @@ def add_page(store: Store, facebook_page_id: str) -> Page:
     return added
 
 
-def said(minutes: float | None, text: str | None, *, page: bool = False, **values: Any) -> Message:
+def said(minutes: float | None, text: str | None, *, page: bool = False, **values: Passed) -> Message:
     """A message so many minutes after noon."""
     at = None if minutes is None else NOON + timedelta(minutes=minutes)
     return Message(message_id=f"m_{minutes}_{text}", sent_at=at, is_from_page=page, text=text, **values)
 
 
-def talk(number: int, *messages: Message, sender: str | None = None, **values: Any) -> Conversation:
+def talk(number: int, *messages: Message, sender: str | None = None, **values: Passed) -> Conversation:
     contact = Participant(id=sender or f"7{number}", name=f"Ann {number}")
     newest_first = tuple(reversed(messages))
     at = max((each.sent_at for each in messages if each.sent_at), default=None)
-    given = {"contact": contact, "participants": (contact,), "source_updated_at": at} | values
+    given: dict[str, Passed] = {
+        "contact": contact,
+        "participants": (contact,),
+        "source_updated_at": at,
+    } | values
     return Conversation(conversation_id=f"t_{number}", messages=newest_first, **given)
 
 
@@ -79,12 +84,12 @@ def put(store: Store, page: Page, *conversations: Conversation) -> None:
         upsert_batch(connection, page, conversations, folder="inbox", source="initial_sync", now=NOON)
 
 
-def derive(store: Store, **values: Any) -> None:
+def derive(store: Store, **values: Passed) -> None:
     done = Derive(store=store, clock=SystemClock(), region="US", **values).run()
     assert done.is_current
 
 
-def everything(store: Store) -> dict[str, list[tuple[Any, ...]]]:
+def everything(store: Store) -> dict[str, list[Row]]:
     """What is derived; the index by what it says, not by how its ids come out."""
     with store.read() as connection:
         assert connection.execute(select(derive_queue)).all() == []
@@ -329,7 +334,7 @@ def counted(store: Store, *, last: int | None = None) -> Iterator[list[str]]:
     """The statements that are sent while it is open; the one behind the `last` is the end."""
     seen: list[str] = []
 
-    def note(_connection: Any, _cursor: Any, statement: str, *_: Any) -> None:
+    def note(_connection: object, _cursor: object, statement: str, *_: object) -> None:
         if last is not None and len(seen) == last:
             raise Killed
         seen.append(statement)

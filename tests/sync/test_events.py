@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, datetime
+from typing import TypeAlias
 
 import pytest
 
@@ -35,9 +36,13 @@ def page(store: Store) -> Page:
     return page
 
 
+# What has happened to the run before; then the words that are written.
+Written: TypeAlias = Callable[[Callable[[Run], None]], list[str]]
+
+
 @pytest.fixture
-def told(store: Store, page: Page) -> Callable[..., list[str]]:
-    """What is written of a run after `before` has happened to it, told by the owner `mine`."""
+def written(store: Store, page: Page) -> Written:
+    """The words of a run's events after `before` has happened to it, written by the owner `mine`."""
     run = Run(
         id=new_id(),
         page_id=page.id,
@@ -50,43 +55,41 @@ def told(store: Store, page: Page) -> Callable[..., list[str]]:
     with store.write() as connection:
         start_run(connection, run)
 
-    async def tell() -> None:
+    async def emit() -> None:
         event_log = EventLog(store, SystemClock(), run, owner="mine")
         event_log.on_event(WaitEnded())
         await event_log.close()
 
     def after(before: Callable[[Run], None]) -> list[str]:
         before(run)
-        asyncio.run(tell())
+        asyncio.run(emit())
         with store.read() as connection:
             return [event.status for event in list_run_events(connection, run.id)]
 
     return after
 
 
-def test_who_has_the_page_tells(told: Callable[..., list[str]], store: Store, page: Page) -> None:
+def test_the_owner_of_the_lease_writes_events(written: Written, store: Store, page: Page) -> None:
     def mine(_: Run) -> None:
         with store.write() as connection:
             acquire_lease(connection, page.id, "mine", now=NOW, seconds=20)
 
-    assert told(mine) == ["fetching"]
+    assert written(mine) == ["fetching"]
 
 
-def test_who_has_lost_the_page_tells_nothing(
-    told: Callable[..., list[str]], store: Store, page: Page
-) -> None:
+def test_one_who_has_lost_the_lease_writes_no_event(written: Written, store: Store, page: Page) -> None:
     def taken(_: Run) -> None:
         with store.write() as connection:
             acquire_lease(connection, page.id, "mine", now=NOW, seconds=20)
             release_lease(connection, page.id, "mine")
             acquire_lease(connection, page.id, "other", now=NOW, seconds=20)
 
-    assert told(taken) == []
+    assert written(taken) == []
 
 
-def test_nothing_is_told_behind_the_end(told: Callable[..., list[str]], store: Store) -> None:
+def test_no_event_is_written_after_the_end(written: Written, store: Store) -> None:
     def ended(run: Run) -> None:
         with store.write() as connection:
             update_run(connection, replace(run, status=RunStatus.COMPLETE, finished_at=NOW))
 
-    assert told(ended) == []
+    assert written(ended) == []

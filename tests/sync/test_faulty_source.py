@@ -3,13 +3,17 @@
 import asyncio
 import time
 from datetime import datetime
-from typing import Any
 
 import pytest
+from starlette.types import Message, Receive, Scope, Send
 
 from inboxsync.errors import Stalled
 from inboxsync.model import RunStatus
 from inboxsync.sandbox import Faults
+from inboxsync.sandbox.call import Call
+from inboxsync.sandbox.nodes import View
+from tests.fixtures import Row
+from tests.sync.fixtures import Ready, Stored, Sync
 
 IDS = "SELECT conversation_id FROM messenger_conversations"
 FIFTH = Faults(
@@ -29,13 +33,15 @@ ODD = Faults(
 )
 
 
-def ids(rows: list[tuple[Any, ...]]) -> set[str]:
+def ids(rows: list[Row]) -> set[str]:
     return {graph_id for (graph_id,) in rows}
 
 
 @pytest.mark.parametrize("faults", [FIFTH, ODD], ids=["broken", "odd"])
 @pytest.mark.parametrize("seed", range(5))
-def test_one_call_in_five_goes_wrong(ready: Any, sync: Any, stored: Any, seed: int, faults: Faults) -> None:
+def test_one_call_in_five_goes_wrong(
+    ready: Ready, sync: Sync, stored: Stored, seed: int, faults: Faults
+) -> None:
     served, engine = ready(conversations=3000, seed=seed)
     served.sandbox.http.faults = served.sandbox.conversations.faults = faults
     run = sync(engine)
@@ -50,8 +56,8 @@ def test_one_call_in_five_goes_wrong(ready: Any, sync: Any, stored: Any, seed: i
     [Faults(endless=True), Faults(empty_batch=1.0), Faults(repeat_cursor=1.0)],
     ids=["endless", "empty", "repeated"],
 )
-def test_calls_that_bring_nothing_end_the_run_with_the_place(
-    ready: Any, sync: Any, stored: Any, faults: Faults
+def test_calls_that_gain_nothing_end_the_run_and_it_says_where(
+    ready: Ready, sync: Sync, stored: Stored, faults: Faults
 ) -> None:
     served, engine = ready()
     served.sandbox.http.faults = served.sandbox.conversations.faults = faults
@@ -67,7 +73,7 @@ def test_calls_that_bring_nothing_end_the_run_with_the_place(
     assert ids(stored(engine, IDS)) == set(served.threads())
 
 
-def test_a_source_that_refuses_its_own_cursors_ends_the_run(ready: Any, sync: Any, stored: Any) -> None:
+def test_a_source_that_refuses_its_own_cursors_ends_the_run(ready: Ready, sync: Sync, stored: Stored) -> None:
     served, engine = ready()
     served.sandbox.conversations.faults = Faults(refuse_cursors=True)
     run = sync(engine, stall_calls=20)
@@ -78,7 +84,9 @@ def test_a_source_that_refuses_its_own_cursors_ends_the_run(ready: Any, sync: An
     assert ids(stored(engine, IDS)) == set(served.threads())
 
 
-def test_a_place_is_found_again_though_the_light_calls_fail_too(ready: Any, sync: Any, stored: Any) -> None:
+def test_a_position_is_found_again_though_the_light_calls_fail_too(
+    ready: Ready, sync: Sync, stored: Stored
+) -> None:
     served, engine = ready(conversations=2000, seed=3)
     sync(engine, stop_after=15)
     served.sandbox.http.faults = served.sandbox.conversations.faults = Faults(
@@ -90,8 +98,8 @@ def test_a_place_is_found_again_though_the_light_calls_fail_too(ready: Any, sync
     assert run.counts.fetched <= 700
 
 
-def test_a_place_is_found_again_by_large_answers_though_small_ones_are_learned(
-    ready: Any, sync: Any, stored: Any
+def test_a_position_is_found_again_by_large_answers_though_the_batch_size_is_small(
+    ready: Ready, sync: Sync, stored: Stored
 ) -> None:
     served, engine = ready(conversations=1000, faults=Faults(weight_limit=40))
     sync(engine, max_conversations=900)
@@ -102,27 +110,28 @@ def test_a_place_is_found_again_by_large_answers_though_small_ones_are_learned(
     assert run.calls < 100
 
 
-def test_what_is_written_while_a_slow_answer_is_on_its_way_is_not_below_the_pin(
-    ready: Any, sync: Any, stored: Any
+def test_messages_written_during_a_slow_answer_are_not_below_the_snapshot_time(
+    ready: Ready, sync: Sync, stored: Stored, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     served, engine = ready(conversations=30)
     http = served.sandbox.http
     looked: list[float] = []
     take, answer = type(http).__call__, served.sandbox.conversations.answer
 
-    async def sent_late(scope: Any, receive: Any, send: Any) -> None:
-        async def late(message: Any) -> None:
+    async def sent_late(scope: Scope, receive: Receive, send: Send) -> None:
+        async def late(message: Message) -> None:
             if message["type"] == "http.response.start" and looked:
                 await asyncio.sleep(3.0)
             await send(message)
 
         await take(http, scope, receive, late)
 
-    def noting(call: Any, view: Any) -> Any:
+    def noting(call: Call, view: View) -> str:
         looked.append(time.time())
         return answer(call, view)
 
-    served.sandbox.app._graph, served.sandbox.conversations.answer = sent_late, noting
+    monkeypatch.setattr(served.sandbox.app, "_graph", sent_late)
+    monkeypatch.setattr(served.sandbox.conversations, "answer", noting)
     sync(engine, max_seconds=5)
     ((watermark,),) = stored(engine, "SELECT watermark_at FROM list_positions WHERE folder = 'inbox'")
     assert datetime.fromisoformat(watermark).timestamp() <= looked[0]

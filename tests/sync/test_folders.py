@@ -1,45 +1,47 @@
-"""Every folder the Page has: each with its own progress, none that stops another."""
+"""Every folder of the Page has a list state of its own, and none stops another."""
 
 import asyncio
 import json
 from dataclasses import replace
 from datetime import timedelta
-from typing import Any
 
 import pytest
 
+from inboxsync.engine import Engine
 from inboxsync.graph.client import GraphClient
-from inboxsync.model import Mode, RunStatus
+from inboxsync.model import Batch, Mode, RunStatus
 from inboxsync.sandbox import Faults
+from inboxsync.sandbox.call import Call
 from inboxsync.sandbox.conversations import Conversations
 from inboxsync.sandbox.folders import TOP
 from inboxsync.sandbox.nodes import View
 from inboxsync.sandbox.refusal import Refusal
+from tests.fixtures import SandboxServer
+from tests.sync.fixtures import Passed, Ready, Stored, Sync, graph_id_of
 
 BY_FOLDER = "SELECT folder, COUNT(*) FROM messenger_conversations GROUP BY folder"
-PHASES = "SELECT folder, state FROM list_positions"
+STATES = "SELECT folder, state FROM list_positions"
 LAST_SYNCED = "SELECT last_synced_at FROM facebook_pages"
 FOLDERS = {"other": 130, "page_done": 40, "spam": 15}
 ALL = {"inbox": 350, **FOLDERS}
 
 
-def ids_in(served: Any, folder: str) -> set[str]:
-    mailbox = served.page.messenger
-    view = View(served.page, is_instagram=False)
-    return {view.thread_id(mailbox.thread(slot)) for slot in mailbox.folders[folder].after(TOP)}
+def ids_in(served: SandboxServer, folder: str) -> set[str]:
+    slots = served.page.messenger.folders[folder].after(TOP)
+    return {graph_id_of(served, slot) for slot in slots}
 
 
-def stored_in(stored: Any, engine: Any, folder: str) -> set[str]:
+def stored_in(stored: Stored, engine: Engine, folder: str) -> set[str]:
     rows = stored(engine, f"SELECT conversation_id FROM messenger_conversations WHERE folder = '{folder}'")
     return {graph_id for (graph_id,) in rows}
 
 
-def failing(monkeypatch: Any, folder: str, refusal: Refusal) -> list[str]:
-    """Lists of this folder fail from now on; tells which folders were asked for."""
+def failing(monkeypatch: pytest.MonkeyPatch, folder: str, refusal: Refusal) -> list[str]:
+    """Lists of this folder fail from now on; returns the folders that are asked for."""
     answer = Conversations.answer
     asked: list[str] = []
 
-    def answering(self: Conversations, call: Any, view: Any) -> str:
+    def answering(self: Conversations, call: Call, view: View) -> str:
         asked.append(call.parameters.get("folder", "inbox"))
         if asked[-1] == folder:
             raise refusal
@@ -49,18 +51,20 @@ def failing(monkeypatch: Any, folder: str, refusal: Refusal) -> list[str]:
     return asked
 
 
-def test_every_folder_is_stored_under_its_name(ready: Any, sync: Any, stored: Any) -> None:
+def test_every_folder_is_stored_under_its_name(ready: Ready, sync: Sync, stored: Stored) -> None:
     served, engine = ready(folders=FOLDERS)
     run = sync(engine)
     assert (run.status, run.counts.fetched) == (RunStatus.COMPLETE, sum(ALL.values()))
     assert dict(stored(engine, BY_FOLDER)) == ALL
     for folder in ALL:
         assert stored_in(stored, engine, folder) == ids_in(served, folder)
-    assert dict(stored(engine, PHASES)) == dict.fromkeys(ALL, "following")
+    assert dict(stored(engine, STATES)) == dict.fromkeys(ALL, "following")
 
 
 @pytest.mark.parametrize("unknown", ["empty", "refuse", "ignore"])
-def test_folders_that_the_source_does_not_know(ready: Any, sync: Any, stored: Any, unknown: str) -> None:
+def test_folders_that_the_source_does_not_have_are_skipped(
+    ready: Ready, sync: Sync, stored: Stored, unknown: str
+) -> None:
     served, engine = ready(unknown_folders=unknown)
     run = sync(engine)
     assert (run.status, run.counts.fetched) == (RunStatus.COMPLETE, 350)
@@ -71,7 +75,7 @@ def test_folders_that_the_source_does_not_know(ready: Any, sync: Any, stored: An
     assert served.list_calls() - before == 1
 
 
-def test_an_incremental_run_right_after_a_full_one_makes_one_list_call(ready: Any, sync: Any) -> None:
+def test_an_incremental_run_right_after_a_full_one_makes_one_list_call(ready: Ready, sync: Sync) -> None:
     served, engine = ready(folders=FOLDERS)
     sync(engine)
     before = served.list_calls()
@@ -79,7 +83,7 @@ def test_an_incremental_run_right_after_a_full_one_makes_one_list_call(ready: An
     assert served.list_calls() - before == 1
 
 
-def test_folders_are_looked_at_again_when_due(ready: Any, sync: Any, stored: Any) -> None:
+def test_folders_are_read_again_when_due(ready: Ready, sync: Sync, stored: Stored) -> None:
     served, engine = ready(folders=FOLDERS)
     sync(engine)
     spam = served.page.messenger.folders["spam"].first_slot
@@ -93,7 +97,7 @@ def test_folders_are_looked_at_again_when_due(ready: Any, sync: Any, stored: Any
     assert served.list_calls() - before == 4
 
 
-def test_a_moved_conversation_takes_its_row_along(ready: Any, sync: Any, stored: Any) -> None:
+def test_a_moved_conversation_takes_its_row_along(ready: Ready, sync: Sync, stored: Stored) -> None:
     served, engine = ready(folders=FOLDERS)
     sync(engine)
     mailbox = served.page.messenger
@@ -108,7 +112,9 @@ def test_a_moved_conversation_takes_its_row_along(ready: Any, sync: Any, stored:
     assert stored(engine, "SELECT COUNT(*) FROM messenger_conversations") == [(sum(ALL.values()),)]
 
 
-def test_a_full_run_finds_what_was_moved_without_a_word(ready: Any, sync: Any, stored: Any) -> None:
+def test_a_full_run_finds_what_was_moved_without_a_new_message(
+    ready: Ready, sync: Sync, stored: Stored
+) -> None:
     served, engine = ready(folders=FOLDERS)
     sync(engine)
     mailbox = served.page.messenger
@@ -120,8 +126,8 @@ def test_a_full_run_finds_what_was_moved_without_a_word(ready: Any, sync: Any, s
 
 
 @pytest.mark.parametrize("batches", range(1, 9))
-def test_interrupted_anywhere_between_folders_each_goes_on_where_it_stood(
-    ready: Any, sync: Any, stored: Any, batches: int
+def test_interrupted_anywhere_between_folders_each_continues_at_its_position(
+    ready: Ready, sync: Sync, stored: Stored, batches: int
 ) -> None:
     _, engine = ready(folders=FOLDERS)
     first = sync(engine, stop_after=batches)
@@ -133,11 +139,15 @@ def test_interrupted_anywhere_between_folders_each_goes_on_where_it_stood(
     assert second.counts.unchanged <= 200  # the heads of finished lists, once more
 
 
-def test_a_time_limit_in_the_second_folder(ready: Any, sync: Any, stored: Any, monkeypatch: Any) -> None:
+def test_a_time_limit_in_the_second_folder_loses_nothing(
+    ready: Ready, sync: Sync, stored: Stored, monkeypatch: pytest.MonkeyPatch
+) -> None:
     _, engine = ready(folders=FOLDERS)
     fetch = GraphClient.fetch_conversations
 
-    async def unanswered_there(self: GraphClient, *given: Any, after: str | None, **asked: Any) -> Any:
+    async def unanswered_there(
+        self: GraphClient, *given: Passed, after: str | None, **asked: Passed
+    ) -> Batch:
         if asked["folder"] == "other" and after is not None:
             await asyncio.sleep(3600)
         return await fetch(self, *given, after=after, **asked)
@@ -146,9 +156,9 @@ def test_a_time_limit_in_the_second_folder(ready: Any, sync: Any, stored: Any, m
     run = sync(engine, max_seconds=8)
     assert run.status is RunStatus.PARTIAL
     assert stored(engine, LAST_SYNCED) == [(None,)]
-    phases = dict(stored(engine, PHASES))
-    assert phases["inbox"] == "following"
-    assert phases["other"] == "scanning"
+    states: dict[str, str] = dict(stored(engine, STATES))
+    assert states["inbox"] == "following"
+    assert states["other"] == "scanning"
     monkeypatch.undo()
     again = sync(engine)
     assert (again.status, again.counts.inserted) == (
@@ -158,7 +168,9 @@ def test_a_time_limit_in_the_second_folder(ready: Any, sync: Any, stored: Any, m
     assert stored(engine, LAST_SYNCED) != [(None,)]
 
 
-def test_setting_last_synced_at_to_null_scans_every_folder_again(ready: Any, sync: Any, stored: Any) -> None:
+def test_setting_last_synced_at_to_null_scans_every_folder_again(
+    ready: Ready, sync: Sync, stored: Stored
+) -> None:
     _, engine = ready(folders=FOLDERS)
     sync(engine)
     with engine.store.write() as connection:
@@ -180,8 +192,8 @@ def test_setting_last_synced_at_to_null_scans_every_folder_again(ready: Any, syn
     ],
     ids=["unknown", "unavailable"],
 )
-def test_a_folder_that_fails_stops_no_other_and_is_backlog(
-    ready: Any, sync: Any, stored: Any, monkeypatch: Any, refusal: Refusal
+def test_a_folder_that_fails_stops_no_other_and_is_read_later(
+    ready: Ready, sync: Sync, stored: Stored, monkeypatch: pytest.MonkeyPatch, refusal: Refusal
 ) -> None:
     served, engine = ready(folders=FOLDERS)
     failing(monkeypatch, "other", refusal)
@@ -196,41 +208,41 @@ def test_a_folder_that_fails_stops_no_other_and_is_backlog(
     assert stored_in(stored, engine, "other") == ids_in(served, "other")
 
 
-def test_a_folder_that_is_refused_is_done_without(
-    ready: Any, sync: Any, stored: Any, monkeypatch: Any
+def test_a_folder_that_is_refused_is_skipped(
+    ready: Ready, sync: Sync, stored: Stored, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     _, engine = ready(folders=FOLDERS)
     failing(monkeypatch, "page_done", Refusal(10, "(#10) No permission for this folder", status=403))
     run = sync(engine)
     assert run.status is RunStatus.COMPLETE
-    assert dict(stored(engine, PHASES))["page_done"] == "unserved"
+    assert ("page_done", "unserved") in stored(engine, STATES)
 
 
 def test_a_permission_lost_between_two_folders_does_not_make_them_vanish(
-    ready: Any, sync: Any, stored: Any
+    ready: Ready, sync: Sync, stored: Stored, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     served, engine = ready(folders=FOLDERS)
     sync_calls = served.sandbox.http
     conversations = served.sandbox.conversations
     answer = conversations.answer
 
-    def losing(call: Any, view: Any) -> str:
+    def losing(call: Call, view: View) -> str:
         if call.parameters.get("folder") == "other":
             sync_calls.faults = replace(sync_calls.faults, refuse_code=10)
         if sync_calls.faults.refuse_code:
             raise Refusal(10, "(#10) Application does not have permission for this action", status=403)
-        return str(answer(call, view))
+        return answer(call, view)
 
-    conversations.answer = losing
+    monkeypatch.setattr(conversations, "answer", losing)
     run = sync(engine)
     assert run.status is RunStatus.FAILED
-    conversations.answer = answer
+    monkeypatch.undo()
     sync_calls.faults = Faults()
     assert sync(engine).status is RunStatus.COMPLETE
     assert dict(stored(engine, BY_FOLDER)) == ALL
 
 
-def test_many_folders_under_faults(ready: Any, sync: Any, stored: Any) -> None:
+def test_many_folders_are_read_whole_in_spite_of_faults(ready: Ready, sync: Sync, stored: Stored) -> None:
     served, engine = ready(folders=FOLDERS, write_every=3)
     served.sandbox.http.faults = Faults(html=0.05, empty=0.05, reset=0.05, code_2=0.05)
     runs = [sync(engine)]
@@ -242,12 +254,12 @@ def test_many_folders_under_faults(ready: Any, sync: Any, stored: Any) -> None:
 
 
 def test_a_limit_that_is_used_up_by_the_inbox_leaves_the_folders_for_the_next_run(
-    ready: Any, sync: Any, stored: Any
+    ready: Ready, sync: Sync, stored: Stored
 ) -> None:
     _, engine = ready(folders=FOLDERS)
     first = sync(engine, max_conversations=350)
     assert (first.status, first.counts.fetched) == (RunStatus.PARTIAL, 350)
-    segments = dict(stored(engine, "SELECT folder, segments FROM list_positions"))
+    segments: dict[str, str] = dict(stored(engine, "SELECT folder, segments FROM list_positions"))
     assert json.loads(segments["other"])[0]["cursor"] is None
     second = sync(engine)
     assert (second.status, second.counts.inserted) == (RunStatus.COMPLETE, sum(FOLDERS.values()))

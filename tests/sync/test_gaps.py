@@ -1,19 +1,34 @@
-"""What is written in one conversation between two looks at it is stored to the last message."""
+"""Messages between two syncs of a conversation are stored, all of them."""
 
 import asyncio
 import time
 from collections.abc import Callable
 from datetime import timedelta
-from typing import Any
+from typing import TypeAlias
 
 import pytest
 
+from inboxsync.engine import Engine
 from inboxsync.errors import AnswerFailed
-from inboxsync.model import RunStatus
+from inboxsync.model import MessageBatch, RunStatus
 from inboxsync.sandbox import Faults
+from inboxsync.sandbox.call import Call
 from inboxsync.sandbox.conversations import Conversations
 from inboxsync.sandbox.nodes import View
 from inboxsync.sync.fetch import MessageFetcher
+from tests.fixtures import SandboxServer
+from tests.sync.fixtures import (
+    BacklogOf,
+    Ready,
+    ServedMessages,
+    Stored,
+    StoredMessages,
+    Sync,
+    Verify,
+    WriteMessages,
+    graph_id_of,
+    thread_in,
+)
 
 SANDBOX = {"conversations": 30, "messages": (1, 8)}
 
@@ -25,19 +40,27 @@ SOURCES = (
 )
 
 
-@pytest.fixture
-def whole(held: Any, held_by_source: Any) -> Callable[[Any, Any, str], bool]:
-    """Whether every message of a conversation that is served is stored."""
+# Whether every message of a conversation (Graph's id) that is served is stored.
+Whole: TypeAlias = Callable[[SandboxServer, Engine, str], bool]
 
-    def check(served: Any, engine: Any, graph_id: str) -> bool:
-        return set(held_by_source(served)[graph_id]) <= held(engine)[graph_id]
+
+@pytest.fixture
+def whole(stored_messages: StoredMessages, served_messages: ServedMessages) -> Whole:
+    def check(served: SandboxServer, engine: Engine, graph_id: str) -> bool:
+        return set(served_messages(served)[graph_id]) <= stored_messages(engine)[graph_id]
 
     return check
 
 
 @pytest.mark.parametrize("count", [40, 500])
 def test_messages_between_two_syncs_are_all_stored_after_the_second(
-    ready: Any, sync: Any, write: Any, whole: Any, backlog: Any, stored: Any, count: int
+    ready: Ready,
+    sync: Sync,
+    write: WriteMessages,
+    whole: Whole,
+    backlog: BacklogOf,
+    stored: Stored,
+    count: int,
 ) -> None:
     served, engine = ready()
     sync(engine)
@@ -53,7 +76,7 @@ def test_messages_between_two_syncs_are_all_stored_after_the_second(
 
 
 def test_a_new_conversation_between_two_syncs_is_stored_whole(
-    ready: Any, sync: Any, write: Any, whole: Any, backlog: Any
+    ready: Ready, sync: Sync, write: WriteMessages, whole: Whole, backlog: BacklogOf
 ) -> None:
     served, engine = ready()
     sync(engine)
@@ -65,7 +88,7 @@ def test_a_new_conversation_between_two_syncs_is_stored_whole(
 
 
 def test_a_new_conversation_of_which_all_that_is_new_came_with_the_list_costs_no_call(
-    ready: Any, sync: Any, write: Any, stored: Any
+    ready: Ready, sync: Sync, write: WriteMessages, stored: Stored
 ) -> None:
     """It lay where no sync looked, and got one message: what it had before was not asked for."""
     served, engine = ready(messages=(20, 30))
@@ -83,12 +106,18 @@ def test_a_new_conversation_of_which_all_that_is_new_came_with_the_list_costs_no
 
 @pytest.mark.parametrize("slot", [3, None])
 def test_messages_during_the_first_scan_are_all_stored(
-    ready: Any, sync: Any, whole: Any, write: Any, monkeypatch: pytest.MonkeyPatch, slot: int | None
+    ready: Ready,
+    sync: Sync,
+    whole: Whole,
+    write: WriteMessages,
+    monkeypatch: pytest.MonkeyPatch,
+    slot: int | None,
 ) -> None:
     served, engine = ready(conversations=250)
-    answer, written = Conversations.answer, []
+    answer = Conversations.answer
+    written: list[str] = []
 
-    def write_after(self: Conversations, call: Any, view: Any) -> str:
+    def write_after(self: Conversations, call: Call, view: View) -> str:
         text = answer(self, call, view)
         if call.parameters.get("after") and not written:
             written.append(write(served, slot, 40, apart=0))
@@ -101,22 +130,23 @@ def test_messages_during_the_first_scan_are_all_stored(
 
 
 def test_anchors_that_were_unsent_meanwhile_lose_nothing(
-    ready: Any, sync: Any, write: Any, whole: Any, backlog: Any
+    ready: Ready, sync: Sync, write: WriteMessages, whole: Whole, backlog: BacklogOf
 ) -> None:
     served, engine = ready()
     slot = 11
     sync(engine)
-    mailbox = served.page.messenger
-    before = [message.ordinal for message in mailbox.thread(slot).messages]
+    before = [message.ordinal for message in thread_in(served, slot).messages]
     for ordinal in before:
-        mailbox.unsend(slot, ordinal)
+        served.page.messenger.unsend(slot, ordinal)
     graph_id = write(served, slot, 150)
     assert sync(engine).status is RunStatus.COMPLETE
     assert whole(served, engine, graph_id)
     assert backlog(engine) == []
 
 
-def test_equal_times_part_nothing(ready: Any, sync: Any, write: Any, whole: Any) -> None:
+def test_messages_with_equal_times_make_no_gap(
+    ready: Ready, sync: Sync, write: WriteMessages, whole: Whole
+) -> None:
     served, engine = ready()
     sync(engine)
     graph_id = write(served, 5, 60, apart=0)
@@ -127,8 +157,8 @@ def test_equal_times_part_nothing(ready: Any, sync: Any, write: Any, whole: Any)
     assert whole(served, engine, newcomer)
 
 
-def test_a_conversation_in_another_folder_has_no_hole_either(
-    ready: Any, sync: Any, write: Any, whole: Any, stored: Any
+def test_a_conversation_in_another_folder_has_no_gap_either(
+    ready: Ready, sync: Sync, write: WriteMessages, whole: Whole, stored: Stored
 ) -> None:
     served, engine = ready(folders={"spam": 12})
     sync(engine)
@@ -140,11 +170,11 @@ def test_a_conversation_in_another_folder_has_no_hole_either(
     assert stored(engine, folder) == [("spam",)]
 
 
-def fail_edge(monkeypatch: pytest.MonkeyPatch, *, after_batches: int = 0) -> list[int]:
-    """Every messages edge fails after so many answers, until the list that is returned is emptied."""
+def fail_messages(monkeypatch: pytest.MonkeyPatch, *, after_batches: int = 0) -> list[int]:
+    """Every call for messages fails after so many answers, until the list that is returned is emptied."""
     fetch, answered = MessageFetcher.fetch, [0]
 
-    async def fetch_or_fail(self: MessageFetcher, after: str | None) -> Any:
+    async def fetch_or_fail(self: MessageFetcher, after: str | None) -> MessageBatch:
         if answered and answered[0] >= after_batches:
             raise AnswerFailed("(#2) Service temporarily unavailable")
         if answered:
@@ -155,14 +185,20 @@ def fail_edge(monkeypatch: pytest.MonkeyPatch, *, after_batches: int = 0) -> lis
     return answered
 
 
-def test_several_holes_one_above_the_other_are_all_closed(
-    ready: Any, sync: Any, write: Any, whole: Any, backlog: Any, monkeypatch: pytest.MonkeyPatch
+def test_several_gaps_one_above_the_other_are_all_closed(
+    ready: Ready,
+    sync: Sync,
+    write: WriteMessages,
+    whole: Whole,
+    backlog: BacklogOf,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     served, engine = ready()
     sync(engine)
-    failing = fail_edge(monkeypatch)
+    failing = fail_messages(monkeypatch)
+    graph_id = graph_id_of(served, 9)
     for _ in range(3):
-        graph_id = write(served, 9, 40)
+        assert write(served, 9, 40) == graph_id
         run = sync(engine)
         assert run.status is RunStatus.PARTIAL
         assert [problem.code for problem in run.problems] == ["backlog_open"]
@@ -175,12 +211,17 @@ def test_several_holes_one_above_the_other_are_all_closed(
     assert backlog(engine) == []
 
 
-def test_a_hole_above_a_gap_that_was_read_half_way_is_closed_too(
-    ready: Any, sync: Any, write: Any, whole: Any, backlog: Any, monkeypatch: pytest.MonkeyPatch
+def test_a_gap_above_one_that_was_read_half_way_is_closed_too(
+    ready: Ready,
+    sync: Sync,
+    write: WriteMessages,
+    whole: Whole,
+    backlog: BacklogOf,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     served, engine = ready()
     sync(engine)
-    failing = fail_edge(monkeypatch, after_batches=2)
+    failing = fail_messages(monkeypatch, after_batches=2)
     graph_id = write(served, 9, 450)
     assert sync(engine).status is RunStatus.PARTIAL
     write(served, 9, 40)
@@ -191,8 +232,8 @@ def test_a_hole_above_a_gap_that_was_read_half_way_is_closed_too(
     assert backlog(engine) == []
 
 
-def test_a_gap_is_resumed_where_it_was_interrupted(
-    ready: Any, sync: Any, write: Any, whole: Any, backlog: Any
+def test_a_gap_is_continued_where_it_was_interrupted(
+    ready: Ready, sync: Sync, write: WriteMessages, whole: Whole, backlog: BacklogOf
 ) -> None:
     served, engine = ready()
     sync(engine)
@@ -205,15 +246,16 @@ def test_a_gap_is_resumed_where_it_was_interrupted(
     assert whole(served, engine, graph_id)
 
 
-def test_a_gap_is_resumed_after_a_run_out_of_time(
-    ready: Any, sync: Any, write: Any, whole: Any, monkeypatch: pytest.MonkeyPatch
+def test_a_gap_is_continued_after_a_run_out_of_time(
+    ready: Ready, sync: Sync, write: WriteMessages, whole: Whole, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     served, engine = ready()
     sync(engine)
     graph_id = write(served, 9, 300)
-    fetch, fetched = MessageFetcher.fetch, []
+    fetch = MessageFetcher.fetch
+    fetched: list[str | None] = []
 
-    async def slow(self: MessageFetcher, after: str | None) -> Any:
+    async def slow(self: MessageFetcher, after: str | None) -> MessageBatch:
         if fetched:
             await asyncio.sleep(60)
         fetched.append(after)
@@ -227,8 +269,8 @@ def test_a_gap_is_resumed_after_a_run_out_of_time(
     assert whole(served, engine, graph_id)
 
 
-def test_a_dead_cursor_in_mid_gap_is_replaced_by_the_top(
-    ready: Any, sync: Any, write: Any, whole: Any, backlog: Any
+def test_a_gap_with_a_dead_cursor_is_read_from_the_top(
+    ready: Ready, sync: Sync, write: WriteMessages, whole: Whole, backlog: BacklogOf
 ) -> None:
     served, engine = ready()
     sync(engine)
@@ -242,8 +284,8 @@ def test_a_dead_cursor_in_mid_gap_is_replaced_by_the_top(
     assert backlog(engine) == []
 
 
-def test_a_gap_in_a_poisoned_conversation_is_backlog_and_closed_once_it_heals(
-    ready: Any, sync: Any, write: Any, whole: Any, backlog: Any
+def test_a_gap_in_an_unreadable_conversation_stays_open_and_is_closed_once_it_is_readable(
+    ready: Ready, sync: Sync, write: WriteMessages, whole: Whole, backlog: BacklogOf
 ) -> None:
     served, engine = ready()
     sync(engine)
@@ -262,8 +304,8 @@ def test_a_gap_in_a_poisoned_conversation_is_backlog_and_closed_once_it_heals(
     assert backlog(engine) == []
 
 
-def test_a_new_conversation_that_was_poisoned_through_several_syncs_is_stored_whole(
-    ready: Any, sync: Any, whole: Any, backlog: Any
+def test_a_new_conversation_that_was_unreadable_for_several_syncs_is_stored_whole(
+    ready: Ready, sync: Sync, whole: Whole, backlog: BacklogOf
 ) -> None:
     served, engine = ready()
     sync(engine)
@@ -280,21 +322,25 @@ def test_a_new_conversation_that_was_poisoned_through_several_syncs_is_stored_wh
                 "|| 'Z'"
             )
     served.sandbox.conversations.heal(served.sandbox.world.pages)
-    view = View(served.page, is_instagram=False)
     for _ in range(120):
         served.page.write(slot, "after", at=int(time.time()) + 60)
-    graph_id = view.thread_id(served.page.messenger.thread(slot))
+    graph_id = graph_id_of(served, slot)
     assert sync(engine).status is RunStatus.COMPLETE
     assert whole(served, engine, graph_id)
     assert backlog(engine) == []
 
 
-def test_a_gap_of_a_conversation_that_the_source_deletes_is_backlog_until_verified(
-    ready: Any, sync: Any, write: Any, verify: Any, stored: Any, monkeypatch: pytest.MonkeyPatch
+def test_a_gap_of_a_conversation_that_the_source_deletes_stays_open_until_verified(
+    ready: Ready,
+    sync: Sync,
+    write: WriteMessages,
+    verify: Verify,
+    stored: Stored,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     served, engine = ready()
     sync(engine)
-    failing = fail_edge(monkeypatch)
+    failing = fail_messages(monkeypatch)
     graph_id = write(served, 9, 40)
     sync(engine)
     failing.clear()
@@ -309,12 +355,17 @@ def test_a_gap_of_a_conversation_that_the_source_deletes_is_backlog_until_verifi
     assert sync(engine).status is RunStatus.COMPLETE
 
 
-def test_a_gap_of_a_conversation_that_is_not_stored_any_more_becomes_the_conversation(
-    ready: Any, sync: Any, write: Any, held: Any, backlog: Any, monkeypatch: pytest.MonkeyPatch
+def test_a_conversation_deleted_by_hand_while_its_gap_is_open_is_fetched_again(
+    ready: Ready,
+    sync: Sync,
+    write: WriteMessages,
+    stored_messages: StoredMessages,
+    backlog: BacklogOf,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     served, engine = ready()
     sync(engine)
-    failing = fail_edge(monkeypatch)
+    failing = fail_messages(monkeypatch)
     graph_id = write(served, 9, 40)
     sync(engine)
     failing.clear()
@@ -326,32 +377,42 @@ def test_a_gap_of_a_conversation_that_is_not_stored_any_more_becomes_the_convers
     assert sync(engine).status is RunStatus.PARTIAL
     assert backlog(engine) == [("conversation", graph_id)]
     assert sync(engine).status is RunStatus.COMPLETE
-    assert len(held(engine)[graph_id]) == 10
+    assert len(stored_messages(engine)[graph_id]) == 10
 
 
 @pytest.mark.parametrize("counts", [(10, 3), (3, 50), (1, 1)])
-def test_another_number_of_messages_between_two_runs_leaves_no_hole(
-    ready: Any, sync: Any, write: Any, held: Any, held_by_source: Any, counts: tuple[int, int]
+def test_another_number_of_messages_between_two_runs_leaves_no_gap(
+    ready: Ready,
+    sync: Sync,
+    write: WriteMessages,
+    stored_messages: StoredMessages,
+    served_messages: ServedMessages,
+    counts: tuple[int, int],
 ) -> None:
     served, engine = ready(messages=(5, 60))
     sync(engine, messages=counts[0])
     for slot in range(0, 12, 3):
         write(served, slot, 20)
     assert sync(engine, messages=counts[1]).status is RunStatus.COMPLETE
-    assert_without_gaps(held(engine), held_by_source(served))
+    assert_without_gaps(stored_messages(engine), served_messages(served))
 
 
-def assert_without_gaps(held: dict[str, set[str]], served: dict[str, list[str]]) -> None:
+def assert_without_gaps(stored_messages: dict[str, set[str]], served: dict[str, list[str]]) -> None:
     """Of each conversation everything from the newest message down to the oldest stored one."""
-    assert held.keys() == served.keys()
+    assert stored_messages.keys() == served.keys()
     for graph_id, ids in served.items():
-        stored = [message_id in held[graph_id] for message_id in ids]
+        stored = [message_id in stored_messages[graph_id] for message_id in ids]
         assert stored == sorted(stored, reverse=True), graph_id
         assert not ids or stored[0]
 
 
 def test_with_one_failed_call_in_five_every_gap_is_closed(
-    ready: Any, sync: Any, write: Any, held: Any, held_by_source: Any, backlog: Any
+    ready: Ready,
+    sync: Sync,
+    write: WriteMessages,
+    stored_messages: StoredMessages,
+    served_messages: ServedMessages,
+    backlog: BacklogOf,
 ) -> None:
     served, engine = ready(conversations=60, messages=(5, 30))
     sync(engine)
@@ -364,4 +425,4 @@ def test_with_one_failed_call_in_five_every_gap_is_closed(
         if sync(engine).status is RunStatus.COMPLETE:
             break
     assert backlog(engine) == []
-    assert_without_gaps(held(engine), held_by_source(served))
+    assert_without_gaps(stored_messages(engine), served_messages(served))

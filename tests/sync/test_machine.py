@@ -2,7 +2,7 @@
 
 The oracle is the sandbox's own world. Nothing invented: whatever is stored was in the world at
 some time. Nothing lost: once a sync ends complete, every conversation is stored with its newest
-messages, without a hole below them.
+messages, without a gap below them.
 """
 
 import asyncio
@@ -15,7 +15,7 @@ from contextlib import contextmanager
 from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
-from typing import Any
+from typing import Unpack
 
 import uvicorn
 from hypothesis import HealthCheck, settings
@@ -27,9 +27,12 @@ from inboxsync.model import History, Mode, Platform, Run, RunStatus
 from inboxsync.sandbox import Faults, Sandbox, SandboxConfig
 from inboxsync.sandbox.folders import TOP
 from inboxsync.sandbox.nodes import View
+from inboxsync.sandbox.threads import Thread
 from inboxsync.settings import Settings
 from inboxsync.store.state.pages import list_pages
 from inboxsync.sync import BatchStored, Event, Outcome, Stop, SyncOptions
+from tests.fixtures import Row
+from tests.sync.fixtures import Options
 
 MESSAGES = (
     "SELECT c.conversation_id, m.message_id, m.text FROM messages m "
@@ -76,7 +79,7 @@ class StopAfter:
 
 
 class SyncMachine(RuleBasedStateMachine):
-    """One Page, whoever writes to it, and whatever befalls its syncs."""
+    """One Page, the people who write to it, and everything that can happen to its syncs."""
 
     @initialize(
         seed=st.integers(0, 3),
@@ -128,7 +131,7 @@ class SyncMachine(RuleBasedStateMachine):
 
     # What the world is like
 
-    def world(self) -> dict[str, Any]:
+    def world(self) -> dict[str, Thread]:
         view = View(self.page, is_instagram=False)
         threads = (
             self.mailbox.thread(slot)
@@ -147,9 +150,14 @@ class SyncMachine(RuleBasedStateMachine):
 
     def some_slot(self, number: int) -> int:
         threads = sorted(self.world().values(), key=lambda thread: thread.slot)
-        return int(threads[number % len(threads)].slot)
+        return threads[number % len(threads)].slot
 
-    def query(self, sql: str) -> list[tuple[Any, ...]]:
+    def graph_id_of(self, slot: int) -> str:
+        thread = self.mailbox.thread(slot)
+        assert thread is not None
+        return View(self.page, is_instagram=False).thread_id(thread)
+
+    def query(self, sql: str) -> list[Row]:
         with self.engine.store.read() as connection:
             return [tuple(row) for row in connection.exec_driver_sql(sql)]
 
@@ -177,8 +185,7 @@ class SyncMachine(RuleBasedStateMachine):
     @rule(number=st.integers(0, 1000), folder=st.sampled_from(["inbox", "spam", "other", "page_done"]))
     def the_owner_moves_one(self, *, number: int, folder: str) -> None:
         slot = self.some_slot(number)
-        view = View(self.page, is_instagram=False)
-        graph_id = view.thread_id(self.mailbox.thread(slot))
+        graph_id = self.graph_id_of(slot)
         if graph_id not in {each for each, _ in self.query(CONVERSATIONS)}:
             return  # into a list that has been read, by a move that no list shows: only `verify` finds it
         self.mailbox.move(slot, folder)
@@ -201,8 +208,7 @@ class SyncMachine(RuleBasedStateMachine):
             return
         self.note_world()
         slot = self.some_slot(number)
-        view = View(self.page, is_instagram=False)
-        self.gone.add(view.thread_id(self.mailbox.thread(slot)))
+        self.gone.add(self.graph_id_of(slot))
         self.mailbox.delete(slot)
 
     # What befalls the source
@@ -245,7 +251,7 @@ class SyncMachine(RuleBasedStateMachine):
 
     # What the user does
 
-    def sync(self, *, stop_after: int | None = None, **options: Any) -> Run:
+    def sync(self, *, stop_after: int | None = None, **options: Unpack[Options]) -> Run:
         async def go() -> Outcome:
             with self.engine.store.read() as connection:
                 (page,) = list_pages(connection)
@@ -326,14 +332,14 @@ class SyncMachine(RuleBasedStateMachine):
 
     def nothing_is_lost(self) -> None:
         view = View(self.page, is_instagram=False)
-        folders = dict(self.query(CONVERSATIONS))
-        held: dict[str, set[str]] = {}
+        folders: dict[str, str] = dict(self.query(CONVERSATIONS))
+        stored_messages: dict[str, set[str]] = {}
         for graph_id, message_id, _ in self.query(MESSAGES):
-            held.setdefault(graph_id, set()).add(message_id)
+            stored_messages.setdefault(graph_id, set()).add(message_id)
         for graph_id, thread in self.world().items():
             assert folders.get(graph_id) == thread.folder, graph_id
             newest_first = [view.message_id(thread, each.ordinal) for each in reversed(thread.messages)]
-            have = [each in held.get(graph_id, ()) for each in newest_first]
+            have = [each in stored_messages.get(graph_id, ()) for each in newest_first]
             must = len(have) if self.is_all else min(NEWEST, len(have))
             assert all(have[:must]), (graph_id, have)
             oldest = max((place for place, is_held in enumerate(have) if is_held), default=-1)

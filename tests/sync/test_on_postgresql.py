@@ -1,22 +1,24 @@
-"""The flows of a sync on PostgreSQL: what `test_sync` holds SQLite to, in short."""
+"""The flows of a sync on PostgreSQL: what `test_sync` checks on SQLite, in short."""
 
 import asyncio
 import os
 import signal
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from pathlib import Path
 
 import pytest
 
 from inboxsync.engine import Engine
 from inboxsync.errors import LeaseLost, PageBusy
-from inboxsync.model import History, Mode, RunStatus
+from inboxsync.model import History, Mode, RunStatus, Verification
 from inboxsync.sandbox import Faults
 from inboxsync.store.state.leases import acquire_lease, break_lease
 from inboxsync.store.state.pages import list_pages
+from tests.fixtures import EngineFor, PostgresServer, Row, SandboxServer, Serve
+from tests.sync.fixtures import Add, Ready, Slow, Stored, Sync
 
 IDS = "SELECT conversation_id FROM messenger_conversations"
 MESSAGES = (
@@ -27,17 +29,17 @@ SCHEMA = 'Customers\' "inbox"'
 
 
 @pytest.fixture
-def engine_url(server: Any) -> Any:
+def engine_url(server: PostgresServer) -> Iterator[str]:
     made = server.create(empty=True)
     yield made
     server.drop(made)
 
 
 @pytest.fixture
-def ready(serve: Any, engine_for: Any, add: Any) -> Callable[..., tuple[Any, Engine]]:
-    """A sandbox and an engine that has its Page, in a schema that nobody has made yet."""
+def ready(serve: Serve, engine_for: EngineFor, add: Add) -> Slow:
+    """A sandbox and an engine that has its Page, in a schema that does not exist yet."""
 
-    def start(**switches: Any) -> tuple[Any, Engine]:
+    def start(**switches: object) -> tuple[SandboxServer, Engine]:
         served = serve(**({"conversations": 350} | switches))
         engine = engine_for(served, database_schema=SCHEMA)
         add(engine, served)
@@ -46,7 +48,7 @@ def ready(serve: Any, engine_for: Any, add: Any) -> Callable[..., tuple[Any, Eng
     return start
 
 
-def newest_messages(served: Any, count: int = 10) -> set[tuple[Any, ...]]:
+def newest_messages(served: SandboxServer, count: int = 10) -> set[Row]:
     return {
         (
             thread_id,
@@ -59,7 +61,7 @@ def newest_messages(served: Any, count: int = 10) -> set[tuple[Any, ...]]:
     }
 
 
-def test_everything_served_is_stored_and_nothing_else(ready: Any, sync: Any, stored: Any) -> None:
+def test_everything_served_is_stored_and_nothing_else(ready: Ready, sync: Sync, stored: Stored) -> None:
     served, engine = ready(conversations=1200)
     run = sync(engine)
     assert (run.status, run.counts.inserted) == (RunStatus.COMPLETE, 1200)
@@ -69,7 +71,9 @@ def test_everything_served_is_stored_and_nothing_else(ready: Any, sync: Any, sto
     assert len(stored(engine, IDS)) == 1200
 
 
-def test_a_second_run_stores_nothing_new_and_makes_one_list_call(ready: Any, sync: Any, stored: Any) -> None:
+def test_a_second_run_stores_nothing_new_and_makes_one_list_call(
+    ready: Ready, sync: Sync, stored: Stored
+) -> None:
     served, engine = ready()
     sync(engine)
     before, calls = stored(engine, "SELECT * FROM messages"), served.list_calls()
@@ -82,7 +86,7 @@ def test_a_second_run_stores_nothing_new_and_makes_one_list_call(ready: Any, syn
     assert set(stored(engine, "SELECT * FROM messages")) == set(before)
 
 
-def test_an_incremental_run_brings_what_is_new(ready: Any, sync: Any, stored: Any) -> None:
+def test_an_incremental_run_brings_what_is_new(ready: Ready, sync: Sync, stored: Stored) -> None:
     served, engine = ready()
     sync(engine)
     served.page.write(300, "an old customer is back")
@@ -92,7 +96,7 @@ def test_an_incremental_run_brings_what_is_new(ready: Any, sync: Any, stored: An
     assert set(stored(engine, MESSAGES)) == newest_messages(served)
 
 
-def test_a_gap_inside_a_conversation_is_filled(ready: Any, sync: Any, stored: Any) -> None:
+def test_a_gap_inside_a_conversation_is_filled(ready: Ready, sync: Sync, stored: Stored) -> None:
     served, engine = ready(conversations=20)
     sync(engine)
     for number in range(35):
@@ -103,14 +107,16 @@ def test_a_gap_inside_a_conversation_is_filled(ready: Any, sync: Any, stored: An
     assert stored(engine, "SELECT * FROM backlog") == []
 
 
-def test_history_is_read_to_the_bottom(ready: Any, sync: Any, stored: Any) -> None:
+def test_history_is_read_to_the_bottom(ready: Ready, sync: Sync, stored: Stored) -> None:
     served, engine = ready(conversations=12, messages=(15, 130))
     assert sync(engine, history=History.ALL).status is RunStatus.COMPLETE
     assert set(stored(engine, MESSAGES)) == newest_messages(served, count=10_000)
     assert stored(engine, "SELECT count(*) FROM messenger_conversations WHERE has_older_messages") == [(0,)]
 
 
-def test_a_poisoned_conversation_is_backlog_and_brought_later(ready: Any, sync: Any, stored: Any) -> None:
+def test_an_unreadable_conversation_is_in_the_backlog_and_fetched_later(
+    ready: Ready, sync: Sync, stored: Stored
+) -> None:
     served, engine = ready(conversations=60, faults=Faults(poison_slots=(7,)))
     assert sync(engine).status is RunStatus.PARTIAL
     ((backlog,),) = stored(engine, "SELECT conversation_id FROM backlog WHERE error_code IS NOT NULL")
@@ -122,7 +128,7 @@ def test_a_poisoned_conversation_is_backlog_and_brought_later(ready: Any, sync: 
     assert {graph_id for (graph_id,) in stored(engine, IDS)} == set(served.threads())
 
 
-def test_one_process_syncs_a_page_at_a_time(ready: Any, sync: Any, stored: Any) -> None:
+def test_one_process_syncs_a_page_at_a_time(ready: Ready, sync: Sync, stored: Stored) -> None:
     _, engine = ready()
     now = datetime.now(UTC)
     with engine.store.write() as connection:
@@ -143,7 +149,9 @@ def test_one_process_syncs_a_page_at_a_time(ready: Any, sync: Any, stored: Any) 
     assert len(stored(engine, IDS)) == 100
 
 
-def test_a_run_at_its_limit_is_partial_and_the_next_goes_on(ready: Any, sync: Any, stored: Any) -> None:
+def test_a_run_at_its_limit_is_partial_and_the_next_continues(
+    ready: Ready, sync: Sync, stored: Stored
+) -> None:
     served, engine = ready()
     assert sync(engine, max_conversations=120).status is RunStatus.PARTIAL
     with engine.store.write() as connection:  # as the owner may: JSON on both databases
@@ -154,7 +162,7 @@ def test_a_run_at_its_limit_is_partial_and_the_next_goes_on(ready: Any, sync: An
     assert {graph_id for (graph_id,) in stored(engine, IDS)} == set(served.threads())
 
 
-def test_last_synced_at_set_to_null_means_a_full_run(ready: Any, sync: Any) -> None:
+def test_last_synced_at_set_to_null_means_a_full_run(ready: Ready, sync: Sync) -> None:
     _, engine = ready()
     sync(engine)
     with engine.store.write() as connection:
@@ -163,15 +171,17 @@ def test_last_synced_at_set_to_null_means_a_full_run(ready: Any, sync: Any) -> N
     assert (run.mode, run.counts.unchanged) == (Mode.FULL, 350)
 
 
-def test_verify_proves_a_complete_page_and_finds_what_is_missing(ready: Any, sync: Any) -> None:
+def test_verify_confirms_a_complete_page_and_finds_what_is_missing(ready: Ready, sync: Sync) -> None:
     served, engine = ready(conversations=60)
     sync(engine)
 
-    async def verify() -> Any:
+    async def verify() -> Verification:
         with engine.store.read() as connection:
             (page,) = list_pages(connection)
         async with engine.source() as source, engine.stop() as stop:
-            one = engine.page_verify(source, page, stop=stop, is_deep=False, on_batch=lambda *_: None)
+            one = engine.page_verify(
+                source, page, stop=stop, is_deep=False, on_batch=lambda _folder, _listed: None
+            )
             return (await one.run(wait=False))[0]
 
     assert asyncio.run(verify()).is_complete
@@ -186,7 +196,7 @@ def test_verify_proves_a_complete_page_and_finds_what_is_missing(ready: Any, syn
 
 @pytest.mark.system
 def test_a_killed_run_loses_nothing(
-    ready: Any, sync: Any, stored: Any, engine_url: str, tmp_path: Any
+    ready: Ready, sync: Sync, stored: Stored, engine_url: str, tmp_path: Path
 ) -> None:
     served, engine = ready(conversations=1000, latency_seconds=0.05)
     environment = {name: value for name, value in os.environ.items() if not name.startswith("INBOXSYNC_")} | {

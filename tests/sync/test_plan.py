@@ -55,7 +55,7 @@ def batch(*ages: timedelta, after: str | None = "c1", has_next: bool = True, is_
 
 
 def after(scanning: Scanning, answer: Batch) -> Scanning | Following:
-    """What follows an answer to the walk's first span."""
+    """What follows an answer to the first segment of a scan."""
     rest = plan_segment(scanning.segments[0], answer)
     return plan_next(scanning, ([rest] if rest else []) + list(scanning.segments[1:]), answer)
 
@@ -75,11 +75,11 @@ def test_a_new_page_is_scanned_whole_in_every_folder() -> None:
         assert lists({}, mode=mode, asked=True) == {folder: begin_scan() for folder in FOLDERS}
 
 
-def test_a_followed_list_is_swept_down_to_its_watermark() -> None:
+def test_a_list_that_follows_gets_a_catch_up_scan_down_to_its_watermark() -> None:
     assert lists(COMPLETE)[INBOX] == begin_scan(lower_bound=EARLIER, watermark=EARLIER)
 
 
-def test_other_folders_are_looked_at_only_when_they_are_due() -> None:
+def test_other_folders_are_read_only_when_they_are_due() -> None:
     fresh = Following(watermark=NOW - timedelta(minutes=5))
     states: dict[str, ListState] = {**COMPLETE, INBOX: fresh, "spam": fresh, "other": Unserved()}
     assert list(lists(states)) == [INBOX, "page_done"]
@@ -87,8 +87,8 @@ def test_other_folders_are_looked_at_only_when_they_are_due() -> None:
 
 @pytest.mark.parametrize(("mode", "asked"), [(Mode.FULL, False), (Mode.FULL, True), (Mode.AUTO, True)])
 def test_a_full_sync_of_a_complete_page_starts_over(mode: Mode, asked: bool) -> None:
-    sweeping = begin_scan(lower_bound=EARLIER, watermark=EARLIER)
-    for states in (COMPLETE, {**COMPLETE, INBOX: sweeping}, {**COMPLETE, "spam": Unserved()}):
+    catching_up = begin_scan(lower_bound=EARLIER, watermark=EARLIER)
+    for states in (COMPLETE, {**COMPLETE, INBOX: catching_up}, {**COMPLETE, "spam": Unserved()}):
         assert starts_over(states, mode=mode, resync_asked=asked)
         assert lists(states, mode=mode, asked=asked) == {folder: begin_scan() for folder in FOLDERS}
 
@@ -105,7 +105,7 @@ def test_folders_that_an_unfinished_full_sync_has_finished_stay_so() -> None:
     assert lists(states, asked=True)["spam"] == begin_scan()
 
 
-def test_an_interrupted_catch_up_goes_on_where_it_stood() -> None:
+def test_an_interrupted_catch_up_scan_continues_at_its_position() -> None:
     catch_up = Scanning(
         snapshot_at=NOW,
         lower_bound=LONG_AGO,
@@ -115,7 +115,7 @@ def test_an_interrupted_catch_up_goes_on_where_it_stood() -> None:
     assert lists({**COMPLETE, INBOX: catch_up})[INBOX] == catch_up
 
 
-def test_the_pin_is_the_time_of_the_first_answer() -> None:
+def test_the_snapshot_time_is_the_time_of_the_first_answer() -> None:
     first = after(begin_scan(), batch(*DAYS))
     assert isinstance(first, Scanning)
     assert first.snapshot_at == NOW
@@ -138,22 +138,22 @@ def test_an_empty_batch_with_a_next_one_is_not_the_end() -> None:
     )
 
 
-def test_a_list_that_one_answer_covers_needs_no_catch_up() -> None:
+def test_a_list_that_one_answer_covers_needs_no_catch_up_scan() -> None:
     assert after(begin_scan(), batch(*DAYS, has_next=False)) == Following(watermark=NOW)
 
 
-def test_a_catch_up_that_one_answer_covers_moves_the_watermark_to_its_pin() -> None:
+def test_a_catch_up_scan_that_one_answer_covers_moves_the_watermark_to_its_snapshot_time() -> None:
     assert after(begin_scan(lower_bound=EARLIER, watermark=LONG_AGO), batch(*DAYS)) == Following(
         watermark=NOW
     )
 
 
-def test_an_answer_put_together_from_parts_is_no_snapshot_where_one_has_moved_meanwhile() -> None:
+def test_a_bisected_answer_is_no_snapshot_where_a_conversation_has_moved_meanwhile() -> None:
     catch_up = begin_scan(lower_bound=EARLIER, watermark=LONG_AGO)
     assert after(catch_up, batch(*DAYS, is_whole=False)) == begin_scan(lower_bound=NOW, watermark=LONG_AGO)
 
 
-def test_a_catch_up_of_several_answers_is_followed_by_another_from_its_pin() -> None:
+def test_a_catch_up_scan_of_several_answers_is_followed_by_another_down_to_its_snapshot_time() -> None:
     catch_up = Scanning(
         snapshot_at=NOW,
         lower_bound=EARLIER,
@@ -163,7 +163,7 @@ def test_a_catch_up_of_several_answers_is_followed_by_another_from_its_pin() -> 
     assert after(catch_up, batch(*DAYS)) == begin_scan(lower_bound=NOW, watermark=LONG_AGO)
 
 
-def test_a_catch_up_reaches_below_its_lower_bound_by_the_overlap() -> None:
+def test_a_catch_up_scan_reaches_below_its_lower_bound_by_the_overlap() -> None:
     catch_up = begin_scan(lower_bound=EARLIER, watermark=EARLIER)
     at_lower_bound = NOW - EARLIER + OVERLAP
     assert isinstance(after(catch_up, batch(at_lower_bound)), Scanning)
@@ -184,7 +184,7 @@ def test_one_stray_old_time_is_not_taken_for_the_depth_of_the_list() -> None:
 def test_an_answer_that_goes_down_evenly_reaches_its_last_conversation() -> None:
     even = [timedelta(minutes=minute) for minute in range(20)]
     assert batch(*even).reached_at == NOW - even[-1]
-    # Out of order, with a step longer than all before, or too few to tell: the newest of the last few.
+    # Out of order, with a step longer than all before, or too few to judge: the newest of the last few.
     assert batch(*even[:-2], even[-1], even[-2]).reached_at == NOW - even[-3]
     for strays in ([9000], [9000, 9001], [9000, 9001, 9002]):
         old = [timedelta(minutes=minute) for minute in strays]
@@ -224,7 +224,7 @@ def test_a_cut_segment_is_covered_by_its_parts(
     assert older.position is not None
     assert newer.lower_bound < older.position <= position  # they overlap, and neither is empty
     assert lower_bound is None or lower_bound < newer.lower_bound
-    assert (newer.cursor, older.cursor) == (None, None)  # a cursor belongs to the stretch it was made for
+    assert (newer.cursor, older.cursor) == (None, None)  # a cursor belongs to the window it was made for
 
 
 def test_a_segment_that_is_about_to_end_is_not_cut() -> None:
@@ -256,7 +256,7 @@ def test_where_it_is_known_the_newer_half_ends_with_a_full_batch() -> None:
         assert batches * 97 - 11 <= held < batches * 99
 
 
-def test_without_time_windows_a_cut_scan_goes_on_from_its_newest_gap() -> None:
+def test_without_time_windows_a_cut_scan_continues_from_its_newest_gap() -> None:
     scanning = Scanning(
         snapshot_at=NOW,
         segments=(
@@ -275,7 +275,7 @@ def test_an_answer_that_begins_above_its_window_ignores_it() -> None:
     assert respects(None, batch(timedelta(0)))
 
 
-def test_of_a_light_answer_only_what_lies_above_the_lower_bound_is_wanted() -> None:
+def test_of_a_summary_only_what_lies_above_the_lower_bound_is_wanted() -> None:
     answer = batch(*DAYS)
     assert wanted_from(Segment(lower_bound=NOW - timedelta(days=2)), answer) == answer.conversations[:3]
     assert wanted_from(Segment(), answer) == answer.conversations
@@ -283,7 +283,8 @@ def test_of_a_light_answer_only_what_lies_above_the_lower_bound_is_wanted() -> N
 
 
 def messages(*names: str, has_next: bool = True, ages: tuple[int, ...] = ()) -> MessageBatch:
-    times = [NOW - timedelta(minutes=age) for age in ages] or [None] * len(names)
+    times: list[datetime | None] = [NOW - timedelta(minutes=age) for age in ages]
+    times = times or [None] * len(names)
     found = tuple(Message(message_id=name, sent_at=at) for name, at in zip(names, times, strict=True))
     return MessageBatch(messages=found, after="c1", has_next=has_next)
 
@@ -291,7 +292,7 @@ def messages(*names: str, has_next: bool = True, ages: tuple[int, ...] = ()) -> 
 GAP = BacklogItem(conversation_id="t_1", kind=BacklogKind.GAP, folder=INBOX, anchors=("m_3", "m_2"))
 
 
-def test_a_gap_is_closed_by_meeting_a_message_that_was_stored_before_it() -> None:
+def test_a_gap_is_closed_by_a_message_that_was_stored_before_it() -> None:
     assert plan_backlog_item(GAP, messages("m_9", "m_8")) == replace(GAP, cursor="c1")
     assert plan_backlog_item(GAP, messages("m_4", "m_3")) is None
     assert plan_backlog_item(GAP, messages("m_9", has_next=False)) is None

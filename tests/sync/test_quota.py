@@ -1,19 +1,26 @@
-"""What Meta allows: every pool read, the pace kept, a block waited for and remembered."""
+"""Every quota of Meta's is read, the call rate kept, a block waited for and remembered."""
 
 import re
 from dataclasses import replace
 from datetime import datetime, timedelta
 from itertools import pairwise
-from typing import Any
 
+from starlette.types import Receive, Scope, Send
+
+from inboxsync.engine import Engine
 from inboxsync.model import RunStatus
 from inboxsync.sandbox import Faults
+from inboxsync.sync import Outcome
+from tests.fixtures import EngineFor, SandboxServer, Serve
+from tests.sync.fixtures import Add, Stored, Sync
 
 IDS = "SELECT COUNT(*) FROM messenger_conversations"
 QUOTAS = "SELECT type, used_percent, blocked_until_at FROM quotas"
 
 
-def limited(serve: Any, engine_for: Any, add: Any, **switches: Any) -> tuple[Any, Any]:
+def limited(
+    serve: Serve, engine_for: EngineFor, add: Add, **switches: object
+) -> tuple[SandboxServer, Engine]:
     """A source with limits, and an engine that keeps them."""
     served = serve(**({"conversations": 1200, "limits": True} | switches))
     engine = engine_for(served, calls_per_second=2.0)
@@ -22,7 +29,7 @@ def limited(serve: Any, engine_for: Any, add: Any, **switches: Any) -> tuple[Any
 
 
 def test_at_two_calls_a_second_no_call_is_refused_though_answers_take_a_second(
-    serve: Any, engine_for: Any, add: Any, sync: Any
+    serve: Serve, engine_for: EngineFor, add: Add, sync: Sync
 ) -> None:
     served, engine = limited(
         serve,
@@ -36,13 +43,13 @@ def test_at_two_calls_a_second_no_call_is_refused_though_answers_take_a_second(
     run = sync(engine)
     assert (run.status, run.refused_calls) == (RunStatus.COMPLETE, 0)
     assert run.counts.fetched == 1800
-    # The first three calls are made one after the other, then the pace is filled.
+    # The first three calls are made one after the other, then the allowed rate is reached.
     assert run.calls / run.duration_seconds > 1.2
     assert served.sandbox.http.counts["refused"] == 0
 
 
 def test_a_run_that_could_only_wait_ends_at_once_and_says_until_when(
-    serve: Any, engine_for: Any, add: Any, sync: Any, *, stored: Any, outcomes: Any
+    serve: Serve, engine_for: EngineFor, add: Add, sync: Sync, *, stored: Stored, outcomes: list[Outcome]
 ) -> None:
     served, engine = limited(serve, engine_for, add, calls_a_day=12, regain_minutes=40)
     hasty = engine_for(served, calls_per_second=20.0)
@@ -58,8 +65,8 @@ def test_a_run_that_could_only_wait_ends_at_once_and_says_until_when(
     assert timedelta(minutes=38) < wait <= timedelta(minutes=40)
 
 
-def test_a_restart_does_not_scan_into_a_block(
-    serve: Any, engine_for: Any, add: Any, sync: Any, outcomes: Any
+def test_a_restart_makes_no_call_during_a_block(
+    serve: Serve, engine_for: EngineFor, add: Add, sync: Sync, outcomes: list[Outcome]
 ) -> None:
     served, _ = limited(serve, engine_for, add, calls_a_day=12, regain_minutes=40)
     sync(engine_for(served, calls_per_second=20.0), max_seconds=30)
@@ -67,17 +74,19 @@ def test_a_restart_does_not_scan_into_a_block(
     run = sync(engine_for(served, calls_per_second=20.0), max_seconds=30)
     assert (run.status, run.calls) == (RunStatus.PARTIAL, 0)
     assert run.duration_seconds < 10
-    assert "waiting for Meta" in outcomes[-1].reason
+    assert "waiting for Meta" in str(outcomes[-1].reason)
     assert (served.sandbox.http.counts["answered"], served.sandbox.http.counts["refused"]) == before
 
 
-def test_the_call_rate_falls_from_three_quarters_on(serve: Any, engine_for: Any, add: Any, sync: Any) -> None:
+def test_the_call_rate_falls_from_three_quarters_on(
+    serve: Serve, engine_for: EngineFor, add: Add, sync: Sync
+) -> None:
     served, _ = limited(serve, engine_for, add, conversations=1900, calls_a_day=16)
     arrived: list[float] = []
     clock = engine_for(served).clock
     take = served.sandbox.app._graph
 
-    async def noting(scope: Any, receive: Any, send: Any) -> None:
+    async def noting(scope: Scope, receive: Receive, send: Send) -> None:
         arrived.append(clock.monotonic())
         await take(scope, receive, send)
 
@@ -89,8 +98,8 @@ def test_the_call_rate_falls_from_three_quarters_on(serve: Any, engine_for: Any,
     assert apart[-1] > 1.5 * fast
 
 
-def test_the_app_s_own_quota_holds_calls_back_too(
-    serve: Any, engine_for: Any, add: Any, sync: Any, outcomes: Any
+def test_the_quota_of_the_app_delays_calls_too(
+    serve: Serve, engine_for: EngineFor, add: Add, sync: Sync, outcomes: list[Outcome]
 ) -> None:
     served, engine = limited(serve, engine_for, add)
     graph = served.sandbox.http._graph
@@ -98,11 +107,11 @@ def test_the_app_s_own_quota_holds_calls_back_too(
     run = sync(engine, max_seconds=20)
     assert run.status is RunStatus.PARTIAL
     assert run.calls <= 2
-    assert "(app 96 %)" in outcomes[-1].reason
+    assert "(app 96 %)" in str(outcomes[-1].reason)
 
 
-def test_refusals_are_not_counted_as_getting_nowhere(
-    serve: Any, engine_for: Any, add: Any, sync: Any, stored: Any
+def test_refused_calls_do_not_count_as_a_stall(
+    serve: Serve, engine_for: EngineFor, add: Add, sync: Sync, stored: Stored
 ) -> None:
     served, engine = limited(serve, engine_for, add, conversations=900)
     run = sync(engine_for(served), stall_calls=3)
@@ -111,8 +120,8 @@ def test_refusals_are_not_counted_as_getting_nowhere(
     assert stored(engine, IDS) == [(900,)]
 
 
-def test_a_refusal_in_the_middle_of_parts_is_waited_for(
-    serve: Any, engine_for: Any, add: Any, sync: Any, stored: Any
+def test_a_refused_call_while_bisecting_is_waited_for(
+    serve: Serve, engine_for: EngineFor, add: Add, sync: Sync, stored: Stored
 ) -> None:
     served, engine = limited(serve, engine_for, add, conversations=120, faults=Faults(poison_slots=(60,)))
     run = sync(engine_for(served))

@@ -1,6 +1,5 @@
-from collections.abc import Callable
 from datetime import UTC, datetime
-from typing import Any
+from pathlib import Path
 
 import pytest
 
@@ -13,11 +12,15 @@ from inboxsync.errors import (
     Stalled,
     TokenInvalid,
 )
-from inboxsync.model import Mode, RunStatus
+from inboxsync.model import Mode, Run, RunStatus
 from inboxsync.sandbox import Faults
+from inboxsync.sandbox.call import Call
 from inboxsync.sandbox.conversations import Conversations
+from inboxsync.sandbox.nodes import View
 from inboxsync.sync.ingest import Ingest
 from inboxsync.sync.plan import FOLDERS
+from tests.fixtures import EngineFor, Row, SandboxServer, Serve
+from tests.sync.fixtures import Add, Passed, Ready, Slow, Stored, Sync
 
 IDS = "SELECT conversation_id FROM messenger_conversations"
 MESSAGES = (
@@ -31,7 +34,7 @@ DEAD_CURSOR = (
 LAST_SYNCED = "SELECT last_synced_at FROM facebook_pages"
 
 
-def newest_messages(served: Any, count: int = 10) -> list[tuple[Any, ...]]:
+def newest_messages(served: SandboxServer, count: int = 10) -> list[Row]:
     found = []
     for thread_id, thread in served.threads().items():
         for message in thread.messages[-count:]:
@@ -42,24 +45,24 @@ def newest_messages(served: Any, count: int = 10) -> list[tuple[Any, ...]]:
     return found
 
 
-def assert_nothing_lost_or_invented(served: Any, rows: list[tuple[Any, ...]]) -> None:
+def assert_nothing_lost_or_invented(served: SandboxServer, rows: list[Row]) -> None:
     """Stored: the newest ten of each conversation, and nothing that was never served."""
-    # What somebody wrote after the inbox's last answer could not be in it: then come the other folders.
+    # What was written after the inbox's last answer could not be in it: then come the other folders.
     last = served.list_calls()
     late = {f"written during call {last - back}" for back in range(len(FOLDERS))}
     newest = {row for row in newest_messages(served) if row[1] not in late}
     assert newest <= set(rows) <= set(newest_messages(served, count=10_000))
 
 
-def by_all(rows: list[tuple[Any, ...]]) -> list[tuple[Any, ...]]:
+def by_all(rows: list[Row]) -> list[Row]:
     return sorted(rows, key=repr)
 
 
 @pytest.fixture
-def ready(serve: Any, engine_for: Any, add: Any) -> Callable[..., tuple[Any, Engine]]:
+def ready(serve: Serve, engine_for: EngineFor, add: Add) -> Slow:
     """A sandbox and an engine that has its Page."""
 
-    def start(**switches: Any) -> tuple[Any, Engine]:
+    def start(**switches: object) -> tuple[SandboxServer, Engine]:
         served = serve(**({"conversations": 350} | switches))
         engine = engine_for(served)
         add(engine, served)
@@ -68,7 +71,7 @@ def ready(serve: Any, engine_for: Any, add: Any) -> Callable[..., tuple[Any, Eng
     return start
 
 
-def test_everything_served_is_stored_and_nothing_else(ready: Any, sync: Any, stored: Any) -> None:
+def test_everything_served_is_stored_and_nothing_else(ready: Ready, sync: Sync, stored: Stored) -> None:
     served, engine = ready()
     run = sync(engine)
     assert run.status is RunStatus.COMPLETE
@@ -79,20 +82,22 @@ def test_everything_served_is_stored_and_nothing_else(ready: Any, sync: Any, sto
     assert run.counts.events == len(expected)
 
 
-def test_names_are_as_served_and_never_made_up(ready: Any, sync: Any, stored: Any) -> None:
+def test_names_are_as_served_and_never_made_up(ready: Ready, sync: Sync, stored: Stored) -> None:
     served, engine = ready(conversations=600)
     sync(engine)
-    names = dict(stored(engine, "SELECT conversation_id, sender_name FROM messenger_conversations"))
+    names: dict[str, str | None] = dict(
+        stored(engine, "SELECT conversation_id, sender_name FROM messenger_conversations")
+    )
     people = {thread_id: thread.contact for thread_id, thread in served.threads().items()}
     assert names == {thread_id: person.name for thread_id, person in people.items()} | {
-        # Nobody is listed any more, and no message of theirs is left to say who it was.
+        # The contact is no longer listed, and no message is left that names them.
         thread_id: None
         for thread_id, person in people.items()
         if person.is_gone and names[thread_id] is None
     }
 
 
-def test_a_second_run_stores_nothing_new_and_makes_one_list_call(ready: Any, sync: Any) -> None:
+def test_a_second_run_stores_nothing_new_and_makes_one_list_call(ready: Ready, sync: Sync) -> None:
     served, engine = ready()
     sync(engine)
     before = served.list_calls()
@@ -102,7 +107,7 @@ def test_a_second_run_stores_nothing_new_and_makes_one_list_call(ready: Any, syn
     assert served.list_calls() - before == 1
 
 
-def test_an_incremental_run_brings_what_is_new(ready: Any, sync: Any, stored: Any) -> None:
+def test_an_incremental_run_brings_what_is_new(ready: Ready, sync: Sync, stored: Stored) -> None:
     served, engine = ready()
     sync(engine)
     served.page.write(300, "an old customer is back")
@@ -114,7 +119,7 @@ def test_an_incremental_run_brings_what_is_new(ready: Any, sync: Any, stored: An
     assert by_all(stored(engine, MESSAGES)) == by_all(newest_messages(served))
 
 
-def test_a_scan_that_people_write_into_misses_nobody(ready: Any, sync: Any, stored: Any) -> None:
+def test_messages_written_during_a_scan_are_not_missed(ready: Ready, sync: Sync, stored: Stored) -> None:
     served, engine = ready(conversations=1500, write_every=2)
     run = sync(engine)
     assert run.status is RunStatus.COMPLETE
@@ -122,7 +127,9 @@ def test_a_scan_that_people_write_into_misses_nobody(ready: Any, sync: Any, stor
     assert_nothing_lost_or_invented(served, stored(engine, MESSAGES))
 
 
-def test_a_run_at_its_limit_is_partial_and_the_next_goes_on(ready: Any, sync: Any, stored: Any) -> None:
+def test_a_run_at_its_limit_is_partial_and_the_next_continues(
+    ready: Ready, sync: Sync, stored: Stored
+) -> None:
     served, engine = ready()
     first = sync(engine, max_conversations=120)
     assert (first.status, first.counts.fetched) == (RunStatus.PARTIAL, 120)
@@ -136,12 +143,12 @@ def test_a_run_at_its_limit_is_partial_and_the_next_goes_on(ready: Any, sync: An
     assert stored(engine, LAST_SYNCED) != [(None,)]
 
 
-def test_a_limit_that_the_last_conversation_reaches_is_no_limit(ready: Any, sync: Any) -> None:
+def test_a_limit_that_the_last_conversation_reaches_is_no_limit(ready: Ready, sync: Sync) -> None:
     _, engine = ready(conversations=300)
     assert sync(engine, max_conversations=300).status is RunStatus.COMPLETE
 
 
-def test_a_run_asked_to_stop_keeps_what_it_has(ready: Any, sync: Any, stored: Any) -> None:
+def test_a_run_asked_to_stop_keeps_what_it_has(ready: Ready, sync: Sync, stored: Stored) -> None:
     served, engine = ready()
     stopped = sync(engine, stop_after=2)
     assert stopped.status is RunStatus.PARTIAL
@@ -152,7 +159,7 @@ def test_a_run_asked_to_stop_keeps_what_it_has(ready: Any, sync: Any, stored: An
 
 
 def test_a_run_out_of_time_stops_though_the_source_does_not_answer(
-    ready: Any, sync: Any, stored: Any
+    ready: Ready, sync: Sync, stored: Stored
 ) -> None:
     served, engine = ready()
     served.sandbox.http.faults = Faults(stall=1.0, stall_seconds=20)
@@ -162,19 +169,19 @@ def test_a_run_out_of_time_stops_though_the_source_does_not_answer(
     assert stored(engine, IDS) == []
 
 
-def test_a_dead_cursor_is_replaced_by_time(ready: Any, sync: Any, stored: Any) -> None:
+def test_a_dead_cursor_is_replaced_by_time(ready: Ready, sync: Sync, stored: Stored) -> None:
     served, engine = ready()
     sync(engine, stop_after=2)
     with engine.store.write() as connection:
         connection.exec_driver_sql(DEAD_CURSOR)
-    served.page.write(10, "moved while nobody looked")
+    served.page.write(10, "moved between two syncs")
     run = sync(engine)
     assert run.status is RunStatus.COMPLETE
     assert {graph_id for (graph_id,) in stored(engine, IDS)} == set(served.threads())
     assert_nothing_lost_or_invented(served, stored(engine, MESSAGES))
 
 
-def test_last_synced_at_set_to_null_means_a_full_run(ready: Any, sync: Any, stored: Any) -> None:
+def test_last_synced_at_set_to_null_means_a_full_run(ready: Ready, sync: Sync, stored: Stored) -> None:
     _, engine = ready()
     sync(engine)
     with engine.store.write() as connection:
@@ -184,14 +191,14 @@ def test_last_synced_at_set_to_null_means_a_full_run(ready: Any, sync: Any, stor
     assert stored(engine, LAST_SYNCED) != [(None,)]
 
 
-def test_mode_full_reads_everything_again_and_stores_nothing_twice(ready: Any, sync: Any) -> None:
+def test_mode_full_reads_everything_again_and_stores_nothing_twice(ready: Ready, sync: Sync) -> None:
     _, engine = ready()
     sync(engine)
     run = sync(engine, mode=Mode.FULL)
     assert (run.mode, run.counts.unchanged, run.counts.events) == (Mode.FULL, 350, 0)
 
 
-def test_a_source_that_wants_less_is_asked_for_less(ready: Any, sync: Any, stored: Any) -> None:
+def test_a_source_that_wants_less_is_asked_for_less(ready: Ready, sync: Sync, stored: Stored) -> None:
     served, engine = ready(faults=Faults(weight_limit=300))
     assert sync(engine).status is RunStatus.COMPLETE
     assert {graph_id for (graph_id,) in stored(engine, IDS)} == set(served.threads())
@@ -202,7 +209,7 @@ FIFTH = Faults(
 )
 
 
-def test_one_failed_call_in_five_loses_nothing(ready: Any, sync: Any, stored: Any) -> None:
+def test_one_failed_call_in_five_loses_nothing(ready: Ready, sync: Sync, stored: Stored) -> None:
     served, engine = ready(conversations=2000)
     served.sandbox.http.faults = FIFTH
     runs = [sync(engine)]
@@ -216,13 +223,13 @@ def test_one_failed_call_in_five_loses_nothing(ready: Any, sync: Any, stored: An
 @pytest.mark.parametrize(
     "faults", [Faults(short_batch=0.5), Faults(empty_batch=0.4), Faults(short_batch=0.4, empty_batch=0.4)]
 )
-def test_short_and_empty_batches_are_no_end(ready: Any, sync: Any, stored: Any, faults: Faults) -> None:
+def test_short_and_empty_batches_are_no_end(ready: Ready, sync: Sync, stored: Stored, faults: Faults) -> None:
     served, engine = ready(faults=faults)
     assert sync(engine).status is RunStatus.COMPLETE
     assert {graph_id for (graph_id,) in stored(engine, IDS)} == set(served.threads())
 
 
-def test_a_repeated_cursor_does_not_go_round_for_ever(ready: Any, sync: Any, stored: Any) -> None:
+def test_a_repeated_cursor_does_not_go_round_for_ever(ready: Ready, sync: Sync, stored: Stored) -> None:
     served, engine = ready(faults=Faults(repeat_cursor=0.3))
     run = sync(engine)
     assert run.status in (RunStatus.COMPLETE, RunStatus.PARTIAL)
@@ -230,14 +237,14 @@ def test_a_repeated_cursor_does_not_go_round_for_ever(ready: Any, sync: Any, sto
         assert {graph_id for (graph_id,) in stored(engine, IDS)} == set(served.threads())
 
 
-def test_cursors_that_are_indexes_lead_to_the_end_too(ready: Any, sync: Any, stored: Any) -> None:
+def test_cursors_that_are_indexes_lead_to_the_end_too(ready: Ready, sync: Sync, stored: Stored) -> None:
     served, engine = ready(cursors="index", write_every=2)
     assert sync(engine).status is RunStatus.COMPLETE
     assert {graph_id for (graph_id,) in stored(engine, IDS)} == set(served.threads())
 
 
-def test_a_token_that_dies_marks_the_page_and_a_new_one_goes_on(
-    ready: Any, sync: Any, stored: Any, add: Any
+def test_a_token_that_dies_marks_the_page_and_a_new_one_continues(
+    ready: Ready, sync: Sync, stored: Stored, add: Add
 ) -> None:
     served, engine = ready()
     served.sandbox.http.faults = Faults(token_dies_after=4, token_subcode=460)
@@ -258,7 +265,7 @@ def test_a_token_that_dies_marks_the_page_and_a_new_one_goes_on(
 
 
 def test_a_source_that_never_answers_fails_with_nothing_stored(
-    ready: Any, sync: Any, stored: Any, engine_for: Any
+    ready: Ready, sync: Sync, stored: Stored, engine_for: EngineFor
 ) -> None:
     served, engine = ready()
     away = engine_for(served, graph_url="http://127.0.0.1:9")
@@ -269,7 +276,7 @@ def test_a_source_that_never_answers_fails_with_nothing_stored(
 
 
 def test_calls_refused_for_their_rate_are_waited_for(
-    sync: Any, serve: Any, engine_for: Any, add: Any
+    sync: Sync, serve: Serve, engine_for: EngineFor, add: Add
 ) -> None:
     served = serve(conversations=350, limits=True)
     engine = engine_for(served, calls_per_second=2.0)
@@ -281,7 +288,7 @@ def test_calls_refused_for_their_rate_are_waited_for(
 
 
 def test_at_the_default_call_rate_no_call_is_refused(
-    serve: Any, engine_for: Any, add: Any, sync: Any
+    serve: Serve, engine_for: EngineFor, add: Add, sync: Sync
 ) -> None:
     served = serve(conversations=600, limits=True)
     engine = engine_for(served, calls_per_second=2.0)
@@ -290,7 +297,7 @@ def test_at_the_default_call_rate_no_call_is_refused(
     assert (run.status, run.refused_calls) == (RunStatus.COMPLETE, 0)
 
 
-def test_a_wrong_token_is_not_kept(serve: Any, engine_for: Any, add: Any, stored: Any) -> None:
+def test_a_wrong_token_is_not_kept(serve: Serve, engine_for: EngineFor, add: Add, stored: Stored) -> None:
     served = serve(conversations=5)
     engine = engine_for(served)
     with pytest.raises(TokenInvalid):
@@ -299,7 +306,7 @@ def test_a_wrong_token_is_not_kept(serve: Any, engine_for: Any, add: Any, stored
 
 
 def test_a_page_that_the_token_cannot_see_is_not_kept(
-    serve: Any, engine_for: Any, add: Any, stored: Any
+    serve: Serve, engine_for: EngineFor, add: Add, stored: Stored
 ) -> None:
     served = serve(conversations=5, pages=2)
     engine = engine_for(served)
@@ -311,7 +318,7 @@ def test_a_page_that_the_token_cannot_see_is_not_kept(
 
 
 def test_fields_that_the_source_no_longer_knows_are_left_out(
-    ready: Any, sync: Any, stored: Any, monkeypatch: pytest.MonkeyPatch
+    ready: Ready, sync: Sync, stored: Stored, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     served, engine = ready()
     monkeypatch.setattr(
@@ -326,7 +333,7 @@ def test_fields_that_the_source_no_longer_knows_are_left_out(
     assert {graph_id for (graph_id,) in stored(engine, IDS)} == set(served.threads())
 
 
-def test_the_token_is_nowhere_in_the_database(ready: Any, sync: Any, tmp_path: Any) -> None:
+def test_the_token_is_nowhere_in_the_database(ready: Ready, sync: Sync, tmp_path: Path) -> None:
     served, engine = ready()
     sync(engine)
     served.sandbox.tokens.kill_all(463)
@@ -337,14 +344,14 @@ def test_the_token_is_nowhere_in_the_database(ready: Any, sync: Any, tmp_path: A
 
 
 def test_a_stale_cursor_that_finds_nothing_is_no_end(
-    ready: Any, sync: Any, stored: Any, monkeypatch: pytest.MonkeyPatch
+    ready: Ready, sync: Sync, stored: Stored, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     served, engine = ready()
     sync(engine, stop_after=1)
     answer = Conversations.answer
     calls = []
 
-    def nothing_for_a_stale_cursor(self: Conversations, call: Any, view: Any) -> str:
+    def nothing_for_a_stale_cursor(self: Conversations, call: Call, view: View) -> str:
         calls.append(call)
         return '{"data":[]}' if len(calls) == 1 else answer(self, call, view)
 
@@ -354,7 +361,7 @@ def test_a_stale_cursor_that_finds_nothing_is_no_end(
 
 
 def test_refused_cursors_and_a_wish_for_less_together_do_not_stop_it(
-    ready: Any, sync: Any, stored: Any
+    ready: Ready, sync: Sync, stored: Stored
 ) -> None:
     served, engine = ready()
     sync(engine, max_conversations=100)
@@ -366,7 +373,7 @@ def test_refused_cursors_and_a_wish_for_less_together_do_not_stop_it(
 
 
 def test_a_list_that_goes_on_for_ever_without_anything_new_fails_with_the_place(
-    ready: Any, sync: Any, stored: Any
+    ready: Ready, sync: Sync, stored: Stored
 ) -> None:
     _, engine = ready(faults=Faults(empty_batch=1.0))
     run = sync(engine)
@@ -377,25 +384,25 @@ def test_a_list_that_goes_on_for_ever_without_anything_new_fails_with_the_place(
     assert len(stored(engine, IDS)) == 100
 
 
-def test_a_first_run_fetches_no_more_than_it_may(ready: Any, sync: Any) -> None:
+def test_a_first_run_fetches_no_more_than_it_may(ready: Ready, sync: Sync) -> None:
     _, engine = ready()
     assert sync(engine, max_conversations=5).counts.fetched == 5
 
 
-def test_an_empty_inbox_is_complete_with_a_doubt(ready: Any, sync: Any) -> None:
+def test_an_empty_inbox_is_complete_with_a_warning(ready: Ready, sync: Sync) -> None:
     _, engine = ready(standard_access=True)
     run = sync(engine)
     assert run.status is RunStatus.COMPLETE
     assert [problem.code for problem in run.problems] == ["nothing_listed"]
 
 
-def test_a_page_removed_in_mid_sync_is_said_to_be(
-    ready: Any, sync: Any, monkeypatch: pytest.MonkeyPatch
+def test_a_page_that_is_removed_during_a_sync_is_reported(
+    ready: Ready, sync: Sync, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     _, engine = ready()
     apply = Ingest.store_list_batch
 
-    def remove_then_apply(self: Ingest, *arguments: Any, **options: Any) -> Any:
+    def remove_then_apply(self: Ingest, *arguments: Passed, **options: Passed) -> Run:
         with engine.store.write() as connection:
             connection.exec_driver_sql("DELETE FROM facebook_pages")
         return apply(self, *arguments, **options)
@@ -406,8 +413,8 @@ def test_a_page_removed_in_mid_sync_is_said_to_be(
     assert [problem.code for problem in run.problems] == [PageUnknown.code]
 
 
-def test_a_mistake_of_ours_ends_the_run_and_is_told(
-    ready: Any, sync: Any, stored: Any, monkeypatch: Any
+def test_a_bug_of_ours_ends_the_run_and_is_reported(
+    ready: Ready, sync: Sync, stored: Stored, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     _, engine = ready()
     monkeypatch.setattr("inboxsync.sync.ingest.upsert_batch", lambda *_, **__: 1 / 0)

@@ -1,13 +1,24 @@
-"""A token that dies in mid-walk costs its owner a new one, and nothing that is stored."""
-
-from collections.abc import Callable
-from typing import Any
+"""A token that dies during a scan must be replaced; nothing that is stored is lost or fetched again."""
 
 import pytest
 
+from inboxsync.engine import Engine
 from inboxsync.model import History, RunStatus
 from inboxsync.sandbox import Faults
+from inboxsync.sandbox.call import Call
 from inboxsync.sandbox.conversations import Conversations
+from inboxsync.sandbox.nodes import View
+from tests.fixtures import SandboxServer
+from tests.sync.fixtures import (
+    Add,
+    BacklogOf,
+    Ready,
+    ServedMessages,
+    Stored,
+    StoredMessages,
+    Sync,
+    WriteMessages,
+)
 
 SANDBOX = {"conversations": 30, "messages": (1, 8)}
 
@@ -30,7 +41,7 @@ def heavy(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     calls: list[str] = []
     answer = Conversations.answer
 
-    def count(self: Conversations, call: Any, view: Any) -> str:
+    def count(self: Conversations, call: Call, view: View) -> str:
         text = answer(self, call, view)
         if "messages" in call.parameters.get("fields", ""):
             calls.append(call.parameters.get("folder", "inbox"))
@@ -40,14 +51,14 @@ def heavy(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     return calls
 
 
-def revive(served: Any, engine: Any, add: Callable[..., Any]) -> None:
+def revive(served: SandboxServer, engine: Engine, add: Add) -> None:
     served.sandbox.http.faults = Faults()
     add(engine, served, token=served.sandbox.tokens.mint(served.page))
 
 
 @pytest.mark.parametrize("subcode", REASONS)
 def test_the_page_is_marked_with_the_reason_and_what_to_do(
-    ready: Any, sync: Any, stored: Any, add: Any, subcode: int
+    ready: Ready, sync: Sync, stored: Stored, add: Add, subcode: int
 ) -> None:
     served, engine = ready(conversations=350)
     served.sandbox.http.faults = Faults(token_dies_after=4, token_subcode=subcode)
@@ -65,7 +76,12 @@ def test_the_page_is_marked_with_the_reason_and_what_to_do(
 
 @pytest.mark.parametrize("cursors_die_with_token", [False, True])
 def test_after_a_new_token_nothing_above_the_position_is_fetched_again(
-    ready: Any, sync: Any, add: Any, heavy: list[str], cursors_die_with_token: bool, held: Any
+    ready: Ready,
+    sync: Sync,
+    add: Add,
+    heavy: list[str],
+    cursors_die_with_token: bool,
+    stored_messages: StoredMessages,
 ) -> None:
     served, engine = ready(conversations=950, cursors_die_with_token=cursors_die_with_token)
     served.sandbox.http.faults = Faults(token_dies_after=2 + 6)
@@ -75,15 +91,20 @@ def test_after_a_new_token_nothing_above_the_position_is_fetched_again(
     heavy.clear()
     again = sync(engine)
     assert again.status is RunStatus.COMPLETE
-    assert len(held(engine)) == 950
+    assert len(stored_messages(engine)) == 950
     left = -(-(950 - first.counts.inserted) // 100)
-    # What is left, the answer in which the position lies once more, and the closing sweep.
+    # What is left, the answer in which the position lies once more, and the closing catch-up scan.
     assert heavy.count("inbox") <= left + 1 + 1
 
 
 @pytest.mark.parametrize("cursors_die_with_token", [False, True])
 def test_a_token_that_dies_in_mid_history_loses_nothing(
-    ready: Any, sync: Any, add: Any, held: Any, held_by_source: Any, cursors_die_with_token: bool
+    ready: Ready,
+    sync: Sync,
+    add: Add,
+    stored_messages: StoredMessages,
+    served_messages: ServedMessages,
+    cursors_die_with_token: bool,
 ) -> None:
     served, engine = ready(
         conversations=4, messages=(450, 450), cursors_die_with_token=cursors_die_with_token
@@ -92,11 +113,19 @@ def test_a_token_that_dies_in_mid_history_loses_nothing(
     assert sync(engine, history=History.ALL).status is RunStatus.FAILED
     revive(served, engine, add)
     assert sync(engine).status is RunStatus.COMPLETE
-    assert held(engine) == {graph_id: set(ids) for graph_id, ids in held_by_source(served).items()}
+    assert stored_messages(engine) == {
+        graph_id: set(ids) for graph_id, ids in served_messages(served).items()
+    }
 
 
-def test_a_token_that_dies_with_the_ledger_open_keeps_what_is_backlog(
-    ready: Any, sync: Any, add: Any, write: Any, backlog: Any, held: Any, held_by_source: Any
+def test_a_token_that_dies_with_an_open_backlog_keeps_it(
+    ready: Ready,
+    sync: Sync,
+    add: Add,
+    write: WriteMessages,
+    backlog: BacklogOf,
+    stored_messages: StoredMessages,
+    served_messages: ServedMessages,
 ) -> None:
     served, engine = ready()
     sync(engine)
@@ -107,4 +136,4 @@ def test_a_token_that_dies_with_the_ledger_open_keeps_what_is_backlog(
     assert backlog(engine) == [("gap", graph_id)]
     revive(served, engine, add)
     assert sync(engine).status is RunStatus.COMPLETE
-    assert set(held_by_source(served)[graph_id]) == held(engine)[graph_id]
+    assert set(served_messages(served)[graph_id]) == stored_messages(engine)[graph_id]

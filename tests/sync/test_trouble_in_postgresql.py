@@ -1,9 +1,6 @@
-"""The server goes away in mid-sync: the batch is tried again, or the run ends in part, and goes on later."""
+"""The server goes away during a sync: the batch is tried again, or the run is partial; the next continues."""
 
 import threading
-import time
-from collections.abc import Callable
-from typing import Any
 
 import psycopg
 import pytest
@@ -13,6 +10,8 @@ from inboxsync.engine import Engine
 from inboxsync.errors import StoreFull, StoreUnreachable
 from inboxsync.model import RunStatus
 from inboxsync.store.connection import postgresql
+from tests.fixtures import EngineFor, PostgresServer, RestartedServer, SandboxServer, Serve
+from tests.sync.fixtures import Add, OfDriver, Ready, Slow, Stored, Sync
 
 CONVERSATIONS = 700
 COUNTS = (
@@ -22,8 +21,8 @@ COUNTS = (
 
 
 @pytest.fixture
-def ready(serve: Any, engine_for: Any, add: Any, restarted: Any) -> Callable[..., tuple[Any, Engine]]:
-    def start(**switches: Any) -> tuple[Any, Engine]:
+def ready(serve: Serve, engine_for: EngineFor, add: Add, restarted: RestartedServer) -> Slow:
+    def start(**switches: object) -> tuple[SandboxServer, Engine]:
         served = serve(conversations=CONVERSATIONS, **switches)
         engine = engine_for(served, database_url=restarted.url)
         add(engine, served)
@@ -37,17 +36,17 @@ def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("inboxsync.sync.stop.RETRY_PAUSES", (0.05, 0.1))
 
 
-def assert_whole(engine: Engine, stored: Any, served: Any) -> None:
+def assert_whole(engine: Engine, stored: Stored, served: SandboxServer) -> None:
     ((conversations, messages, fetched, events),) = stored(engine, COUNTS)
     assert conversations == fetched == CONVERSATIONS
     assert messages == events == sum(min(10, len(each.messages)) for each in served.threads().values())
 
 
 def test_a_restart_of_the_server_in_mid_sync_loses_nothing(
-    ready: Any, sync: Any, stored: Any, restarted: Any
+    ready: Ready, sync: Sync, stored: Stored, restarted: RestartedServer
 ) -> None:
     served, engine = ready()
-    back = threading.Thread(target=lambda: (time.sleep(1), restarted.start()))
+    back = threading.Timer(1, restarted.start)
 
     def restart(number: int) -> None:
         if number == 3:
@@ -61,8 +60,8 @@ def test_a_restart_of_the_server_in_mid_sync_loses_nothing(
 
 
 @pytest.mark.usefixtures("impatient")
-def test_a_server_that_stays_away_ends_the_run_in_part_and_the_next_goes_on(
-    ready: Any, sync: Any, stored: Any, restarted: Any
+def test_a_server_that_stays_away_makes_the_run_partial_and_the_next_continues(
+    ready: Ready, sync: Sync, stored: Stored, restarted: RestartedServer
 ) -> None:
     served, engine = ready()
     run = sync(engine, on_batch=lambda number: restarted.stop() if number == 1 else None)
@@ -77,8 +76,8 @@ def test_a_server_that_stays_away_ends_the_run_in_part_and_the_next_goes_on(
     assert_whole(engine, stored, served)
 
 
-def test_connections_cut_in_mid_sync_are_made_anew(
-    ready: Any, sync: Any, stored: Any, restarted: Any
+def test_connections_that_are_cut_during_a_sync_are_opened_again(
+    ready: Ready, sync: Sync, stored: Stored, restarted: RestartedServer
 ) -> None:
     served, engine = ready()
 
@@ -95,15 +94,17 @@ def test_connections_cut_in_mid_sync_are_made_anew(
 class CutOff:
     """Ends the connection at a given point of the third batch: before its commit, or just after."""
 
-    def __init__(self, engine: Engine, admin: Any, *, after: bool) -> None:
+    def __init__(
+        self, engine: Engine, admin: PostgresServer, monkeypatch: pytest.MonkeyPatch, *, after: bool
+    ) -> None:
         self._admin = admin
         self._commits = 0
         self._after = after
-        self._dialect = engine.store.engine.dialect
-        self._commit = self._dialect.do_commit
-        self._dialect.do_commit = self
+        dialect = engine.store.engine.dialect
+        self._commit = dialect.do_commit
+        monkeypatch.setattr(dialect, "do_commit", self)
 
-    def __call__(self, connection: Any) -> None:
+    def __call__(self, connection: OfDriver) -> None:
         self._commits += 1
         if self._commits != 5:
             self._commit(connection)
@@ -116,10 +117,15 @@ class CutOff:
 
 @pytest.mark.parametrize("after", [False, True])
 def test_a_connection_lost_while_committing_counts_nothing_twice(
-    ready: Any, sync: Any, stored: Any, restarted: Any, after: bool
+    ready: Ready,
+    sync: Sync,
+    stored: Stored,
+    restarted: RestartedServer,
+    monkeypatch: pytest.MonkeyPatch,
+    after: bool,
 ) -> None:
     served, engine = ready()
-    CutOff(engine, restarted.admin, after=after)
+    CutOff(engine, restarted.admin, monkeypatch, after=after)
     run = sync(engine)
     assert (run.status, run.problems) == (RunStatus.COMPLETE, ())
     assert run.counts.inserted == CONVERSATIONS
@@ -127,7 +133,7 @@ def test_a_connection_lost_while_committing_counts_nothing_twice(
 
 
 def test_a_lock_that_is_held_for_a_moment_is_waited_for(
-    ready: Any, sync: Any, stored: Any, restarted: Any, monkeypatch: pytest.MonkeyPatch
+    ready: Ready, sync: Sync, stored: Stored, restarted: RestartedServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(postgresql, "_LOCK_SECONDS", 0.2)
     served, engine = ready()
@@ -145,8 +151,8 @@ def test_a_lock_that_is_held_for_a_moment_is_waited_for(
 
 
 @pytest.mark.usefixtures("impatient")
-def test_a_lock_that_is_held_for_good_ends_the_run_in_part(
-    ready: Any, sync: Any, stored: Any, restarted: Any, monkeypatch: pytest.MonkeyPatch
+def test_a_lock_that_is_held_for_good_makes_the_run_partial(
+    ready: Ready, sync: Sync, stored: Stored, restarted: RestartedServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(postgresql, "_LOCK_SECONDS", 0.1)
     served, engine = ready()
@@ -164,14 +170,16 @@ def test_a_lock_that_is_held_for_good_ends_the_run_in_part(
     assert_whole(engine, stored, served)
 
 
-def test_a_full_disk_ends_the_run_in_part_with_whole_batches(ready: Any, sync: Any, stored: Any) -> None:
+def test_a_full_disk_makes_the_run_partial_with_whole_batches(
+    ready: Ready, sync: Sync, stored: Stored
+) -> None:
     served, engine = ready()
     full = threading.Event()
 
     @event.listens_for(engine.store.engine, "before_cursor_execute", retval=True)
     def refuse(
-        _connection: Any, _cursor: Any, statement: str, parameters: Any, _context: Any, _many: bool
-    ) -> tuple[str, Any]:
+        _connection: OfDriver, _cursor: OfDriver, statement: str, parameters: OfDriver, *_: object
+    ) -> tuple[str, OfDriver]:
         # The server's own error, with its SQLSTATE, in the place of the statement.
         if full.is_set() and "INSERT INTO list_positions" in statement:
             return "DO $$ BEGIN RAISE EXCEPTION 'could not extend file' USING ERRCODE = '53100'; END $$", ()

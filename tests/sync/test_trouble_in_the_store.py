@@ -1,12 +1,16 @@
-"""The database fails in the middle: one sentence, nothing half written, the next run goes on."""
+"""The database fails during a sync: one sentence, nothing half written, the next run continues."""
 
-from typing import Any
+import sqlite3
+from pathlib import Path
 
 import pytest
 from sqlalchemy import event
 
 from inboxsync.errors import StoreFull, StoreUnavailable
 from inboxsync.model import RunStatus
+from inboxsync.store import Store
+from tests.fixtures import EngineFor, Serve
+from tests.sync.fixtures import Add, Stored, Sync
 
 COUNTS = (
     "SELECT (SELECT COUNT(*) FROM messenger_conversations), (SELECT COUNT(*) FROM messages), "
@@ -14,15 +18,15 @@ COUNTS = (
 )
 
 
-def test_a_full_disk_ends_the_run_in_part_and_keeps_whole_batches(
-    serve: Any, engine_for: Any, add: Any, sync: Any, stored: Any
+def test_a_full_disk_makes_the_run_partial_and_keeps_whole_batches(
+    serve: Serve, engine_for: EngineFor, add: Add, sync: Sync, stored: Stored
 ) -> None:
     served = serve(conversations=2000)
     engine = engine_for(served)
     add(engine, served)
     engine.store.close()
 
-    def limit(connection: Any, _record: object) -> None:
+    def limit(connection: sqlite3.Connection, _record: object) -> None:
         # SQLite's own "database or disk is full", without filling anybody's disk.
         connection.execute("PRAGMA max_page_count = 250")
 
@@ -46,7 +50,7 @@ def test_a_full_disk_ends_the_run_in_part_and_keeps_whole_batches(
 
 
 def test_a_database_that_is_read_only_says_so(
-    serve: Any, engine_for: Any, add: Any, sync: Any, tmp_path: Any
+    serve: Serve, engine_for: EngineFor, add: Add, sync: Sync, tmp_path: Path
 ) -> None:
     served = serve(conversations=5)
     add(engine_for(served), served)
@@ -56,7 +60,7 @@ def test_a_database_that_is_read_only_says_so(
         sync(read_only)
 
 
-def test_values_of_a_failed_statement_are_not_told(store: Any) -> None:
+def test_values_of_a_failed_statement_are_in_no_error(store: Store) -> None:
     with pytest.raises(StoreUnavailable) as caught, store.write() as connection:
         connection.exec_driver_sql("INSERT INTO nowhere VALUES (?)", ("what a customer wrote",))
     assert "customer" not in str(caught.value)

@@ -1,7 +1,6 @@
-"""Conversations that fail every answer that holds them: alone in the ledger, and brought once they heal."""
+"""Unreadable conversations go to the backlog alone, and are fetched once they can be read."""
 
 from datetime import UTC, datetime, timedelta
-from typing import Any
 
 import pytest
 from hypothesis import given, settings
@@ -10,8 +9,9 @@ from hypothesis import strategies as st
 from inboxsync.errors import AnswerFailed
 from inboxsync.model import Batch, Conversation, Problem, RunStatus
 from inboxsync.sandbox import Faults
-from inboxsync.sandbox.nodes import View
 from inboxsync.sync.bisect import Bisection
+from tests.fixtures import Row, SandboxServer
+from tests.sync.fixtures import Ready, Stored, Sync, graph_id_of
 
 IDS = "SELECT conversation_id FROM messenger_conversations"
 BACKLOG = "SELECT conversation_id FROM backlog WHERE kind = 'conversation' ORDER BY conversation_id"
@@ -19,21 +19,20 @@ LAST_SYNCED = "SELECT last_synced_at FROM facebook_pages"
 WATERMARK = "SELECT watermark_at FROM list_positions WHERE folder = 'inbox'"
 
 
-def ids_of(served: Any, *slots: int) -> set[str]:
-    view = View(served.page, is_instagram=False)
-    return {view.thread_id(served.page.thread(slot)) for slot in slots}
+def ids_of(served: SandboxServer, *slots: int) -> set[str]:
+    return {graph_id_of(served, slot) for slot in slots}
 
 
-def column(rows: list[tuple[Any, ...]]) -> set[Any]:
+def column(rows: list[Row]) -> set[str]:
     return {value for (value,) in rows}
 
 
-def poison(served: Any, **faults: Any) -> None:
-    served.sandbox.http.faults = served.sandbox.conversations.faults = Faults(**faults)
+def set_faults(served: SandboxServer, faults: Faults) -> None:
+    served.sandbox.http.faults = served.sandbox.conversations.faults = faults
 
 
-def heal(served: Any) -> None:
-    poison(served)
+def heal(served: SandboxServer) -> None:
+    set_faults(served, Faults())
 
 
 @pytest.mark.parametrize(
@@ -41,8 +40,8 @@ def heal(served: Any) -> None:
     [(0,), (150,), (99,), (100,), (150, 151), (3, 57, 140), (349,), (0, 349), tuple(range(100, 118))],
     ids=lambda slots: "-".join(map(str, slots[:3])),
 )
-def test_the_poisoned_end_alone_in_the_ledger(
-    ready: Any, sync: Any, stored: Any, slots: tuple[int, ...]
+def test_only_unreadable_conversations_go_to_the_backlog(
+    ready: Ready, sync: Sync, stored: Stored, slots: tuple[int, ...]
 ) -> None:
     served, engine = ready(faults=Faults(poison_slots=slots))
     bad = ids_of(served, *slots)
@@ -61,8 +60,8 @@ def test_the_poisoned_end_alone_in_the_ledger(
     assert stored(engine, BACKLOG) == []
 
 
-def test_a_whole_batch_of_poisoned_ends_in_the_ledger_and_the_rest_is_stored(
-    ready: Any, sync: Any, stored: Any
+def test_a_whole_unreadable_batch_goes_to_the_backlog_and_the_rest_is_stored(
+    ready: Ready, sync: Sync, stored: Stored
 ) -> None:
     served, engine = ready(conversations=60, faults=Faults(poison_slots=tuple(range(60))))
     run = sync(engine)
@@ -77,49 +76,51 @@ def test_a_whole_batch_of_poisoned_ends_in_the_ledger_and_the_rest_is_stored(
 
 
 @pytest.mark.parametrize("slot", [0, 37, 63, 98, 99])
-def test_one_among_a_hundred_costs_at_most_twenty_calls(ready: Any, sync: Any, slot: int) -> None:
+def test_one_unreadable_among_a_hundred_costs_at_most_twenty_calls(
+    ready: Ready, sync: Sync, slot: int
+) -> None:
     served, engine = ready(conversations=100)
     plain = sync(engine).calls
     with engine.store.write() as connection:
         connection.exec_driver_sql("UPDATE facebook_pages SET last_synced_at = NULL")
-    poison(served, poison_slots=(slot,))
+    set_faults(served, Faults(poison_slots=(slot,)))
     run = sync(engine)
     assert run.status is RunStatus.PARTIAL
     assert run.calls - plain <= 20
 
 
-def test_a_still_poisoned_head_is_gone_round_in_few_calls(ready: Any, sync: Any, stored: Any) -> None:
+def test_a_head_that_stays_unreadable_costs_few_calls(ready: Ready, sync: Sync, stored: Stored) -> None:
     served, engine = ready(faults=Faults(poison_slots=(3, 4, 40)))
     sync(engine)
     ((before,),) = stored(engine, WATERMARK)
-    served.page.write(200, "somebody else")
+    served.page.write(200, "someone else")
     calls = []
     for _ in range(5):
         run = sync(engine)
         assert run.status is RunStatus.PARTIAL
         calls.append(run.calls)
     assert calls[0] <= 10 + 3 * 3
-    assert calls[-1] <= 10  # by then the ledger tries them more seldom
+    assert calls[-1] <= 10  # by then the backlog tries them less often
     ((after,),) = stored(engine, WATERMARK)
     assert after > before
-    assert stored(engine, "SELECT COUNT(*) FROM messages WHERE text = 'somebody else'") == [(1,)]
+    assert stored(engine, "SELECT COUNT(*) FROM messages WHERE text = 'someone else'") == [(1,)]
 
 
-def test_one_still_poisoned_in_the_head_costs_at_most_ten_calls(ready: Any, sync: Any) -> None:
+def test_one_that_stays_unreadable_in_the_head_costs_at_most_ten_calls(ready: Ready, sync: Sync) -> None:
     served, engine = ready(faults=Faults(poison_slots=(0,)))
     sync(engine)
-    served.page.write(0, "the poisoned one is written to")
+    served.page.write(0, "a message to the unreadable one")
     run = sync(engine)
     assert run.status is RunStatus.PARTIAL
     assert run.calls <= 10
 
 
-def test_what_is_written_to_a_poisoned_one_is_stored_once_it_heals(
-    ready: Any, sync: Any, stored: Any
+def test_messages_to_an_unreadable_conversation_are_stored_once_it_is_readable(
+    ready: Ready, sync: Sync, stored: Stored
 ) -> None:
     served, engine = ready()
     sync(engine)
-    poison(served, poison_slots=(120,))
+    set_faults(served, Faults(poison_slots=(120,)))
     for number in range(25):
         served.page.write(120, f"unread {number}")
     assert sync(engine).status is RunStatus.PARTIAL
@@ -130,10 +131,12 @@ def test_what_is_written_to_a_poisoned_one_is_stored_once_it_heals(
     assert texts == {f"unread {number}" for number in range(25)}
 
 
-def test_in_another_folder(ready: Any, sync: Any, stored: Any) -> None:
+def test_unreadable_conversations_in_another_folder_go_to_the_backlog(
+    ready: Ready, sync: Sync, stored: Stored
+) -> None:
     served, engine = ready(conversations=30, folders={"spam": 130})
     spam = served.page.messenger.folders["spam"]
-    poison(served, poison_slots=(spam.first_slot + 120,))
+    set_faults(served, Faults(poison_slots=(spam.first_slot + 120,)))
     assert sync(engine).status is RunStatus.PARTIAL
     assert stored(engine, "SELECT folder FROM backlog WHERE kind = 'conversation'") == [("spam",)]
     assert stored(engine, "SELECT COUNT(*) FROM messenger_conversations") == [(159,)]
@@ -143,7 +146,9 @@ def test_in_another_folder(ready: Any, sync: Any, stored: Any) -> None:
 
 
 @pytest.mark.parametrize("most", [1000, 260, 40])
-def test_poison_where_the_source_wants_less_too(ready: Any, sync: Any, stored: Any, most: int) -> None:
+def test_unreadable_conversations_are_found_where_the_source_wants_less_too(
+    ready: Ready, sync: Sync, stored: Stored, most: int
+) -> None:
     served, engine = ready(faults=Faults(weight_limit=most, poison_slots=(5, 222)))
     bad = ids_of(served, 5, 222)
     run = sync(engine)
@@ -153,7 +158,9 @@ def test_poison_where_the_source_wants_less_too(ready: Any, sync: Any, stored: A
 
 
 @pytest.mark.parametrize("cursors", ["opaque", "index"])
-def test_poison_while_people_write(ready: Any, sync: Any, stored: Any, cursors: str) -> None:
+def test_unreadable_conversations_are_found_while_people_write(
+    ready: Ready, sync: Sync, stored: Stored, cursors: str
+) -> None:
     served, engine = ready(
         conversations=700, cursors=cursors, write_every=4, faults=Faults(poison_slots=(50, 333, 334))
     )
@@ -167,7 +174,9 @@ def test_poison_while_people_write(ready: Any, sync: Any, stored: Any, cursors: 
     assert column(stored(engine, IDS)) == set(served.threads())
 
 
-def test_a_limit_that_is_reached_in_parts_loses_nothing(ready: Any, sync: Any, stored: Any) -> None:
+def test_a_limit_that_is_reached_while_bisecting_loses_nothing(
+    ready: Ready, sync: Sync, stored: Stored
+) -> None:
     served, engine = ready(faults=Faults(poison_slots=(7, 130)))
     runs = [sync(engine, max_conversations=60)]
     while len(runs) < 12 and len(stored(engine, IDS)) < 348:
@@ -189,7 +198,7 @@ def part(*names: str, after: str = "c") -> Batch:
     return Batch(conversations=conversations, answered_at=TOP, after=after, has_next=True)
 
 
-def test_whom_the_parts_did_not_bring_is_backlog() -> None:
+def test_a_conversation_in_no_part_goes_to_the_backlog() -> None:
     summary = part("t_0", "t_1", "t_2", "t_3", after="end")
     parts = Bisection(summary, summary.conversations, unreadable={})
     parts.take(part("t_0", "t_1"))
@@ -201,7 +210,7 @@ def test_whom_the_parts_did_not_bring_is_backlog() -> None:
     assert (whole.after, whole.has_next) == ("end", True)
 
 
-def test_empty_parts_are_no_progress() -> None:
+def test_an_empty_part_is_no_end() -> None:
     summary = part("t_0", "t_1")
     parts = Bisection(summary, summary.conversations, unreadable={})
     for _ in range(10):
@@ -210,7 +219,7 @@ def test_empty_parts_are_no_progress() -> None:
     assert not parts.is_past_end
 
 
-def test_known_bad_ones_are_not_asked_for() -> None:
+def test_known_unreadable_ones_are_not_asked_for() -> None:
     summary = part(*(f"t_{number}" for number in range(10)))
     problem = Problem(code="x", message="x", hint="x")
     parts = Bisection(summary, summary.conversations, unreadable={"t_4": problem, "t_5": problem})
@@ -223,7 +232,7 @@ def test_known_bad_ones_are_not_asked_for() -> None:
 
 @settings(deadline=None)
 @given(st.integers(1, 100), st.data())
-def test_the_bad_ones_among_a_hundred_are_told_from_the_good(count: int, data: st.DataObject) -> None:
+def test_any_unreadable_ones_among_a_hundred_are_found(count: int, data: st.DataObject) -> None:
     bad = data.draw(st.sets(st.integers(0, count - 1), max_size=4))
     names = [f"t_{number}" for number in range(count)]
     summary = part(*names)

@@ -1,15 +1,20 @@
-"""Lists that the source can be asked for by time: read side by side, and nothing lost where it stops."""
+"""With time windows the segments of a list are read side by side; nothing is lost where they fail."""
 
 from dataclasses import replace
-from typing import Any
 
 import pytest
+from starlette.types import Receive, Scope, Send
 
-from inboxsync.model import Run, RunStatus
+from inboxsync.engine import Engine
+from inboxsync.model import Platform, Run, RunStatus
 from inboxsync.sandbox import Faults, Sandbox
-from inboxsync.sandbox.lists import ConversationList
+from inboxsync.sandbox.call import Call
+from inboxsync.sandbox.conversations import Conversations
+from inboxsync.sandbox.lists import ConversationList, Slice
 from inboxsync.sandbox.mailbox import ANCHOR, Mailbox
 from inboxsync.sandbox.refusal import Refusal
+from tests.fixtures import Row, SandboxServer
+from tests.sync.fixtures import Passed, Ready, Slow, Stored, Sync
 
 IDS = "SELECT conversation_id FROM messenger_conversations"
 BACKLOG = "SELECT conversation_id FROM backlog"
@@ -18,26 +23,26 @@ SEGMENTS = "SELECT segments FROM list_positions WHERE folder = 'inbox'"
 SLOW = {"calls_per_second": 40.0}
 
 
-def ids(rows: list[tuple[Any, ...]]) -> list[str]:
+def ids(rows: list[Row]) -> list[str]:
     return sorted(value for (value,) in rows)
 
 
-def assert_all_stored(served: Any, stored: Any, engine: Any) -> None:
+def assert_all_stored(served: SandboxServer, stored: Stored, engine: Engine) -> None:
     assert ids(stored(engine, IDS)) == sorted(served.threads())
 
 
-def honour(served: Any, *, windows: bool) -> None:
+def honour(served: SandboxServer, *, windows: bool) -> None:
     conversations = served.sandbox.conversations
     conversations._config = replace(conversations._config, time_windows=windows)
 
 
 @pytest.fixture
-def slow(ready: Any) -> Any:
-    """A source whose answers take four times as long as the pace leaves between calls."""
+def slow(ready: Ready) -> Slow:
+    """A source whose answers take four times as long as the call rate allows."""
 
-    def start(**switches: Any) -> Any:
-        defaults = {"conversations": 1500, "time_windows": True, "latency_seconds": 0.1}
-        return ready(engine=SLOW, **(defaults | switches))
+    def start(**switches: object) -> tuple[SandboxServer, Engine]:
+        usual: dict[str, object] = {"conversations": 1500, "time_windows": True, "latency_seconds": 0.1}
+        return ready(platform=Platform.MESSENGER, engine=SLOW, **(usual | switches))
 
     return start
 
@@ -47,7 +52,7 @@ def most_at_once(sandbox: Sandbox) -> list[int]:
     seen = [0, 0]
     answer = sandbox.app._graph
 
-    async def counting(scope: Any, receive: Any, send: Any) -> None:
+    async def counting(scope: Scope, receive: Receive, send: Send) -> None:
         seen[0] += 1
         seen[1] = max(seen)
         try:
@@ -60,7 +65,7 @@ def most_at_once(sandbox: Sandbox) -> list[int]:
 
 
 def test_readers_fill_the_call_rate_and_fetch_each_conversation_once(
-    slow: Any, sync: Any, stored: Any
+    slow: Slow, sync: Sync, stored: Stored
 ) -> None:
     served, engine = slow(conversations=4000)
     seen = most_at_once(served.sandbox)
@@ -73,8 +78,8 @@ def test_readers_fill_the_call_rate_and_fetch_each_conversation_once(
     assert stored(engine, HONOURED) == [(1,)]
 
 
-def test_readers_read_dense_and_thin_stretches_alike(
-    slow: Any, sync: Any, stored: Any, monkeypatch: Any
+def test_readers_read_dense_and_thin_segments_alike(
+    slow: Slow, sync: Sync, stored: Stored, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     # Most conversations are of the last week, the others spread over years.
     monkeypatch.setattr(
@@ -93,7 +98,13 @@ def test_readers_read_dense_and_thin_stretches_alike(
 @pytest.mark.parametrize("cursors", ["opaque", "index"])
 @pytest.mark.parametrize("in_one_second", [7, 150, 450])
 def test_many_conversations_in_one_second_are_all_read(
-    slow: Any, sync: Any, stored: Any, monkeypatch: Any, *, cursors: str, in_one_second: int
+    slow: Slow,
+    sync: Sync,
+    stored: Stored,
+    monkeypatch: pytest.MonkeyPatch,
+    *,
+    cursors: str,
+    in_one_second: int,
 ) -> None:
     monkeypatch.setattr(Mailbox, "_base_time", lambda *_: lambda slot: ANCHOR - slot // in_one_second * 5000)
     served, engine = slow(conversations=1300, cursors=cursors)
@@ -106,8 +117,8 @@ def test_many_conversations_in_one_second_are_all_read(
 
 @pytest.mark.parametrize("cursors", ["opaque", "index"])
 @pytest.mark.parametrize("every", [2, 5])
-def test_writes_during_the_scan_lose_nobody(
-    slow: Any, sync: Any, stored: Any, cursors: str, every: int
+def test_writes_during_the_scan_lose_nothing(
+    slow: Slow, sync: Sync, stored: Stored, cursors: str, every: int
 ) -> None:
     served, engine = slow(conversations=2500, cursors=cursors, write_every=every, write_new_every=7)
     run = sync(engine)
@@ -119,7 +130,7 @@ def test_writes_during_the_scan_lose_nobody(
     assert len(set(served.threads()) - set(ids(stored(engine, IDS)))) <= 1
 
 
-def test_an_interrupted_scan_in_segments_does_not_start_over(slow: Any, sync: Any, stored: Any) -> None:
+def test_an_interrupted_scan_in_segments_does_not_start_over(slow: Slow, sync: Sync, stored: Stored) -> None:
     served, engine = slow(conversations=3000)
     runs: list[Run] = [sync(engine, stop_after=6)]
     assert stored(engine, SEGMENTS)[0][0].count("position") > 1
@@ -131,7 +142,7 @@ def test_an_interrupted_scan_in_segments_does_not_start_over(slow: Any, sync: An
     assert sum(run.counts.fetched for run in runs) <= 3000 * 1.25
 
 
-def test_max_conversations_holds_for_all_readers_together(slow: Any, sync: Any, stored: Any) -> None:
+def test_max_conversations_holds_for_all_readers_together(slow: Slow, sync: Sync, stored: Stored) -> None:
     served, engine = slow(conversations=2000)
     runs = [sync(engine, max_conversations=450)]
     while runs[-1].status is not RunStatus.COMPLETE and len(runs) < 10:
@@ -142,13 +153,13 @@ def test_max_conversations_holds_for_all_readers_together(slow: Any, sync: Any, 
     assert_all_stored(served, stored, engine)
 
 
-def test_a_source_that_ignores_windows_is_asked_once(slow: Any, sync: Any, stored: Any) -> None:
+def test_a_source_that_ignores_windows_is_asked_once(slow: Slow, sync: Sync, stored: Stored) -> None:
     served, engine = slow(time_windows=False)
     run = sync(engine)
     assert run.status is RunStatus.COMPLETE
     assert_all_stored(served, stored, engine)
     assert run.counts.fetched == 1500
-    assert run.calls <= 15 + 1 + 1 + 3 + 8  # heavy ones, the probe, the sweep, folders, the scout's
+    assert run.calls <= 15 + 1 + 1 + 3 + 8  # heavy ones, the probe, the catch-up scan, folders, the prefetch
     assert stored(engine, HONOURED) == [(0,)]
     with engine.store.write() as connection:
         connection.exec_driver_sql("UPDATE facebook_pages SET last_synced_at = NULL")
@@ -157,28 +168,28 @@ def test_a_source_that_ignores_windows_is_asked_once(slow: Any, sync: Any, store
 
 
 @pytest.mark.parametrize("batches", [3, 8])
-def test_a_source_that_stops_honouring_windows_in_mid_scan(
-    slow: Any, sync: Any, stored: Any, monkeypatch: Any, batches: int
+def test_a_source_that_stops_honouring_windows_during_a_scan_is_read_whole(
+    slow: Slow, sync: Sync, stored: Stored, monkeypatch: pytest.MonkeyPatch, batches: int
 ) -> None:
     served, engine = slow(conversations=3000)
-    part = type(served.sandbox.conversations)._part
+    part = Conversations._part
     calls = []
 
-    def then_no_more(self: Any, *arguments: Any) -> Any:
+    def then_no_more(self: Conversations, *arguments: Passed) -> Slice:
         calls.append(1)
         if len(calls) == batches + 3:
             honour(served, windows=False)
         return part(self, *arguments)
 
-    monkeypatch.setattr(type(served.sandbox.conversations), "_part", then_no_more)
+    monkeypatch.setattr(Conversations, "_part", then_no_more)
     run = sync(engine)
     assert run.status is RunStatus.COMPLETE
     assert_all_stored(served, stored, engine)
     assert stored(engine, HONOURED) == [(0,)]
 
 
-def test_segments_of_an_earlier_run_are_read_where_windows_are_honoured_no_more(
-    slow: Any, sync: Any, stored: Any
+def test_segments_of_an_earlier_run_are_read_where_windows_are_no_longer_honoured(
+    slow: Slow, sync: Sync, stored: Stored
 ) -> None:
     served, engine = slow(conversations=3000)
     first = sync(engine, stop_after=12)
@@ -191,7 +202,7 @@ def test_segments_of_an_earlier_run_are_read_where_windows_are_honoured_no_more(
     assert first.counts.fetched + second.counts.fetched < 2 * 3000
 
 
-def test_going_on_without_windows_far_down_is_no_stall(slow: Any, sync: Any, stored: Any) -> None:
+def test_continuing_without_windows_far_down_is_no_stall(slow: Slow, sync: Sync, stored: Stored) -> None:
     served, engine = slow(conversations=3000)
     sync(engine, stop_after=20)
     honour(served, windows=False)
@@ -202,20 +213,20 @@ def test_going_on_without_windows_far_down_is_no_stall(slow: Any, sync: Any, sto
     assert_all_stored(served, stored, engine)
 
 
-def test_a_source_that_refuses_windows_after_a_while(
-    slow: Any, sync: Any, stored: Any, monkeypatch: Any
+def test_a_source_that_refuses_windows_after_a_while_is_read_whole(
+    slow: Slow, sync: Sync, stored: Stored, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     served, engine = slow(conversations=2000)
-    part = type(served.sandbox.conversations)._part
+    part = Conversations._part
     calls = []
 
-    def refusing(self: Any, call: Any, *arguments: Any) -> Any:
+    def refusing(self: Conversations, call: Call, *arguments: Passed) -> Slice:
         calls.append(1)
         if len(calls) > 9 and "updated_before_ms" in call.parameters:
             raise Refusal(100, "(#100) Unknown parameter updated_before_ms")
         return part(self, call, *arguments)
 
-    monkeypatch.setattr(type(served.sandbox.conversations), "_part", refusing)
+    monkeypatch.setattr(Conversations, "_part", refusing)
     run = sync(engine)
     assert run.status is RunStatus.COMPLETE, run.problems
     assert_all_stored(served, stored, engine)
@@ -234,7 +245,7 @@ def test_a_source_that_refuses_windows_after_a_while(
     ],
     ids=["poison", "weight", "broken", "short", "repeat", "refuse", "deep"],
 )
-def test_trouble_inside_readers(slow: Any, sync: Any, stored: Any, faults: Faults) -> None:
+def test_failures_inside_readers_lose_nothing(slow: Slow, sync: Sync, stored: Stored, faults: Faults) -> None:
     served, engine = slow()
     served.sandbox.http.faults = served.sandbox.conversations.faults = faults
     run = sync(engine)
@@ -244,7 +255,7 @@ def test_trouble_inside_readers(slow: Any, sync: Any, stored: Any, faults: Fault
     assert run.status is (RunStatus.PARTIAL if bad else RunStatus.COMPLETE)
 
 
-def test_forgotten_cursors_are_not_missed(slow: Any, sync: Any, stored: Any) -> None:
+def test_forgotten_cursors_are_not_missed(slow: Slow, sync: Sync, stored: Stored) -> None:
     served, engine = slow(conversations=2500)
     for number in range(1, 9):
         if sync(engine, stop_after=3).status is RunStatus.COMPLETE:
@@ -254,10 +265,10 @@ def test_forgotten_cursors_are_not_missed(slow: Any, sync: Any, stored: Any) -> 
     assert_all_stored(served, stored, engine)
 
 
-def test_windows_whose_bounds_are_both_exclusive_lose_nobody(
-    slow: Any, sync: Any, stored: Any, monkeypatch: Any
+def test_windows_whose_bounds_are_both_exclusive_lose_nothing(
+    slow: Slow, sync: Sync, stored: Stored, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def is_between(self: Any, slot: int) -> bool:
+    def is_between(self: ConversationList, slot: int) -> bool:
         at_ms = -self._folder.key(slot)[0] * 1000
         is_later = self._later_ms is None or at_ms > self._later_ms
         return is_later and (self._earlier_ms is None or at_ms < self._earlier_ms)

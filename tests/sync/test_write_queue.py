@@ -1,4 +1,4 @@
-"""What comes while the database writes is stored together, in order, and no more of it than may wait."""
+"""Batches that come while the database writes are stored together, in order, at most so many of them."""
 
 import asyncio
 from collections.abc import Callable
@@ -51,15 +51,15 @@ class Database:
 
 
 def run(story: Callable[[WriteQueue, Database], object]) -> Database:
-    async def tell() -> Database:
+    async def act() -> Database:
         database = Database()
         await story(WriteQueue(database.store), database)  # type: ignore[misc]
         return database
 
-    return asyncio.run(tell())
+    return asyncio.run(act())
 
 
-def test_what_waits_is_stored_together_with_the_progress_of_the_last() -> None:
+def test_what_waits_is_stored_together_with_the_state_of_the_last() -> None:
     async def story(write_queue: WriteQueue, database: Database) -> None:
         for number in (1, 2, 3):
             await write_queue.add(fetched(number))
@@ -104,7 +104,7 @@ def test_no_more_than_so_many_wait(monkeypatch: pytest.MonkeyPatch, most: int) -
     assert [len(each) for each in run(story).ids()] == [1, most]
 
 
-def test_what_comes_behind_a_failure_is_not_stored() -> None:
+def test_what_comes_after_a_failure_is_not_stored() -> None:
     """Its state would claim what the failed one had."""
 
     async def story(write_queue: WriteQueue, database: Database) -> None:

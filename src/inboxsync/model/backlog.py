@@ -1,4 +1,4 @@
-"""What a sync owes: the ledger, one entry for each thing of one conversation that is not stored yet."""
+"""The backlog: what is known to be missing and will be fetched later, one item for each thing."""
 
 from dataclasses import dataclass
 from datetime import datetime
@@ -8,21 +8,21 @@ from inboxsync.model.run import Problem
 
 
 class BacklogKind(StrEnum):
-    """What of the conversation is owed."""
+    """What of a conversation is missing."""
 
-    CONVERSATION = "conversation"  # it is listed, and could not be read with its newest messages
+    CONVERSATION = "conversation"  # it is listed, but could not be read with its newest messages
     GAP = "gap"  # messages between the newest stored ones and those stored before
     HISTORY = "history"  # everything older than what is stored
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BacklogItem:
-    """Something of one conversation that is owed, and how far it has come.
+    """Something of one conversation that is missing, and how far it was read.
 
     `conversation_id` is Graph's. `cursor` is where its messages were read to: a hint, it may die.
-    A gap is closed by meeting one of `anchors`, the ids of messages stored before it arose; without
+    A gap is closed where one of `anchors` is met, the ids of messages stored before it arose; without
     any it is closed at the bottom, or below `until_at`. `attempts` counts those that failed in a
-    row; `problem` is what the last one met.
+    row; `problem` is why the last one failed.
     """
 
     conversation_id: str

@@ -1,4 +1,4 @@
-"""Who syncs a Page right now."""
+"""Which process may write a Page right now."""
 
 from dataclasses import dataclass
 from datetime import datetime
@@ -6,9 +6,9 @@ from datetime import datetime
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Lease:
-    """The right to sync one Page, held by one owner until `expires_at` unless it is renewed.
+    """The right to write one Page. Its owner has it until `expires_at`, and longer if it renews it.
 
-    `owner` names the process: `host:pid:random`.
+    `owner` is the name of one run of a process: `host:pid:random`.
     """
 
     owner: str

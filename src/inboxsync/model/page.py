@@ -6,14 +6,14 @@ from enum import StrEnum
 
 
 class Platform(StrEnum):
-    """Whose inbox: a Page has one on each platform, and its lists are separate."""
+    """Which inbox of a Page: it has one on each platform, with lists of its own."""
 
     MESSENGER = "messenger"
     INSTAGRAM = "instagram"
 
 
 class TokenState(StrEnum):
-    """What the last use of the Page's token told."""
+    """Whether the Page's token worked when it was last used."""
 
     VALID = "valid"
     INVALID = "invalid"
@@ -21,7 +21,7 @@ class TokenState(StrEnum):
 
 
 class TokenReason(StrEnum):
-    """Why a token does not work, as the subcode told it (graph-facts 3)."""
+    """Why a token does not work, by Meta's subcode (graph-facts 3)."""
 
     EXPIRED = "expired"
     PASSWORD_CHANGED = "password_changed"  # noqa: S105 - a reason
@@ -39,7 +39,7 @@ class TokenReason(StrEnum):
 
 
 class History(StrEnum):
-    """How far back the messages of each conversation are kept whole."""
+    """How far back all messages of each conversation are stored."""
 
     NEWEST = "newest"  # the newest few of each, and everything since
     ALL = "all"
@@ -47,12 +47,11 @@ class History(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Page:
-    """A Page that the owner added.
+    """A Page that the user added.
 
-    `id` is ours (UUIDv7 text); `facebook_page_id` is Meta's. `account_id` is the id under
-    which the Page itself takes part in its conversations: the Page id on Messenger, the
-    professional account's id on Instagram. The last three are what syncs have learned or were
-    told: `batch_size` in conversations a call, `time_windows` whether the source honours
+    `id` is ours (UUIDv7 text); `facebook_page_id` is Meta's. `account_id` is the id that the Page
+    itself has in its conversations: the Page id on Messenger, the professional account's id on Instagram.
+    Syncs have found out `batch_size`, in conversations a call, and `time_windows`: whether the source honours
     `updated_before_ms` (None: not tried yet). `token_expires_at` None: never, or not known.
     """
 

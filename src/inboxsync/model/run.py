@@ -10,8 +10,8 @@ from inboxsync.model.page import History
 class Mode(StrEnum):
     """How much of a list a run reads.
 
-    `auto` walks what has never been walked, or what the user asked to have again by
-    setting `last_synced_at` to NULL, and else reads what is new.
+    `auto` scans a list in full where that was never done, or where the user has set `last_synced_at` to
+    NULL; else it reads only what is new.
     """
 
     AUTO = "auto"
@@ -27,15 +27,15 @@ class RunKind(StrEnum):
 
 
 class RunStatus(StrEnum):
-    """How a run stands. Partial is never called success."""
+    """The status of a run. A partial run is never reported as complete."""
 
-    QUEUED = "queued"  # handed to the workers, and not begun
+    QUEUED = "queued"  # a worker will execute it; it has not begun
     RUNNING = "running"
     INTERRUPTED = "interrupted"  # killed: a later run found it without an end
     COMPLETE = "complete"
     PARTIAL = "partial"
     FAILED = "failed"
-    CANCELLED = "cancelled"  # ended because somebody asked for it; what was fetched is stored
+    CANCELLED = "cancelled"  # ended because someone asked for it; what was fetched is stored
 
     @property
     def is_open(self) -> bool:
@@ -67,13 +67,13 @@ class Counts:
         )
 
     def without_unchanged(self) -> "Counts":
-        """The same, less what a second look found as it was."""
+        """The same, without what is unchanged: for conversations that are counted already."""
         return replace(self, fetched=self.fetched - self.unchanged, unchanged=0)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Problem:
-    """An error as a run reports it: a stable code, one sentence, the next thing to do."""
+    """An error as a run reports it: a stable code, one sentence, and what to do next."""
 
     code: str
     message: str
@@ -84,8 +84,8 @@ class Problem:
 class RunRequest:
     """What the workers are asked to do for a Page.
 
-    `max_conversations` bounds the whole run. `max_duration_seconds` bounds a slice of it: a run that
-    workers execute goes on by itself until it is complete. `history` None leaves the Page's own setting.
+    `max_conversations` limits the whole run. `max_duration_seconds` limits one task of it: the workers
+    continue a run until it is complete. `history` None: as the Page's own setting.
     """
 
     mode: Mode = Mode.AUTO
@@ -100,8 +100,8 @@ class RunRequest:
 class Run:
     """A run as it is stored and reported.
 
-    `started_at` is when it was asked for while it is queued. `duration_seconds` counts the time at work;
-    it is 0 in a row of a run that has not ended. `request` and `queued_at` are None for a command's own run.
+    While it is queued, `started_at` is when it was enqueued. `duration_seconds` counts only the time in which
+    it was executed. `request` and `queued_at` are None for a command's own run.
     """
 
     id: str
@@ -133,10 +133,10 @@ class Run:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RunEvent:
-    """What a run told at one moment.
+    """An event of a run, as it is stored and sent.
 
-    `seq` counts from 1 within the run. `status` is a word of the live stream (see `sync.telling`); `data` is
-    its counters and what else there is to tell.
+    `seq` counts from 1 within the run. `status` is a word of the live stream (see `sync.events`); `data` has
+    the counters and what else belongs to the event.
     """
 
     run_id: str

@@ -1,4 +1,4 @@
-"""The proof that nothing is missing, or the list of what is."""
+"""A verification report: nothing is missing, or what is."""
 
 from dataclasses import dataclass
 from datetime import datetime
@@ -6,9 +6,9 @@ from datetime import datetime
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Verification:
-    """What holding the store against the source has shown.
+    """The report of one comparison of the store with the source.
 
-    `id` is ours (UUIDv7), `page_id` our id of the Page; `summary` is JSON, list by list.
+    `id` is ours (UUIDv7), `page_id` our id of the Page; `summary` is JSON, with a part for each list.
     """
 
     id: str

@@ -51,6 +51,8 @@ from inboxsync.sync.plan import backlog_since, is_full
 
 # Where more than these are unreadable, the others are found again by bisecting.
 _MOST_UNREADABLE = 1000
+# What a conversation that is read to its bottom no longer misses.
+_MESSAGES = (BacklogKind.GAP, BacklogKind.HISTORY)
 INITIAL, INCREMENTAL, HISTORY = "initial_sync", "incremental_sync", "history_sync"
 
 
@@ -113,9 +115,7 @@ class Ingest:
             )
             self._add_gaps(connection, written.found_gaps, folder=folder, since=since, now=now)
             self._remove(connection, backlog, (BacklogKind.CONVERSATION,))
-            self._remove(
-                connection, backlog.intersection(written.whole), (BacklogKind.GAP, BacklogKind.HISTORY)
-            )
+            self._remove(connection, backlog.intersection(written.whole), _MESSAGES)
             put_list_state(connection, self.page, folder, state, now=now)
             if new_settings is not None:
                 set_batch_size(connection, self.page, new_settings.batch_size, now=now)
@@ -133,7 +133,7 @@ class Ingest:
                 connection, self.page, [conversation], folder=item.folder, source=INCREMENTAL, now=now
             )
             delete_backlog_item(connection, self.page, item.kind, item.conversation_id)
-            self._remove(connection, written.whole, (BacklogKind.GAP, BacklogKind.HISTORY))
+            self._remove(connection, written.whole, _MESSAGES)
             self._add_gaps(connection, written.found_gaps, folder=item.folder, since=item.until_at, now=now)
             run = replace(run, counts=run.counts + written.counts, batches=run.batches + 1)
             update_run(connection, run)
@@ -153,11 +153,7 @@ class Ingest:
             elif not batch.has_next:
                 set_has_older_messages(connection, self.page, item.conversation_id, value=False, now=now)
                 # History that continued from a cursor has not seen what has come above it since.
-                read = (
-                    (item.kind,)
-                    if item.kind is BacklogKind.HISTORY
-                    else (BacklogKind.GAP, BacklogKind.HISTORY)
-                )
+                read = (item.kind,) if item.kind is BacklogKind.HISTORY else _MESSAGES
                 self._remove(connection, [item.conversation_id], read)
             elif rest is None:
                 delete_backlog_item(connection, self.page, item.kind, item.conversation_id)
