@@ -7,25 +7,24 @@ from typing import Any, Final
 from sqlalchemy import Connection, bindparam, delete
 
 from inboxsync.store.derived.facts import Contact, Facts
-from inboxsync.store.derived.lookup import Lookup
+from inboxsync.store.derived.lookup import Lookup, Step
 from inboxsync.store.derived.rows import IfThere, put_rows
 from inboxsync.store.tables import contacts as table
-from inboxsync.store.tables import conversation_facts, messenger_conversations
+from inboxsync.store.tables import conversation_facts as facts
+from inboxsync.store.tables import messenger_conversations
 
 _CONTACTS_A_STATEMENT: Final = 500
-_OF_CONVERSATION: Final = (
-    "(SELECT c.{0} FROM messenger_conversations AS c WHERE c.id = t.conversation_id) AS {0}"
-)
+# Whose a conversation is, it says itself: its facts may be a pass behind.
+_OF_CONVERSATION: Final = ("page_id", "sender_id", "sender_name", "has_older_messages")
 _FACTS_OF: Final = Lookup(
-    table="conversation_facts",
     keys=(("page_id", "text"), ("sender_id", "text")),
-    where="t.page_id = k.page_id AND t.sender_id = k.sender_id",
-    columns=", ".join(
-        f"t.{name}" if name in conversation_facts.c else _OF_CONVERSATION.format(name)
-        for name in Facts._fields
+    steps=(
+        Step("messenger_conversations", "c", "c.sender_id = k.sender_id AND c.page_id = k.page_id"),
+        Step("conversation_facts", "f", "f.conversation_id = c.id"),
     ),
+    columns=", ".join(f"{'c' if name in _OF_CONVERSATION else 'f'}.{name}" for name in Facts._fields),
     types=tuple(
-        (name, (conversation_facts if name in conversation_facts.c else messenger_conversations).c[name].type)
+        (name, (messenger_conversations if name in _OF_CONVERSATION else facts).c[name].type)
         for name in Facts._fields
     ),
 )

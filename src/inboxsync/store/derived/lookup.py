@@ -8,7 +8,7 @@ their own, and the other table is looked up for each of them.
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Any
+from typing import Any, NamedTuple
 
 import msgspec
 from sqlalchemy import Connection, Row, TextClause, text
@@ -19,18 +19,25 @@ from inboxsync.store.connection.statements import is_postgresql
 _encode = msgspec.json.Encoder().encode
 
 
+class Step(NamedTuple):
+    """A table, the name it has here, and which of its rows belong to a key or to the steps before."""
+
+    table: str
+    name: str
+    where: str
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Lookup:
-    """SELECT `columns` FROM `table` AS t WHERE `where` says which rows belong to a key.
+    """SELECT `columns` FROM the keys and, one after the other, the `steps`.
 
     `keys` are the names of a key's columns in `k` and their types on PostgreSQL. `types` are those of the
     result's columns that need one.
     """
 
-    table: str
-    columns: str
     keys: tuple[tuple[str, str], ...]
-    where: str
+    steps: tuple[Step, ...]
+    columns: str
     types: tuple[tuple[str, TypeEngine[Any]], ...] = ()
 
     def rows(self, connection: Connection, keys: Sequence[tuple[Any, ...]]) -> list[Row[Any]]:
@@ -55,33 +62,30 @@ class Lookup:
 def _for_postgresql(lookup: Lookup) -> TextClause:
     arrays = ", ".join(f"CAST(:{name} AS {kind}[])" for name, kind in lookup.keys)
     names = ", ".join(name for name, _ in lookup.keys)
-    # OFFSET 0 keeps this apart from the rest of the query: one look into the index for each key.
-    return _typed(
-        lookup,
-        f"SELECT {lookup.columns} FROM unnest({arrays}) AS k ({names}) CROSS JOIN LATERAL "  # noqa: S608 - our names
-        f"(SELECT * FROM {lookup.table} AS t WHERE {lookup.where} OFFSET 0) AS t",
+    # OFFSET 0 keeps each step apart: one look into the index for each row before.
+    steps = " ".join(
+        f"CROSS JOIN LATERAL (SELECT * FROM {table} AS {name} WHERE {where} OFFSET 0) AS {name}"  # noqa: S608
+        for table, name, where in lookup.steps
     )
+    return _typed(lookup, f"SELECT {lookup.columns} FROM unnest({arrays}) AS k ({names}) {steps}")  # noqa: S608
 
 
 @lru_cache(maxsize=20)
 def _for_sqlite(lookup: Lookup) -> TextClause:
     parts = ", ".join(f"value->>{place} AS {name}" for place, (name, _) in enumerate(lookup.keys))
-    # CROSS: from the keys to the table, never the other way round.
-    return _typed(
-        lookup,
-        f"SELECT {lookup.columns} FROM (SELECT {parts} FROM json_each(:keys)) AS k "  # noqa: S608 - our names
-        f"CROSS JOIN {lookup.table} AS t ON {lookup.where}",
-    )
+    return _typed(lookup, _from_keys(lookup, f"SELECT {parts} FROM json_each(:keys)"))  # noqa: S608 - our names
 
 
 @lru_cache(maxsize=20)
 def _for_one(lookup: Lookup) -> TextClause:
     parts = ", ".join(f":{name} AS {name}" for name, _ in lookup.keys)
-    return _typed(
-        lookup,
-        f"SELECT {lookup.columns} FROM (SELECT {parts}) AS k "  # noqa: S608 - our names
-        f"CROSS JOIN {lookup.table} AS t ON {lookup.where}",
-    )
+    return _typed(lookup, _from_keys(lookup, f"SELECT {parts}"))
+
+
+def _from_keys(lookup: Lookup, keys: str) -> str:
+    # CROSS: in this order, never the other way round.
+    steps = " ".join(f"CROSS JOIN {table} AS {name} ON {where}" for table, name, where in lookup.steps)
+    return f"SELECT {lookup.columns} FROM ({keys}) AS k {steps}"  # noqa: S608 - our names
 
 
 def _typed(lookup: Lookup, statement: str) -> TextClause:

@@ -11,7 +11,7 @@ from zlib import crc32
 from sqlalchemy import Connection, TextClause, bindparam, delete, select, text
 
 from inboxsync.store.connection.statements import is_postgresql
-from inboxsync.store.derived.lookup import Lookup
+from inboxsync.store.derived.lookup import Lookup, Step
 from inboxsync.store.derived.rows import IfThere, put_rows
 from inboxsync.store.search.places import LAST_SECOND, LOWER, SHIFT, begin_of, first_id, quarter_of
 from inboxsync.store.search.words import terms_of
@@ -20,13 +20,20 @@ from inboxsync.store.tables import messages, page_activity
 from inboxsync.store.tables.triggers import SEARCH_TABLE
 
 _COLUMNS: Final = ("id", "page_id", "conversation_id", "message_id", "is_from_page", "terms")
-_TAKEN: Final = Lookup(table=table.name, columns="t.id", keys=(("id", "bigint"),), where="t.id = k.id")
+_TAKEN: Final = Lookup(
+    keys=(("id", "bigint"),), steps=(Step(table.name, "i", "i.id = k.id"),), columns="i.id"
+)
 _OF_MESSAGES: Final = Lookup(
-    table=table.name,
-    columns="t.id, t.page_id, t.is_from_page",
     keys=(("first", "bigint"), ("row_id", "text"), ("graph_id", "text")),
-    where=f"t.id >= k.first AND t.id <= k.first + {LOWER} "
-    "AND t.conversation_id = k.row_id AND t.message_id = k.graph_id",
+    steps=(
+        Step(
+            table.name,
+            "i",
+            f"i.id >= k.first AND i.id <= k.first + {LOWER} "
+            "AND i.conversation_id = k.row_id AND i.message_id = k.graph_id",
+        ),
+    ),
+    columns="i.id, i.page_id, i.is_from_page",
 )
 _EMPTY: Final = delete(page_activity).where(
     page_activity.c.page_id == bindparam("of_page"),

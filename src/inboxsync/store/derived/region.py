@@ -10,18 +10,23 @@ from typing import Final
 from sqlalchemy import Connection, Select, bindparam, delete, insert, select, update
 
 from inboxsync.store.connection.statements import Among, select_among
-from inboxsync.store.derived.lookup import Lookup
+from inboxsync.store.derived.lookup import Lookup, Step
 from inboxsync.store.derived.message_index import Unindexed
 from inboxsync.store.derived.queue import has_notes
 from inboxsync.store.tables import contact_details, message_index, messages, messenger_conversations
 from inboxsync.store.tables import detail_region as table
 
 _TEXTS: Final = Lookup(
-    table="messages",
     keys=(("row_id", "text"),),
-    where="t.conversation_id = k.row_id AND t.is_readable AND NOT t.is_from_page AND t.text <> ''",
-    columns="t.conversation_id, (SELECT c.page_id FROM messenger_conversations AS c "
-    "WHERE c.id = t.conversation_id) AS page_id, t.message_id, t.sent_at, t.is_from_page, t.text",
+    steps=(
+        Step("messenger_conversations", "c", "c.id = k.row_id"),
+        Step(
+            "messages",
+            "m",
+            "m.conversation_id = c.id AND m.is_readable AND NOT m.is_from_page AND m.text <> ''",
+        ),
+    ),
+    columns="c.id, c.page_id, m.message_id, m.sent_at, m.is_from_page, m.text",
     types=(("sent_at", messages.c.sent_at.type), ("is_from_page", messages.c.is_from_page.type)),
 )
 _DELETE: Final = delete(contact_details).where(contact_details.c.conversation_id == bindparam("row_id"))

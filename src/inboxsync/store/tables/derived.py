@@ -103,7 +103,6 @@ for _name, _condition in (
         sqlite_where=_condition,
         postgresql_where=_condition,
     )
-Index(None, conversation_facts.c.page_id, conversation_facts.c.sender_id)
 
 contacts = Table(
     "contacts",

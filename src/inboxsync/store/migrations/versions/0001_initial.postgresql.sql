@@ -128,8 +128,6 @@ CREATE TABLE conversation_facts (
 	CONSTRAINT pk_conversation_facts PRIMARY KEY (conversation_id)
 );
 
-CREATE INDEX ix_conversation_facts_page_id_sender_id ON conversation_facts (page_id, sender_id);
-
 CREATE INDEX ix_conversation_facts_unanswered ON conversation_facts (page_id, listed_at) WHERE unanswered_since_at IS NOT NULL;
 
 CREATE INDEX ix_conversation_facts_with_email ON conversation_facts (page_id, listed_at) WHERE has_email IS true;
