@@ -1,6 +1,7 @@
 """The fixtures of all tests; their types are in tests/fixtures.py."""
 
 import os
+import signal
 import socket
 import tempfile
 import threading
@@ -27,6 +28,10 @@ from tests.fixtures import (
     start_postgresql,
 )
 from tests.processes import ForkServer
+
+# A shell ignores SIGINT for what it starts in the background, and so would every process of the tests.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture

@@ -29,6 +29,9 @@ if TYPE_CHECKING:
 
 NOON = datetime(2026, 6, 1, 12, 0, 0, tzinfo=UTC)
 
+# A test that waits so long hangs. No speed is claimed: the machine may be busy with anything.
+PATIENCE_SECONDS = 300.0
+
 # What an answer's JSON holds. A test indexes it as it likes: a wrong guess is a test that fails.
 Json: TypeAlias = Any
 # A row of a query that a test has written; its columns have the types of the query.

@@ -5,8 +5,8 @@ command is a process of its own all the same: with its own environment, folder, 
 and exit code. What is about starting, or about the interpreter itself, starts real ones.
 
 `python fork_server.py FD`: FD is a listening Unix socket. Each connection is a command: it sends the
-arguments, the environment and the folder, with three open files, and is told the process id and, at the end,
-the exit code, each on a line.
+arguments, the environment, the folder, and a script to run in the place of inboxsync where there is one, with
+three open files. It is answered with the process id and, at the end, the exit code, each on a line.
 """
 
 import gc
@@ -14,6 +14,7 @@ import importlib
 import json
 import os
 import random
+import runpy
 import signal
 import socket
 import sys
@@ -21,6 +22,7 @@ import threading
 import time
 from contextlib import suppress
 from io import BufferedWriter, FileIO, TextIOWrapper
+from typing import TypedDict
 
 # What commands import while they run.
 _MODULES = (
@@ -34,8 +36,15 @@ _MODULES = (
 )
 
 
-def serve(listener: socket.socket) -> None:
-    """Fork for each connection; returns in a process that is to be the command."""
+class Asked(TypedDict):
+    arguments: list[str]
+    environment: dict[str, str]
+    folder: str
+    script: str
+
+
+def serve(listener: socket.socket) -> str:
+    """Fork for each connection; returns the script in a process that is to be a command."""
     signal.signal(signal.SIGCHLD, lambda *_: reap())
     while True:
         connection, _ = listener.accept()
@@ -49,8 +58,7 @@ def serve(listener: socket.socket) -> None:
             pid = os.fork()
             if pid == 0:
                 connection.close()
-                become(asked, files)
-                return
+                return become(asked, files)
             for file in files:
                 os.close(file)
             connection.sendall(f"{pid}\n".encode())
@@ -66,22 +74,19 @@ def reap() -> None:
             pass
 
 
-def receive(connection: socket.socket) -> tuple[dict[str, object], list[int]]:
+def receive(connection: socket.socket) -> tuple[Asked, list[int]]:
     message, files, _, _ = socket.recv_fds(connection, 1 << 16, 3)
     while more := connection.recv(1 << 16):
         message += more
     return json.loads(message), files
 
 
-def become(asked: dict[str, object], files: list[int]) -> None:
+def become(asked: Asked, files: list[int]) -> str:
     """Take over the arguments, the environment, the folder and the streams of a command."""
-    arguments, environment, folder = asked["arguments"], asked["environment"], asked["folder"]
-    assert isinstance(arguments, list)
-    assert isinstance(environment, dict)
-    sys.argv = ["inboxsync", *arguments]
+    sys.argv = [asked["script"] or "inboxsync", *asked["arguments"]]
     os.environ.clear()
-    os.environ.update(environment)
-    os.chdir(str(folder))
+    os.environ.update(asked["environment"])
+    os.chdir(asked["folder"])
     time.tzset()
     random.seed()
     for number, file in enumerate(files):
@@ -90,6 +95,7 @@ def become(asked: dict[str, object], files: list[int]) -> None:
     sys.stdin = open(0, encoding="utf-8", closefd=False)  # noqa: SIM115 - open for good
     sys.stdout = stream(1, errors="strict")
     sys.stderr = stream(2, errors="backslashreplace")
+    return asked["script"]
 
 
 def stream(number: int, *, errors: str) -> TextIOWrapper:
@@ -103,7 +109,7 @@ if __name__ == "__main__":
     assert threading.active_count() == 1, "a thread would be lost in a fork"
     gc.collect()
     gc.freeze()
-    serve(socket.socket(fileno=int(sys.argv[1])))
-    from inboxsync.__main__ import main
-
-    main()
+    if script := serve(socket.socket(fileno=int(sys.argv[1]))):
+        runpy.run_path(script, run_name="__main__")
+    else:
+        runpy.run_module("inboxsync", run_name="__main__")

@@ -11,7 +11,7 @@ from contextlib import suppress
 from pathlib import Path
 from tempfile import TemporaryDirectory, TemporaryFile
 
-from tests.fixtures import Json
+from tests.fixtures import PATIENCE_SECONDS, Json
 
 _SCRIPT = Path(__file__).with_name("fork_server.py")
 
@@ -58,11 +58,22 @@ class ForkServer:
         self._process.wait()
         self._folder.cleanup()
 
-    def start(self, *arguments: str, environment: Mapping[str, str], streams: tuple[int, int, int]) -> Forked:
+    def start(
+        self,
+        *arguments: str,
+        environment: Mapping[str, str],
+        streams: tuple[int, int, int],
+        script: str = "",
+    ) -> Forked:
         """Its streams are files that are open here, which it gets for itself."""
         connection = socket.socket(socket.AF_UNIX)
         connection.connect(self._address)
-        asked = {"arguments": arguments, "environment": dict(environment), "folder": str(Path.cwd())}
+        asked = {
+            "arguments": arguments,
+            "environment": dict(environment),
+            "folder": str(Path.cwd()),
+            "script": script,
+        }
         message = json.dumps(asked).encode()
         sent = socket.send_fds(connection, [message], streams)
         connection.sendall(message[sent:])
@@ -70,14 +81,15 @@ class ForkServer:
         return Forked(connection)
 
     def run(
-        self, *arguments: str, environment: Mapping[str, str], stdin: str = "", timeout: float = 120
+        self, *arguments: str, environment: Mapping[str, str], stdin: str = "", script: str = ""
     ) -> subprocess.CompletedProcess[str]:
-        """As subprocess.run would."""
+        """As subprocess.run would; a script is run in the place of inboxsync."""
         with TemporaryFile() as given, TemporaryFile() as out, TemporaryFile() as err:
             given.write(stdin.encode())
             given.seek(0)
             streams = given.fileno(), out.fileno(), err.fileno()
-            code = self.start(*arguments, environment=environment, streams=streams).wait(timeout)
+            forked = self.start(*arguments, environment=environment, streams=streams, script=script)
+            code = forked.wait(PATIENCE_SECONDS)
             out.seek(0)
             err.seek(0)
             command = ["inboxsync", *arguments]
@@ -105,6 +117,5 @@ class Sandboxes:
 
     def close(self) -> None:
         for each in self._started:
-            each.send_signal(signal.SIGTERM)
-        for each in self._started:
-            each.wait(20)
+            each.send_signal(signal.SIGKILL)
+            each.wait(PATIENCE_SECONDS)

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from tests.cli.fixtures import INBOXSYNC, Inbox, MakeInbox, OnTerminal, Run, Start, StartSandbox
-from tests.fixtures import Json
+from tests.fixtures import PATIENCE_SECONDS, Json
 from tests.processes import ForkServer, Sandboxes
 
 
@@ -28,7 +28,9 @@ def run(forks: ForkServer, environment: dict[str, str]) -> Run:
     """Runs a command to its end."""
 
     def run_command(*arguments: str, stdin: str = "", **extra: str) -> subprocess.CompletedProcess[str]:
-        return forks.run(*arguments, environment=environment | extra, stdin=stdin)
+        ended = forks.run(*arguments, environment=environment | extra, stdin=stdin)
+        assert "Traceback" not in ended.stderr
+        return ended
 
     return run_command
 
@@ -52,9 +54,9 @@ def on_terminal(environment: dict[str, str]) -> OnTerminal:
             while more := os.read(ours, 4096):
                 shown += more
         except OSError:
-            pass  # how Linux says that nobody writes any more
+            pass  # how Linux says that the other end is closed
         os.close(ours)
-        return process.wait(timeout=30), shown
+        return process.wait(PATIENCE_SECONDS), shown
 
     return run_on_terminal
 
@@ -74,7 +76,7 @@ def start(environment: dict[str, str]) -> Iterator[Start]:
     yield start_command
     for process in processes:
         process.kill()
-        process.communicate(timeout=20)
+        process.communicate(timeout=PATIENCE_SECONDS)
 
 
 @pytest.fixture

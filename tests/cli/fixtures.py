@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
-from tests.fixtures import Json, Row
+from tests.fixtures import PATIENCE_SECONDS, Json, Row
 
 INBOXSYNC = [sys.executable, "-m", "inboxsync"]
 FOLDERS = ("inbox", "other", "page_done", "spam")
@@ -56,14 +56,19 @@ class Inbox:
     ready: Json
     database: Path
 
+    @property
+    def page_id(self) -> str:
+        """Meta's id of the first Page."""
+        return str(self.ready["page_id"])
+
     def get(self, what: str) -> Json:
         address = f"{self.ready['url']}/sandbox/{what}"
-        with urllib.request.urlopen(address, timeout=20) as answer:  # noqa: S310
+        with urllib.request.urlopen(address, timeout=PATIENCE_SECONDS) as answer:  # noqa: S310
             return json.loads(answer.read())
 
     def post(self, what: str, **asked: object) -> Json:
         address, body = f"{self.ready['url']}/sandbox/{what}", json.dumps(asked).encode()
-        with urllib.request.urlopen(address, body, timeout=20) as answer:  # noqa: S310
+        with urllib.request.urlopen(address, body, timeout=PATIENCE_SECONDS) as answer:  # noqa: S310
             return json.loads(answer.read())
 
     def hold(self, *, after: int) -> None:
@@ -102,10 +107,10 @@ class Inbox:
         return {each["conversation_id"]: each for each in shown}
 
     def assert_stored(self, *, whole: bool = False, adds_up: bool = True) -> None:
-        """Everything served is stored once, nothing else is, nothing is owed, and the runs add up.
+        """Everything served is stored once, nothing else is, the backlog is empty, and the runs add up.
 
-        Of each conversation the newest ten messages at the least and no hole, or all if `whole`. A test
-        that has deleted rows itself knows that the runs do not add up.
+        Of each conversation at least the newest ten messages without a gap, or all if `whole`. The runs do
+        not add up where a test has deleted rows itself.
         """
         served = self.served()
         rows = self.query("SELECT id, conversation_id, folder FROM messenger_conversations")
@@ -119,7 +124,7 @@ class Inbox:
         for _, graph_id, folder in rows:
             assert folder == served[graph_id]["folder"]
             ids, have = served[graph_id]["message_ids"], stored.get(graph_id, set())
-            assert have == set(ids[: len(have)]), f"{graph_id} has a hole, or what was never served"
+            assert have == set(ids[: len(have)]), f"{graph_id} has a gap, or what was never served"
             assert len(have) >= (len(ids) if whole else min(10, len(ids)))
         assert self.query("SELECT * FROM backlog") == []
         assert self.query("SELECT * FROM page_leases") == []

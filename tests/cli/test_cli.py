@@ -4,18 +4,16 @@ import json
 import signal
 import sqlite3
 import subprocess
-import sys
-import time
+import urllib.request
 from pathlib import Path
 
 import pytest
 
-from tests.cli.fixtures import Run, StartSandbox
-from tests.fixtures import Json
+from tests.cli.fixtures import INBOXSYNC, MakeInbox, Run, Start, StartSandbox
+from tests.fixtures import PATIENCE_SECONDS, Json
+from tests.waiting import wait_until
 
 pytestmark = pytest.mark.system
-
-INBOXSYNC = [sys.executable, "-m", "inboxsync"]
 
 
 def add_page(run: Run, ready: dict[str, Json]) -> None:
@@ -90,20 +88,16 @@ def test_a_limit_ends_partial_and_the_next_run_goes_on(run: Run, sandbox: StartS
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_a_signal_ends_the_run_at_a_batch_boundary(
-    run: Run, sandbox: StartSandbox, environment: dict[str, str], number: signal.Signals
+    inbox: MakeInbox, run: Run, start: Start, number: signal.Signals
 ) -> None:
-    add_page(run, sandbox("--conversations", "2000", "--latency", "0.1"))
-    process = subprocess.Popen(
-        [*INBOXSYNC, "sync", "--json"],
-        env=environment,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-    )
+    source = inbox("--conversations", "400", batch_size=20)
+    source.hold(after=6)
+    process = start("sync", "--json")
     assert process.stderr is not None
     assert any("batch stored" in line for line in process.stderr)
     process.send_signal(number)
-    out, _ = process.communicate(timeout=30)
+    source.release()
+    out, _ = process.communicate(timeout=PATIENCE_SECONDS)
     assert process.returncode == 3
     told = json.loads(out.splitlines()[-1])
     assert told["status"] == "partial"
@@ -112,24 +106,20 @@ def test_a_signal_ends_the_run_at_a_batch_boundary(
     assert page["last_synced_at"] is None
 
 
-def test_a_killed_run_loses_nothing(run: Run, sandbox: StartSandbox, environment: dict[str, str]) -> None:
-    add_page(run, sandbox("--conversations", "1000", "--latency", "0.05"))
+def test_a_killed_run_loses_nothing(inbox: MakeInbox, run: Run, start: Start) -> None:
+    source = inbox("--conversations", "300", batch_size=20)
     for _ in range(3):
-        process = subprocess.Popen(
-            [*INBOXSYNC, "sync"],
-            env=environment,
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.PIPE,
-            text=True,
-        )
+        source.hold(after=5)
+        process = start("sync")
         assert process.stderr is not None
         assert any("batch stored" in line for line in process.stderr)
         process.kill()
-        process.communicate(timeout=30)
+        process.communicate(timeout=PATIENCE_SECONDS)
+    source.release()
     assert run("sync").returncode == 0
+    source.assert_stored(adds_up=False)  # what a killed run has stored is not in its record
     (page,) = json.loads(run("pages", "list", "--json").stdout)
-    assert page["counts"]["conversations"] == 1000
-    # Each kill costs the batch that was under way at the most: 11 calls are the whole walk and its sweep.
+    assert page["counts"]["conversations"] == 300
     ends = [past["status"] for past in json.loads(run("runs", "--json").stdout)]
     assert ends == ["complete", "interrupted", "interrupted", "interrupted"]
 
@@ -166,7 +156,7 @@ def test_removing_a_page_forgets_everything_of_it(run: Run, sandbox: StartSandbo
     ready = sandbox("--conversations", "40")
     add_page(run, ready)
     run("sync")
-    assert run("pages", "remove", ready["page_id"]).returncode == 2  # nobody to ask
+    assert run("pages", "remove", ready["page_id"]).returncode == 2  # no one to ask
     assert run("pages", "remove", ready["page_id"], "--yes").returncode == 0
     connection = sqlite3.connect(tmp_path / "data" / "inboxsync.db")
     tables = ("facebook_pages", "messenger_conversations", "messages", "list_positions", "sync_runs")
@@ -224,7 +214,7 @@ def test_unusable_arguments_are_one_sentence_and_exit_2(
     assert result.stdout == ""
 
 
-def test_every_problem_of_the_settings_is_told_at_once(run: Run) -> None:
+def test_every_problem_of_the_settings_is_shown_at_once(run: Run) -> None:
     result = run(
         "pages",
         "list",
@@ -290,20 +280,21 @@ def test_a_demo_syncs_and_a_second_one_finds_nothing_new(run: Run, environment: 
     assert " 1 calls" in second.stdout or " 1 call" in second.stdout
 
 
-def test_the_sandbox_ends_when_it_is_told(environment: dict[str, str]) -> None:
+def test_the_sandbox_ends_with_a_signal(environment: dict[str, str]) -> None:
     for number in (signal.SIGTERM, signal.SIGINT):
         process = subprocess.Popen(
             [*INBOXSYNC, "sandbox"], stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=environment
         )
         assert process.stdout is not None
-        json.loads(process.stdout.readline())
-        time.sleep(0.2)
+        ready = json.loads(process.stdout.readline())
+        with urllib.request.urlopen(f"{ready['url']}/sandbox/stats", timeout=PATIENCE_SECONDS):  # noqa: S310
+            pass  # it serves
         process.send_signal(number)
-        _, err = process.communicate(timeout=20)
+        _, err = process.communicate(timeout=PATIENCE_SECONDS)
         assert b"Traceback" not in err
 
 
-def test_the_version_is_told(run: Run) -> None:
+def test_the_version_is_shown(run: Run) -> None:
     assert run("--version").stdout.startswith("inboxsync 0.")
 
 
@@ -339,12 +330,8 @@ def test_the_demos_sandbox_ends_with_the_demo_however_it_ends(environment: dict[
     children = [int(number) for number in listed.stdout.split()]
     assert children
     demo.kill()
-    demo.communicate(timeout=20)
-    for _ in range(100):
-        if not any(Path(f"/proc/{child}").exists() for child in children):
-            return
-        time.sleep(0.1)
-    pytest.fail("the sandbox outlived the demo")
+    demo.communicate(timeout=PATIENCE_SECONDS)
+    wait_until(lambda: not any(Path(f"/proc/{child}").exists() for child in children))
 
 
 def test_a_wrong_token_leaves_nothing_behind(run: Run, sandbox: StartSandbox, tmp_path: Path) -> None:

@@ -1,9 +1,6 @@
 """`inboxsync db` as its users run it, on both databases."""
 
-import os
 import signal
-import subprocess
-import sys
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -14,36 +11,12 @@ from inboxsync.model import Conversation, Message, Platform
 from inboxsync.store import Store, schema
 from inboxsync.store.state.pages import upsert_page
 from inboxsync.store.writing.upsert import upsert_batch
-from tests.cli.fixtures import Run
-from tests.fixtures import PostgresServer
+from tests.cli.fixtures import Run, Start
+from tests.fixtures import PATIENCE_SECONDS, PostgresServer
 
 pytestmark = pytest.mark.system
 
 NOW = datetime(2026, 6, 1, tzinfo=UTC)
-INBOXSYNC = [sys.executable, "-m", "inboxsync"]
-
-
-@pytest.fixture
-def environment(tmp_path: Path) -> dict[str, str]:
-    kept = {name: value for name, value in os.environ.items() if not name.startswith("INBOXSYNC_")}
-    return kept | {"INBOXSYNC_DATA_DIR": str(tmp_path / "data")}
-
-
-@pytest.fixture
-def run(environment: dict[str, str]) -> Run:
-    def run_command(*arguments: str, **extra: str) -> subprocess.CompletedProcess[str]:
-        done = subprocess.run(
-            [*INBOXSYNC, *arguments],
-            env=environment | extra,
-            capture_output=True,
-            text=True,
-            timeout=120,
-            check=False,
-        )
-        assert "Traceback" not in done.stderr
-        return done
-
-    return run_command
 
 
 @pytest.fixture
@@ -138,16 +111,14 @@ def test_what_cannot_be_copied_is_one_sentence(run: Run, filled: str, tmp_path: 
 
 
 def test_a_signal_stops_a_copy_and_the_next_goes_on(
-    run: Run, filled: str, environment: dict[str, str], tmp_path: Path
+    run: Run, start: Start, filled: str, tmp_path: Path
 ) -> None:
     target = f"sqlite:///{tmp_path / 'target.db'}"
-    process = subprocess.Popen(
-        [*INBOXSYNC, "db", "copy", filled, target], env=environment, stderr=subprocess.PIPE, text=True
-    )
+    process = start("db", "copy", filled, target)
     assert process.stderr is not None
     process.stderr.readline()
     process.send_signal(signal.SIGTERM)
-    _, said = process.communicate(timeout=60)
+    _, said = process.communicate(timeout=PATIENCE_SECONDS)
     assert process.returncode in (0, 3)  # it may have been done by then
     if process.returncode == 3:
         assert "it goes on" in said

@@ -20,6 +20,7 @@ from inboxsync.store import Store
 from inboxsync.store.state.pages import upsert_page
 from inboxsync.store.writing.upsert import upsert_batch
 from tests.cli.fixtures import OnTerminal, Run, Start
+from tests.fixtures import PATIENCE_SECONDS
 
 pytestmark = pytest.mark.system
 
@@ -114,7 +115,7 @@ def test_a_file_that_cannot_be_written_is_said(run: Run, tmp_path: Path) -> None
 def test_a_closed_stdout_is_said_and_no_success(start: Start, stored: int) -> None:
     command = f"'{sys.executable}' -m inboxsync export contacts >&-"
     process = start("/bin/sh", "-c", command)
-    _, err = process.communicate(timeout=60)
+    _, err = process.communicate(timeout=PATIENCE_SECONDS)
     assert process.returncode == 1, stored
     assert "Stdout is closed." in err
     assert "Exported" not in err
@@ -132,7 +133,7 @@ def test_a_stdout_that_takes_a_part_alone_is_said_and_no_success(
         env=environment | {"PYTHONUNBUFFERED": unbuffered},
         capture_output=True,
         text=True,
-        timeout=120,
+        timeout=PATIENCE_SECONDS,
         check=False,
     )
     assert path.stat().st_size == 72 * 512, stored
@@ -151,7 +152,7 @@ def test_a_signal_leaves_no_half_file(
     while not list(path.parent.glob(".messages.xlsx.*.part")):
         assert process.poll() is None, stored
     process.send_signal(number)
-    out, err = process.communicate(timeout=30)
+    out, err = process.communicate(timeout=PATIENCE_SECONDS)
     assert (process.returncode, out) == (3, "")
     assert "Stopped. No file was written." in err
     assert list(path.parent.iterdir()) == []

@@ -3,8 +3,6 @@
 import random
 import shutil
 import signal
-import subprocess
-import sys
 import time
 from pathlib import Path
 from typing import Protocol
@@ -12,6 +10,8 @@ from typing import Protocol
 import pytest
 
 from tests.cli.fixtures import Inbox, MakeInbox, Run, Start
+from tests.fixtures import PATIENCE_SECONDS
+from tests.processes import ForkServer
 
 pytestmark = pytest.mark.system
 
@@ -28,17 +28,12 @@ class Killed(Protocol):
 
 
 @pytest.fixture
-def killed(environment: dict[str, str]) -> Killed:
-    """Runs a command until just before or after its n-th commit; False where it ended by itself."""
+def killed(forks: ForkServer, environment: dict[str, str]) -> Killed:
+    """Runs a command until just before or after its n-th commit; False where it ended earlier."""
 
     def run_killed(number: int, when: str, *arguments: str, **extra: str) -> bool:
-        result = subprocess.run(
-            [sys.executable, KILLED_AT_COMMIT, str(number), when, *arguments],
-            env=environment | extra,
-            capture_output=True,
-            text=True,
-            timeout=60,
-            check=False,
+        result = forks.run(
+            str(number), when, *arguments, environment=environment | extra, script=KILLED_AT_COMMIT
         )
         assert result.returncode in (-signal.SIGKILL, 0), result.stderr
         return result.returncode != 0
@@ -120,12 +115,12 @@ def test_a_kill_at_any_commit_of_a_catch_up_a_gap_and_history_loses_nothing(
 
 
 def test_kills_at_random_moments_lose_nothing(inbox: MakeInbox, start: Start, run: Run) -> None:
-    """Also of a walk in several spans: answers slower than the pace, time windows honoured."""
+    """Also of a full scan in several segments: answers slower than the call rate, time windows honoured."""
     source = inbox(
         "--conversations", "400", "--folder", "spam=30", "--messages", "1:14", "--time-windows",
         "--latency", "0.1", batch_size=10,
     )  # fmt: skip
-    spans = 0
+    segments = 0
     for _ in range(8):
         process = start("sync", INBOXSYNC_CALLS_PER_SECOND="40")
         assert process.stderr is not None
@@ -134,9 +129,9 @@ def test_kills_at_random_moments_lose_nothing(inbox: MakeInbox, start: Start, ru
                 break
         time.sleep(random.uniform(0, 0.5))  # noqa: S311
         process.kill()
-        process.communicate(timeout=20)
+        process.communicate(timeout=PATIENCE_SECONDS)
         for (text,) in source.query("SELECT segments FROM list_positions WHERE segments IS NOT NULL"):
-            spans = max(spans, text.count("position"))
-    assert spans > 1, "no kill met a walk in spans"
+            segments = max(segments, text.count("position"))
+    assert segments > 1, "no kill met a scan in segments"
     completes(run)
     source.assert_stored()

@@ -12,7 +12,7 @@ import pytest
 import structlog
 
 from inboxsync.cli.logs import configure_logs
-from tests.fixtures import PostgresServer
+from tests.fixtures import PATIENCE_SECONDS, PostgresServer
 
 # What every command does that opens the database, and then libraries speak.
 _LIBRARIES_SPEAK = """
@@ -77,7 +77,9 @@ def test_a_traceback_holds_no_values(
 
 def speak(script: str, *arguments: str, environment: dict[str, str]) -> subprocess.CompletedProcess[str]:
     command = [sys.executable, "-c", script, *arguments]
-    return subprocess.run(command, env=environment, capture_output=True, text=True, timeout=60, check=True)
+    return subprocess.run(
+        command, env=environment, capture_output=True, text=True, timeout=PATIENCE_SECONDS, check=True
+    )
 
 
 def test_what_libraries_warn_of_is_json_where_json_is_asked_for(environment: dict[str, str]) -> None:

@@ -1,11 +1,11 @@
-"""`inboxsync runs`: following a run to whatever end it comes to."""
+"""`inboxsync runs`: a run is followed to its end, whatever that is."""
 
 import json
-import time
 
 import pytest
 
 from tests.cli.fixtures import MakeInbox, Run, Start
+from tests.fixtures import PATIENCE_SECONDS
 
 pytestmark = pytest.mark.system
 
@@ -14,11 +14,16 @@ def test_a_run_that_is_followed_ends_with_its_page(inbox: MakeInbox, run: Run, s
     source = inbox("--conversations", "20")
     page_id = source.ready["page_id"]
     run_id = json.loads(run("sync", page_id, "--enqueue", "--json").stdout)["run_id"]
-    following = start("runs", "show", run_id, "--follow")
-    time.sleep(3)
-    assert following.poll() is None
+    source.change(
+        "INSERT INTO sync_run_events (run_id, seq, at, status, data) "
+        "VALUES (?, 1, '2026-06-01T12:00:00.000Z', 'starting', '{}')",
+        run_id,
+    )
+    following = start("runs", "show", run_id, "--follow", "--json")
+    assert following.stdout is not None
+    assert json.loads(following.stdout.readline())["status"] == "starting"
     assert run("pages", "remove", page_id, "--yes").returncode == 0
-    _, said = following.communicate(timeout=60)
+    _, said = following.communicate(timeout=PATIENCE_SECONDS)
     assert following.returncode == 2
     assert said.splitlines() == [
         f"inboxsync: Run {run_id} is gone, and its Page with it.",
@@ -26,7 +31,7 @@ def test_a_run_that_is_followed_ends_with_its_page(inbox: MakeInbox, run: Run, s
     ]
 
 
-def test_a_run_that_is_not_there_tells_where_ids_are(inbox: MakeInbox, run: Run) -> None:
+def test_an_unknown_run_is_an_error_that_says_where_ids_are(inbox: MakeInbox, run: Run) -> None:
     inbox("--conversations", "20")
     for command in ("show", "cancel"):
         result = run("runs", command, "nobody")

@@ -20,7 +20,8 @@ import pytest
 
 from inboxsync.cli.serve import _listen
 from tests.cli.fixtures import Inbox, MakeInbox, Run, Start
-from tests.fixtures import Json
+from tests.fixtures import PATIENCE_SECONDS, Json
+from tests.waiting import wait_until
 
 pytestmark = pytest.mark.system
 
@@ -51,16 +52,18 @@ class Service:
             self.url + path, data, {"Content-Type": "application/json"} | headers
         )
         try:
-            with urllib.request.urlopen(asked, timeout=60) as answer:  # noqa: S310
+            with urllib.request.urlopen(asked, timeout=PATIENCE_SECONDS) as answer:  # noqa: S310
                 return answer.status, json.loads(answer.read() or b"null")
         except urllib.error.HTTPError as refused:
             return refused.code, json.loads(refused.read())
 
-    def end(self, number: int = signal.SIGTERM) -> int:
-        """Its exit code, after that signal and no other."""
+    def end(self, number: int = signal.SIGTERM, then: Callable[[], None] = lambda: None) -> int:
+        """Its exit code, after that signal and no other; `then` is called when it has begun to end."""
         self.process.send_signal(number)
-        code = self.process.wait(60)
-        self.reader.join(20)
+        wait_until(lambda: any('"ending"' in line for line in self.log))
+        then()
+        code = self.process.wait(PATIENCE_SECONDS)
+        self.reader.join(PATIENCE_SECONDS)
         return code
 
 
@@ -83,13 +86,6 @@ def service(start: Start) -> Serving:
         raise AssertionError("".join(log))
 
     return serve
-
-
-def wait_until(is_so: Callable[[], object], seconds: float = 30) -> None:
-    deadline = time.monotonic() + seconds
-    while not is_so():
-        assert time.monotonic() < deadline
-        time.sleep(0.05)
 
 
 def test_without_a_key_it_refuses_to_listen_elsewhere(run: Run) -> None:
@@ -115,8 +111,8 @@ def test_a_key_is_shown_once_and_opens_until_it_is_revoked(
     assert running.ask("/api/v1/pages", **header)[0] == 200
     assert running.ask("/api/v1/pages")[0] == 401
     assert run("keys", "revoke", "script").returncode == 0
-    time.sleep(1.1)  # a running service looks once a second
-    assert running.ask("/api/v1/pages", **header)[0] == 401
+    # A running service looks once a second.
+    wait_until(lambda: running.ask("/api/v1/pages", **header)[0] == 401)
     assert running.end() == 0
     written = "".join(running.log)
     assert key not in written
@@ -144,7 +140,8 @@ def test_no_answer_waits_for_the_reader_half_way() -> None:
 def test_sigterm_drains_and_the_interrupted_run_goes_on_after_the_restart(
     inbox: MakeInbox, service: Serving
 ) -> None:
-    box = inbox("--conversations", "3000", "--messages", "1:2", "--latency", "0.2", batch_size=50)
+    box = inbox("--conversations", "500", "--messages", "1:2", batch_size=25)
+    box.hold(after=6)
     ((page_id, meta_id),) = box.query("SELECT id, facebook_page_id FROM facebook_pages")
     first = service()
     status, told = first.ask(
@@ -156,23 +153,22 @@ def test_sigterm_drains_and_the_interrupted_run_goes_on_after_the_restart(
     listener = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
     assert listener.stdout is not None
     assert listener.stdout.readline() == "listening\n"
-    code = first.end()
-    assert (code, listener.wait(20)) == (0, 0)
+    code = first.end(then=box.release)
+    assert (code, listener.wait(PATIENCE_SECONDS)) == (0, 0)
     listener.stdout.close()
     stored = box.query("SELECT COUNT(*) FROM messenger_conversations")[0][0]
-    assert 0 < stored < 3000
+    assert 0 < stored < 500
     second = service()
-    deadline = time.monotonic() + 90
-    while (run := second.ask(told["location"])[1])["status"] in ("queued", "running"):
-        assert time.monotonic() < deadline, run
-        time.sleep(0.2)
+    wait_until(lambda: second.ask(told["location"])[1]["status"] not in ("queued", "running"))
+    run = second.ask(told["location"])[1]
     assert (run["status"], run["complete"]) == ("complete", True)
-    assert box.query("SELECT COUNT(*) FROM messenger_conversations")[0][0] == 3000
+    assert box.query("SELECT COUNT(*) FROM messenger_conversations")[0][0] == 500
     assert second.end(signal.SIGINT) == 0
 
 
 def test_a_waiting_caller_is_answered_when_the_service_ends(inbox: MakeInbox, service: Serving) -> None:
-    box = inbox("--conversations", "500", "--latency", "1")
+    box = inbox("--conversations", "500")
+    box.hold(after=0)
     ((page_id, meta_id),) = box.query("SELECT id, facebook_page_id FROM facebook_pages")
     running = service()
     asked = json.dumps({"pageId": page_id, "facebookPageId": meta_id})
@@ -187,8 +183,8 @@ def test_a_waiting_caller_is_answered_when_the_service_ends(inbox: MakeInbox, se
         text=True,
     )
     wait_until(lambda: box.query("SELECT COUNT(*) FROM sync_runs WHERE status = 'running'")[0][0])
-    assert running.end() == 0
-    told = json.loads(caller.communicate(timeout=20)[0])
+    assert running.end(then=box.release) == 0
+    told = json.loads(caller.communicate(timeout=PATIENCE_SECONDS)[0])
     assert (told["success"], told["complete"]) == (False, False)
     assert told["next"]
 
@@ -198,10 +194,9 @@ def workers_in(box: Inbox) -> list[int]:
     return [int(worker.split(":")[-2]) for (worker,) in box.query("SELECT id FROM workers")]
 
 
-def test_a_worker_that_is_killed_is_started_anew_and_the_run_goes_on(
-    inbox: MakeInbox, service: Serving
-) -> None:
-    box = inbox("--conversations", "1500", "--messages", "1:2", "--latency", "0.2", batch_size=50)
+def test_a_worker_that_is_killed_is_restarted_and_the_run_goes_on(inbox: MakeInbox, service: Serving) -> None:
+    box = inbox("--conversations", "500", "--messages", "1:2", batch_size=25)
+    box.hold(after=6)
     ((page_id, meta_id),) = box.query("SELECT id, facebook_page_id FROM facebook_pages")
     running = service()
     asked = {"pageId": page_id, "facebookPageId": meta_id}
@@ -209,8 +204,9 @@ def test_a_worker_that_is_killed_is_started_anew_and_the_run_goes_on(
     wait_until(lambda: box.query("SELECT COUNT(*) FROM messenger_conversations")[0][0])
     (first,) = workers_in(box)
     os.kill(first, signal.SIGKILL)
-    wait_until(lambda: running.ask(told["location"])[1]["status"] == "complete", 90)
-    assert box.query("SELECT COUNT(*) FROM messenger_conversations")[0][0] == 1500
+    box.release()
+    wait_until(lambda: running.ask(told["location"])[1]["status"] == "complete")
+    assert box.query("SELECT COUNT(*) FROM messenger_conversations")[0][0] == 500
     (second,) = workers_in(box)
     assert second != first
     assert running.end() == 0
@@ -225,7 +221,7 @@ def test_the_worker_ends_when_the_service_is_killed(inbox: MakeInbox, service: S
     wait_until(lambda: workers_in(box))
     running.process.kill()
     # It writes to the same pipe, and holds it open for as long as it lives.
-    running.reader.join(20)
+    running.reader.join(PATIENCE_SECONDS)
     assert not running.reader.is_alive()
 
 
@@ -238,8 +234,8 @@ def test_ctrl_c_reaches_both_and_both_end(inbox: MakeInbox, service: Serving, se
     running.process.send_signal(signal.SIGINT)
     time.sleep(seconds_later)  # the service may have asked it already
     os.kill(worker, signal.SIGINT)
-    assert running.process.wait(20) == 0
-    running.reader.join(20)
+    assert running.process.wait(PATIENCE_SECONDS) == 0
+    running.reader.join(PATIENCE_SECONDS)
     said = [json.loads(line)["event"] for line in running.log if line.startswith("{")]
     assert {"ending", "worker drains", "worker ended", "ended"} <= set(said)
     assert "the worker has ended" not in said

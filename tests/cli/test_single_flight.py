@@ -10,7 +10,7 @@ from typing import Protocol
 import pytest
 
 from tests.cli.fixtures import Inbox, MakeInbox, Run, Start
-from tests.fixtures import Json
+from tests.fixtures import PATIENCE_SECONDS, Json
 
 pytestmark = pytest.mark.system
 
@@ -26,7 +26,7 @@ def until(process: subprocess.Popen[str], words: str) -> str:
 
 
 def told(process: subprocess.Popen[str]) -> dict[str, Json]:
-    out, err = process.communicate(timeout=60)
+    out, err = process.communicate(timeout=PATIENCE_SECONDS)
     assert "Traceback" not in err
     return dict(json.loads(out.splitlines()[-1]))
 
@@ -104,7 +104,7 @@ def test_a_sync_that_waits_gets_its_turn_and_says_so_once(inbox: MakeInbox, star
     until(second, "waiting")
     assert first.poll() is None
     source.release()
-    out, err = second.communicate(timeout=60)
+    out, err = second.communicate(timeout=PATIENCE_SECONDS)
     assert second.returncode == 0
     answer = json.loads(out)
     assert (answer["status"], answer["mode"], answer["inserted"]) == ("complete", "incremental", 0)
@@ -154,7 +154,7 @@ def test_a_killed_owner_elsewhere_is_followed_as_soon_as_its_half_minute_is_over
     source = inbox(*INBOX, batch_size=25)
     first = begin(source, start, "sync")
     first.kill()
-    first.communicate(timeout=20)
+    first.communicate(timeout=PATIENCE_SECONDS)
     source.release()
     ((heartbeat_at, expires_at),) = source.query("SELECT heartbeat_at, expires_at FROM page_leases")
     half_a_minute = timedelta(seconds=30)
