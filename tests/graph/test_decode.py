@@ -8,7 +8,7 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from inboxsync.graph import records
+from inboxsync.graph import body
 from inboxsync.graph.body import decode_body
 from inboxsync.graph.decode import identifier
 from inboxsync.graph.errors import FaultError
@@ -275,10 +275,10 @@ touchy_json = st.recursive(
 
 @given(touchy_json)
 def test_json_that_is_stored_unchanged_is_what_a_closer_look_would_store(value: object) -> None:
-    kept = records.json_text(value)
+    kept = body.json_text(value)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(records, "_unchanged", lambda _: None)
-        assert records.json_text(value) == kept
+        patch.setattr(body, "_unchanged", lambda _: None)
+        assert body.json_text(value) == kept
 
 
 def test_an_attachment_lists_own_next_is_not_kept() -> None:

@@ -18,28 +18,25 @@ _TOKEN_LIKE = re.compile(r"\b(?:EAA|IG)[A-Za-z0-9_-]{20,}")
 class Access:
     """A Page's inbox on one platform, with the token that may read it.
 
-    The token is in no `repr`. `account_id` is the id under which the Page itself writes.
+    The token is in no `repr`. `account_id` is the id under which the Page itself writes; `own_ids`
+    are all that mean the Page among participants and senders. `quota` is the object whose quota a
+    call uses: the Page, or the Instagram account (graph-facts 2).
     """
 
     page_id: str
     platform: Platform
     account_id: str
     token: str = field(repr=False)
+    is_instagram: bool = field(init=False, repr=False)
+    quota: str = field(init=False, repr=False)
+    own_ids: frozenset[str] = field(init=False, repr=False)
 
-    @property
-    def quota(self) -> str:
-        """The object whose quota a call uses: the Page, or the Instagram account (graph-facts 2)."""
-        return self.account_id if self.is_instagram else self.page_id
-
-    @property
-    def is_instagram(self) -> bool:
-        """Whether this is the inbox of an Instagram account."""
-        return self.platform is Platform.INSTAGRAM
-
-    @property
-    def own_ids(self) -> frozenset[str]:
-        """Ids that mean the Page itself among participants and senders."""
-        return frozenset({self.page_id, self.account_id})
+    def __post_init__(self) -> None:
+        # Computed once: several are needed for each call.
+        is_instagram = self.platform is Platform.INSTAGRAM
+        object.__setattr__(self, "is_instagram", is_instagram)
+        object.__setattr__(self, "quota", self.account_id if is_instagram else self.page_id)
+        object.__setattr__(self, "own_ids", frozenset({self.page_id, self.account_id}))
 
     def redact(self, text: str) -> str:
         """`text` without this token, and without anything that looks like a token."""

@@ -1,4 +1,4 @@
-"""From an answer's bytes to JSON, its list and its paging, whatever the bytes are.
+"""From an answer's bytes to JSON, whatever the bytes are, and from JSON to text that can be stored.
 
 Nearly every entry of a list has the usual shape, and msgspec decodes a shape that it knows several
 times faster than any JSON. An entry that differs in the least (another type, an unknown field, no id)
@@ -15,7 +15,7 @@ from urllib.parse import parse_qs, urlsplit
 import msgspec
 
 from inboxsync.errors import SourceRefused
-from inboxsync.graph.decode import GraphConversation, GraphMessage, Json
+from inboxsync.graph.decode import EMPTY, GraphConversation, GraphMessage, Json, identifier
 from inboxsync.graph.errors import Fault, FaultError
 
 _QUOTED_CHARACTERS = 80
@@ -25,6 +25,16 @@ _FIRST_ERROR_STATUS = 400
 _NOT_JSON = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
 # U+0000 as JSON has it; in half a megabyte a pattern finds it sooner than `in` does.
 _find_nul = re.compile(rb"\\u0000").search
+
+# Graph nests a handful of levels. Python and JSON libraries give up at some hundreds, each at another.
+_DEEPEST = 60
+_LONGEST_BITS = 63
+_TOKEN_PARAMETER = re.compile(r"access_token(=|%3D)[^&\s\"]*", re.IGNORECASE)
+# To find a number that may be past 64 bits: 19 digits, once all digits are zeros. A pattern takes ten times
+# as long.
+_TO_ZEROS = bytes.maketrans(b"123456789", b"000000000")
+_LONG_NUMBER = b"0" * 19
+_encode = msgspec.json.Encoder().encode
 
 T = TypeVar("T", bound=msgspec.Struct)
 
@@ -166,4 +176,54 @@ def replace_lone_surrogates(value: Any) -> Any:  # noqa: ANN401 - any JSON
         return [replace_lone_surrogates(item) for item in value]
     if isinstance(value, dict):
         return {replace_lone_surrogates(key): replace_lone_surrogates(item) for key, item in value.items()}
+    return value
+
+
+def json_list(edge: object) -> str | None:
+    """The entries of a nested edge as text, without its paging: it leads nowhere new."""
+    return json_text(edge.get("data", edge) if isinstance(edge, dict) else edge)
+
+
+def json_text(value: object) -> str | None:
+    """JSON to be stored as text; None for what holds nothing."""
+    if value in EMPTY:
+        return None
+    if (text := _unchanged(value)) is not None:
+        return text
+    storable = _storable(value)
+    try:
+        return _encode(storable).decode()
+    except UnicodeEncodeError:
+        return _encode(replace_lone_surrogates(storable)).decode()
+
+
+def _unchanged(value: object) -> str | None:
+    """The text of a value that `_storable` would not change; None if that needs a closer look.
+
+    Nearly all values are such, and to encode one takes less time than to look at all that is in it.
+    """
+    try:
+        text = _encode(value)
+    except (OverflowError, RecursionError, UnicodeEncodeError):
+        return None
+    may_change = b'"paging"' in text or b"access_token" in text or _LONG_NUMBER in text.translate(_TO_ZEROS)
+    return None if may_change or text.count(b"{") + text.count(b"[") > _DEEPEST else text.decode()
+
+
+def _storable(value: Any, depth: int = 0) -> Any:  # noqa: ANN401 - any JSON
+    """The same JSON so that it can be encoded and stored.
+
+    `paging` is removed at any depth: it leads nowhere new, and holds the token. What no JSON
+    library can encode (numbers past 64 bits, hundreds of levels) becomes text.
+    """
+    if depth > _DEEPEST and isinstance(value, dict | list):
+        return "[nested too deeply]"
+    if isinstance(value, dict):
+        return {key: _storable(inner, depth + 1) for key, inner in value.items() if key != "paging"}
+    if isinstance(value, list):
+        return [_storable(inner, depth + 1) for inner in value]
+    if isinstance(value, str) and "access_token" in value:
+        return _TOKEN_PARAMETER.sub("access_token=[token]", value)
+    if isinstance(value, int) and value.bit_length() > _LONGEST_BITS:
+        return identifier(value) or "[number too long]"
     return value

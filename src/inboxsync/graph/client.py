@@ -1,25 +1,23 @@
 """One method for each endpoint of the Graph API that we read; each returns records."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
 from datetime import datetime
+from functools import partial
 from typing import TYPE_CHECKING
 from urllib.parse import quote
-
-import structlog
 
 from inboxsync.clock import Clock
 from inboxsync.errors import PageNotVisible
 from inboxsync.graph.access import Access, App, decode_token_end
-from inboxsync.graph.body import fast_conversations, fast_messages, read_list, read_paging
+from inboxsync.graph.body import fast_conversations, fast_messages
 from inboxsync.graph.decode import identifier
-from inboxsync.graph.errors import Fault, FaultError, RetryPolicy, Subject
+from inboxsync.graph.errors import RetryPolicy, Subject
 from inboxsync.graph.quotas import Endpoint
 from inboxsync.graph.rate_limiter import RateLimiter
-from inboxsync.graph.records import decode_conversation, decode_list, decode_messages
+from inboxsync.graph.records import read_batch, read_conversation, read_messages
 from inboxsync.graph.requests import (
-    Answer,
     Call,
     CallCounts,
     Calls,
@@ -29,12 +27,10 @@ from inboxsync.graph.requests import (
     list_params,
     window_params,
 )
-from inboxsync.model import Batch, Conversation, Dropped, MessageBatch, SourceRecord, TokenReason, Window
+from inboxsync.model import Batch, Conversation, MessageBatch, TokenReason, Window
 
 if TYPE_CHECKING:
     from inboxsync.graph.transport import Transport
-
-log = structlog.get_logger(__name__)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -229,17 +225,6 @@ class GraphClient:
 
         Raises ConversationMissing, or MessageUnreadable.
         """
-
-        def read(answer: Answer) -> Conversation:
-            dropped: list[Dropped] = []
-            found = decode_conversation(
-                answer.body, dropped, own_ids=access.own_ids, is_instagram=access.is_instagram
-            )
-            _warn(dropped)
-            if found is None:
-                raise FaultError(Fault(message="The answer holds no conversation."))
-            return found
-
         call = Call(
             access=access,
             endpoint=Endpoint.CONVERSATION,
@@ -247,7 +232,7 @@ class GraphClient:
             params=lambda: {"fields": self._fields.conversations(access.platform, messages=messages)},
             about=Subject.CONVERSATION,
         )
-        return await self._calls.get(call, read)
+        return await self._calls.get(call, partial(read_conversation, access=access))
 
     async def fetch_messages(
         self, access: Access, conversation_id: str, *, after: str | None, limit: int, ids_only: bool = False
@@ -256,20 +241,6 @@ class GraphClient:
 
         Raises ConversationMissing, MessageUnreadable, or CursorRefused.
         """
-
-        def read(answer: Answer) -> MessageBatch:
-            dropped: list[Dropped] = []
-            messages = decode_messages(
-                read_list(answer.body),
-                dropped,
-                own_ids=access.own_ids,
-                # An answer that was asked only for ids has nothing else, even of a readable message.
-                is_instagram=access.is_instagram and not ids_only,
-            )
-            _warn(dropped)
-            cursor, has_next = read_paging(answer.body, sent=after)
-            return MessageBatch(messages=messages, after=cursor, has_next=has_next, dropped=tuple(dropped))
-
         call = Call(
             access=access,
             endpoint=Endpoint.MESSAGES,
@@ -280,6 +251,7 @@ class GraphClient:
             about=Subject.CONVERSATION,
             fast=fast_messages,
         )
+        read = partial(read_messages, access=access, sent=after, asked_for_details=not ids_only)
         return await self._calls.get(call, read)
 
     async def _list(
@@ -300,45 +272,24 @@ class GraphClient:
                 asked["folder"] = folder
             return asked | list_params(fields=fields(), limit=limit, after=after) | window_params(window)
 
-        def read(answer: Answer) -> Batch:
-            conversations, dropped = decode_list(
-                read_list(answer.body),
-                own_ids=access.own_ids,
-                # Only an answer that was asked for details shows that a message has none.
-                is_instagram=access.is_instagram and endpoint is Endpoint.CONVERSATIONS,
-            )
-            _warn(dropped)
-            cursor, has_next = read_paging(answer.body, sent=after)
-            return Batch(
-                conversations=conversations,
-                answered_at=answer.dated_at or self._time_by(conversations),
-                after=cursor,
-                has_next=has_next,
-                dropped=dropped,
-            )
-
-        path = f"{_quoted(access.page_id)}/conversations"
         call = Call(
             access=access,
             endpoint=endpoint,
-            path=path,
+            path=f"{_quoted(access.page_id)}/conversations",
             params=params,
             attempts=attempts,
             fast=fast_conversations,
         )
+        read = partial(
+            read_batch,
+            access=access,
+            sent=after,
+            asked_for_details=endpoint is Endpoint.CONVERSATIONS,
+            clock=self._clock,
+        )
         return await self._calls.get(call, read)
-
-    def _time_by(self, conversations: Sequence[SourceRecord]) -> datetime:
-        """The time of an answer without a `Date` header: its newest conversation's, not our clock's."""
-        times = [each.source_updated_at for each in conversations if each.source_updated_at is not None]
-        return min(self._clock.now(), max(times, default=self._clock.now()))
 
 
 def _quoted(identifier: str) -> str:
     """As one part of a path, whatever it holds: old ids have slashes, and a person may have typed it."""
     return quote(identifier, safe="")
-
-
-def _warn(dropped: list[Dropped] | tuple[Dropped, ...]) -> None:
-    if dropped:
-        log.warning("parts of an answer could not be read", count=len(dropped), first=str(dropped[0]))

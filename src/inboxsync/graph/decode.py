@@ -6,7 +6,7 @@ entry without an id cannot be kept and is reported. What the shape has no place 
 `extra`, so that nothing is lost.
 """
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from typing import Annotated, Any
 
@@ -112,11 +112,10 @@ class OddConversation(GraphConversation, kw_only=True):
     extra: Json
 
 
-def normalise_conversation(entry: Json, dropped: list[Dropped]) -> GraphConversation | None:
-    """One conversation of any JSON; None, and a line in `dropped`, if it has no id."""
-    conversation_id = identifier(entry.get("id"))
+def normalise_conversation(entry: Any, dropped: list[Dropped]) -> GraphConversation | None:  # noqa: ANN401 - any JSON
+    """One conversation of any JSON; None, and a line in `dropped`, if it is none."""
+    conversation_id = _id_of(entry, "conversation", dropped)
     if conversation_id is None:
-        dropped.append(Dropped(what="conversation", why="it has no id"))
         return None
     known, extra = _sort_out(entry, {**_CONVERSATION, "messages": lambda edge: _messages(edge, dropped)})
     if extra:
@@ -125,31 +124,15 @@ def normalise_conversation(entry: Json, dropped: list[Dropped]) -> GraphConversa
 
 
 def normalise_messages(data: object, dropped: list[Dropped]) -> list[GraphMessage]:
-    """The messages of any JSON, in its order; a line in `dropped` for each that has no id.
+    """The messages of any JSON, in its order; a line in `dropped` for each that is none.
 
     Those that the fast decoder took stay as they are.
     """
-    entries = objects_of(data, "message list", dropped, also=GraphMessage)
+    if data is not None and not isinstance(data, list):
+        dropped.append(Dropped(what="message list", why=f"it is {type(data).__name__}, not a list"))
+    entries = data if isinstance(data, list) else []
     found = (each if isinstance(each, GraphMessage) else _message(each, dropped) for each in entries)
     return [message for message in found if message is not None]
-
-
-def objects_of(
-    data: object, what: str, dropped: list[Dropped], *, also: type[msgspec.Struct] | None = None
-) -> Iterable[Any]:
-    """The objects of a list, also those decoded as `also`; a line in `dropped` for anything else."""
-    if data is None:
-        return
-    if not isinstance(data, list):
-        dropped.append(Dropped(what=what, why=f"it is {type(data).__name__}, not a list"))
-        return
-    for entry in data:
-        if isinstance(entry, dict) or (also is not None and isinstance(entry, also)):
-            yield entry
-        else:
-            dropped.append(
-                Dropped(what=f"entry of a {what}", why=f"it is {type(entry).__name__}, not an object")
-            )
 
 
 def identifier(value: object) -> str | None:
@@ -161,16 +144,26 @@ def identifier(value: object) -> str | None:
     return None
 
 
-def _message(entry: Json, dropped: list[Dropped]) -> GraphMessage | None:
-    message_id = identifier(entry.get("id"))
+def _message(entry: Any, dropped: list[Dropped]) -> GraphMessage | None:  # noqa: ANN401 - any JSON
+    message_id = _id_of(entry, "message", dropped)
     if message_id is None:
-        dropped.append(Dropped(what="message", why="it has no id"))
         return None
     known, extra = _sort_out(entry, _MESSAGE)
     sender = known.pop("from", None)
     if extra:
         return OddMessage(id=message_id, sender=sender, extra=extra, **known)
     return GraphMessage(id=message_id, sender=sender, **known)
+
+
+def _id_of(entry: object, what: str, dropped: list[Dropped]) -> str | None:
+    if not isinstance(entry, dict):
+        why = f"it is {type(entry).__name__}, not an object"
+        dropped.append(Dropped(what=f"entry of a {what} list", why=why))
+        return None
+    found = identifier(entry.get("id"))
+    if found is None:
+        dropped.append(Dropped(what=what, why="it has no id"))
+    return found
 
 
 def _messages(edge: object, dropped: list[Dropped]) -> GraphMessages | None:

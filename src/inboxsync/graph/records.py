@@ -4,16 +4,17 @@ A record of a list also has a fingerprint of everything in it that would be stor
 stored one, nothing has to be built or written.
 """
 
-import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
 from hashlib import sha256
 from operator import attrgetter
-from typing import Any
 
 import msgspec
+import structlog
 
-from inboxsync.graph.body import replace_lone_surrogates
+from inboxsync.clock import Clock
+from inboxsync.graph.access import Access
+from inboxsync.graph.body import json_list, json_text, read_list, read_paging
 from inboxsync.graph.decode import (
     EMPTY,
     LONGEST_NUMBER,
@@ -23,12 +24,14 @@ from inboxsync.graph.decode import (
     Json,
     OddConversation,
     OddMessage,
-    identifier,
     normalise_conversation,
     normalise_messages,
-    objects_of,
 )
-from inboxsync.model import Conversation, Dropped, Message, Participant, SourceRecord
+from inboxsync.graph.errors import Fault, FaultError
+from inboxsync.graph.requests import Answer
+from inboxsync.model import Batch, Conversation, Dropped, Message, MessageBatch, Participant, SourceRecord
+
+log = structlog.get_logger(__name__)
 
 # Counted up when the same answer leads to other records than before.
 _EDITION = 3
@@ -36,14 +39,6 @@ _FINGERPRINT_DIGITS = 32
 _CHUNK_BYTES = 2047
 # Of an Instagram conversation's messages only so many have details (graph-facts 1.6-2).
 _READABLE_ON_INSTAGRAM = 20
-# Graph nests a handful of levels. Python and JSON libraries give up at some hundreds, each at another.
-_DEEPEST = 60
-_LONGEST_BITS = 63
-_TOKEN_PARAMETER = re.compile(r"access_token(=|%3D)[^&\s\"]*", re.IGNORECASE)
-# To find a number that may be past 64 bits: 19 digits, once all digits are zeros. A pattern takes ten times
-# as long.
-_TO_ZEROS = bytes.maketrans(b"123456789", b"000000000")
-_LONG_NUMBER = b"0" * 19
 _encode = msgspec.json.Encoder().encode
 
 _plain_values = attrgetter("id", "created_time", "sender", "message", "is_unsupported")
@@ -83,6 +78,63 @@ class GraphRecord(msgspec.Struct, kw_only=True):
         return self.is_normalised
 
 
+def read_batch(
+    answer: Answer, *, access: Access, sent: str | None, asked_for_details: bool, clock: Clock
+) -> Batch:
+    """A list's answer; `sent` is the cursor that it was asked with.
+
+    Raises FaultError for an answer without a list. Without a `Date` header, an answer has the time of
+    its newest conversation, which is not our clock's.
+    """
+    conversations, dropped = decode_list(
+        read_list(answer.body),
+        own_ids=access.own_ids,
+        # Only an answer that was asked for details shows that a message has none.
+        is_instagram=access.is_instagram and asked_for_details,
+    )
+    _warn(dropped)
+    after, has_next = read_paging(answer.body, sent=sent)
+    times = [each.source_updated_at for each in conversations if each.source_updated_at is not None]
+    return Batch(
+        conversations=conversations,
+        answered_at=answer.dated_at or min(clock.now(), max(times, default=clock.now())),
+        after=after,
+        has_next=has_next,
+        dropped=dropped,
+    )
+
+
+def read_conversation(answer: Answer, *, access: Access) -> Conversation:
+    """A conversation's answer. Raises FaultError for one that has no id."""
+    dropped: list[Dropped] = []
+    entry = normalise_conversation(answer.body, dropped)
+    _warn(dropped)
+    if entry is None:
+        raise FaultError(Fault(message="The answer holds no conversation."))
+    return _conversation(entry, access.own_ids, is_instagram=access.is_instagram)
+
+
+def read_messages(
+    answer: Answer, *, access: Access, sent: str | None, asked_for_details: bool
+) -> MessageBatch:
+    """A messages edge's answer; the rest as in `read_batch`."""
+    dropped: list[Dropped] = []
+    messages = decode_messages(
+        read_list(answer.body),
+        dropped,
+        own_ids=access.own_ids,
+        is_instagram=access.is_instagram and asked_for_details,
+    )
+    _warn(dropped)
+    after, has_next = read_paging(answer.body, sent=sent)
+    return MessageBatch(messages=messages, after=after, has_next=has_next, dropped=tuple(dropped))
+
+
+def _warn(dropped: Sequence[Dropped]) -> None:
+    if dropped:
+        log.warning("parts of an answer could not be read", count=len(dropped), first=str(dropped[0]))
+
+
 def decode_list(
     data: object, *, own_ids: frozenset[str], is_instagram: bool = False
 ) -> tuple[tuple[SourceRecord, ...], tuple[Dropped, ...]]:
@@ -93,9 +145,9 @@ def decode_list(
     """
     dropped: list[Dropped] = []
     found: list[SourceRecord] = []
-    for served in objects_of(data, "conversation list", dropped, also=GraphConversation):
-        is_usual = isinstance(served, GraphConversation)
-        entry = served if is_usual else normalise_conversation(served, dropped)
+    for each in data if isinstance(data, list) else []:
+        is_usual = isinstance(each, GraphConversation)
+        entry = each if is_usual else normalise_conversation(each, dropped)
         if entry is not None:
             record = GraphRecord(
                 conversation_id=entry.id,
@@ -107,14 +159,6 @@ def decode_list(
             )
             found.append(record)
     return tuple(found), tuple(dropped)
-
-
-def decode_conversation(
-    entry: Json, dropped: list[Dropped], *, own_ids: frozenset[str], is_instagram: bool = False
-) -> Conversation | None:
-    """One conversation with its messages; None, and a line in `dropped`, if it has no id."""
-    normalised = normalise_conversation(entry, dropped)
-    return _conversation(normalised, own_ids, is_instagram=is_instagram) if normalised is not None else None
 
 
 def decode_messages(
@@ -280,53 +324,3 @@ def _rest(message: GraphMessage) -> dict[str, str | None]:
         "reply_to_message_id": (message.reply_to.mid or None) if message.reply_to is not None else None,
         "extra": json_text(_extra(message)),
     }
-
-
-def json_list(edge: object) -> str | None:
-    """The entries of a nested edge as text, without its paging: it leads nowhere new."""
-    return json_text(edge.get("data", edge) if isinstance(edge, dict) else edge)
-
-
-def json_text(value: object) -> str | None:
-    """JSON to be stored as text; None for what holds nothing."""
-    if value in EMPTY:
-        return None
-    if (text := _unchanged(value)) is not None:
-        return text
-    storable = _storable(value)
-    try:
-        return _encode(storable).decode()
-    except UnicodeEncodeError:
-        return _encode(replace_lone_surrogates(storable)).decode()
-
-
-def _unchanged(value: object) -> str | None:
-    """The text of a value that `_storable` would not change; None if that needs a closer look.
-
-    Nearly all values are such, and to encode one takes less time than to look at all that is in it.
-    """
-    try:
-        text = _encode(value)
-    except (OverflowError, RecursionError, UnicodeEncodeError):
-        return None
-    may_change = b'"paging"' in text or b"access_token" in text or _LONG_NUMBER in text.translate(_TO_ZEROS)
-    return None if may_change or text.count(b"{") + text.count(b"[") > _DEEPEST else text.decode()
-
-
-def _storable(value: Any, depth: int = 0) -> Any:  # noqa: ANN401 - any JSON
-    """The same JSON so that it can be encoded and stored.
-
-    `paging` is removed at any depth: it leads nowhere new, and holds the token. What no JSON
-    library can encode (numbers past 64 bits, hundreds of levels) becomes text.
-    """
-    if depth > _DEEPEST and isinstance(value, dict | list):
-        return "[nested too deeply]"
-    if isinstance(value, dict):
-        return {key: _storable(inner, depth + 1) for key, inner in value.items() if key != "paging"}
-    if isinstance(value, list):
-        return [_storable(inner, depth + 1) for inner in value]
-    if isinstance(value, str) and "access_token" in value:
-        return _TOKEN_PARAMETER.sub("access_token=[token]", value)
-    if isinstance(value, int) and value.bit_length() > _LONGEST_BITS:
-        return identifier(value) or "[number too long]"
-    return value
