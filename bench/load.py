@@ -31,7 +31,7 @@ import aiohttp
 import msgspec
 from served import sandbox
 
-from inboxsync.cli.interpreter import set_for_syncing
+from inboxsync.cli.process import set_for_syncing
 
 READERS = 200
 LISTENERS = 50

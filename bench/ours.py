@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from inboxsync.cli.interpreter import set_for_syncing
+from inboxsync.cli.process import set_for_syncing
 from inboxsync.engine import Engine
 from inboxsync.model import Mode, Platform
 from inboxsync.settings import Settings

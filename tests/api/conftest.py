@@ -3,65 +3,24 @@
 import asyncio
 import socket
 import threading
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
-from typing import Any
+from collections.abc import Iterator
+from pathlib import Path
 
 import httpx2
 import pytest
 import structlog
 import uvicorn
-from fastapi import FastAPI
 
 from inboxsync.api import create_app
 from inboxsync.api.server import Server
-from inboxsync.cli.logs import configure_logs
+from inboxsync.cli.process import configure_logs
 from inboxsync.engine import Engine
-from inboxsync.model import Page, Platform, Scope
+from inboxsync.model import Platform
 from inboxsync.sandbox import Sandbox, SandboxConfig
 from inboxsync.settings import Settings
-from inboxsync.store.state.api_keys import create_api_key
-from inboxsync.store.state.pages import upsert_page
-from inboxsync.workers import RunQueue, Worker
-
-
-@dataclass
-class Api:
-    """A running service and a client of it."""
-
-    app: FastAPI
-    engine: Engine
-    url: str
-    client: httpx2.Client
-
-    def key(self, scope: Scope, name: str = "") -> dict[str, str]:
-        """A new key, as the header that shows it."""
-        with self.engine.store.write() as connection:
-            _, text = create_api_key(
-                connection, name=name or scope.value, scope=scope, now=self.engine.clock.now()
-            )
-        self.app.state.service.keys._read_at = None  # as if a second had passed
-        return {"Authorization": f"Bearer {text}"}
-
-    def page(self, facebook_page_id: str = "104") -> Page:
-        """A Page of nobody's."""
-        with self.engine.store.write() as connection:
-            added, _ = upsert_page(
-                connection,
-                facebook_page_id=facebook_page_id,
-                platform=Platform.MESSENGER,
-                account_id=facebook_page_id,
-                name=f"Page {facebook_page_id}",
-                access_token_encrypted="x",
-                now=self.engine.clock.now(),
-            )
-        return added
-
-    def get(self, path: str, **more: Any) -> httpx2.Response:
-        return self.client.get(path, **more)
-
-    def post(self, path: str, **more: Any) -> httpx2.Response:
-        return self.client.post(path, **more)
+from inboxsync.workers import RunQueue
+from tests.api.fixtures import Api, Live, PlainEngine, ServeApi, WorkerThread
+from tests.fixtures import Ending, Json
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -73,12 +32,12 @@ def _logs() -> Iterator[None]:
 
 
 @pytest.fixture
-def plain_engine(tmp_path: Any) -> Iterator[Callable[..., Engine]]:
+def plain_engine(tmp_path: Path) -> Iterator[PlainEngine]:
     """Engines on a database of this test's own, and no source behind them."""
     engines: list[Engine] = []
 
-    def build(**changes: Any) -> Engine:
-        values = {"data_dir": tmp_path / "data", "graph_url": "http://127.0.0.1:9"} | changes
+    def build(**changes: object) -> Engine:
+        values: dict[str, Json] = {"data_dir": tmp_path / "data", "graph_url": "http://127.0.0.1:9"} | changes
         engines.append(Engine(Settings(**values)))
         return engines[-1]
 
@@ -88,7 +47,7 @@ def plain_engine(tmp_path: Any) -> Iterator[Callable[..., Engine]]:
 
 
 @pytest.fixture
-def serve_api(ending: list[threading.Thread]) -> Iterator[Callable[[Engine], Api]]:
+def serve_api(ending: Ending) -> Iterator[ServeApi]:
     """Serves an engine over HTTP until the test ends."""
     running: list[tuple[Api, Server, threading.Thread]] = []
 
@@ -111,50 +70,15 @@ def serve_api(ending: list[threading.Thread]) -> Iterator[Callable[[Engine], Api
 
 
 @pytest.fixture
-def api(plain_engine: Callable[..., Engine], serve_api: Callable[[Engine], Api]) -> Api:
+def api(plain_engine: PlainEngine, serve_api: ServeApi) -> Api:
     """A service with an empty database."""
     return serve_api(plain_engine())
-
-
-class WorkerThread:
-    """A worker on a loop of its own, as a process of its own would have it."""
-
-    def __init__(self, engine: Engine) -> None:
-        self._engine = engine
-        self._loop = asyncio.new_event_loop()
-        self._worker = Worker(engine, schedules=False)
-        self._thread = threading.Thread(target=self._loop.run_forever, daemon=True)
-
-    def start(self) -> None:
-        self._thread.start()
-        asyncio.run_coroutine_threadsafe(self._worker.start(), self._loop).result(30)
-
-    def drain(self) -> None:
-        asyncio.run_coroutine_threadsafe(self._worker.drain(2), self._loop).result(30)
-        self._loop.call_soon_threadsafe(self._loop.stop)
-        self._thread.join()
-        self._loop.close()
-
-
-@dataclass
-class Live:
-    """A service, a worker, and a sandbox with Pages that were added; each test takes one for itself."""
-
-    api: Api
-    served: Any
-    pages: list[Page]
-
-    def page(self) -> Page:
-        return self.pages.pop()
-
-    def asked(self, page: Page, **more: Any) -> dict[str, Any]:
-        return {"pageId": page.id, "facebookPageId": page.facebook_page_id} | more
 
 
 @pytest.fixture(scope="module")
 def live(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Live]:
     """One for all tests of a module: a worker takes a second to start. `SANDBOX` are its switches."""
-    switches = {"conversations": 120, "pages": 12, "messages": (1, 3), "limits": False}
+    switches: dict[str, Json] = {"conversations": 120, "pages": 12, "messages": (1, 3), "limits": False}
     sandbox = Sandbox(SandboxConfig(**(switches | getattr(request.module, "SANDBOX", {}))))
     source = _Threaded(uvicorn.Server(uvicorn.Config(sandbox.app, log_level="critical", lifespan="off")))
     engine = Engine(

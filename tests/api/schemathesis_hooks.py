@@ -7,6 +7,7 @@ from typing import Any
 
 import schemathesis
 from hypothesis import strategies as st
+from schemathesis import Case, HookContext
 
 PAGE_ID = "01978b2e-4a10-7cc3-9f6d-3a2b1c0d9e8f"
 REMOVED_PAGE_ID = "01978b2e-4a10-7cc3-9f6d-3a2b1c0d9e90"
@@ -33,7 +34,7 @@ schemathesis.openapi.format("search", st.sampled_from(["hello", '"on sunday"', "
 
 
 @schemathesis.hook
-def before_call(_context: Any, case: Any, _kwargs: Any) -> None:
+def before_call(_context: HookContext, case: Case[Any], _kwargs: dict[str, object]) -> None:
     """Give each its list's cursor, and an address of its own, since keys are guessed on purpose.
 
     The Page of the examples stays; another of its kind is there to be removed.
@@ -46,5 +47,4 @@ def before_call(_context: Any, case: Any, _kwargs: Any) -> None:
         if case.query.get("order") == "rank":
             parts = ["search rank", "1", "7", "7"]
         case.query["cursor"] = _cursor(parts or [f"messages {conversation}", _NOON, "m_1"])
-    case.headers = dict(case.headers or {})
     case.headers["X-Forwarded-For"] = f"203.0.{next(_numbers) % 250}.9"

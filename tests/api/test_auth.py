@@ -1,57 +1,58 @@
-"""Who is let in, and what is told to those who are not."""
+"""Authentication, limits and safe headers: who gets which answer."""
 
 import asyncio
 import socket
 from contextlib import suppress
-from typing import Any
 
 import pytest
 from prometheus_client import Counter, Histogram
+from starlette.types import Message
 
 from inboxsync.api.middleware import RequestLog
 from inboxsync.errors import StoreUnreachable
 from inboxsync.model import Scope
 from inboxsync.store.state.api_keys import revoke_api_key
+from tests.api.fixtures import Api, PlainEngine, ServeApi
 
 
-def test_without_any_key_this_machine_alone_is_let_in(api: Any) -> None:
+def test_until_a_key_is_created_only_this_machine_is_let_in(api: Api) -> None:
     assert api.get("/api/v1/pages").status_code == 200
     behind_a_proxy = api.get("/api/v1/pages", headers={"X-Forwarded-For": "203.0.113.9"})
     assert (behind_a_proxy.status_code, behind_a_proxy.json()["code"]) == (401, "key_missing")
     assert behind_a_proxy.headers["WWW-Authenticate"].startswith("Bearer")
 
 
-def test_once_a_key_was_made_everybody_needs_one_even_after_it_is_revoked(api: Any) -> None:
+def test_after_a_key_was_created_everyone_needs_one_even_when_it_is_revoked(api: Api) -> None:
     header = api.key(Scope.READ)
     assert api.get("/api/v1/pages").json()["code"] == "key_missing"
     assert api.get("/api/v1/pages", headers=header).status_code == 200
     with api.engine.store.write() as connection:
         revoke_api_key(connection, "read", now=api.engine.clock.now())
-    api.app.state.service.keys._read_at = None
+    api.forget_keys()
     assert api.get("/api/v1/pages", headers=header).json()["code"] == "key_invalid"
     assert api.get("/api/v1/pages").json()["code"] == "key_missing"
 
 
-def test_either_header_shows_the_key(api: Any) -> None:
+def test_the_key_may_be_in_either_header(api: Api) -> None:
     key = api.key(Scope.READ)["Authorization"].removeprefix("Bearer ")
     assert api.get("/api/v1/pages", headers={"X-API-Key": key}).status_code == 200
     assert api.get("/api/v1/pages", headers={"Authorization": f"bearer {key}"}).status_code == 200
 
 
-def test_the_fixed_key_opens_everything(plain_engine: Any, serve_api: Any) -> None:
+def test_the_fixed_key_may_do_everything(plain_engine: PlainEngine, serve_api: ServeApi) -> None:
     api = serve_api(plain_engine(api_key="a fixed key of mine"))
     assert api.get("/api/v1/pages").status_code == 401
     assert api.get("/api/v1/pages", headers={"X-API-Key": "a fixed key of mine"}).status_code == 200
     assert api.get("/api/v1/pages", headers={"X-API-Key": "a fixed key of mino"}).status_code == 401
 
 
-def test_a_key_that_is_nearly_right_opens_nothing(api: Any) -> None:
+def test_a_key_that_is_nearly_right_is_not_valid(api: Api) -> None:
     key = api.key(Scope.ADMIN)["Authorization"].removeprefix("Bearer ")
     for wrong in (key[:-1], key + "x", key[:-1] + ("a" if key[-1] != "a" else "b"), key.swapcase()):
         assert api.get("/api/v1/pages", headers={"X-API-Key": wrong}).json()["code"] == "key_invalid"
 
 
-def test_keys_that_open_nothing_are_not_looked_at_for_ever(api: Any) -> None:
+def test_after_ten_invalid_keys_no_key_is_checked_for_a_minute(api: Api) -> None:
     header = api.key(Scope.READ)
     codes = [api.get("/api/v1/pages", headers={"X-API-Key": f"guess {i}"}).status_code for i in range(11)]
     assert codes == [401] * 10 + [429]
@@ -61,7 +62,7 @@ def test_keys_that_open_nothing_are_not_looked_at_for_ever(api: Any) -> None:
 
 
 @pytest.mark.parametrize("scope", list(Scope))
-def test_a_key_opens_its_scope_and_those_below(api: Any, scope: Scope) -> None:
+def test_a_key_may_do_what_its_scope_and_smaller_ones_allow(api: Api, scope: Scope) -> None:
     header = api.key(scope)
     reads = api.get("/api/v1/pages", headers=header)
     adds = api.post("/api/v1/pages", headers=header, json={})
@@ -69,14 +70,14 @@ def test_a_key_opens_its_scope_and_those_below(api: Any, scope: Scope) -> None:
     assert adds.status_code == (422 if scope is Scope.ADMIN else 403)
 
 
-def test_a_page_of_another_site_is_refused_without_a_key(api: Any) -> None:
+def test_a_page_of_another_site_is_refused_without_a_key(api: Api) -> None:
     for headers in ({"Sec-Fetch-Site": "cross-site"}, {"Origin": "https://evil.example"}):
         assert api.get("/api/v1/pages", headers=headers).json()["code"] == "origin_refused"
     own = {"Sec-Fetch-Site": "same-origin", "Origin": api.url}
     assert api.get("/api/v1/pages", headers=own).status_code == 200
 
 
-def test_a_foreign_name_in_the_host_header_is_told_nothing(api: Any) -> None:
+def test_a_foreign_name_in_the_host_header_is_refused(api: Api) -> None:
     for host in ("evil.example", "127.0.0.1.evil.example", "localhost.evil.example:80", ""):
         refused = api.get("/api/v1/pages", headers={"Host": host})
         assert (refused.status_code, refused.json()["code"]) == (400, "host_unknown"), host
@@ -84,13 +85,13 @@ def test_a_foreign_name_in_the_host_header_is_told_nothing(api: Any) -> None:
         assert api.get("/api/v1/pages", headers={"Host": host}).status_code == 200, host
 
 
-def test_a_name_of_the_settings_is_answered_to(plain_engine: Any, serve_api: Any) -> None:
+def test_a_name_of_the_settings_is_answered_to(plain_engine: PlainEngine, serve_api: ServeApi) -> None:
     api = serve_api(plain_engine(allowed_hosts="inbox.example.com, other.example.com"))
     assert api.get("/healthz", headers={"Host": "inbox.example.com:443"}).status_code == 200
 
 
-def test_other_sites_may_ask_only_where_the_settings_say_so(
-    api: Any, plain_engine: Any, serve_api: Any
+def test_other_sites_are_answered_only_if_the_settings_name_them(
+    api: Api, plain_engine: PlainEngine, serve_api: ServeApi
 ) -> None:
     origin = "https://app.example.com"
     asked = {"Origin": origin, "Access-Control-Request-Method": "GET"}
@@ -102,7 +103,7 @@ def test_other_sites_may_ask_only_where_the_settings_say_so(
     assert "access-control-allow-origin" not in other.headers
 
 
-def test_a_large_body_is_not_read(plain_engine: Any, serve_api: Any) -> None:
+def test_a_large_body_is_not_read(plain_engine: PlainEngine, serve_api: ServeApi) -> None:
     api = serve_api(plain_engine(max_body_bytes=2048))
     told = api.post("/api/v1/pages", content=b"x" * 4096, headers={"Content-Type": "application/json"})
     pieces = (b"x" * 512 for _ in range(8))
@@ -111,7 +112,7 @@ def test_a_large_body_is_not_read(plain_engine: Any, serve_api: Any) -> None:
         assert (answer.status_code, answer.json()["code"]) == (413, "body_too_large")
 
 
-def test_every_answer_has_an_id_and_safe_headers(api: Any) -> None:
+def test_every_answer_has_an_id_and_safe_headers(api: Api) -> None:
     for path in ("/healthz", "/docs", "/nowhere", "/api/v1/pages"):
         headers = api.get(path, headers={"X-Request-ID": "mine-1"}).headers
         assert headers["X-Request-ID"] == "mine-1"
@@ -121,7 +122,7 @@ def test_every_answer_has_an_id_and_safe_headers(api: Any) -> None:
     assert unsafe != "a" * 65
 
 
-def test_what_can_be_got_can_be_asked_for_its_head_except_a_stream(api: Any) -> None:
+def test_what_takes_get_takes_head_except_a_stream(api: Api) -> None:
     for path in ("/healthz", "/readyz", "/docs", "/api/v1/pages", "/openapi.json"):
         head, got = api.client.head(path), api.get(path)
         assert (head.status_code, head.content) == (200, b""), path
@@ -135,7 +136,7 @@ def test_what_can_be_got_can_be_asked_for_its_head_except_a_stream(api: Any) -> 
     assert 'method="HEAD",route="/api/v1/pages",status="200"' in api.get("/metrics").text
 
 
-def test_a_body_of_another_kind_is_told_which_is_understood(api: Any) -> None:
+def test_for_a_body_of_another_kind_the_hint_names_json(api: Api) -> None:
     answer = api.post("/api/conversations/sync", data={"pageId": "0190", "facebookPageId": "1"})
     assert answer.status_code == 422
     assert "Content-Type: application/json" in answer.json()["hint"]
@@ -147,7 +148,7 @@ def test_a_body_of_another_kind_is_told_which_is_understood(api: Any) -> None:
 
 
 @pytest.mark.parametrize("limit", ["_BODY_SECONDS", "_WHOLE_BODY_SECONDS"])
-def test_a_body_that_never_ends_is_given_up(api: Any, monkeypatch: pytest.MonkeyPatch, limit: str) -> None:
+def test_a_body_that_never_ends_is_refused(api: Api, monkeypatch: pytest.MonkeyPatch, limit: str) -> None:
     monkeypatch.setattr(f"inboxsync.api.middleware.{limit}", 0.2)
     host, port = api.url.removeprefix("http://").split(":")
     with socket.create_connection((host, int(port)), timeout=10) as connection:
@@ -160,7 +161,9 @@ def test_a_body_that_never_ends_is_given_up(api: Any, monkeypatch: pytest.Monkey
 
 
 @pytest.mark.parametrize("first", [b"", b"GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n"])
-def test_headers_that_never_end_are_given_up(api: Any, monkeypatch: pytest.MonkeyPatch, first: bytes) -> None:
+def test_headers_that_never_end_close_the_connection(
+    api: Api, monkeypatch: pytest.MonkeyPatch, first: bytes
+) -> None:
     monkeypatch.setattr("inboxsync.api.server._HEAD_SECONDS", 0.3)
     host, port = api.url.removeprefix("http://").split(":")
     with socket.create_connection((host, int(port)), timeout=10) as connection:
@@ -169,7 +172,7 @@ def test_headers_that_never_end_are_given_up(api: Any, monkeypatch: pytest.Monke
             assert b"".join(iter(lambda: connection.recv(4096), b"")).count(b"HTTP/1.1") == bool(first)
 
 
-def test_headers_without_end_are_not_kept(api: Any) -> None:
+def test_headers_without_end_are_not_kept(api: Api) -> None:
     host, port = api.url.removeprefix("http://").split(":")
     with socket.create_connection((host, int(port)), timeout=10) as connection:
         connection.sendall(b"GET / HTTP/1.1\r\nX-Long: ")
@@ -177,8 +180,8 @@ def test_headers_without_end_are_not_kept(api: Any) -> None:
             connection.sendall(b"x" * 40_000_000)
 
 
-def test_what_is_unexpected_is_told_without_where_it_happened(
-    api: Any, monkeypatch: pytest.MonkeyPatch
+def test_an_unexpected_error_is_reported_without_a_traceback(
+    api: Api, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def fail(*_: object, **__: object) -> None:
         raise ZeroDivisionError("a secret of the inside")
@@ -190,20 +193,23 @@ def test_what_is_unexpected_is_told_without_where_it_happened(
     assert "Traceback" not in answer.text
 
 
-def test_a_call_that_is_broken_off_by_the_end_of_the_service_is_told_so() -> None:
-    sent: list[Any] = []
+def test_a_call_that_the_end_of_the_service_cuts_off_gets_an_answer() -> None:
+    sent: list[Message] = []
 
-    async def never(*_: Any) -> None:
+    async def never(*_: object) -> None:
         await asyncio.sleep(60)
 
-    async def send(message: Any) -> None:
+    async def receive() -> Message:
+        return {"type": "http.request"}
+
+    async def send(message: Message) -> None:
         sent.append(message)
 
     async def go() -> None:
         requests = Counter("requests", "", ["route", "method", "status"], registry=None)
         log = RequestLog(never, requests=requests, seconds=Histogram("seconds", "", ["route"], registry=None))
         scope = {"type": "http", "method": "GET", "path": "/", "headers": []}
-        asked = asyncio.create_task(log(scope, never, send))
+        asked = asyncio.create_task(log(scope, receive, send))
         await asyncio.sleep(0)
         asked.cancel()  # as the server does when it has waited long enough
         await asked
@@ -213,8 +219,8 @@ def test_a_call_that_is_broken_off_by_the_end_of_the_service_is_told_so() -> Non
     assert b'"answer_too_late"' in sent[1]["body"]
 
 
-def test_a_database_that_is_away_is_no_mistake_of_the_callers(
-    api: Any, monkeypatch: pytest.MonkeyPatch
+def test_a_database_that_does_not_answer_is_not_the_callers_fault(
+    api: Api, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def away(*_: object, **__: object) -> None:
         raise StoreUnreachable("The database is away.")
@@ -228,8 +234,8 @@ def test_a_database_that_is_away_is_no_mistake_of_the_callers(
     assert api.get("/healthz").status_code == 200
 
 
-def test_the_fixed_key_needs_no_database_and_of_many_that_do_one_asks(
-    plain_engine: Any, serve_api: Any, monkeypatch: pytest.MonkeyPatch
+def test_the_fixed_key_needs_no_database_and_other_keys_share_one_query(
+    plain_engine: PlainEngine, serve_api: ServeApi, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     api = serve_api(plain_engine(api_key="a fixed key of mine"))
     asked: list[None] = []
@@ -238,7 +244,7 @@ def test_the_fixed_key_needs_no_database_and_of_many_that_do_one_asks(
         asked.append(None)
         raise StoreUnreachable("The database is away.", hint="Wait.")
 
-    api.app.state.service.keys._read_at = None
+    api.forget_keys()
     monkeypatch.setattr("inboxsync.api.auth.list_api_keys", away)
     assert api.get("/api/v1/pages", headers={"X-API-Key": "a fixed key of mine"}).status_code == 200
     for _ in range(5):

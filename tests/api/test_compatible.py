@@ -1,12 +1,14 @@
-"""The three given endpoints: their shapes as they are, and nothing called success that is not."""
+"""The three compatible endpoints: their fixed shapes, and never success for a partial sync."""
 
 import json
 import threading
 import time
-from typing import Any
 
 import httpx2
 import pytest
+
+from tests.api.fixtures import Live
+from tests.fixtures import Json
 
 SETTINGS = {"request_stop_seconds": 20.0}
 SYNC = "/api/conversations/sync"
@@ -37,7 +39,7 @@ STATUSES = {
 }
 
 
-def events_of(answer: httpx2.Response) -> list[dict[str, Any]]:
+def events_of(answer: httpx2.Response) -> list[Json]:
     """What a stream sent: each event's data, with its id under `_id`."""
     events = []
     for block in answer.text.split("\n\n"):
@@ -47,7 +49,7 @@ def events_of(answer: httpx2.Response) -> list[dict[str, Any]]:
     return events
 
 
-def test_sync_answers_in_its_given_shape(live: Any) -> None:
+def test_sync_answers_in_its_fixed_shape(live: Live) -> None:
     page = live.page()
     first = live.api.post(SYNC, json=live.asked(page)).json()
     assert set(first) == {
@@ -65,7 +67,7 @@ def test_sync_answers_in_its_given_shape(live: Any) -> None:
     assert again["runId"] != first["runId"]
 
 
-def test_force_full_reads_everything_again(live: Any) -> None:
+def test_force_full_reads_everything_again(live: Live) -> None:
     page = live.page()
     live.api.post(SYNC, json=live.asked(page))
     forced = live.api.post(SYNC, json=live.asked(page, forceFull=True)).json()
@@ -73,7 +75,7 @@ def test_force_full_reads_everything_again(live: Any) -> None:
     assert forced["skipped"] >= 120
 
 
-def test_sync_optimized_answers_in_its_given_shape_and_the_next_call_goes_on(live: Any) -> None:
+def test_sync_optimized_answers_in_its_fixed_shape_and_the_next_call_continues(live: Live) -> None:
     page = live.page()
     some = live.api.post(OPTIMIZED, json=live.asked(page, maxConversations=50)).json()
     assert set(some) == {"success", "stats", "message", "runId", "complete", "next"}
@@ -90,10 +92,12 @@ def test_sync_optimized_answers_in_its_given_shape_and_the_next_call_goes_on(liv
 
 
 @pytest.mark.parametrize("method", ["GET", "POST"])
-def test_sync_stream_tells_the_run_to_its_last_word(live: Any, method: str) -> None:
+def test_sync_stream_sends_every_event_to_the_last(live: Live, method: str) -> None:
     asked = live.asked(live.page())
-    where = {"params": asked} if method == "GET" else {"json": asked}
-    answer = live.api.client.request(method, STREAM, **where)
+    is_get = method == "GET"
+    answer = live.api.client.request(
+        method, STREAM, params=asked if is_get else None, json=None if is_get else asked
+    )
     assert answer.headers["Content-Type"].startswith("text/event-stream")
     events = events_of(answer)
     assert {each["status"] for each in events} <= STATUSES
@@ -105,9 +109,9 @@ def test_sync_stream_tells_the_run_to_its_last_word(live: Any, method: str) -> N
     assert not any(each["complete"] for each in events[:-1])
 
 
-def test_two_calls_at_once_are_one_run_and_both_get_its_result(live: Any) -> None:
+def test_two_calls_at_once_are_one_run_and_both_get_its_result(live: Live) -> None:
     asked = live.asked(live.page())
-    answers: list[dict[str, Any]] = []
+    answers: list[Json] = []
 
     def call() -> None:
         answers.append(httpx2.post(live.api.url + SYNC, json=asked, timeout=30).json())
@@ -121,7 +125,7 @@ def test_two_calls_at_once_are_one_run_and_both_get_its_result(live: Any) -> Non
     assert all(each["complete"] and each["inserted"] == 120 for each in answers)
 
 
-def test_a_caller_who_does_not_wait_is_told_where_the_run_is(live: Any) -> None:
+def test_a_caller_who_does_not_wait_gets_the_address_of_the_run(live: Live) -> None:
     answer = live.api.post(
         SYNC, json=live.asked(live.page()), headers={"Prefer": "handling=lenient, respond-async; x=1"}
     )
@@ -132,20 +136,20 @@ def test_a_caller_who_does_not_wait_is_told_where_the_run_is(live: Any) -> None:
     assert live.api.get(answer.headers["Location"]).json()["id"] == told["runId"]
 
 
-def test_a_client_that_leaves_stops_nothing(live: Any) -> None:
+def test_a_client_that_leaves_stops_nothing(live: Live) -> None:
     page = live.page()
     with live.api.client.stream("GET", STREAM, params=live.asked(page)) as answer:
         first = next(answer.iter_lines())
     run_id = json.loads(first.removeprefix("data: "))["runId"]
     for _ in range(200):
-        run = live.api.get(f"/api/v1/runs/{run_id}").json()
-        if run["status"] not in ("queued", "running"):
+        if live.api.get(f"/api/v1/runs/{run_id}").json()["status"] not in ("queued", "running"):
             break
         time.sleep(0.05)
+    run = live.api.get(f"/api/v1/runs/{run_id}").json()
     assert (run["status"], run["complete"], run["inserted"]) == ("complete", True, 120)
 
 
-def test_a_browser_that_comes_back_begins_nothing_new(live: Any) -> None:
+def test_a_browser_that_reconnects_starts_nothing_new(live: Live) -> None:
     asked = live.asked(live.page())
     events = events_of(live.api.get(STREAM, params=asked))
     middle = live.api.get(STREAM, params=asked, headers={"Last-Event-ID": events[1]["_id"]})
@@ -159,12 +163,12 @@ def test_a_browser_that_comes_back_begins_nothing_new(live: Any) -> None:
 
 
 @pytest.mark.parametrize("path", [SYNC, OPTIMIZED, STREAM])
-def test_ids_that_name_different_pages_are_refused(live: Any, path: str) -> None:
+def test_ids_that_name_different_pages_are_refused(live: Live, path: str) -> None:
     page = live.pages[0]
     other = live.api.post(path, json=live.asked(page, facebookPageId="999"))
     assert (other.status_code, other.json()["code"]) == (409, "page_mismatch")
-    nobody = live.api.post(path, json=live.asked(page, pageId="0190"))
-    assert (nobody.status_code, nobody.json()["code"]) == (404, "page_unknown")
+    unknown = live.api.post(path, json=live.asked(page, pageId="0190"))
+    assert (unknown.status_code, unknown.json()["code"]) == (404, "page_unknown")
     swapped = {"pageId": page.facebook_page_id, "facebookPageId": page.facebook_page_id}
     assert live.api.post(path, json=swapped).json()["code"] == "page_unknown"
 
@@ -181,13 +185,13 @@ def test_ids_that_name_different_pages_are_refused(live: Any, path: str) -> None
         [],
     ],
 )
-def test_types_are_strict(live: Any, wrong: Any) -> None:
+def test_types_are_strict(live: Live, wrong: Json) -> None:
     answer = live.api.post(SYNC, json=wrong)
     assert (answer.status_code, answer.json()["code"]) == (422, "request_invalid")
     assert answer.headers["Content-Type"] == "application/problem+json"
 
 
-def test_a_dead_token_is_a_problem_and_success_is_false(live: Any) -> None:
+def test_a_dead_token_is_a_problem_and_success_is_false(live: Live) -> None:
     page = live.page()
     (world,) = (each for each in live.served.world.pages if each.page_id == page.facebook_page_id)
     live.served.tokens.kill(world.token, 463)

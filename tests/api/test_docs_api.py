@@ -5,12 +5,12 @@ import re
 import shutil
 import subprocess
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from inboxsync.api.problems import RequestError, status_of_code
 from inboxsync.model import Scope
+from tests.api.fixtures import Live
 
 SANDBOX = {"pages": 1, "conversations": 12}
 PAGE = (Path(__file__).parents[2] / "docs" / "api.md").read_text(encoding="utf-8")
@@ -23,7 +23,7 @@ def blocks() -> list[str]:
     return [block for block in found if "export " not in block]
 
 
-def test_every_curl_of_the_docs_works(live: Any) -> None:
+def test_every_curl_of_the_docs_works(live: Live) -> None:
     if shutil.which("curl") is None:
         pytest.skip("curl is not installed")
     page = live.page()
@@ -61,7 +61,7 @@ def test_every_curl_of_the_docs_works(live: Any) -> None:
         assert done.returncode == 0, f"{block}\n{done.stdout}\n{done.stderr}"
 
 
-def test_every_code_of_the_docs_is_one_and_has_that_status() -> None:
+def test_every_code_in_the_docs_exists_and_has_that_status() -> None:
     (table,) = re.findall(r"\| status \| `code` \|\n(.*?)\n\n", PAGE, flags=re.DOTALL)
     others = {"not_found", "method_not_allowed", "body_too_slow"}
     told = set()

@@ -3,15 +3,18 @@
 import os
 import subprocess
 import sys
+from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 from sqlalchemy import update
+from starlette.routing import Route
 
 from inboxsync.model import Conversation, Message, Page, Participant, Scope
 from inboxsync.store.tables import facebook_pages, messenger_conversations
 from inboxsync.store.writing.upsert import upsert_batch
+from tests.api.fixtures import Api, ServeApi
+from tests.fixtures import EngineFor, Serve
 
 # As the examples of the document have them.
 PAGE_ID = "01978b2e-4a10-7cc3-9f6d-3a2b1c0d9e8f"
@@ -21,8 +24,8 @@ OPEN = {"/healthz", "/readyz"}
 
 
 @pytest.fixture
-def filled(serve: Any, engine_for: Any, serve_api: Any) -> Any:
-    """A service whose database has what the examples ask for; its runs wait for a worker that never comes."""
+def filled(serve: Serve, engine_for: EngineFor, serve_api: ServeApi) -> Api:
+    """A service whose database has what the examples need; its runs wait for a worker that never comes."""
     engine = engine_for(serve(conversations=3), request_stop_seconds=0.05)
     api = serve_api(engine)
     page, other = api.page(META_ID), api.page("105")
@@ -41,9 +44,15 @@ def filled(serve: Any, engine_for: Any, serve_api: Any) -> Any:
 
 
 @pytest.mark.system
-def test_schemathesis_finds_nothing(filled: Any, tmp_path: Path) -> None:
+def test_schemathesis_finds_nothing(filled: Api, tmp_path: Path) -> None:
     key = filled.key(Scope.ADMIN)["Authorization"]
-    command = [Path(sys.executable).with_name("st"), "run", f"{filled.url}/openapi.json", "--checks", "all"]
+    command = [
+        str(Path(sys.executable).with_name("st")),
+        "run",
+        f"{filled.url}/openapi.json",
+        "--checks",
+        "all",
+    ]
     command += ["--max-examples", "2", "--seed", "1", "--header", f"Authorization: {key}", "--no-color"]
     # One worker: CPython before 3.11.9 and 3.12.1 counts the depth of all threads that parse Python in one
     # place, and two that do it at once, as two workers may, end in a SystemError (cpython issue 106905).
@@ -61,7 +70,7 @@ def test_schemathesis_finds_nothing(filled: Any, tmp_path: Path) -> None:
     assert done.returncode == 0, done.stdout[-20_000:] + done.stderr[-2000:]
 
 
-def test_every_route_has_a_scope_and_it_is_enforced(filled: Any) -> None:
+def test_every_route_has_a_scope_and_it_is_enforced(filled: Api) -> None:
     headers = {scope: filled.key(scope) for scope in Scope}
     document = filled.get("/openapi.json").json()
     seen = set()
@@ -75,8 +84,11 @@ def test_every_route_has_a_scope_and_it_is_enforced(filled: Any) -> None:
             assert operation["security"], path
             address = path.replace("{page_id}", "0190").replace("{run_id}", "0190")
             address = address.replace("{conversation_id}", "0190").replace("{sender_id}", "7")
-            nobody = filled.client.request(method, address, json={})
-            assert (nobody.status_code, nobody.json()["code"]) == (401, "key_missing"), (method, path)
+            without_key = filled.client.request(method, address, json={})
+            assert (without_key.status_code, without_key.json()["code"]) == (401, "key_missing"), (
+                method,
+                path,
+            )
             for scope, header in headers.items():
                 answer = filled.client.request(method, address, json={}, headers=header)
                 is_refused = answer.status_code == 403 and answer.json()["code"] == "scope_too_small"
@@ -84,23 +96,23 @@ def test_every_route_has_a_scope_and_it_is_enforced(filled: Any) -> None:
     assert seen == set(Scope)
 
 
-def test_every_route_of_the_app_is_in_the_document_or_shows_it(filled: Any) -> None:
+def test_every_route_of_the_app_is_in_the_document_or_shows_it(filled: Api) -> None:
     document = filled.get("/openapi.json").json()
     shown = {"/openapi.json", "/docs", "/docs/{name}"}
     routes = {route.path for route in _routes(filled.app.routes)}
     assert routes - shown == set(document["paths"])
 
 
-def _routes(routes: Any) -> Any:
+def _routes(routes: Iterable[object]) -> Iterator[Route]:
     for route in routes:
         inner = getattr(getattr(route, "original_router", None), "routes", None)
         if inner is not None:
             yield from _routes(inner)
-        elif hasattr(route, "path"):
+        elif isinstance(route, Route):
             yield route
 
 
-def test_everything_in_the_document_has_an_example(filled: Any) -> None:
+def test_everything_in_the_document_has_an_example(filled: Api) -> None:
     document = filled.get("/openapi.json").json()
     schemas = document["components"]["schemas"]
     for path, methods in document["paths"].items():
@@ -112,7 +124,7 @@ def test_everything_in_the_document_has_an_example(filled: Any) -> None:
                     assert has_own or "properties" in schemas.get(name, {}), (path, content)
 
 
-def test_the_docs_page_needs_nothing_from_elsewhere(filled: Any) -> None:
+def test_the_docs_page_needs_nothing_from_elsewhere(filled: Api) -> None:
     for path in ("/docs", "/docs/page.js", "/docs/page.css"):
         answer = filled.get(path)
         assert answer.status_code == 200
@@ -121,7 +133,7 @@ def test_the_docs_page_needs_nothing_from_elsewhere(filled: Any) -> None:
     assert filled.get("/docs/docs.html").status_code == 404
 
 
-def test_what_is_stored_is_listed_filtered_and_shown(filled: Any) -> None:
+def test_what_is_stored_is_listed_filtered_and_shown(filled: Api) -> None:
     (one,) = filled.get("/api/v1/conversations", params={"page": PAGE_ID, "unread": "true"}).json()["items"]
     assert (one["senderName"], one["folder"], one["conversationId"]) == ("Ann", "inbox", "t_1")
     for nothing in ({"unread": "false"}, {"folder": "spam"}, {"updatedSince": "2999-01-01T00:00:00Z"}):

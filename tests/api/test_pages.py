@@ -1,15 +1,15 @@
-"""`/api/v1/pages`: a token comes in, and never goes out."""
-
-from typing import Any
+"""`/api/v1/pages`: no answer contains a token."""
 
 import pytest
 
 from inboxsync.store.state.pages import list_pages
+from tests.api.fixtures import Api, ServeApi
+from tests.fixtures import EngineFor, Serve
 
 _ID = "01978b2e-4a10-7cc3-9f6d-3a2b1c0d9e8f"
 
 
-def test_pages_are_listed_a_part_at_a_time_each_once(api: Any) -> None:
+def test_pages_are_listed_in_parts_and_each_once(api: Api) -> None:
     added = [api.page(str(number)).id for number in range(100, 107)]
     seen: list[str] = []
     cursor = None
@@ -21,20 +21,20 @@ def test_pages_are_listed_a_part_at_a_time_each_once(api: Any) -> None:
 
 
 @pytest.mark.parametrize("limit", ["0", "201", "-1", "x", "1e2", ""])
-def test_a_limit_lies_between_1_and_200(api: Any, limit: str) -> None:
+def test_a_limit_lies_between_1_and_200(api: Api, limit: str) -> None:
     assert api.get("/api/v1/pages", params={"limit": limit}).status_code == 422
 
 
 @pytest.mark.parametrize(
     "cursor", ["x", "%00", "WyJydW5zIiwiMSJd", "WyJwYWdlcyJd", "WyJwYWdlcyIsMV0", "é", "A" * 600, "=", "e30"]
 )
-def test_a_cursor_that_is_none_is_refused(api: Any, cursor: str) -> None:
+def test_an_invalid_cursor_is_refused(api: Api, cursor: str) -> None:
     answer = api.get("/api/v1/pages", params={"cursor": cursor})
     assert answer.status_code == 422
     assert answer.json()["code"] in ("cursor_invalid", "request_invalid")
 
 
-def test_a_page_is_shown_and_forgotten_by_our_id_alone(api: Any) -> None:
+def test_a_page_is_shown_and_removed_by_our_id_only(api: Api) -> None:
     page = api.page("104")
     shown = api.get(f"/api/v1/pages/{page.id}").json()
     assert (shown["facebookPageId"], shown["conversations"]) == ("104", 0)
@@ -44,8 +44,8 @@ def test_a_page_is_shown_and_forgotten_by_our_id_alone(api: Any) -> None:
     assert api.get("/api/v1/pages").json()["items"] == []
 
 
-def test_a_page_is_added_with_its_token_and_the_token_is_in_no_answer(
-    serve: Any, engine_for: Any, serve_api: Any
+def test_a_page_is_added_with_its_token_and_no_answer_contains_the_token(
+    serve: Serve, engine_for: EngineFor, serve_api: ServeApi
 ) -> None:
     served = serve(conversations=3)
     api = serve_api(engine_for(served))
@@ -62,7 +62,7 @@ def test_a_page_is_added_with_its_token_and_the_token_is_in_no_answer(
         assert served.page.token not in answer.text
 
 
-def test_an_unreachable_source_keeps_nothing(api: Any) -> None:
+def test_if_meta_is_unreachable_nothing_is_stored(api: Api) -> None:
     answer = api.post("/api/v1/pages", json={"facebookPageId": "104", "token": "EAAG"})
     assert (answer.status_code, answer.json()["code"]) == (502, "source_unreachable")
     with api.engine.store.read() as connection:

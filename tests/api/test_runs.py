@@ -1,51 +1,52 @@
-"""`/api/v1/runs`: what runs do, told to whoever asks or listens."""
+"""`/api/v1/runs`: runs for callers that poll and for clients that follow."""
 
 import asyncio
 import json
 import threading
 import time
-from typing import Any
 
 import httpx2
 import pytest
 from sqlalchemy import update
 
+from inboxsync.api.event_stream import EventStreams
 from inboxsync.errors import StoreUnreachable
-from inboxsync.model import RunRequest
+from inboxsync.model import Run, RunRequest
 from inboxsync.store.state.leases import acquire_lease
 from inboxsync.store.state.run_events import append_run_events
 from inboxsync.store.state.runs import get_run
 from inboxsync.store.tables import facebook_pages
 from inboxsync.workers import RunQueue
 from inboxsync.workers.queue import end_cancelled
+from tests.api.fixtures import Api, Live, PlainEngine, ServeApi
 
 SANDBOX = {"pages": 3, "conversations": 60}
 
 
-def queued(api: Any) -> Any:
-    """A run that no worker takes."""
+def queued(api: Api) -> Run:
+    """A run that no worker executes."""
     return RunQueue(api.engine).submit(api.page(), RunRequest())
 
 
-def tell(api: Any, run: Any, count: int) -> None:
+def emit(api: Api, run: Run, count: int) -> None:
     now = api.engine.clock.now()
     with api.engine.store.write() as connection:
         append_run_events(connection, run.id, [(now, "processing", {"total": n}) for n in range(count)])
 
 
-def cancel(api: Any, run: Any) -> None:
+def cancel(api: Api, run: Run) -> None:
     with api.engine.store.write() as connection:
         found = get_run(connection, run.id)
         assert found is not None
         end_cancelled(connection, found, now=api.engine.clock.now())
 
 
-async def listened_to(event_streams: Any, listeners: int) -> None:
-    while event_streams.clients < listeners:
+async def followed_by(event_streams: EventStreams, clients: int) -> None:
+    while event_streams.clients < clients:
         await asyncio.sleep(0.02)
 
 
-def test_a_run_is_started_listed_shown_and_followed(live: Any) -> None:
+def test_a_run_is_started_listed_shown_and_followed(live: Live) -> None:
     page = live.page()
     started = live.api.post(f"/api/v1/pages/{page.id}/runs", json={"mode": "full", "messages": 5})
     assert started.status_code == 202
@@ -63,7 +64,7 @@ def test_a_run_is_started_listed_shown_and_followed(live: Any) -> None:
     assert [each["id"] for each in listed] == [shown["id"]]
 
 
-def test_a_verification_leaves_a_verification(live: Any) -> None:
+def test_a_verification_leaves_a_report(live: Live) -> None:
     page = live.page()
     address = f"/api/v1/pages/{page.id}"
     assert live.api.get(f"{address}/verification").json()["code"] == "verification_unknown"
@@ -76,7 +77,7 @@ def test_a_verification_leaves_a_verification(live: Any) -> None:
     assert verification["summary"]
 
 
-def test_metrics_tell_what_runs_did(live: Any) -> None:
+def test_metrics_count_what_runs_did(live: Live) -> None:
     before = live.api.get("/metrics").text
     page = live.page()
     live.api.post(
@@ -92,7 +93,7 @@ def test_metrics_tell_what_runs_did(live: Any) -> None:
     assert live.api.get("/readyz").json()["source"] == "ok"
 
 
-def test_a_queued_run_is_cancelled_at_once_and_stays_so(api: Any) -> None:
+def test_a_queued_run_is_cancelled_at_once_and_stays_so(api: Api) -> None:
     run = queued(api)
     cancelled = api.post(f"/api/v1/runs/{run.id}/cancel").json()
     assert (cancelled["status"], cancelled["complete"]) == ("cancelled", False)
@@ -101,7 +102,9 @@ def test_a_queued_run_is_cancelled_at_once_and_stays_so(api: Any) -> None:
     assert api.post("/api/v1/runs/0190/cancel").json()["code"] == "run_unknown"
 
 
-def test_a_call_that_waits_too_long_says_so_and_the_run_goes_on(plain_engine: Any, serve_api: Any) -> None:
+def test_a_call_that_waits_too_long_says_so_and_the_run_continues(
+    plain_engine: PlainEngine, serve_api: ServeApi
+) -> None:
     api = serve_api(plain_engine(request_stop_seconds=0.3))
     page = api.page()
     asked = {"pageId": page.id, "facebookPageId": page.facebook_page_id}
@@ -111,15 +114,15 @@ def test_a_call_that_waits_too_long_says_so_and_the_run_goes_on(plain_engine: An
     assert "not complete" in told["message"]
     assert told["runId"] in told["next"]
     assert api.post("/api/conversations/sync-optimized", json=asked).json()["runId"] == told["runId"]
-    streamed = [json.loads(line[6:]) for line in lines(api, "/api/conversations/sync-stream", **asked)]
+    streamed = [json.loads(line[6:]) for line in lines(api, "/api/conversations/sync-stream", asked=asked)]
     assert [each["status"] for each in streamed] == ["waiting", "timeout_warning"]
     assert (streamed[1]["complete"], streamed[1]["runId"]) == (False, told["runId"])
     assert all("No worker is running" in each["message"] for each in (told, *streamed))
     assert api.get(f"/api/v1/runs/{told['runId']}").json()["status"] == "queued"
 
 
-def test_a_sync_under_way_is_no_verification_and_the_other_way_round(
-    plain_engine: Any, serve_api: Any
+def test_an_open_sync_is_no_verification_and_the_other_way_round(
+    plain_engine: PlainEngine, serve_api: ServeApi
 ) -> None:
     api = serve_api(plain_engine(request_stop_seconds=0.3))
     syncing, verifying = api.page("104"), api.page("105")
@@ -134,7 +137,7 @@ def test_a_sync_under_way_is_no_verification_and_the_other_way_round(
         assert (busy.status_code, busy.json()["code"]) == (409, "page_busy")
 
 
-def test_whoever_waits_is_told_what_a_run_waits_for(plain_engine: Any, serve_api: Any) -> None:
+def test_a_waiting_call_says_what_its_run_waits_for(plain_engine: PlainEngine, serve_api: ServeApi) -> None:
     api = serve_api(plain_engine(request_stop_seconds=0.3))
     page = api.page()
     asked = {"pageId": page.id, "facebookPageId": page.facebook_page_id}
@@ -142,15 +145,15 @@ def test_whoever_waits_is_told_what_a_run_waits_for(plain_engine: Any, serve_api
     now = api.engine.clock.now()
     with api.engine.store.write() as connection:
         acquire_lease(connection, page.id, "w.1", now=now, seconds=60)
-        until = {"message": "waiting for Meta until 14:32 (messenger 96 %)"}
+        until: dict[str, object] = {"message": "waiting for Meta until 14:32 (messenger 96 %)"}
         append_run_events(connection, run.id, [(now, "processing", {}), (now, "waiting", until)])
     told = api.post("/api/conversations/sync", json=asked).json()
     assert told["complete"] is False
     assert told["message"].endswith("so far. Waiting for Meta until 14:32 (messenger 96 %).")
 
 
-def test_a_database_that_goes_away_while_a_call_waits_is_told_with_what_was_seen_last(
-    plain_engine: Any, serve_api: Any, monkeypatch: pytest.MonkeyPatch
+def test_if_the_database_fails_while_a_call_waits_the_answer_has_what_was_read_last(
+    plain_engine: PlainEngine, serve_api: ServeApi, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def away(*_: object, **__: object) -> None:
         raise StoreUnreachable("The database is away.")
@@ -166,8 +169,8 @@ def test_a_database_that_goes_away_while_a_call_waits_is_told_with_what_was_seen
     assert answer.json()["message"].endswith("The database is away.")
 
 
-def test_a_full_sync_is_not_taken_for_done_by_one_that_reads_what_is_new(
-    plain_engine: Any, serve_api: Any
+def test_a_sync_that_reads_what_is_new_does_not_count_as_a_full_one(
+    plain_engine: PlainEngine, serve_api: ServeApi
 ) -> None:
     api = serve_api(plain_engine(request_stop_seconds=0.3))
     page = api.page()
@@ -186,7 +189,7 @@ def test_a_full_sync_is_not_taken_for_done_by_one_that_reads_what_is_new(
     assert api.post("/api/conversations/sync", json=asked).json()["runId"] == full["runId"]
 
 
-def test_who_asks_for_no_wait_is_told_at_once_that_the_page_is_busy(api: Any) -> None:
+def test_a_call_that_does_not_wait_is_refused_at_once_while_the_page_is_busy(api: Api) -> None:
     page = api.page()
     api.post(f"/api/v1/pages/{page.id}/verify")
     asked = {"pageId": page.id, "facebookPageId": page.facebook_page_id}
@@ -194,7 +197,9 @@ def test_who_asks_for_no_wait_is_told_at_once_that_the_page_is_busy(api: Any) ->
     assert (busy.status_code, busy.json()["code"]) == (409, "page_busy")
 
 
-def test_waiting_for_a_busy_page_takes_from_the_time_of_the_call(plain_engine: Any, serve_api: Any) -> None:
+def test_waiting_for_a_busy_page_takes_from_the_time_of_the_call(
+    plain_engine: PlainEngine, serve_api: ServeApi
+) -> None:
     api = serve_api(plain_engine(request_stop_seconds=2.5, request_limit_seconds=4.0))
     page = api.page()
     verifying = api.post(f"/api/v1/pages/{page.id}/verify").json()
@@ -206,16 +211,16 @@ def test_waiting_for_a_busy_page_takes_from_the_time_of_the_call(plain_engine: A
     later.join()
 
 
-def test_who_waits_for_a_run_of_a_page_that_is_removed_is_told_so(api: Any) -> None:
+def test_a_call_that_waits_for_a_removed_page_is_told_so(api: Api) -> None:
     page = api.page()
     asked = {"pageId": page.id, "facebookPageId": page.facebook_page_id}
-    event_streams = api.app.state.service.event_streams
+    event_streams = api.service.event_streams
 
-    async def go() -> tuple[Any, Any]:
+    async def go() -> tuple[httpx2.Response, httpx2.Response]:
         async with httpx2.AsyncClient(base_url=api.url, timeout=20) as client:
             waiting = asyncio.create_task(client.post("/api/conversations/sync", json=asked))
             listening = asyncio.create_task(client.get("/api/conversations/sync-stream", params=asked))
-            await listened_to(event_streams, 2)
+            await followed_by(event_streams, 2)
             assert (await client.delete(f"/api/v1/pages/{page.id}")).status_code == 204
             return await waiting, await listening
 
@@ -227,7 +232,7 @@ def test_who_waits_for_a_run_of_a_page_that_is_removed_is_told_so(api: Any) -> N
     assert [each["code"] for each in last["errors"]] == ["page_unknown"]
 
 
-def test_the_last_event_of_another_pages_run_is_refused(api: Any) -> None:
+def test_the_last_event_of_another_pages_run_is_refused(api: Api) -> None:
     run, other = queued(api), api.page("105")
     answer = api.get(
         "/api/conversations/sync-stream",
@@ -237,7 +242,7 @@ def test_the_last_event_of_another_pages_run_is_refused(api: Any) -> None:
     assert (answer.status_code, answer.json()["code"]) == (409, "page_mismatch")
 
 
-def test_reads_are_answered_while_many_wait_for_a_locked_database(api: Any) -> None:
+def test_reads_are_answered_while_many_wait_for_a_locked_database(api: Api) -> None:
     page = api.page()
     asked = {"pageId": page.id, "facebookPageId": page.facebook_page_id}
     no_wait = {"Prefer": "respond-async"}
@@ -258,9 +263,9 @@ def test_reads_are_answered_while_many_wait_for_a_locked_database(api: Any) -> N
     assert asyncio.run(go()) == [200] * 3 + [202] * 60
 
 
-def test_a_listener_comes_back_behind_any_event(api: Any) -> None:
+def test_a_client_continues_after_any_event(api: Api) -> None:
     run = queued(api)
-    tell(api, run, 1200)  # more than are held, and more than one look takes
+    emit(api, run, 1200)  # more than are kept, and more than one poll takes
     cancel(api, run)
     for after in (0, 1, 700, 1199):
         header = {"Last-Event-ID": f"{run.id}.{after}"}
@@ -274,17 +279,19 @@ def test_a_listener_comes_back_behind_any_event(api: Any) -> None:
     "wrong",
     ["", "x", "1", ".1", "0190.", "0190.-1", "0190.1e3", "0190.99999999999", "a.b.c", "é.1", "0190.1;"],
 )
-def test_a_last_event_id_that_is_none_is_refused(api: Any, wrong: str) -> None:
+def test_an_invalid_last_event_id_is_refused(api: Api, wrong: str) -> None:
     run = queued(api)
-    answer = api.get(f"/api/v1/runs/{run.id}/stream", headers={"Last-Event-ID": wrong.encode()})
+    answer = api.get(
+        f"/api/v1/runs/{run.id}/stream", headers=httpx2.Headers([(b"Last-Event-ID", wrong.encode())])
+    )
     assert answer.status_code in (204, 422)
     cancel(api, run)
 
 
-def test_a_number_that_was_never_told_hides_nothing_from_others(api: Any) -> None:
+def test_a_number_that_does_not_exist_yet_hides_no_event_from_others(api: Api) -> None:
     run = queued(api)
-    tell(api, run, 2)
-    event_streams = api.app.state.service.event_streams
+    emit(api, run, 2)
+    event_streams = api.service.event_streams
 
     async def go() -> tuple[list[str], list[str]]:
         async with httpx2.AsyncClient(base_url=api.url, timeout=20) as client:
@@ -296,10 +303,10 @@ def test_a_number_that_was_never_told_hides_nothing_from_others(api: Any) -> Non
                 return [line.rpartition(".")[2] for line in sent if line.startswith("id: ")]
 
             liar = asyncio.create_task(listen("999999999"))
-            await listened_to(event_streams, 1)
+            await followed_by(event_streams, 1)
             honest = asyncio.create_task(listen("0"))
-            await listened_to(event_streams, 2)
-            await asyncio.to_thread(tell, api, run, 2)
+            await followed_by(event_streams, 2)
+            await asyncio.to_thread(emit, api, run, 2)
             await asyncio.to_thread(cancel, api, run)
             return await liar, await honest
 
@@ -308,11 +315,13 @@ def test_a_number_that_was_never_told_hides_nothing_from_others(api: Any) -> Non
     assert liar == ["3", "4", "5"]
 
 
-def test_who_joins_others_costs_no_look_and_hears_all(api: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_client_that_joins_others_costs_no_query_and_gets_all_events(
+    api: Api, monkeypatch: pytest.MonkeyPatch
+) -> None:
     run = queued(api)
-    event_streams = api.app.state.service.event_streams
-    assert event_streams.running(run.id) is None, "nobody listens"
-    looked: list[str] = []
+    event_streams = api.service.event_streams
+    assert event_streams.running(run.id) is None, "no client follows it"
+    queried: list[str] = []
 
     async def go() -> tuple[str, str]:
         async with httpx2.AsyncClient(base_url=api.url, timeout=20) as client:
@@ -321,26 +330,31 @@ def test_who_joins_others_costs_no_look_and_hears_all(api: Any, monkeypatch: pyt
                 return (await client.get(f"/api/v1/runs/{run.id}/stream")).text
 
             first = asyncio.create_task(listen())
-            await listened_to(event_streams, 1)
-            assert event_streams.running(run.id).id == run.id
-            service = api.app.state.service
+            await followed_by(event_streams, 1)
+            assert event_streams.running(run.id) is not None
+            service = api.service
             find_run = service.find_run
-            monkeypatch.setattr(service, "find_run", lambda run_id: looked.append(run_id) or find_run(run_id))
+
+            async def find_and_note(run_id: str) -> Run:
+                queried.append(run_id)
+                return await find_run(run_id)
+
+            monkeypatch.setattr(service, "find_run", find_and_note)
             second = asyncio.create_task(listen())
-            await listened_to(event_streams, 2)
-            await asyncio.to_thread(tell, api, run, 3)
+            await followed_by(event_streams, 2)
+            await asyncio.to_thread(emit, api, run, 3)
             await asyncio.to_thread(cancel, api, run)
             return await first, await second
 
     first, second = asyncio.run(go())
-    assert not looked
+    assert not queried
     assert first.count("id: ") == second.count("id: ") == 4
     assert event_streams.running(run.id) is None, "it has ended"
 
 
-def test_many_listeners_on_one_run_cost_one(api: Any) -> None:
+def test_many_clients_of_one_run_cost_as_much_as_one(api: Api) -> None:
     run = queued(api)
-    event_streams = api.app.state.service.event_streams
+    event_streams = api.service.event_streams
 
     async def go() -> tuple[list[int], int]:
         limits = httpx2.Limits(max_connections=None)
@@ -351,21 +365,21 @@ def test_many_listeners_on_one_run_cost_one(api: Any) -> None:
                 return answer.text.count("id: ")
 
             listening = [asyncio.create_task(listen()) for _ in range(30)]
-            await listened_to(event_streams, len(listening))
+            await followed_by(event_streams, len(listening))
             before, began = event_streams.polls, time.monotonic()
             await asyncio.sleep(1.2)
-            looks = (event_streams.polls - before) / (time.monotonic() - began)
-            await asyncio.to_thread(tell, api, run, 3)
+            polls = (event_streams.polls - before) / (time.monotonic() - began)
+            await asyncio.to_thread(emit, api, run, 3)
             await asyncio.to_thread(cancel, api, run)
-            return await asyncio.gather(*listening), round(looks)
+            return await asyncio.gather(*listening), round(polls)
 
-    counts, looks_a_second = asyncio.run(go())
+    counts, polls_a_second = asyncio.run(go())
     assert counts == [4] * 30
-    assert looks_a_second <= 3
+    assert polls_a_second <= 3
     assert event_streams.clients == 0
 
 
-def test_an_idle_stream_has_a_heartbeat(api: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_idle_stream_has_a_heartbeat(api: Api, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("fastapi.routing._PING_INTERVAL", 0.1)
     run = queued(api)
     with api.client.stream("GET", f"/api/v1/runs/{run.id}/stream") as answer:
@@ -374,16 +388,16 @@ def test_an_idle_stream_has_a_heartbeat(api: Any, monkeypatch: pytest.MonkeyPatc
     cancel(api, run)
 
 
-def test_a_stream_ends_when_the_service_does_and_its_run_does_not(api: Any) -> None:
+def test_a_stream_ends_when_the_service_does_and_its_run_does_not(api: Api) -> None:
     run = queued(api)
     with api.client.stream("GET", f"/api/v1/runs/{run.id}/stream") as answer:
-        api.app.state.service.drain()  # as SIGTERM has it
+        api.service.drain()  # as SIGTERM has it
         assert list(answer.iter_lines()) == []
     assert api.get(f"/api/v1/runs/{run.id}").json()["status"] == "queued"
     assert api.get("/readyz").status_code == 503
 
 
-def test_runs_are_counted_from_the_start_of_the_service_not_from_the_first_look(api: Any) -> None:
+def test_runs_are_counted_from_the_start_of_the_service_not_from_the_first_scrape(api: Api) -> None:
     cancel(api, queued(api))
     assert figure(api.get("/metrics").text, 'inboxsync_runs_total{outcome="cancelled"}') == 1
 
@@ -394,7 +408,9 @@ def figure(told: str, name: str) -> float:
     return float(next(found, "0").rpartition(" ")[2])
 
 
-def lines(api: Any, path: str, headers: dict[str, str] | None = None, **asked: str) -> list[str]:
+def lines(
+    api: Api, path: str, headers: dict[str, str] | None = None, asked: dict[str, str] | None = None
+) -> list[str]:
     """What a stream sent, line by line, without what is empty."""
     with api.client.stream("GET", path, headers=headers, params=asked) as answer:
         return [line for line in answer.iter_lines() if line]

@@ -1,25 +1,28 @@
-"""A token and a key are looked for in everything that a service writes and answers, whatever goes wrong."""
+"""No token and no key is in anything that a service writes or answers, whatever goes wrong."""
 
 import base64
 import json
 import urllib.parse
 import urllib.request
 from pathlib import Path
-from typing import Any
 
+import httpx2
 import pytest
 
 from inboxsync.model import Scope
+from tests.api.fixtures import Live
+from tests.fixtures import Json
 
 SANDBOX = {"pages": 8, "conversations": 30}
 SETTINGS = {"request_stop_seconds": 3.0, "timeout_seconds": 1.0, "stall_calls": 6}
 # Every kind of fault, those together that can be.
-FAULTS: list[dict[str, Any]] = [
+FAULTS: list[dict[str, Json]] = [
     dict.fromkeys(("reset", "html", "empty", "null", "cut", "code_1", "code_2", "transient"), 0.08),
     {"stall": 0.3, "stall_seconds": 2.0, "short_batch": 0.3, "empty_batch": 0.2, "repeat_cursor": 0.1},
     {"refuse_cursors": True, "endless": True, "deepest_cursor": 10, "forget_cursors": 1},
     {"weight_limit": 50, "poison": 2, "poison_slots": [0, 5]},
     {"refuse_code": 368, "refuse_subcode": 1},
+    {"hold_after": 5},
     {"token_dies_after": 2, "token_subcode": 460},
 ]
 HEALTHY = {
@@ -27,6 +30,7 @@ HEALTHY = {
     **dict.fromkeys(("stall", "short_batch", "empty_batch", "repeat_cursor"), 0.0),
     **dict.fromkeys(("refuse_cursors", "endless"), False),
     **dict.fromkeys(("deepest_cursor", "weight_limit", "refuse_code", "refuse_subcode", "token_dies_after")),
+    **dict.fromkeys(("hold_after",)),
 }
 
 
@@ -42,12 +46,12 @@ def test_every_kind_of_fault_is_tried() -> None:
     assert {name for faults in FAULTS for name in faults} == set(Faults.__dataclass_fields__)
 
 
-def test_no_token_and_no_key_is_anywhere(live: Any, capfd: pytest.CaptureFixture[str]) -> None:
+def test_no_token_and_no_key_is_anywhere(live: Live, capfd: pytest.CaptureFixture[str]) -> None:
     api = live.api
     key = api.key(Scope.ADMIN)
     told: list[str] = []
 
-    def ask(method: str, path: str, **more: Any) -> Any:
+    def ask(method: str, path: str, **more: Json) -> httpx2.Response:
         answer = api.client.request(method, path, headers=key, **more)
         told.append(f"{answer.headers}{answer.text}")
         return answer
@@ -85,7 +89,7 @@ def test_no_token_and_no_key_is_anywhere(live: Any, capfd: pytest.CaptureFixture
                 assert spelling not in content, where
 
 
-def change(live: Any, faults: dict[str, Any]) -> None:
+def change(live: Live, faults: dict[str, Json]) -> None:
     asked = urllib.request.Request(  # noqa: S310 - our own
         f"{live.api.engine.settings.graph_url}/sandbox/faults", json.dumps(faults).encode()
     )

@@ -200,7 +200,7 @@ def test_an_instagram_inbox_is_a_page_of_its_own(run: Run, sandbox: StartSandbox
         (("pages", "add", "12345"), "", "--token-stdin"),
         (("pages", "remove", "12345", "--yes"), "", "There is no Page 12345"),
         (("demo", "--dataset", "/nowhere/at/all.ndjson"), "", "There is no file /nowhere/at/all.ndjson"),
-        (("sandbox", "--messages", "many"), "", "is no range"),
+        (("sandbox", "--messages", "many"), "", "is not a range"),
         (("sandbox", "--fault", "gremlins=1"), "", "There is no fault"),
         (("nonsense",), "", "No such command"),
     ],

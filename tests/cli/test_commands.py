@@ -98,7 +98,7 @@ def test_the_bar_and_the_summary_on_a_terminal(inbox: MakeInbox, terminal: OpenT
     assert code == 0
     assert "batch stored" not in text  # the bar shows it
     assert re.search(r"━+ \d+ conversations · \d+ messages", text)
-    assert "60 conversations fetched (60 new, 0 changed, 0 as before)" in " ".join(text.split())
+    assert "60 conversations fetched (60 new, 0 changed, 0 unchanged)" in " ".join(text.split())
     assert f"  inboxsync sync {page_id} --history all\n" in text
     assert_commands_are_whole(text)
 
@@ -170,7 +170,7 @@ def test_every_command_shows_the_backlog(inbox: MakeInbox, run: Run, terminal: O
     code, text = terminal("verify").end()
     assert code == 3
     assert "Not complete" in text
-    assert "2 conversations owed: could not be read" in text
+    assert "2 conversations in the backlog: could not be read" in text
     assert_commands_are_whole(text)
     source.post("faults", heal=True, poison_slots=[])
     healed = told(run("sync", "--json"))
@@ -272,7 +272,7 @@ def test_a_dead_token_shows_its_reason_and_a_new_one_goes_on(
     assert "inboxsync pages add" in page["token_problem"]
     code, text = terminal("pages", "show", page_id).end()
     assert (code, reason in text) == (0, True)
-    assert "leave it alone until it has a new token" in text  # however often they would catch up
+    assert "do nothing until it has a new token" in text  # however often they would catch up
     token = source.post("tokens", mint=True)["token"]
     assert run("pages", "add", page_id, "--token-stdin", stdin=token).returncode == 0
     (page,) = json.loads(run("pages", "list", "--json").stdout)

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from inboxsync.cli.times import parse_since, parse_zone
+from inboxsync.cli.options import parse_since, parse_zone
 from inboxsync.errors import SettingsInvalid
 from inboxsync.model import Conversation as SourceConversation
 from inboxsync.model import Message, Participant, Platform
@@ -90,10 +90,10 @@ def test_a_file_has_a_manifest_and_is_checked_against_it(run: Run, stored: int, 
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
-        (["contacts", "--format", "xlsx"], "cannot go to stdout"),
+        (["contacts", "--format", "xlsx"], "cannot be written to stdout"),
         (["contacts", "-o", "contacts.doc"], "does not tell the format"),
-        (["contacts", "--since", "yesterday"], "is no time"),
-        (["contacts", "--since", "2026-01-01", "--zone", "Mars"], "is no time zone"),
+        (["contacts", "--since", "yesterday"], "is not a time"),
+        (["contacts", "--since", "2026-01-01", "--zone", "Mars"], "is not a time zone"),
         (["contacts", "--page", "9"], "There is no Page 9"),
     ],
 )

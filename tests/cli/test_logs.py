@@ -11,13 +11,13 @@ from typing import Literal
 import pytest
 import structlog
 
-from inboxsync.cli.logs import configure_logs
+from inboxsync.cli.process import configure_logs
 from tests.fixtures import PATIENCE_SECONDS, PostgresServer
 
 # What every command does that opens the database, and then libraries speak.
 _LIBRARIES_SPEAK = """
 import logging, warnings
-from inboxsync.cli.opening import open_engine
+from inboxsync.cli.process import open_engine
 with open_engine():
     logging.getLogger("psycopg").warning("unknown time zone %r", "Mars")
     logging.getLogger("aiohttp.client").error("Unclosed connection\\n")
@@ -28,7 +28,7 @@ with open_engine():
 _CONNECTION_IS_LOST = """
 import sys
 from sqlalchemy import text
-from inboxsync.cli.logs import configure_logs
+from inboxsync.cli.process import configure_logs
 from inboxsync.errors import StoreUnreachable
 from inboxsync.store import Store
 if sys.argv[2] != "none":

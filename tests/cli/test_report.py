@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from inboxsync.cli.reporting import span
+from inboxsync.cli.report import span
 from tests.cli.fixtures import MakeInbox, Run
 
 pytestmark = pytest.mark.system

@@ -26,8 +26,8 @@ def test_a_run_that_is_followed_ends_with_its_page(inbox: MakeInbox, run: Run, s
     _, said = following.communicate(timeout=PATIENCE_SECONDS)
     assert following.returncode == 2
     assert said.splitlines() == [
-        f"inboxsync: Run {run_id} is gone, and its Page with it.",
-        "  The Page was removed.",
+        f"inboxsync: Run {run_id} does not exist any more.",
+        "  Its Page was removed.",
     ]
 
 

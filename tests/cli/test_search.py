@@ -38,7 +38,7 @@ def test_what_cannot_be_searched_for_is_a_usage_error(inbox: MakeInbox, run: Run
     for since in ("", "yesterday", "2026-02-30"):
         ended = run("search", "x", "--since", since)
         assert (ended.returncode, ended.stdout) == (2, "")
-        assert "is no time" in ended.stderr
+        assert "is not a time" in ended.stderr
 
 
 def test_no_text_of_a_stranger_drives_the_terminal(

@@ -91,7 +91,7 @@ def service(start: Start) -> Serving:
 def test_without_a_key_it_refuses_to_listen_elsewhere(run: Run) -> None:
     refused = run("serve", "--host", "0.0.0.0", "--port", "0")  # noqa: S104 - which is the point
     assert refused.returncode == 2
-    assert refused.stderr.startswith("inboxsync: Without an API key anybody who reaches 0.0.0.0 could read")
+    assert refused.stderr.startswith("inboxsync: Without an API key everyone who reaches 0.0.0.0 could read")
     assert refused.stderr.count("\n") == 2
     assert "Traceback" not in refused.stderr
 

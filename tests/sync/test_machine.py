@@ -15,7 +15,7 @@ from contextlib import contextmanager
 from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
-from typing import Unpack
+from typing import Literal, Unpack
 
 import uvicorn
 from hypothesis import HealthCheck, settings
@@ -78,6 +78,9 @@ class StopAfter:
                 self._stop.ask("the machine asked")
 
 
+Cursors = Literal["opaque", "index"]
+
+
 class SyncMachine(RuleBasedStateMachine):
     """One Page, the people who write to it, and everything that can happen to its syncs."""
 
@@ -88,7 +91,7 @@ class SyncMachine(RuleBasedStateMachine):
         write_every=st.sampled_from([0, 0, 3, 7]),
         slow=st.booleans(),
     )
-    def begin(self, *, seed: int, cursors: str, windows: bool, write_every: int, slow: bool) -> None:
+    def begin(self, *, seed: int, cursors: Cursors, windows: bool, write_every: int, slow: bool) -> None:
         self.cursors = cursors
         config = SandboxConfig(
             conversations=45,

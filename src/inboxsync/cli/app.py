@@ -1,4 +1,4 @@
-"""The command tree, and what becomes of an error that reaches the top."""
+"""The command tree, and what happens to an error that no command handles."""
 
 import os
 import sys
@@ -9,8 +9,7 @@ import typer
 
 from inboxsync import __version__
 from inboxsync.cli import db, demo, export, keys, pages, report, runs, serve, sync, verify, worker
-from inboxsync.cli.exit_codes import FAILED, exit_code
-from inboxsync.cli.output import print_error, print_problem
+from inboxsync.cli.output import FAILED, exit_code, print_error, print_problem
 from inboxsync.cli.sandbox import sandbox
 from inboxsync.cli.search import search
 from inboxsync.errors import InboxsyncError
@@ -64,23 +63,21 @@ def main() -> None:
         print_error(error)
         sys.exit(exit_code(error))
     except OSError as error:
-        # What a store or a source meets is an error of ours by now: this is the terminal, the pipe, the disk.
+        # Errors of the database and the network are ours by now: this one is a terminal, a pipe or the disk.
         _replace_stream("stdout")
-        print_problem(
-            f"The output cannot be written: {error.strerror}.", "Check where stdout and stderr lead."
-        )
+        print_problem(f"The output cannot be written: {error.strerror}.", "Check where stdout and stderr go.")
         sys.exit(FAILED)
 
 
 def _replace_closed_streams() -> None:
-    """A supervisor may start us with streams closed: no reason to fail."""
+    """A supervisor may start this process with closed streams: no reason to fail."""
     for name in ("stdin", "stdout", "stderr"):
         if getattr(sys, name) is None:
             _replace_stream(name)
 
 
 def _buffer_stdout() -> None:
-    """PYTHONUNBUFFERED hands out the raw file, which may write a part alone and call that no error."""
+    """With PYTHONUNBUFFERED stdout is the raw file, which may write only a part without an error."""
     raw: object = sys.stdout.buffer
     if isinstance(raw, RawIOBase):
         sys.stdout = TextIOWrapper(

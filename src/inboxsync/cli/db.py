@@ -1,30 +1,33 @@
 """`inboxsync db`."""
 
-import signal
 import sys
-from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from collections.abc import Sequence
+from contextlib import closing
 from typing import Annotated
 
+import structlog
 import typer
 
-from inboxsync.cli.copying import Bar, CopyStopped, LogLines, print_copied
-from inboxsync.cli.derive import derive_all
-from inboxsync.cli.exit_codes import FAILED, PARTIAL
-from inboxsync.cli.opening import open_engine
-from inboxsync.cli.output import print_error, print_problem, stderr, stdout
+from inboxsync.cli.output import FAILED, PARTIAL, print_error, print_problem, stdout, table
+from inboxsync.cli.process import Interrupted, open_engine
+from inboxsync.cli.progress import counting, derive_all
 from inboxsync.errors import StoreUnreachable
-from inboxsync.store.copying import copy_store
+from inboxsync.store import Store
+from inboxsync.store.copying import Copied, CopyProgress, copy_store
 from inboxsync.store.schema import HEAD
+
+log = structlog.get_logger("inboxsync.copy")
 
 app = typer.Typer(help="The database itself.", no_args_is_help=True)
 
-Schema = Annotated[str | None, typer.Option(help="Schema of a PostgreSQL database there.", metavar="NAME")]
+Schema = Annotated[
+    str | None, typer.Option(help="The schema, if it is a PostgreSQL database.", metavar="NAME")
+]
 
 
 @app.command()
 def upgrade() -> None:
-    """Bring the database's schema up to date. An embedded database does this by itself."""
+    """Bring the database's schema up to date. SQLite databases are upgraded automatically."""
     with open_engine() as engine, closing(engine.open_store(upgrade=True)) as store:
         where = store.where
     stdout().print(f"{where} has schema {HEAD}, the newest this version knows.")
@@ -33,43 +36,71 @@ def upgrade() -> None:
 @app.command()
 def copy(
     from_url: Annotated[str, typer.Argument(help="The database to read; nothing in it is changed.")],
-    to_url: Annotated[str, typer.Argument(help="The database to fill: empty, or what an earlier copy left.")],
+    to_url: Annotated[str, typer.Argument(help="The database to fill: empty, or left by an earlier copy.")],
     from_schema: Schema = None,
     to_schema: Schema = None,
 ) -> None:
-    """Copy everything into another database, and compare the two. Interrupted, it goes on when run again."""
+    """Copy everything into another database, and compare both. If it is interrupted, run it again."""
     stores = {"source_schema": from_schema, "target_schema": to_schema}
     with open_engine() as engine, engine.stores_to_copy(from_url, to_url, **stores) as (source, target):
         try:
-            with (
-                Bar(stderr()) if sys.stderr.isatty() else LogLines() as watcher,
-                _stopped_by_signals(watcher),
-            ):
-                copied = copy_store(source, target, on_progress=watcher.on_progress)
-            # Not copied but made anew; stopped here, the next search or export goes on.
+            copied = _copy(source, target)
+            # Derived data is not copied but computed again. If this is stopped, the next search continues it.
             derive_all(engine, target)
-        except CopyStopped:
-            print_problem("Stopped: what was copied stays.", "Run the same command again: it goes on.")
+        except Interrupted:
+            print_problem("Stopped: what was copied stays.", "Run the same command again: it continues.")
             raise typer.Exit(PARTIAL) from None
         except StoreUnreachable as error:
             print_error(error)
             raise typer.Exit(PARTIAL) from None
-    print_copied(copied, target.where)
-    if not all(table.is_equal for table in copied):
+    _print_copied(copied, target.where)
+    if not all(each.is_equal for each in copied):
         raise typer.Exit(FAILED)
 
 
-@contextmanager
-def _stopped_by_signals(watcher: Bar | LogLines) -> Iterator[None]:
-    """SIGINT and SIGTERM end the copy at its next batch; a second one at once."""
+def _copy(source: Store, target: Store) -> list[Copied]:
+    """Raises Interrupted where a signal asks to stop."""
+    logged: set[tuple[str, str, int]] = set()
+    draws = sys.stderr.isatty()
+    with counting(stays=True, draws=draws) as count:
 
-    def ask(number: int, _frame: object) -> None:
-        watcher.is_stopped = True
-        signal.signal(number, signal.SIG_DFL)
+        def show(progress: CopyProgress) -> None:
+            count(f"{progress.doing} {progress.table}", progress.done, progress.total)
+            if draws or not progress.total:
+                return
+            # A line for each tenth of a table.
+            at = (progress.doing, progress.table, 10 * progress.done // progress.total)
+            if at not in logged:
+                logged.add(at)
+                event = f"{progress.doing} table"
+                log.info(event, table=progress.table, done=progress.done, total=progress.total)
 
-    before = {number: signal.signal(number, ask) for number in (signal.SIGINT, signal.SIGTERM)}
-    try:
-        yield
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
+        return copy_store(source, target, on_progress=show)
+
+
+def _print_copied(copied: Sequence[Copied], where: str) -> None:
+    """The comparison, table by table."""
+    rows = table("Table", "Rows", "Rows there", "Checksum", "Checksum there", "")
+    for each in copied:
+        rows.add_row(
+            each.table,
+            f"{each.source_rows:,}",
+            f"{each.target_rows:,}",
+            each.source_checksum[:12],
+            each.target_checksum[:12],
+            "equal" if each.is_equal else "DIFFERENT",
+        )
+    console = stdout()
+    console.print(rows)
+    if replaced := sum(each.replaced for each in copied):
+        console.print(
+            f"In {replaced:,} rows U+0000, which PostgreSQL cannot store, became U+FFFD; `extra` says so."
+        )
+    different = [each.table for each in copied if not each.is_equal]
+    if different:
+        print_problem(
+            f"{where} differs from the source: {', '.join(different)}.",
+            "Check that nothing else writes to it, and start again with an empty database.",
+        )
+    else:
+        console.print(f"{where} has everything that the source has.")

@@ -1,4 +1,4 @@
-"""`inboxsync demo`: the whole path, against a sandbox of its own."""
+"""`inboxsync demo`: a whole sync, from a sandbox of its own."""
 
 import asyncio
 import shlex
@@ -13,43 +13,42 @@ from typing import Annotated, Any
 import msgspec
 import typer
 
-from inboxsync.cli.exit_codes import exit_code_of_runs
-from inboxsync.cli.opening import open_engine
-from inboxsync.cli.output import own_command, print_outcome, stdout
-from inboxsync.cli.syncing import sync_pages
+from inboxsync.cli.output import own_command, stdout
+from inboxsync.cli.process import open_engine
+from inboxsync.cli.run_output import exit_code_of_runs, print_outcome
+from inboxsync.cli.sync import sync_pages
 from inboxsync.engine import Engine
 from inboxsync.model import Page, Platform, RunStatus
 from inboxsync.settings import Settings, load_settings
 from inboxsync.store.state.pages import PageCounts, count_page, list_pages
 from inboxsync.sync import Outcome
 
-_ENOUGH_SECONDS = 10
-_A_LOOK = "SELECT sender_name, last_message FROM messenger_conversations LIMIT 10"
+_END_SECONDS = 10
+_QUERY = "SELECT sender_name, last_message FROM messenger_conversations LIMIT 10"
 
 
 def demo(
     *,
     conversations: Annotated[
-        int | None, typer.Option(min=1, help="How many the sandbox Page has; 10,000, or all of the data set.")
+        int | None,
+        typer.Option(min=1, help="How many the sandbox Page has. Default: 10,000, or the whole data set."),
     ] = None,
     dataset: Annotated[
         Path | None,
         typer.Option(metavar="FILE", help="Serve these real conversations (NDJSON, may be gzipped)."),
     ] = None,
     fast: Annotated[bool, typer.Option("--fast", help="Without Meta's limit of 2 calls a second.")] = False,
-    reset: Annotated[
-        bool, typer.Option("--reset", help="Forget what an earlier demo stored, first.")
-    ] = False,
+    reset: Annotated[bool, typer.Option("--reset", help="First delete what an earlier demo stored.")] = False,
 ) -> None:
-    """Sync a sandbox Page: nothing to set up, nothing of Meta's is touched.
+    """Sync a sandbox Page. It needs no setup, and nothing is sent to Meta.
 
-    The sandbox is a Graph API of our own, in a process of its own. What is synced stays
-    in a database of the demo's, so a second demo only looks for what is new.
+    The sandbox imitates Meta's Graph API in a process of its own. What is synced stays in a
+    database for demos, so a second demo only reads what is new.
     """
     with _sandbox(conversations, dataset, fast=fast) as ready:
         settings = _settings(ready, fast=fast)
         if reset:
-            _forget(settings)
+            _delete(settings)
         with open_engine(settings) as engine:
             page = _added_page(engine, ready)
             stored = _stored(engine, page).conversations
@@ -75,37 +74,37 @@ def _sandbox(conversations: int | None, dataset: Path | None, *, fast: bool) -> 
         command += ["--dataset", str(dataset)]
     if fast:
         command += ["--no-limits"]
-    # A session of its own: Ctrl-C is for the sync, which still may want an answer.
+    # A session of its own: Ctrl-C is meant for the sync, which may still wait for an answer.
     with subprocess.Popen(command, stdout=subprocess.PIPE, start_new_session=True) as process:  # noqa: S603 - ourselves
         try:
             line = process.stdout.readline() if process.stdout else b""
             if not line:
-                # It has said why, in one sentence.
+                # It has printed why, in one sentence.
                 raise typer.Exit(process.wait())
             yield msgspec.json.decode(line)
         finally:
             process.terminate()
             try:
-                process.wait(_ENOUGH_SECONDS)
+                process.wait(_END_SECONDS)
             except subprocess.TimeoutExpired:
                 process.kill()
 
 
 def _settings(ready: dict[str, Any], *, fast: bool) -> Settings:
-    """The environment's settings, with a database and a key of the demo's own."""
+    """The environment's settings, with a database and a key only for demos."""
     own = load_settings()
     changes: dict[str, Any] = {
         "data_dir": own.data_dir / "demo",
         "database_url": "",
         "graph_url": ready["url"],
+        "secret_key": None,
     }
-    changes |= {"secret_key": None}
     if fast:
         changes["calls_per_second"] = 0.0
     return own.model_copy(update=changes)
 
 
-def _forget(settings: Settings) -> None:
+def _delete(settings: Settings) -> None:
     for suffix in ("", "-wal", "-shm"):
         Path(f"{settings.data_dir / 'inboxsync.db'}{suffix}").unlink(missing_ok=True)
 
@@ -128,17 +127,17 @@ def _introduce(ready: dict[str, Any], page: Page, stored: int, *, fast: bool) ->
     for note in ready.get("notes", ()):
         console.print(f"  {note}")
     if page.last_synced_at is not None:
-        console.print("  An earlier demo has stored it: this one looks for what is new. --reset starts over.")
+        console.print("  An earlier demo has stored it: this one reads what is new. --reset starts over.")
     elif stored:
         console.print(
-            f"  An earlier demo has stored {stored:,} of them: this one goes on. --reset starts over."
+            f"  An earlier demo has stored {stored:,} of them: this one continues. --reset starts over."
         )
 
 
 def _report(engine: Engine, ended: Outcome, ready: dict[str, Any]) -> None:
     again = shlex.join([own_command(), *(word for word in sys.argv[1:] if word != "--reset")])
     run = replace(ended.run, next=again if ended.run.next else None)
-    # Of the sandbox's older messages nobody wants to hear: it ends with the demo.
+    # The sandbox's older messages are of no interest: it ends with the demo.
     print_outcome(replace(ended, run=run, unfinished=replace(ended.unfinished, older=None)))
     stored = _stored(engine, ended.page)
     console = stdout()
@@ -152,10 +151,10 @@ def _report(engine: Engine, ended: Outcome, ready: dict[str, Any]) -> None:
     console.print("\nTry next:", style="bold")
     for what, how in (
         ("Again: one call, nothing new", again),
-        ("What is stored, in SQL", f"sqlite3 '{database}' '{_A_LOOK}'"),
-        ("A real Page; the README tells where its token comes from", f"{own_command()} pages add PAGE_ID"),
+        ("What is stored, in SQL", f"sqlite3 '{database}' '{_QUERY}'"),
+        ("A real Page; the README explains how to get its token", f"{own_command()} pages add PAGE_ID"),
     ):
-        console.print(f"  {what}:\n    {how}", soft_wrap=True)  # to be copied: no line breaks of ours
+        console.print(f"  {what}:\n    {how}", soft_wrap=True)  # to be copied, so without line breaks of ours
 
 
 def _stored(engine: Engine, page: Page) -> PageCounts:

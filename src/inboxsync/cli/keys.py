@@ -4,8 +4,9 @@ from typing import Annotated
 
 import typer
 
-from inboxsync.cli.opening import open_engine
+from inboxsync.cli.options import AsJsonArray
 from inboxsync.cli.output import local, print_json, stdout, table
+from inboxsync.cli.process import open_engine
 from inboxsync.errors import SettingsInvalid
 from inboxsync.model import Scope
 from inboxsync.store.state.api_keys import create_api_key, list_api_keys, revoke_api_key
@@ -17,26 +18,31 @@ app = typer.Typer(help="Keys to the HTTP service.", no_args_is_help=True)
 
 @app.command()
 def create(
-    name: Annotated[str, typer.Argument(metavar="NAME", help="What it is for; never used twice.")],
+    name: Annotated[str, typer.Argument(metavar="NAME", help="What it is for. A name cannot be used again.")],
     *,
     scope: Annotated[
         Scope,
-        typer.Option(help="read: look; sync: and start and cancel runs; admin: and add and remove Pages."),
+        typer.Option(
+            help="read: only read; sync: also start and cancel runs; admin: also add and remove Pages."
+        ),
     ] = Scope.READ,
 ) -> None:
-    """Make a key and print it. It is stored as a digest: nothing can show it again."""
+    """Make a key and print it. Only its digest is stored, so it cannot be shown again."""
     if not name.isprintable() or not name.strip() or len(name) > _LONGEST_NAME:
         raise SettingsInvalid(f"A key's name has 1 to {_LONGEST_NAME} printable characters.")
     with open_engine() as engine, engine.store.write() as connection:
         key, text = create_api_key(connection, name=name, scope=scope, now=engine.clock.now())
-    # The key alone on stdout, so that a script can take it.
+    # Only the key on stdout, so that a script can use it.
     typer.echo(text)
-    typer.echo(f"Keep it: it is not shown again. It opens {key.scope}, and begins {key.prefix}.", err=True)
+    typer.echo(
+        f"Keep it: it is not shown again. Its scope is {key.scope}, and it begins with {key.prefix}.",
+        err=True,
+    )
 
 
 @app.command("list")
-def list_(*, as_json: Annotated[bool, typer.Option("--json", help="Print a JSON array.")] = False) -> None:
-    """Show every key that was made: never the key itself, but how it begins."""
+def list_(*, as_json: AsJsonArray = False) -> None:
+    """Show every key that was made: how it begins, never the whole key."""
     with open_engine() as engine, engine.store.read() as connection:
         keys = list_api_keys(connection)
     if as_json:
@@ -54,7 +60,7 @@ def list_(*, as_json: Annotated[bool, typer.Option("--json", help="Print a JSON 
         )
         return
     if not keys:
-        stdout().print("No key yet: the HTTP service answers this machine alone.")
+        stdout().print("No key yet: the HTTP service only answers this machine.")
         stdout().print("Make one with `inboxsync keys create NAME`.")
         return
     rows = table("Name", "scope", "begins", "made", "revoked")
@@ -66,7 +72,7 @@ def list_(*, as_json: Annotated[bool, typer.Option("--json", help="Print a JSON 
 
 @app.command()
 def revoke(name: Annotated[str, typer.Argument(metavar="NAME", help="As `keys list` shows it.")]) -> None:
-    """Make a key open nothing; a running service knows within a second."""
+    """Make a key invalid. A running service knows it within a second."""
     with open_engine() as engine, engine.store.write() as connection:
         key = revoke_api_key(connection, name, now=engine.clock.now())
-    stdout().print(f"Revoked: {key.name} ({key.prefix}) opens nothing since {local(key.revoked_at)}.")
+    stdout().print(f"Revoked: {key.name} ({key.prefix}) is not valid since {local(key.revoked_at)}.")

@@ -1,59 +1,92 @@
-"""What commands print: answers on stdout, everything else on stderr."""
+"""How commands answer: the result on stdout, everything else on stderr, and an exit code for scripts."""
 
 import os
+import re
 import shutil
 import sys
+from collections.abc import Iterable
 from datetime import datetime
 from pathlib import Path
-from typing import Any, TextIO
+from typing import Final, TextIO
 
 import msgspec
 import typer
 from rich.box import SIMPLE_HEAD
-from rich.console import Console
+from rich.console import Console, ConsoleOptions, RenderableType
+from rich.segment import Segment
 from rich.table import Table
-from rich.text import Text
 
-from inboxsync.cli.console import SafeConsole, safe_json
-from inboxsync.errors import InboxsyncError
-from inboxsync.model import Page, Run, RunStatus
-from inboxsync.sync import Outcome, describe_waiting
+from inboxsync.errors import (
+    ApiKeyNameTaken,
+    ApiKeyUnknown,
+    InboxsyncError,
+    NeedsPerson,
+    PageUnknown,
+    RunUnknown,
+    SearchInvalid,
+    SettingsInvalid,
+)
+from inboxsync.model import Page
 from inboxsync.workers import EVERY_SECONDS
 
+# Exit codes are stable.
+COMPLETE: Final = 0
+FAILED: Final = 1
+USAGE: Final = 2
+PARTIAL: Final = 3
+NEEDS_PERSON: Final = 4
+
+_USAGE_ERRORS = (SettingsInvalid, PageUnknown, RunUnknown, SearchInvalid, ApiKeyNameTaken, ApiKeyUnknown)
 _WIDTH_OF_A_PIPE = 200
-_TITLES = {
-    RunStatus.QUEUED: ("Queued", "bold"),
-    RunStatus.RUNNING: ("Not ended", "bold"),
-    RunStatus.INTERRUPTED: ("Interrupted", "bold yellow"),
-    RunStatus.COMPLETE: ("Complete", "bold green"),
-    RunStatus.PARTIAL: ("Partial", "bold yellow"),
-    RunStatus.FAILED: ("Failed", "bold red"),
-    RunStatus.CANCELLED: ("Cancelled", "bold yellow"),
-}
+# All control characters but tab and line feed, also those of 8 bits: they clear a terminal, rename it, or
+# fill its clipboard.
+_CONTROL: Final = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f]")
+# The control characters that JSON does not escape.
+_UNESCAPED: Final = re.compile("[\x7f-\x9f]")
+_REPLACEMENT: Final = "\ufffd"
+
+
+def exit_code(error: InboxsyncError) -> int:
+    """The code for an error that ended a command."""
+    if isinstance(error, NeedsPerson):
+        return NEEDS_PERSON
+    return USAGE if isinstance(error, _USAGE_ERRORS) else FAILED
+
+
+class SafeConsole(Console):
+    """A terminal that names and messages cannot control: their control characters are replaced."""
+
+    def render(self, renderable: RenderableType, options: ConsoleOptions | None = None) -> Iterable[Segment]:
+        """As the base. Our own colours and cursor movements are not text at this point, so they stay."""
+        for segment in super().render(renderable, options):
+            if segment.control or not _CONTROL.search(segment.text):
+                yield segment
+            else:
+                yield Segment(_CONTROL.sub(_REPLACEMENT, segment.text), segment.style)
 
 
 def stdout() -> Console:
-    """For the answer to the command."""
-    # A pipe has no width: nothing that a script reads is cut to fit one.
+    """For the result of the command."""
+    # A pipe has no width: what a script reads is never cut to fit one.
     width = None if sys.stdout.isatty() else _WIDTH_OF_A_PIPE
     return _console(sys.stdout, width)
 
 
 def stderr() -> Console:
-    """For everything that is not the answer."""
+    """For everything that is not the result."""
     return _console(sys.stderr, None)
 
 
 def _console(file: TextIO, width: int | None) -> Console:
-    # What is printed holds names from outside: nothing in it is markup, and `:smile:` is no emoji.
+    # What is printed contains names from outside: nothing in it is markup, and `:smile:` is no emoji.
     return SafeConsole(
         file=file, width=width, highlight=False, soft_wrap=not file.isatty(), markup=False, emoji=False
     )
 
 
 def table(*columns: str) -> Table:
-    """An empty table with these columns; all but the first are kept whole."""
-    # As narrow as can be: at 80 columns a Page's id stays whole.
+    """An empty table with these columns; only the first one may be wrapped."""
+    # As narrow as possible: at 80 columns a Page's id fits.
     made = Table(box=SIMPLE_HEAD, pad_edge=False, show_edge=False, padding=(0, 1, 0, 0))
     made.add_column(columns[0], overflow="fold")
     for column in columns[1:]:
@@ -61,18 +94,28 @@ def table(*columns: str) -> Table:
     return made
 
 
-def local(at: datetime | None) -> str:
-    """A time for people, in their own zone; `never` for none."""
-    return f"{at.astimezone():%Y-%m-%d %H:%M}" if at is not None else "never"
+def print_json(value: object) -> None:
+    """One line of JSON on stdout, with every control character escaped."""
+    text = msgspec.json.encode(value).decode()
+    typer.echo(_UNESCAPED.sub(lambda found: f"\\u{ord(found[0]):04x}", text))
 
 
-def duration(seconds: int | None) -> str:
-    """`90 s`, `5 min`, `2 h`, `1 d`; the default interval for none."""
-    seconds = seconds or EVERY_SECONDS
-    for name, length in (("d", 86_400), ("h", 3600), ("min", 60)):
-        if seconds % length == 0:
-            return f"{seconds // length} {name}"
-    return f"{seconds} s"
+def print_error(error: InboxsyncError) -> None:
+    """One sentence, and the next thing to do."""
+    print_problem(error.message, error.hint)
+
+
+def print_problem(message: str, hint: str) -> None:
+    """Print on stderr what is wrong and what to do."""
+    console = stderr()
+    console.print("inboxsync:", message, style="red")
+    if hint:
+        console.print("  ", hint, sep="")
+
+
+def print_command(console: Console, text: str) -> None:
+    """A line to be copied, so without line breaks of ours."""
+    console.print(f"  {text}", soft_wrap=True)
 
 
 def own_command() -> str:
@@ -83,136 +126,25 @@ def own_command() -> str:
     return os.path.relpath(called)
 
 
-def print_json(value: object) -> None:
-    """One line of JSON on stdout."""
-    typer.echo(safe_json(msgspec.json.encode(value).decode()))
+def page_name(page: Page) -> str:
+    """What people call a Page."""
+    return page.name or page.facebook_page_id
 
 
-def print_error(error: InboxsyncError) -> None:
-    """One sentence, and the next thing to do."""
-    print_problem(error.message, error.hint)
+def local(at: datetime | None) -> str:
+    """A time in the reader's own zone; `never` for None."""
+    return f"{at.astimezone():%Y-%m-%d %H:%M}" if at is not None else "never"
 
 
-def print_problem(message: str, hint: str) -> None:
-    """Say on stderr what is wrong and what to do; never interpreted as markup."""
-    console = stderr()
-    console.print("inboxsync:", message, style="red")
-    if hint:
-        console.print("  ", hint, sep="")
-
-
-def run_as_json(run: Run) -> dict[str, Any]:
-    """A run as scripts see it: `inboxsync runs --json`, and the heart of `inboxsync sync --json`."""
-    return {
-        "run_id": run.id or None,
-        "page_id": run.facebook_page_id,
-        "platform": run.platform,
-        "kind": run.kind.value,
-        "status": run.status.value,
-        "mode": run.mode.value,
-        "fetched": run.counts.fetched,
-        "inserted": run.counts.inserted,
-        "updated": run.counts.updated,
-        "unchanged": run.counts.unchanged,
-        "events": run.counts.events,
-        "batches": run.batches,
-        "calls": run.calls,
-        "refused_calls": run.refused_calls,
-        "started_at": run.started_at,
-        "finished_at": run.finished_at,
-        "duration_seconds": round(run.duration_seconds, 3),
-        "conversations_per_second": round(run.conversations_per_second, 1),
-        "errors": [
-            {"code": problem.code, "message": problem.message, "hint": problem.hint}
-            for problem in run.problems
-        ],
-        "next": run.next,
-    }
-
-
-def outcome_as_json(outcome: Outcome) -> dict[str, Any]:
-    """A run that has just ended, with what it leaves open: `inboxsync sync --json`."""
-    older, waiting = outcome.unfinished.older, outcome.waiting
-    return run_as_json(outcome.run) | {
-        "stopped": outcome.reason,
-        "waiting": describe_waiting(waiting) if waiting else None,
-        "waiting_until": waiting.until if waiting else None,
-        "backlog": {phase.value: count for phase, count in outcome.unfinished.backlog.items()},
-        "older_not_fetched": {
-            "conversations": older.conversations if older else 0,
-            "messages": older.messages if older else 0,
-        },
-    }
-
-
-def print_run(run: Run) -> None:
-    """A run as it stands."""
-    console = stdout()
-    _print_counts(console, run, run.facebook_page_id)
-    for problem in run.problems:
-        print_problem(problem.message, problem.hint)
-    if run.next:
-        print_command(console, f"Next: {run.next}")
-
-
-def _print_counts(console: Console, run: Run, name: str) -> None:
-    counts = run.counts
-    console.print(
-        Text(*_TITLES[run.status]),
-        f": {name}: {some(counts.fetched, 'conversation')} fetched ({counts.inserted:,} "
-        f"new, {counts.updated:,} changed, {counts.unchanged:,} as before) and "
-        f"{some(counts.events, 'new message')}.",
-        sep="",
-    )
-    refused = f"{run.refused_calls:,} of them refused" if run.refused_calls else "none refused"
-    console.print(
-        f"  {run.duration_seconds:,.1f} s, {run.conversations_per_second:,.0f} conversations/s, "
-        f"{some(run.calls, 'call')}, {refused}."
-    )
-
-
-def print_outcome(outcome: Outcome) -> None:
-    """The summary of a run that has just ended, or did not begin."""
-    run = outcome.run
-    console = stdout()
-    if not run.id:
-        _print_not_run(console, outcome)
-        return
-    _print_counts(console, run, page_name(outcome.page))
-    if outcome.reason:
-        console.print(f"  Stopped: {outcome.reason}. Everything fetched is stored.")
-    for problem in run.problems:
-        print_problem(problem.message, problem.hint)
-    older = outcome.unfinished.older
-    if run.status is RunStatus.COMPLETE and older and older.conversations:
-        console.print(
-            f"  About {some(older.messages, 'older message')} of {some(older.conversations, 'conversation')} "
-            "not fetched. To fetch them too:"
-        )
-        print_command(console, f"inboxsync sync {run.facebook_page_id} --history all")
-    if run.next:
-        print_command(console, f"Next: {run.next}")
-
-
-def _print_not_run(console: Console, outcome: Outcome) -> None:
-    why = f": stopped: {outcome.reason}" if outcome.reason else ""
-    console.print(Text("Not synced", "bold yellow"), f": {page_name(outcome.page)}{why}.", sep="")
-    for problem in outcome.run.problems:
-        print_problem(problem.message, problem.hint)
-    if outcome.run.next:
-        print_command(console, f"Next: {outcome.run.next}")
-
-
-def print_command(console: Console, text: str) -> None:
-    """A line to be copied: no line breaks of ours."""
-    console.print(f"  {text}", soft_wrap=True)
+def duration(seconds: int | None) -> str:
+    """`90 s`, `5 min`, `2 h`, `1 d`; None: the default interval."""
+    seconds = seconds or EVERY_SECONDS
+    for name, length in (("d", 86_400), ("h", 3600), ("min", 60)):
+        if seconds % length == 0:
+            return f"{seconds // length} {name}"
+    return f"{seconds} s"
 
 
 def some(count: int, what: str) -> str:
     """`1 conversation`, `2 conversations`."""
     return f"{count:,} {what}{'' if count == 1 else 's'}"
-
-
-def page_name(page: Page) -> str:
-    """What people call a Page."""
-    return page.name or page.facebook_page_id

@@ -1,4 +1,4 @@
-"""One Page as `inboxsync pages show` tells it."""
+"""One Page as `inboxsync pages show` prints it."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -35,7 +35,7 @@ from inboxsync.workers import EVERY_SECONDS
 _MESSAGES = 10
 _BACKLOG = {
     BacklogKind.CONVERSATION: "that could not be read",
-    BacklogKind.GAP: "without messages between those stored",
+    BacklogKind.GAP: "with a gap between stored messages",
     BacklogKind.HISTORY: "without older messages",
 }
 _WINDOWS = {None: "not tried yet", True: "honoured", False: "not honoured"}
@@ -43,7 +43,7 @@ _WINDOWS = {None: "not tried yet", True: "honoured", False: "not honoured"}
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PageDetail:
-    """Everything that is known of one Page."""
+    """Everything that is known about one Page."""
 
     page: Page
     counts: PageCounts
@@ -55,7 +55,7 @@ class PageDetail:
     schedule: Schedule
 
     def as_json(self) -> dict[str, Any]:
-        """For scripts; a superset of what `pages list --json` tells."""
+        """For scripts; has all that `pages list --json` has."""
         lease, verification = self.lease, self.verification
         return page_as_json(self.page, self.counts) | {
             "history": self.page.history.value,
@@ -65,7 +65,7 @@ class PageDetail:
                 {"folder": folder, "state": _state(state), "watermark_at": _watermark(state)}
                 for folder, state in self.states.items()
             ],
-            "backlog": {phase.value: count for phase, count in self.backlog.items()},
+            "backlog": {kind.value: count for kind, count in self.backlog.items()},
             "older_not_fetched": {
                 "conversations": self.older.conversations,
                 "messages": self.older.messages,
@@ -86,7 +86,7 @@ class PageDetail:
         """For people."""
         page = self.page
         console.print(f"{page_name(page)} ({page.facebook_page_id}, {page.platform})", style="bold")
-        told = {
+        rows = {
             "id": page.id,
             "token": page.token_state.value,
             "last synced": local(page.last_synced_at),
@@ -94,9 +94,9 @@ class PageDetail:
             f"{self.counts.messages:,} messages",
             "history": "every message" if page.history is History.ALL else self._not_fetched(),
             "folders": ", ".join(f"{folder} ({_state(each)})" for folder, each in self.states.items())
-            or "not looked at yet",
+            or "not read yet",
             "backlog": "; ".join(
-                f"{count:,} {_BACKLOG[phase]}" for phase, count in self.backlog.items() if count
+                f"{count:,} {_BACKLOG[kind]}" for kind, count in self.backlog.items() if count
             )
             or "nothing",
             "batch size": f"{page.batch_size or 100} conversations a call",
@@ -105,15 +105,15 @@ class PageDetail:
             "workers": self._scheduled(),
         }
         if page.token_state is not TokenState.VALID:
-            told["token"] += f" ({page.token_reason}): {page.token_problem}"
+            rows["token"] += f" ({page.token_reason}): {page.token_problem}"
         elif page.token_expires_at is not None:
-            told["token"] += f" until {local(page.token_expires_at)}"
+            rows["token"] += f" until {local(page.token_expires_at)}"
         if self.lease is not None:
-            told["at work"] = f"{self.lease.owner} since {local(self.lease.acquired_at)}"
-        rows = Table.grid(padding=(0, 1))
-        for name, value in told.items():
-            rows.add_row("", name, Text(value))
-        console.print(rows)
+            rows["in use by"] = f"{self.lease.owner} since {local(self.lease.acquired_at)}"
+        grid = Table.grid(padding=(0, 1))
+        for name, value in rows.items():
+            grid.add_row("", name, Text(value))
+        console.print(grid)
 
     def _not_fetched(self) -> str:
         if not self.older.conversations:
@@ -125,9 +125,9 @@ class PageDetail:
 
     def _scheduled(self) -> str:
         if self.schedule.is_paused:
-            return f"leave it alone: inboxsync pages set {self.page.facebook_page_id} --resume"
+            return f"do nothing: inboxsync pages set {self.page.facebook_page_id} --resume"
         if self.page.token_state is not TokenState.VALID:
-            return "leave it alone until it has a new token"
+            return "do nothing until it has a new token"
         every = f"catch up every {duration(self.schedule.every_seconds)}"
         if self.schedule.next_sync_at is None:
             return f"{every}, none has yet"
@@ -141,7 +141,7 @@ class PageDetail:
 
 
 def page_detail(connection: Connection, page: Page) -> PageDetail:
-    """Read it."""
+    """Read all of it."""
     lease = get_lease(connection, page.id)
     return PageDetail(
         page=page,
@@ -156,7 +156,7 @@ def page_detail(connection: Connection, page: Page) -> PageDetail:
 
 
 def page_as_json(page: Page, counts: PageCounts) -> dict[str, Any]:
-    """A Page as `pages list --json` tells it."""
+    """A Page as `pages list --json` prints it."""
     return {
         "id": page.id,
         "facebook_page_id": page.facebook_page_id,
@@ -184,8 +184,8 @@ def _state(state: ListState) -> str:
         case Scanning() if state.lower_bound is not None:
             return "catching up"
         case Scanning() if state.position is not None:
-            return f"walked to {state.position:%Y-%m-%d}"
-    return "waiting to be walked"
+            return f"scanned to {state.position:%Y-%m-%d}"
+    return "waiting to be scanned"
 
 
 def _watermark(state: ListState) -> object:

@@ -7,9 +7,10 @@ from typing import Annotated
 
 import typer
 
-from inboxsync.cli.opening import open_engine
+from inboxsync.cli.options import AsJsonArray, OnlyPlatform, PageId, on_platform
 from inboxsync.cli.output import duration, local, print_json, stdout, table
 from inboxsync.cli.page_detail import page_as_json, page_detail
+from inboxsync.cli.process import open_engine
 from inboxsync.errors import SettingsInvalid
 from inboxsync.model import History, Platform
 from inboxsync.store.state.pages import count_page, find_pages, list_pages, remove_page, set_history
@@ -27,16 +28,16 @@ app = typer.Typer(help="The Pages whose inboxes are copied.", no_args_is_help=Tr
 def add(
     page_id: Annotated[str, typer.Argument(metavar="PAGE_ID", help="Meta's id of the Page.")],
     *,
-    name: Annotated[str | None, typer.Option(help="What to call it; else the Page's own name.")] = None,
-    platform: Annotated[Platform, typer.Option(help="Whose inbox.")] = Platform.MESSENGER,
+    name: Annotated[str | None, typer.Option(help="What to call it. Default: the Page's own name.")] = None,
+    platform: Annotated[Platform, typer.Option(help="Which platform.")] = Platform.MESSENGER,
     token_stdin: Annotated[
         bool, typer.Option("--token-stdin", help="Read the Page's access token from standard input.")
     ] = False,
 ) -> None:
-    """Add a Page, or give a known one a new token.
+    """Add a Page, or replace the token of a known one.
 
-    The token is checked against the source before anything is kept, and stored sealed.
-    Without --token-stdin it is asked for, and not shown.
+    The token is checked with Meta before anything is stored, and it is stored encrypted.
+    Without --token-stdin you are asked for it, and it is not shown.
     """
     if not (page_id.isascii() and page_id.isdecimal() and len(page_id) <= _LONGEST_ID):
         raise SettingsInvalid(
@@ -48,13 +49,13 @@ def add(
         page, is_new = asyncio.run(engine.add_page(page_id, platform=platform, token=token, name=name))
     done = "Added" if is_new else "Updated"
     stdout().print(
-        f"{done}: {page.name or page_id} ({page.platform}). Its token works, and is stored sealed."
+        f"{done}: {page.name or page_id} ({page.platform}). Its token works, and is stored encrypted."
     )
     stdout().print(f"  Next: inboxsync sync {page_id}")
 
 
 @app.command("list")
-def list_(*, as_json: Annotated[bool, typer.Option("--json", help="Print a JSON array.")] = False) -> None:
+def list_(*, as_json: AsJsonArray = False) -> None:
     """Show every Page with its token's state and how much of it is stored."""
     with open_engine() as engine, engine.store.read() as connection:
         found = [(page, count_page(connection, page)) for page in list_pages(connection)]
@@ -79,11 +80,13 @@ def list_(*, as_json: Annotated[bool, typer.Option("--json", help="Print a JSON 
 
 @app.command()
 def show(
-    page_id: Annotated[str, typer.Argument(metavar="PAGE_ID", help="Meta's id of the Page, or ours.")],
+    page_id: PageId,
     *,
-    as_json: Annotated[bool, typer.Option("--json", help="Print a JSON array, one object an inbox.")] = False,
+    as_json: Annotated[
+        bool, typer.Option("--json", help="Print a JSON array, one object for each platform.")
+    ] = False,
 ) -> None:
-    """Show one Page: what is stored, how far each folder has come, what is owed, what was learned."""
+    """Show one Page: what is stored, how far each folder was read, its backlog, and its schedule."""
     with open_engine() as engine, engine.store.read() as connection:
         found = [page_detail(connection, page) for page in find_pages(connection, [page_id])]
     if as_json:
@@ -95,21 +98,22 @@ def show(
 
 @app.command("set")
 def set_(
-    page_id: Annotated[str, typer.Argument(metavar="PAGE_ID", help="Meta's id of the Page, or ours.")],
+    page_id: PageId,
     *,
     every: Annotated[
-        str | None, typer.Option(metavar="TIME", help="How often workers catch up: 90s, 5m, 2h or 1d.")
+        str | None, typer.Option(metavar="TIME", help="How often workers sync it: 90s, 5m, 2h or 1d.")
     ] = None,
     history: Annotated[
-        History | None, typer.Option(help="all keeps every message; newest the newest and all that come.")
+        History | None,
+        typer.Option(help="all: keep every message; newest: the newest ones and all that come later."),
     ] = None,
     pause: Annotated[
-        bool | None, typer.Option("--pause/--resume", help="Whether workers leave the Page alone.")
+        bool | None, typer.Option("--pause/--resume", help="Stop or restart the automatic syncs of the Page.")
     ] = None,
 ) -> None:
-    """Set how workers treat a Page: how often they catch up with it, how much history, whether at all.
+    """Set how workers treat a Page: how often they sync it, how much history they keep, whether they sync it.
 
-    They verify each Page once a night. A Page whose token has died waits by itself for a new one.
+    They also verify each Page once a night. A Page whose token is invalid waits for a new one automatically.
     """
     if every is None and history is None and pause is None:
         raise SettingsInvalid(
@@ -122,27 +126,22 @@ def set_(
             if history is not None:
                 set_history(connection, page, history, now=now)
             schedule = set_schedule(connection, page, every_seconds=seconds, is_paused=pause, now=now)
-            told = "paused" if schedule.is_paused else f"every {duration(schedule.every_seconds)}"
-            stdout().print(f"Set: {page.name or page.facebook_page_id} ({page.platform}): {told}.")
+            state = "paused" if schedule.is_paused else f"every {duration(schedule.every_seconds)}"
+            stdout().print(f"Set: {page.name or page.facebook_page_id} ({page.platform}): {state}.")
 
 
 @app.command()
 def remove(
-    page_id: Annotated[str, typer.Argument(metavar="PAGE_ID", help="Meta's id of the Page, or ours.")],
+    page_id: PageId,
     *,
-    platform: Annotated[Platform | None, typer.Option(help="Only this inbox of it.")] = None,
+    platform: OnlyPlatform = None,
     yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
 ) -> None:
-    """Forget a Page: its token, its conversations, its messages. Nothing changes at Meta."""
+    """Delete a Page here: its token, conversations and messages. Nothing changes at Meta."""
     with open_engine() as engine:
         with engine.store.read() as connection:
-            found = find_pages(connection, [page_id])
-            pages = [page for page in found if platform in (None, page.platform)]
+            pages = on_platform(find_pages(connection, [page_id]), page_id, platform)
             stored = sum(count_page(connection, page).conversations for page in pages)
-        if not pages:
-            raise SettingsInvalid(
-                f"Page {page_id} was not added for {platform}.", hint="See `inboxsync pages list`."
-            )
         if not yes:
             _confirm(f"Remove Page {page_id} and its {stored:,} stored conversations?")
         with engine.store.write() as connection:
@@ -156,7 +155,8 @@ def _seconds(text: str) -> int:
     seconds = int(match[1]) * _UNITS[match[2]] if match else 0
     if not _SHORTEST_SECONDS <= seconds <= _LONGEST_SECONDS:
         raise SettingsInvalid(
-            f"{text!r} is no interval between 30 seconds and 30 days.", hint="Write it as 90s, 5m, 2h or 1d."
+            f"{text!r} is not an interval between 30 seconds and 30 days.",
+            hint="Write it as 90s, 5m, 2h or 1d.",
         )
     return seconds
 
@@ -171,7 +171,7 @@ def _read_token(*, from_stdin: bool) -> str:
         sys.stdin.readline() if from_stdin else typer.prompt("Page access token", hide_input=True, err=True)
     )
     token = str(text).strip()
-    # Anything else in it could not travel in a header; the text itself is not repeated.
+    # Other characters cannot be sent in a header. The message does not repeat the text.
     if not token or not token.isascii() or not token.isprintable() or " " in token:
         raise SettingsInvalid(
             "That is not an access token.", hint="Copy it whole, without quotes or line breaks."
@@ -181,5 +181,5 @@ def _read_token(*, from_stdin: bool) -> str:
 
 def _confirm(question: str) -> None:
     if not sys.stdin.isatty():
-        raise SettingsInvalid(f"{question} There is no terminal to ask.", hint="Say so with --yes.")
+        raise SettingsInvalid(f"{question} There is no terminal to ask.", hint="Confirm with --yes.")
     typer.confirm(question, abort=True, err=True)

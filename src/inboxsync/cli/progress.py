@@ -1,53 +1,64 @@
-"""Shows a run while it goes: a bar on a terminal."""
+"""Shows long work on a terminal: one bar, whatever the work is. Elsewhere it writes log lines, or nothing."""
 
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, nullcontext
 from types import TracebackType
 from typing import Self
 
-from rich.console import Console
-from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn
+from rich.progress import BarColumn, Progress, SpinnerColumn, TaskID, TextColumn
 
+from inboxsync.cli.output import print_problem, stderr
+from inboxsync.cli.process import interruptible
+from inboxsync.engine import Engine
+from inboxsync.errors import StoreError
 from inboxsync.model import Run
+from inboxsync.store import Store
 from inboxsync.sync import (
     BatchStored,
     Event,
+    Listener,
     RunEnded,
     RunStarted,
     Stage,
     WaitEnded,
     WaitStarted,
     describe_waiting,
+    log_event,
 )
 
 _CALLS_A_PERSON = 200
-_DOING = {
-    Stage.CATCH_UP: "looking for what moved meanwhile",
-    Stage.CONVERSATION: "trying again what failed",
+_STAGES = {
+    Stage.CATCH_UP: "reading what changed during the scan",
+    Stage.CONVERSATION: "fetching again what failed",
     Stage.GAP: "filling gaps inside conversations",
-    Stage.HISTORY: "reading older messages",
+    Stage.HISTORY: "fetching older messages",
 }
+_ASKING = "asking the source ..."
+# A sync derives for so long; the next search or export does the rest, and waits for it.
+_AFTER_A_SYNC_SECONDS = 20.0
+_QUIET_SECONDS = 1.0
+_DERIVING = "Preparing new messages for search and contacts ..."
+_LATER = "What was synced is stored; the next search or export continues with it."
+
+# Called with what is counted, how many are done, and of how many.
+Count = Callable[[str, int, int], None]
 
 
 class Bar:
-    """A live bar on a terminal: what is stored, how fast, what Meta still allows, how long it takes yet.
+    """Draws bars with text beside them, one below the other. Those that `stays` remain after the end.
 
-    Each of its lines fits beside the bar at 80 columns: what is cut there is what matters most.
-
-    `expected` is how many conversations there are, where that is known: Meta does not say.
+    On a terminal of 80 columns a line of text may have 53 characters: the rest would be cut.
     """
 
-    def __init__(self, *, console: Console, expected: int | None = None) -> None:
-        self._expected = expected
+    def __init__(self, *, stays: bool) -> None:
         self._progress = Progress(
             SpinnerColumn(),
             BarColumn(bar_width=24),
-            TextColumn("{task.fields[line]}", markup=False),
-            console=console,
-            transient=False,
-            refresh_per_second=10,
+            TextColumn("{task.fields[text]}", markup=False),
+            console=stderr(),
+            transient=not stays,
         )
-        self._task = self._progress.add_task("", total=expected, line="asking the source ...")
-        self._run: Run | None = None
-        self._quota = _Quota()
 
     def __enter__(self) -> Self:
         self._progress.start()
@@ -58,8 +69,67 @@ class Bar:
     ) -> None:
         self._progress.stop()
 
+    def add(self, text: str, *, total: int | None = None) -> TaskID:
+        """A new bar; without a `total` it only moves."""
+        return self._progress.add_task("", total=total, text=text)
+
+    def show(self, task: TaskID, text: str, *, done: int | None = None, total: int | None = None) -> None:
+        """Draw one again; None leaves a number as it is."""
+        self._progress.update(task, text=text, completed=done, total=total)
+
+    def seconds_left(self, task: TaskID) -> float | None:
+        """How long it will take at its speed; None where that is unknown."""
+        return self._progress.tasks[task].time_remaining
+
+
+@contextmanager
+def counting(*, stays: bool = False, draws: bool = True) -> Iterator[Count]:
+    """Yields a function that draws how many are done. It raises Interrupted where a signal asks to stop."""
+    with interruptible() as check, Bar(stays=stays) if draws else nullcontext() as bar:
+        tasks: dict[str, TaskID] = {}
+
+        def count(what: str, done: int, total: int) -> None:
+            if bar is not None:
+                if what not in tasks:
+                    tasks[what] = bar.add(what, total=total)
+                task = tasks[what]
+                seconds = bar.seconds_left(task)
+                left = f" · {_clock(seconds)} left" if seconds else ""
+                bar.show(task, f"{what} · {done:,} of {total:,}{left}", done=done)
+            check()
+
+        yield count
+
+
+@contextmanager
+def listening(*, pages: int, parallel: int, expected: int | None) -> Iterator[Callable[[], Listener]]:
+    """Yields a function that makes a listener for each Page's run: a bar on a terminal, else log lines.
+
+    Pages that are synced side by side share one bar. `expected` is the number of conversations, where it is
+    known: Meta does not say.
+    """
+    if not sys.stderr.isatty():
+        yield lambda: log_event
+    elif min(parallel, pages) > 1:
+        with Bar(stays=False) as bar:
+            shown = _PagesShown(bar, pages)
+            yield lambda: shown.on_event
+    else:
+        with Bar(stays=True) as bar:
+            yield lambda: _PageShown(bar, expected).on_event
+
+
+class _PageShown:
+    """One Page's run on a bar: what is stored, how fast, the quota that is left, and the time."""
+
+    def __init__(self, bar: Bar, expected: int | None) -> None:
+        self._bar = bar
+        self._expected = expected
+        self._run: Run | None = None
+        self._quota = _QuotaLeft()
+        self._task = bar.add(_ASKING, total=expected)
+
     def on_event(self, event: Event) -> None:
-        """Show what has happened."""
         match event:
             case RunStarted(run=run):
                 self._run = run
@@ -70,49 +140,73 @@ class Bar:
             case WaitEnded():
                 self._show_wait("continuing")
             case RunEnded(run=run):
-                self._show_end(run)
+                done = run.counts.fetched
+                text = f"{done:,} conversations · {run.counts.events:,} messages · {run.status.value}"
+                self._bar.show(self._task, text, done=done or 1, total=max(done, self._expected or 0, 1))
             case _:
                 pass
 
     def _show_batch(self, event: BatchStored) -> None:
         self._run = event.run
         done = event.run.counts.fetched
-        people = max(done, self._expected or 0)
-        self._quota.note(event.run.calls, event.quota_used_percent, people=people)
-        if self._expected is not None and done > self._expected:
-            self._expected = done
-        line = (
+        if self._expected is not None:
+            self._expected = max(done, self._expected)
+        self._quota.note(event.run.calls, event.quota_used_percent, people=max(done, self._expected or 0))
+        text = (
             f"{_of(done, self._expected)} conversations · {event.run.counts.events:,} messages\n"
             f"{event.run.conversations_per_second:,.0f}/s · {self._quota}\n"
             f"{self._time_left(event)}"
         )
-        self._progress.update(self._task, completed=done, total=self._expected, line=line)
-
-    def _show_end(self, run: Run) -> None:
-        line = f"{run.counts.fetched:,} conversations · {run.counts.events:,} messages · {run.status.value}"
-        done = run.counts.fetched or 1
-        self._progress.update(self._task, completed=done, total=max(done, self._expected or 0), line=line)
+        self._bar.show(self._task, text, done=done, total=self._expected)
 
     def _show_wait(self, why: str) -> None:
         done = self._run.counts.fetched if self._run else 0
-        line = f"{_of(done, self._expected)} conversations\n{why}"
-        self._progress.update(self._task, line=line)
+        self._bar.show(self._task, f"{_of(done, self._expected)} conversations\n{why}")
 
     def _time_left(self, event: BatchStored) -> str:
-        if event.stage in _DOING:
-            return _DOING[event.stage]
+        if event.stage in _STAGES:
+            return _STAGES[event.stage]
         speed = event.run.conversations_per_second
         if self._expected is None or speed <= 0:
-            reached = f"{event.position:%Y-%m-%d}" if event.position else "the newest"
-            return f"reached {reached}"
-        seconds = round((self._expected - event.run.counts.fetched) / speed)
-        return f"{seconds // 60}:{seconds % 60:02d} left"
+            return f"reached {event.position:%Y-%m-%d}" if event.position else "reached the newest"
+        return f"{_clock((self._expected - event.run.counts.fetched) / speed)} left"
 
 
-class _Quota:
-    """How many calls are left: Meta tells only per cent.
+class _PagesShown:
+    """The runs of several Pages on one bar: how many are done, and what is stored of all of them."""
 
-    From how fast the used share grows; until it does, from what Meta allows: 200 calls a day for
+    def __init__(self, bar: Bar, pages: int) -> None:
+        self._bar = bar
+        self._pages = pages
+        self._runs: dict[str, Run] = {}
+        self._done = 0
+        self._task = bar.add(_ASKING, total=pages)
+
+    def on_event(self, event: Event) -> None:
+        match event:
+            case RunStarted(run=run) | BatchStored(run=run):
+                self._show(run)
+            case WaitStarted(waiting=waiting):
+                if len(self._runs) - self._done <= 1:  # otherwise other Pages continue
+                    self._bar.show(self._task, describe_waiting(waiting))
+            case RunEnded(run=run):
+                self._done += 1
+                self._show(run)
+            case _:
+                pass
+
+    def _show(self, run: Run) -> None:
+        self._runs[run.id] = run
+        fetched = sum(each.counts.fetched for each in self._runs.values())
+        messages = sum(each.counts.events for each in self._runs.values())
+        text = f"{self._done:,} of {self._pages:,} Pages · {fetched:,} conversations\n{messages:,} messages"
+        self._bar.show(self._task, text, done=self._done)
+
+
+class _QuotaLeft:
+    """How many calls are left: an estimate, because Meta only gives per cent.
+
+    It follows from how fast the used share grows. Until it grows: from Meta's rule of 200 calls a day for
     each person that the Page can write to (graph-facts 2-2).
     """
 
@@ -122,7 +216,7 @@ class _Quota:
         self._people = 0
 
     def note(self, calls: int, percent: int | None, *, people: int) -> None:
-        """What the last answer told, after so many calls, of a Page with at least so many people."""
+        """What the last answer said, after so many calls, of a Page with at least so many people."""
         self._people = max(self._people, people)
         if percent is not None:
             self._last = (calls, percent)
@@ -130,19 +224,44 @@ class _Quota:
 
     def __str__(self) -> str:
         if self._first is None or self._last is None:
-            return "allowance not told"
+            return "quota unknown"
         left = 100 - self._last[1]
         grown = self._last[1] - self._first[1]
         if grown > 0:
             calls_left = left * (self._last[0] - self._first[0]) / grown
         else:
             calls_left = left / 100 * _CALLS_A_PERSON * self._people
-        return f"allowance {left} % left, about {_rounded(calls_left):,} calls"
+        # Two digits are enough for an estimate.
+        calls = int(round(calls_left, 2 - len(str(int(calls_left)))))
+        return f"quota {left} % left, about {calls:,} calls"
 
 
-def _rounded(number: float) -> int:
-    """To two digits that mean something: it is an estimate."""
-    return int(round(number, 2 - len(str(int(number)))))
+def derive_all(engine: Engine, store: Store | None = None) -> None:
+    """Derive everything before an answer needs it, and say so where it takes a while."""
+    if engine.derive(store, max_seconds=_QUIET_SECONDS).is_current:
+        return
+    console = stderr()
+    if sys.stderr.isatty():
+        with console.status(_DERIVING):
+            engine.derive(store)
+    else:
+        console.print(_DERIVING)
+        engine.derive(store)
+
+
+def derive_after_sync(engine: Engine) -> None:
+    """Derive for a moment. The run has ended: its result stands, whatever happens here."""
+    try:
+        engine.derive(max_seconds=_AFTER_A_SYNC_SECONDS)
+    except StoreError as error:
+        print_problem(error.message, _LATER)
+    except KeyboardInterrupt:
+        print_problem("Stopped.", _LATER)
+
+
+def _clock(seconds: float) -> str:
+    whole = round(seconds)
+    return f"{whole // 60}:{whole % 60:02d}"
 
 
 def _of(done: int, expected: int | None) -> str:

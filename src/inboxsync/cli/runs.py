@@ -5,9 +5,10 @@ from typing import Annotated
 
 import typer
 
-from inboxsync.cli.exit_codes import exit_code_of_runs
-from inboxsync.cli.opening import open_engine
-from inboxsync.cli.output import local, print_json, print_run, run_as_json, stdout, table
+from inboxsync.cli.options import AsJsonArray
+from inboxsync.cli.output import local, print_json, stdout, table
+from inboxsync.cli.process import open_engine
+from inboxsync.cli.run_output import exit_code_of_runs, print_run, run_as_json
 from inboxsync.engine import Engine
 from inboxsync.errors import RunUnknown, StoreUnreachable
 from inboxsync.model import Run, RunEvent
@@ -15,21 +16,23 @@ from inboxsync.store.state.run_events import list_run_events
 from inboxsync.store.state.runs import get_run, list_runs
 from inboxsync.workers import RunQueue
 
-_LOOK_SECONDS = 0.5
+_POLL_SECONDS = 0.5
 _EVENTS = 500
 _PATIENCE_SECONDS = 30.0
 
-app = typer.Typer(help="Past runs, and those under way.", invoke_without_command=True)
+RunId = Annotated[str, typer.Argument(metavar="RUN_ID", help="The run's id, as `--json` shows it.")]
+
+app = typer.Typer(help="Past and open runs.", invoke_without_command=True)
 
 
 @app.callback()
 def runs(
     context: typer.Context,
     *,
-    as_json: Annotated[bool, typer.Option("--json", help="Print a JSON array.")] = False,
+    as_json: AsJsonArray = False,
     limit: Annotated[int, typer.Option(min=1, max=1_000_000, help="How many, the newest first.")] = 20,
 ) -> None:
-    """Show past runs: what each did and how it ended."""
+    """Show past and open runs: what each did and how it ended."""
     if context.invoked_subcommand is not None:
         return
     with open_engine() as engine, engine.store.read() as connection:
@@ -48,17 +51,17 @@ def runs(
 
 @app.command()
 def show(
-    run_id: Annotated[str, typer.Argument(metavar="RUN_ID", help="The run's id, as `--json` tells it.")],
+    run_id: RunId,
     *,
-    follow: Annotated[bool, typer.Option("--follow", help="Show what it tells until it has ended.")] = False,
+    follow: Annotated[bool, typer.Option("--follow", help="Show its events until it has ended.")] = False,
     as_json: Annotated[
         bool,
-        typer.Option("--json", help="Print one JSON object; with --follow one a line for each event first."),
+        typer.Option("--json", help="Print one JSON object; with --follow first one line for each event."),
     ] = False,
 ) -> None:
-    """Show one run, on whichever worker it is; its progress live with --follow.
+    """Show one run, on any worker. With --follow its events are shown live.
 
-    Exit codes are those of `inboxsync sync`; of a run that has not ended, 3.
+    Exit codes are those of `inboxsync sync`; 3 for a run that has not ended.
     """
     with open_engine() as engine:
         run = _get(engine, run_id)
@@ -73,42 +76,42 @@ def show(
 
 @app.command()
 def cancel(
-    run_id: Annotated[str, typer.Argument(metavar="RUN_ID", help="The run's id, as `--json` tells it.")],
+    run_id: RunId,
 ) -> None:
-    """End a run at its next batch, on whichever worker it is. What was fetched stays stored."""
+    """End a run at its next batch, on any worker. What was fetched stays stored."""
     with open_engine() as engine:
         run = RunQueue(engine).cancel(run_id)
     if run.status.is_open:
-        stdout().print(f"Asked: the run of Page {run.facebook_page_id} ends at its next batch.")
+        stdout().print(f"The run of Page {run.facebook_page_id} will end at its next batch.")
     else:
         stdout().print(f"The run of Page {run.facebook_page_id} has ended: {run.status.value}.")
 
 
 def _follow(engine: Engine, run: Run, *, as_json: bool) -> Run:
-    seq, away_since = 0, None
+    seq, unreachable_since = 0, None
     while True:
         try:
-            found, events = _look(engine, run.id, after=seq)
+            found, events = _poll(engine, run.id, after=seq)
         except StoreUnreachable:
-            # As long as the run itself waits for it.
-            away_since = away_since or time.monotonic()
-            if time.monotonic() - away_since > _PATIENCE_SECONDS:
+            # The run itself waits for the database as long.
+            unreachable_since = unreachable_since or time.monotonic()
+            if time.monotonic() - unreachable_since > _PATIENCE_SECONDS:
                 raise
-            time.sleep(_LOOK_SECONDS)
+            time.sleep(_POLL_SECONDS)
             continue
         if found is None:
-            raise RunUnknown(f"Run {run.id} is gone, and its Page with it.", hint="The Page was removed.")
-        away_since = None
+            raise RunUnknown(f"Run {run.id} does not exist any more.", hint="Its Page was removed.")
+        unreachable_since = None
         for event in events:
             seq = event.seq
             _print_event(event, as_json=as_json)
-        # Read in one transaction: a run that has ended has told its last word.
+        # Read in one transaction: a run that has ended has its last event.
         if not found.status.is_open and len(events) < _EVENTS:
             return found
-        time.sleep(0 if len(events) == _EVENTS else _LOOK_SECONDS)
+        time.sleep(0 if len(events) == _EVENTS else _POLL_SECONDS)
 
 
-def _look(engine: Engine, run_id: str, *, after: int) -> tuple[Run | None, list[RunEvent]]:
+def _poll(engine: Engine, run_id: str, *, after: int) -> tuple[Run | None, list[RunEvent]]:
     with engine.store.read() as connection:
         return get_run(connection, run_id), list_run_events(connection, run_id, after=after, limit=_EVENTS)
 

@@ -1,12 +1,23 @@
-"""`inboxsync sandbox`."""
+"""`inboxsync sandbox`: its switches, and the settings that they change.
 
-from dataclasses import fields
+`SandboxConfig` declares every setting and which values are valid. Settings that are changed often have a
+switch of their own; `--set NAME=VALUE` changes any.
+"""
+
+import inspect
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Final, Literal, get_args, get_origin
 
+import msgspec
 import typer
 
 from inboxsync.errors import InboxsyncError, SettingsInvalid
+
+if TYPE_CHECKING:
+    from inboxsync.sandbox import SandboxConfig
 
 _FAULT_HELP = (
     "Something that goes wrong, as NAME=VALUE; may be repeated. Shares of calls, 0 to 1: reset, html, empty, "
@@ -15,15 +26,26 @@ _FAULT_HELP = (
     "weight_limit=500, poison=3, poison_slots=0,5, refuse_code=368, refuse_subcode=1, token_dies_after=40, "
     "token_subcode=460."
 )
-_CHOICES = {
-    "rate_code": (613, 80006),
-    "pace": ("bucket", "rolling"),
-    "cursors": ("opaque", "index"),
-    "unknown_folders": ("empty", "refuse", "ignore"),
-    "unreadable_messages": ("bare", "refuse", "omit"),
-}
-# The sandbox has room for so many beside the inbox and the three that every Page has.
-_MOST_FOLDERS = 5
+_SET_HELP = (
+    "Another setting, as NAME=VALUE; may be repeated. rate_code=80006: the code for a call too soon, "
+    "else 613. engaged_users=50: the daily quota is 200 x this. day_seconds=60: the length of that day. "
+    "app_usage_percent=100: what is reported for the app; 100 refuses every call with code 4. high_volume=1: "
+    "lists fail, single conversations can be read. cursors_die_with_token=1: a dead token's cursors are "
+    "invalid. write_every=10: a message arrives at every 10th list call. write_people=3: from 3 people. "
+    "write_burst=2: 2 messages each. write_new_every=10: a conversation begins at every 10th list call. "
+    "largest_limit=100: the most conversations in an answer."
+)
+# The sandbox has names for so many folders beside the inbox and the three that every Page has.
+_MOST_FOLDERS: Final = 5
+_PAGE_FOLDERS: Final = frozenset({"other", "page_done", "spam"})
+# Switches whose setting has another name, or whose value is not the setting's.
+_RENAMED: Final = {"latency": "latency_seconds", "penalty": "penalty_seconds"}
+_OTHERS: Final = frozenset(
+    {"port", "folder", "messages", "dataset", "no_limits", "no_gzip", "fault", "set", "ends_with_parent"}
+)
+# Settings of several values: only their own switches read them.
+_COMPOSED: Final = frozenset({"folders", "messages", "dataset", "faults"})
+_KINDS: Final = {"`int`": "a whole number", "`float`": "a number", "`bool`": "true or false"}
 
 
 class SandboxFailed(InboxsyncError):
@@ -32,151 +54,161 @@ class SandboxFailed(InboxsyncError):
     code = "sandbox_failed"
 
 
-def sandbox(
-    *,
-    port: Annotated[int, typer.Option(min=0, max=65535, help="0 takes a free one.")] = 0,
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Switches:
+    """The switches of the command: Typer makes one of each field. None leaves the setting's default."""
+
+    port: Annotated[int, typer.Option(min=0, max=65535, help="0 takes a free one.")] = 0
     conversations: Annotated[
-        int | None, typer.Option(min=1, help="In each Page's inbox; 10,000, or all of the data set.")
-    ] = None,
+        int | None, typer.Option(help="In each Page's inbox. Default: 10,000, or the whole data set.")
+    ] = None
     folder: Annotated[
         list[str] | None,
         typer.Option(metavar="NAME=COUNT", help="Conversations in another folder; may be repeated."),
-    ] = None,
+    ] = None
     unknown_folders: Annotated[
-        str, typer.Option(help="What a folder the Page lacks gets: empty, refuse, or ignore (the inbox).")
-    ] = "empty",
-    messages: Annotated[str, typer.Option(metavar="A:B", help="Fewest and most of a conversation.")] = "1:40",
-    dataset: Annotated[Path | None, typer.Option(metavar="FILE", help="Serve these conversations.")] = None,
-    pages: Annotated[int, typer.Option(min=1, max=10_000, help="How many Pages.")] = 1,
-    no_limits: Annotated[bool, typer.Option("--no-limits", help="No limit on the calls.")] = False,
-    seed: Annotated[int, typer.Option(help="Another seed is another world.")] = 0,
-    latency: Annotated[float, typer.Option(min=0, metavar="SECONDS", help="How long an answer takes.")] = 0.0,
-    rate_code: Annotated[int, typer.Option(help="What a call too soon is refused with: 613 or 80006.")] = 613,
+        str | None,
+        typer.Option(help="For a folder that the Page lacks: empty (default), refuse, or ignore: the inbox."),
+    ] = None
+    messages: Annotated[
+        str, typer.Option(metavar="A:B", help="The fewest and the most messages of a conversation.")
+    ] = "1:40"
+    dataset: Annotated[Path | None, typer.Option(metavar="FILE", help="Serve these conversations.")] = None
+    pages: Annotated[int | None, typer.Option(help="How many Pages. Default: 1.")] = None
+    no_limits: Annotated[bool, typer.Option("--no-limits", help="No limit on the calls.")] = False
+    seed: Annotated[int | None, typer.Option(help="Another seed makes other data. Default: 0.")] = None
+    latency: Annotated[
+        float | None, typer.Option(metavar="SECONDS", help="How long an answer takes. Default: 0.")
+    ] = None
     pace: Annotated[
-        str, typer.Option(help="How 2 calls a second are counted: bucket, or rolling (in any second).")
-    ] = "bucket",
+        str | None,
+        typer.Option(help="How 2 calls a second are counted: bucket (default), or rolling (in any second)."),
+    ] = None
     penalty: Annotated[
-        float, typer.Option(min=0, metavar="SECONDS", help="For so long a refusal refuses all that follows.")
-    ] = 0.0,
-    engaged_users: Annotated[
-        int | None, typer.Option(min=0, help="A day's allowance is 200 x this; else one a conversation.")
-    ] = None,
+        float | None,
+        typer.Option(metavar="SECONDS", help="After a refusal all calls are refused for this time."),
+    ] = None
     calls_a_day: Annotated[
-        int | None, typer.Option(min=1, help="A day's allowance itself, of each type of calls.")
-    ] = None,
-    day_seconds: Annotated[
-        float, typer.Option(min=0.1, metavar="SECONDS", help="How long the rolling day is.")
-    ] = 86_400.0,
+        int | None, typer.Option(help="The daily quota of each type of calls. Default: 200 a conversation.")
+    ] = None
     regain_minutes: Annotated[
-        int | None, typer.Option(min=0, help="The time to wait that is told from 95 % on; else the true one.")
-    ] = None,
-    app_usage_percent: Annotated[
-        int, typer.Option(min=0, max=100, help="Told of the app; 100 refuses every call with code 4.")
-    ] = 0,
-    cursors: Annotated[str, typer.Option(help="opaque, or index.")] = "opaque",
-    cursors_die_with_token: Annotated[
-        bool, typer.Option("--cursors-die-with-token", help="A token's death takes the cursors with it.")
-    ] = False,
-    no_gzip: Annotated[
-        bool, typer.Option("--no-gzip", help="Pack no answer: a bench is not to time the packing.")
-    ] = False,
-    time_windows: Annotated[bool, typer.Option("--time-windows", help="Honour updated_before_ms.")] = False,
-    write_every: Annotated[int, typer.Option(min=0, help="Somebody writes on every so many list calls.")] = 0,
-    write_people: Annotated[int, typer.Option(min=1, help="So many of them, in as many conversations.")] = 1,
-    write_burst: Annotated[int, typer.Option(min=1, help="So many messages each.")] = 1,
-    write_new_every: Annotated[
-        int, typer.Option(min=0, help="A conversation is begun on every so many list calls.")
-    ] = 0,
+        int | None,
+        typer.Option(help="The waiting time that is reported from 95 % on. Default: the true one."),
+    ] = None
+    cursors: Annotated[str | None, typer.Option(help="opaque (default), or index.")] = None
+    no_gzip: Annotated[bool, typer.Option("--no-gzip", help="Compress no answer, for benches.")] = False
+    time_windows: Annotated[bool, typer.Option("--time-windows", help="Honour updated_before_ms.")] = False
     unreadable_messages: Annotated[
-        str, typer.Option(help="Instagram's beyond the newest 20 in a list: bare, refuse or omit.")
-    ] = "bare",
+        str | None,
+        typer.Option(help="Instagram's beyond the newest 20 of a list: bare (default), refuse or omit."),
+    ] = None
     standard_access: Annotated[
-        bool, typer.Option("--standard-access", help="As without Advanced Access.")
-    ] = False,
-    high_volume: Annotated[
-        bool, typer.Option("--high-volume", help="Listing fails, single reads work.")
-    ] = False,
+        bool, typer.Option("--standard-access", help="Behave as without Advanced Access.")
+    ] = False
     token_days: Annotated[
-        int | None, typer.Option(min=0, help="Page tokens end so many days from now; else never.")
-    ] = None,
-    require_proof: Annotated[
-        bool, typer.Option("--require-proof", help="Demand an appsecret_proof.")
-    ] = False,
-    ends_with_parent: Annotated[bool, typer.Option("--ends-with-parent", hidden=True)] = False,
-    fault: Annotated[list[str] | None, typer.Option(metavar="NAME=VALUE", help=_FAULT_HELP)] = None,
-) -> None:
-    """Serve a Graph API of our own, to try things on: Pages, conversations, limits, faults.
+        int | None, typer.Option(help="Page tokens expire after so many days. Default: never.")
+    ] = None
+    require_proof: Annotated[bool, typer.Option("--require-proof", help="Require an appsecret_proof.")] = (
+        False
+    )
+    fault: Annotated[list[str] | None, typer.Option(metavar="NAME=VALUE", help=_FAULT_HELP)] = None
+    set: Annotated[list[str] | None, typer.Option(metavar="NAME=VALUE", help=_SET_HELP)] = None
+    ends_with_parent: Annotated[bool, typer.Option("--ends-with-parent", hidden=True)] = False
+
+
+def sandbox(**values: Any) -> None:  # noqa: ANN401 - they are the fields of Switches
+    """Serve an imitation of Meta's Graph API to try things with: Pages, conversations, limits, faults.
 
     Prints one JSON line first, {"url", "port", "page_id", "token", "pages": [...]}, then
-    serves until it is stopped. The same switches give the same world every time.
+    serves until it is stopped. The same switches give the same data every time.
     """
-    # Imported here: no other command needs a server.
-    from inboxsync.sandbox import DatasetError, Faults, SandboxConfig, serve  # noqa: PLC0415
+    # Imported here: no other command needs this server.
+    from inboxsync.sandbox import DatasetError, serve  # noqa: PLC0415
 
-    chosen = {
-        "rate_code": rate_code,
-        "pace": pace,
-        "cursors": cursors,
-        "unknown_folders": unknown_folders,
-        "unreadable_messages": unreadable_messages,
-    }
-    for name, value in chosen.items():
-        if value not in _CHOICES[name]:
-            choices = ", ".join(map(str, _CHOICES[name]))
-            raise SettingsInvalid(f"--{name.replace('_', '-')} is one of {choices}.")
-    config = SandboxConfig(
-        conversations=conversations,
-        folders=_read_folders(folder or []),
-        unknown_folders=unknown_folders,
-        messages=_read_range(messages),
-        pages=pages,
-        dataset=dataset,
-        seed=seed,
-        limits=not no_limits,
-        rate_code=rate_code,
-        pace=pace,
-        penalty_seconds=penalty,
-        engaged_users=engaged_users,
-        calls_a_day=calls_a_day,
-        day_seconds=day_seconds,
-        regain_minutes=regain_minutes,
-        app_usage_percent=app_usage_percent,
-        latency_seconds=latency,
-        cursors=cursors,
-        cursors_die_with_token=cursors_die_with_token,
-        gzip=not no_gzip,
-        time_windows=time_windows,
-        standard_access=standard_access,
-        high_volume=high_volume,
-        require_proof=require_proof,
-        token_days=token_days,
-        write_every=write_every,
-        write_people=write_people,
-        write_burst=write_burst,
-        write_new_every=write_new_every,
-        unreadable_messages=unreadable_messages,
-        faults=_read_faults(fault or [], Faults()),
-    )
+    switches = Switches(**values)
     try:
-        serve(config, port=port, ends_with_parent=ends_with_parent)
+        serve(config_of(switches), port=switches.port, ends_with_parent=switches.ends_with_parent)
     except DatasetError as error:
         raise SettingsInvalid(
-            str(error), hint="Correct that, or give --dataset another file of one JSON object a line."
+            str(error), hint="Correct it, or give --dataset another file of one JSON object a line."
         ) from None
     except OSError as error:
         raise SandboxFailed(
-            f"Port {port} cannot be served: {error.strerror}.", hint="Take another --port."
+            f"Port {switches.port} cannot be served: {error.strerror}.", hint="Take another --port."
         ) from None
+
+
+# Typer reads the switches from the signature.
+sandbox.__signature__ = inspect.signature(Switches)  # type: ignore[attr-defined]
+
+
+def config_of(switches: Switches) -> "SandboxConfig":
+    """The settings that these switches make. Raises SettingsInvalid for the first that is not valid."""
+    from inboxsync.sandbox import Faults, SandboxConfig  # noqa: PLC0415
+
+    changes: dict[str, Any] = {
+        "folders": _read_folders(switches.folder or []),
+        "messages": _read_range(switches.messages),
+        "dataset": switches.dataset,
+        "limits": not switches.no_limits,
+        "gzip": not switches.no_gzip,
+    }
+    for switch in fields(Switches):
+        value = getattr(switches, switch.name)
+        if switch.name not in _OTHERS and value is not None:
+            name = _RENAMED.get(switch.name, switch.name)
+            shown = f"--{switch.name.replace('_', '-')} {value}"
+            changes[name] = _checked(SandboxConfig, name, value, shown=shown)
+    changes |= _read_named(SandboxConfig, switches.set or [], "setting", "--set")
+    return SandboxConfig(
+        **changes, faults=Faults(**_read_named(Faults, switches.fault or [], "fault", "--fault"))
+    )
+
+
+def _read_named(kind: type, asked: Iterable[str], what: str, switch: str) -> dict[str, Any]:
+    """The values of NAME=VALUE texts, as the fields of `kind` declare them."""
+    known = {each.name for each in fields(kind)} - _COMPOSED
+    changes: dict[str, Any] = {}
+    for text in asked:
+        name, _, value = text.partition("=")
+        if name not in known:
+            raise SettingsInvalid(
+                f"There is no {what} {name!r}.", hint="`inboxsync sandbox --help` lists them."
+            )
+        is_list = get_origin(_type_of(kind, name)) is tuple
+        changes[name] = _checked(
+            kind, name, value.split(",") if is_list else value, shown=f"{switch} {text!r}"
+        )
+    return changes
+
+
+def _checked(kind: type, name: str, value: object, *, shown: str) -> object:
+    """This value of a field, as its type declares it; a text is converted."""
+    try:
+        return getattr(msgspec.convert({name: value}, kind, strict=False), name)
+    except msgspec.ValidationError as error:
+        choices = get_args(_type_of(kind, name)) if get_origin(_type_of(kind, name)) is Literal else ()
+        if choices:
+            why = f"expected one of {', '.join(map(str, choices))}"
+        else:
+            why = re.sub(r"( \| null|, got .*| - at .*)", "", str(error)[:1].lower() + str(error)[1:])
+            for technical, plain in _KINDS.items():
+                why = why.replace(technical, plain)
+        raise SettingsInvalid(f"{shown}: {why}.", hint="`inboxsync sandbox --help` explains each.") from None
+
+
+def _type_of(kind: type, name: str) -> object:
+    return next(each.type for each in fields(kind) if each.name == name)
 
 
 def _read_range(text: str) -> tuple[int, int]:
     fewest, _, most = text.partition(":")
     if not (fewest.isdecimal() and most.isdecimal() and int(fewest) <= int(most)):
-        raise SettingsInvalid(f"--messages {text!r} is no range.", hint="Write it as 1:40.")
+        raise SettingsInvalid(f"--messages {text!r} is not a range.", hint="Write it as 1:40.")
     return int(fewest), int(most)
 
 
-def _read_folders(asked: list[str]) -> dict[str, int]:
+def _read_folders(asked: Iterable[str]) -> dict[str, int]:
     sizes: dict[str, int] = {}
     for text in asked:
         name, _, count = text.partition("=")
@@ -185,34 +217,6 @@ def _read_folders(asked: list[str]) -> dict[str, int]:
         if name.lower() == "inbox":
             raise SettingsInvalid("The inbox is what --conversations fills.")
         sizes[name.strip().lower()] = int(count)
-    if len(sizes.keys() - {"other", "page_done", "spam"}) > _MOST_FOLDERS:
+    if len(sizes.keys() - _PAGE_FOLDERS) > _MOST_FOLDERS:
         raise SettingsInvalid(f"There is room for {_MOST_FOLDERS} folders beside other, page_done and spam.")
     return sizes
-
-
-def _read_faults(asked: list[str], defaults: Any) -> Any:  # noqa: ANN401 - the sandbox's Faults, imported late
-    types = {field.name: field.type for field in fields(defaults)}
-    changes: dict[str, Any] = {}
-    for text in asked:
-        name, _, value = text.partition("=")
-        if name not in types:
-            raise SettingsInvalid(
-                f"There is no fault {name!r}.", hint="`inboxsync sandbox --help` lists them."
-            )
-        try:
-            changes[name] = _read_value(value, str(types[name]))
-        except ValueError:
-            raise SettingsInvalid(f"--fault {text!r} has no number.", hint="Write it as html=0.1.") from None
-        if types[name] in (float, "float") and not name.endswith("_seconds") and not 0 <= changes[name] <= 1:
-            raise SettingsInvalid(
-                f"--fault {text!r} is no share of the calls.", hint="Shares lie between 0 and 1: html=0.1."
-            )
-    return type(defaults)(**changes)
-
-
-def _read_value(text: str, kind: str) -> object:
-    """As a switch of this type has it. Raises ValueError."""
-    if "tuple" in kind:
-        return tuple(int(each) for each in text.split(","))
-    number = float(text)
-    return bool(number) if "bool" in kind else int(number) if "int" in kind else number

@@ -5,10 +5,10 @@ from typing import Annotated, Any
 import typer
 from rich.text import Text
 
-from inboxsync.cli.derive import derive_all
-from inboxsync.cli.opening import open_engine
+from inboxsync.cli.options import AsJsonArray, OnlyPages, Since, Zone, parse_since, parse_zone
 from inboxsync.cli.output import local, print_json, stdout
-from inboxsync.cli.times import parse_since, parse_zone
+from inboxsync.cli.process import open_engine
+from inboxsync.cli.progress import derive_all
 from inboxsync.store.search import FoundMessage, Order, parse_query, search_messages
 from inboxsync.store.state.pages import find_pages, list_pages
 
@@ -18,37 +18,27 @@ def search(
         str,
         typer.Argument(
             metavar="WORDS",
-            help='Words that a message must have; "a phrase" in quotes, a beginning as refu*.',
+            help='Words that a message must contain; "a phrase" in quotes; the beginning of a word: refu*.',
         ),
     ],
     *,
-    page: Annotated[
-        list[str] | None,
-        typer.Option("--page", metavar="PAGE_ID", help="Only this Page, Meta's id or ours; may be repeated."),
-    ] = None,
-    since: Annotated[
-        str | None,
-        typer.Option(
-            metavar="WHEN", help="Only since then: 2026-01-31, 2026-01-31T12:00, or 24h, 30d, 4w ago."
-        ),
-    ] = None,
-    zone: Annotated[
-        str | None, typer.Option("--zone", help="Time zone of --since; else this machine's.", metavar="NAME")
-    ] = None,
+    page: OnlyPages = None,
+    since: Since = None,
+    zone: Zone = None,
     order: Annotated[
-        Order, typer.Option(help="The newest first, or those that say little else.")
+        Order, typer.Option(help="newest: the newest first; rank: the best match first.")
     ] = Order.NEWEST,
     limit: Annotated[int, typer.Option(min=1, max=10_000, help="How many.")] = 20,
-    as_json: Annotated[bool, typer.Option("--json", help="Print a JSON array.")] = False,
+    as_json: AsJsonArray = False,
 ) -> None:
-    """Find messages by their words, whatever the case and the accents.
+    """Find messages by their words. Case and accents make no difference.
 
     In Thai, Japanese, Chinese and other scripts without spaces any part of a text is found.
     """
     query = parse_query(words)
     with open_engine() as engine:
         in_zone, now = parse_zone(zone, engine.settings), engine.clock.now()
-        at = parse_since(since, now=now, zone=in_zone) if since is not None else None
+        at = parse_since(since, now=now, zone=in_zone)
         derive_all(engine)
         with engine.store.read() as connection:
             pages = {each.id: each for each in list_pages(connection)}
@@ -58,12 +48,12 @@ def search(
         print_json([_as_json(each, pages[each.page_id].facebook_page_id) for each in found.messages])
         return
     if not found.messages:
-        stdout().print("No message has that.")
+        stdout().print("No message has these words.")
     for each in found.messages:
         name = pages[each.page_id].name or pages[each.page_id].facebook_page_id
         _print(each, name)
     if found.next is not None:
-        stdout().print(f"There are more than {limit:,}: name --limit, --since, or another word.")
+        stdout().print(f"There are more than {limit:,}: use --limit, --since, or another word.")
 
 
 def _as_json(found: FoundMessage, facebook_page_id: str) -> dict[str, Any]:
@@ -82,11 +72,11 @@ def _as_json(found: FoundMessage, facebook_page_id: str) -> dict[str, Any]:
 
 
 def _print(found: FoundMessage, page_name: str) -> None:
-    contact = found.contact_name or found.contact_id or "nobody who is left"
+    contact = found.contact_name or found.contact_id or "a deleted account"
     who = f"{page_name} to {contact}" if found.is_from_page else f"{contact} to {page_name}"
     text = Text(found.text)
     for start, end in found.highlights:
         text.stylize("bold yellow", start, end)
     console = stdout()
-    console.print(Text(f"{local(found.sent_at) if found.sent_at else 'at no known time'}  {who}", "dim"))
+    console.print(Text(f"{local(found.sent_at) if found.sent_at else 'at an unknown time'}  {who}", "dim"))
     console.print(Text("  ").append_text(text))

@@ -8,9 +8,7 @@ from typing import Annotated
 import structlog
 import typer
 
-from inboxsync.cli.ending import asked_to_end
-from inboxsync.cli.interpreter import set_for_syncing
-from inboxsync.cli.opening import open_engine
+from inboxsync.cli.process import asked_to_end, open_engine, set_for_syncing
 from inboxsync.cli.worker_process import keep_worker
 from inboxsync.engine import Engine
 from inboxsync.errors import InboxsyncError, SettingsInvalid
@@ -19,7 +17,7 @@ from inboxsync.store.state.api_keys import list_api_keys
 log = structlog.get_logger("inboxsync.serve")
 
 _BACKLOG = 2048
-# Batches under way have so long to be stored.
+# Running batches have this time to be stored.
 _DRAIN_SECONDS = 8.0
 
 
@@ -32,20 +30,20 @@ class ServeFailed(InboxsyncError):
 def serve(
     *,
     host: Annotated[
-        str, typer.Option(help="Where to listen. Elsewhere than here it needs a key.")
+        str, typer.Option(help="Where to listen. Any address but this machine's own needs a key.")
     ] = "127.0.0.1",
     port: Annotated[int, typer.Option(min=0, max=65535, help="0 takes a free one.")] = 8000,
     no_worker: Annotated[
-        bool, typer.Option("--no-worker", help="Run nothing here: workers of their own take the runs.")
+        bool, typer.Option("--no-worker", help="Start no worker: separate ones execute the runs.")
     ] = False,
 ) -> None:
-    """Serve the API over HTTP; a worker begins and ends with it, so nothing else needs starting.
+    """Serve the dashboard and the API over HTTP. A worker starts and ends with it.
 
-    Without an API key it answers this machine alone, and refuses to listen elsewhere.
-    SIGTERM ends it within ten seconds: runs go on where they stood at the next start.
+    Without an API key it only answers this machine, and refuses to listen on other addresses.
+    SIGTERM ends it within ten seconds. Open runs continue at the next start.
     """
     with open_engine() as engine:
-        _refuse_an_open_door(engine, host)
+        _require_key(engine, host)
         with _listen(host, port) as listener:
             asyncio.run(_serve(engine, listener, host=host, has_worker=not no_worker))
 
@@ -62,16 +60,16 @@ async def _serve(engine: Engine, listener: socket.socket, *, host: str, has_work
     mount_dashboard(app)
     server = Server(app, trusted_proxies=engine.settings.trusted_proxies)
     asked, draining = asked_to_end(), asyncio.Event()
-    works = [asyncio.create_task(server.run_on(listener))]
+    parts = [asyncio.create_task(server.run_on(listener))]
     if has_worker:
-        works.append(asyncio.create_task(keep_worker(draining, drain_seconds=_DRAIN_SECONDS)))
+        parts.append(asyncio.create_task(keep_worker(draining, drain_seconds=_DRAIN_SECONDS)))
     set_for_syncing(stays=True)
     log.info("serving", url=_url(listener), worker=has_worker)
-    await asyncio.wait({asked, *works}, return_when=asyncio.FIRST_COMPLETED)
+    await asyncio.wait({asked, *parts}, return_when=asyncio.FIRST_COMPLETED)
     log.info("ending")
     server.end()
     draining.set()
-    await asyncio.gather(*works)  # side by side: streams end while batches under way are stored
+    await asyncio.gather(*parts)  # together: streams end while running batches are stored
     queue.close()
     log.info("ended")
 
@@ -81,14 +79,14 @@ def _url(listener: socket.socket) -> str:
     return f"http://[{address}]:{port}" if ":" in address else f"http://{address}:{port}"
 
 
-def _refuse_an_open_door(engine: Engine, host: str) -> None:
-    """Raises SettingsInvalid where others than this machine would be let in without a key."""
+def _require_key(engine: Engine, host: str) -> None:
+    """Raises SettingsInvalid where other machines would need no key."""
     with engine.store.read() as connection:
         has_key = any(key.revoked_at is None for key in list_api_keys(connection))
     if has_key or engine.settings.api_key is not None or _is_loopback(host):
         return
     raise SettingsInvalid(
-        f"Without an API key anybody who reaches {host} could read every conversation, so it is not served.",
+        f"Without an API key everyone who reaches {host} could read every conversation, so it is not served.",
         hint="Make one with `inboxsync keys create NAME --scope admin`, or set INBOXSYNC_API_KEY, or listen "
         "on 127.0.0.1.",
     )
@@ -109,11 +107,11 @@ def _listen(host: str, port: int) -> socket.socket:
         family, *_, address = found[0]
         listener = socket.create_server(address, family=family, backlog=_BACKLOG)
     except (OSError, UnicodeError) as error:
-        why = error.strerror if isinstance(error, OSError) and error.strerror else "it is no address"
+        why = error.strerror if isinstance(error, OSError) and error.strerror else "it is not an address"
         raise ServeFailed(
             f"{host} port {port} cannot be listened on: {why}.", hint="Take another --host or --port."
         ) from None
-    # Connections inherit it. Without it the second half of an answer waits 40 ms for the reader's word that
-    # the first has come: asyncio sees to it only where a socket says that it is TCP. This one does not.
+    # Connections inherit it. Without it the second half of an answer waits 40 ms until the client has
+    # confirmed the first: asyncio only sets it on sockets that say they are TCP, and this one does not.
     listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     return listener

@@ -6,9 +6,7 @@ from typing import Annotated
 
 import typer
 
-from inboxsync.cli.ending import asked_to_end
-from inboxsync.cli.interpreter import set_for_syncing
-from inboxsync.cli.opening import open_engine
+from inboxsync.cli.process import asked_to_end, open_engine, set_for_syncing
 from inboxsync.workers import Worker
 
 # Those whom `inboxsync serve` answers come first: they wait for it, and a batch does not.

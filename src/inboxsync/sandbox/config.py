@@ -1,8 +1,16 @@
-"""The switches of a sandbox: its world, its limits, its faults."""
+"""The settings of a sandbox: its world, its limits, its faults. Their types say which values are valid."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Annotated, Literal
+
+from msgspec import Meta
+
+Share = Annotated[float, Meta(ge=0, le=1)]
+Seconds = Annotated[float, Meta(ge=0)]
+Count = Annotated[int, Meta(ge=0)]
+CountFromOne = Annotated[int, Meta(ge=1)]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -13,26 +21,26 @@ class Faults:
     call's number.
     """
 
-    reset: float = 0.0  # the connection is cut before any answer
-    html: float = 0.0  # HTTP 500 with Meta's HTML error page
-    empty: float = 0.0  # HTTP 200 with no body
-    null: float = 0.0  # HTTP 200 with `null`
-    cut: float = 0.0  # a body that ends in the middle
-    code_1: float = 0.0  # code 1, subcode 99: unknown, temporary
-    code_2: float = 0.0  # code 2: service temporarily unavailable
-    transient: float = 0.0  # another code with is_transient
-    stall: float = 0.0  # the answer takes `stall_seconds`
-    stall_seconds: float = 30.0
-    hold_after: int | None = None  # calls after which none is answered, until this is changed
-    short_batch: float = 0.0  # fewer entries than asked for, with `next`
-    empty_batch: float = 0.0  # `data: []` with `next`
-    repeat_cursor: float = 0.0  # `after` is the one that was sent
+    reset: Share = 0.0  # the connection is cut before any answer
+    html: Share = 0.0  # HTTP 500 with Meta's HTML error page
+    empty: Share = 0.0  # HTTP 200 with no body
+    null: Share = 0.0  # HTTP 200 with `null`
+    cut: Share = 0.0  # a body that ends in the middle
+    code_1: Share = 0.0  # code 1, subcode 99: unknown, temporary
+    code_2: Share = 0.0  # code 2: service temporarily unavailable
+    transient: Share = 0.0  # another code with is_transient
+    stall: Share = 0.0  # the answer takes `stall_seconds`
+    stall_seconds: Seconds = 30.0
+    hold_after: Count | None = None  # calls after which none is answered, until this is changed
+    short_batch: Share = 0.0  # fewer entries than asked for, with `next`
+    empty_batch: Share = 0.0  # `data: []` with `next`
+    repeat_cursor: Share = 0.0  # `after` is the one that was sent
     refuse_cursors: bool = False  # every `after` is refused
-    forget_cursors: int = 0  # raised by one, it refuses every opaque cursor given before
+    forget_cursors: Count = 0  # raised by one, it refuses every opaque cursor given before
     endless: bool = False  # after the last entry, empty answers with `next`, without end
     deepest_cursor: int | None = None  # an `after` deeper in the list than this is refused
     weight_limit: int | None = None  # code 1 if conversations x messages asked for is more than this
-    poison: int = 0  # so many conversations fail every answer with their messages, and their own node
+    poison: Count = 0  # so many conversations fail every answer with their messages, and their own node
     poison_slots: tuple[int, ...] = ()  # these do: 0 is the newest of the inbox at the start
     refuse_code: int | None = None  # every call is refused with this code ...
     refuse_subcode: int | None = None  # ... and this subcode
@@ -44,35 +52,41 @@ class Faults:
 class SandboxConfig:
     """A sandbox. The same values give the same Pages, tokens and contents in every process."""
 
-    conversations: int | None = None  # in each Page's inbox; 10,000, or all of the data set
+    conversations: CountFromOne | None = None  # in each Page's inbox; 10,000, or all of the data set
     folders: Mapping[str, int] = field(default_factory=dict)  # conversations in other folders, by name
-    unknown_folders: str = "empty"  # what a `folder` the Page lacks gets: empty, refuse or ignore
+    # what a `folder` that the Page lacks gets; ignore: the inbox
+    unknown_folders: Literal["empty", "refuse", "ignore"] = "empty"
     messages: tuple[int, int] = (1, 40)  # fewest and most messages of a conversation
-    pages: int = 1
+    pages: Annotated[int, Meta(ge=1, le=10_000)] = 1
     dataset: Path | None = None
     seed: int = 0
     limits: bool = True  # 2 calls a second for each Page, and a daily quota
-    rate_code: int = 613  # the code for a call that comes too soon: 613 or 80006
-    pace: str = "bucket"  # bucket: two at once, then one each half second; rolling: two in any second
-    penalty_seconds: float = 0.0  # after a refusal, every call is refused for so long
-    engaged_users: int | None = None  # the daily quota is 200 x this; by default a user for each conversation
-    calls_a_day: int | None = None  # the daily quota itself, for every type of calls
-    day_seconds: float = 86_400.0  # how long the rolling day is
-    regain_minutes: int | None = None  # reported from 95 % on; by default the time it takes, at 100 %
-    app_usage_percent: int = 0  # sent in X-App-Usage; 100 refuses every call with code 4
-    latency_seconds: float = 0.0
-    largest_limit: int = 200  # a larger `limit` is served as this, without an error
-    cursors: str = "opaque"  # opaque, or index as in Meta's attachment lists
+    # the code for a call that comes too soon
+    rate_code: Literal[613, 80006] = 613
+    # bucket: two at once, then one each half second; rolling: two in any second
+    pace: Literal["bucket", "rolling"] = "bucket"
+    penalty_seconds: Seconds = 0.0  # after a refusal, every call is refused for so long
+    engaged_users: Count | None = None  # the daily quota is 200 x this; by default one for each conversation
+    calls_a_day: CountFromOne | None = None  # the daily quota itself, for every type of calls
+    day_seconds: Annotated[float, Meta(ge=0.1)] = 86_400.0  # how long the rolling day is
+    regain_minutes: Count | None = None  # reported from 95 % on; by default the time it takes, at 100 %
+    # sent in X-App-Usage; 100 refuses every call with code 4
+    app_usage_percent: Annotated[int, Meta(ge=0, le=100)] = 0
+    latency_seconds: Seconds = 0.0
+    largest_limit: CountFromOne = 200  # a larger `limit` is served as this, without an error
+    # index: as in Meta's attachment lists
+    cursors: Literal["opaque", "index"] = "opaque"
     cursors_die_with_token: bool = False  # when a token dies, every opaque cursor is refused
     gzip: bool = True  # compress answers for clients that accept gzip
     time_windows: bool = False  # honour updated_before_ms and updated_after_ms
     standard_access: bool = False  # no one in the lists has a role on the app
     high_volume: bool = False  # listing fails, single conversations answer
     require_proof: bool = False  # refuse calls without a right appsecret_proof
-    token_days: int | None = None  # debug_token reports that every Page token ends so many days from now
-    unreadable_messages: str = "bare"  # Instagram beyond 20 in a list: bare, refuse or omit
-    write_every: int = 0  # people write on every so many list calls ...
-    write_people: int = 1  # ... so many of them, each in another conversation ...
-    write_burst: int = 1  # ... and so many messages each
-    write_new_every: int = 0  # a new person begins a conversation on every so many list calls
+    token_days: Count | None = None  # debug_token reports that every Page token ends so many days from now
+    # what Instagram's messages beyond the newest 20 of a list get
+    unreadable_messages: Literal["bare", "refuse", "omit"] = "bare"
+    write_every: Count = 0  # people write on every so many list calls ...
+    write_people: CountFromOne = 1  # ... so many of them, each in another conversation ...
+    write_burst: CountFromOne = 1  # ... and so many messages each
+    write_new_every: Count = 0  # a new person begins a conversation on every so many list calls
     faults: Faults = field(default_factory=Faults)
