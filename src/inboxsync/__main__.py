@@ -1,4 +1,4 @@
-"""The `inboxsync` command, which `python -m inboxsync` is too."""
+"""The `inboxsync` command, and `python -m inboxsync`."""
 
 import sys
 
@@ -8,7 +8,7 @@ _INTERRUPTED = 130
 def main() -> None:
     """Run the command line."""
     try:
-        # It takes most of a second, and whoever presses Ctrl-C in it wants no traceback.
+        # The import takes most of a second: Ctrl-C in that time should not print a traceback.
         from inboxsync.cli import main as run  # noqa: PLC0415
     except KeyboardInterrupt:
         sys.exit(_INTERRUPTED)

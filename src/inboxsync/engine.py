@@ -55,9 +55,9 @@ class Engine:
     def stores_to_copy(
         self, source_url: str, target_url: str, *, source_schema: str | None, target_schema: str | None
     ) -> Iterator[tuple[Store, Store]]:
-        """Two databases, open: one that is there, and one that is made where it is new.
+        """Two open databases: an existing one, and one that is created if it does not exist.
 
-        Where no schema is named it is the settings'.
+        Without a name the schema is the one of the settings.
         """
         names = (
             source_schema or self.settings.database_schema,
@@ -86,10 +86,10 @@ class Engine:
     async def source(self, *, remembers: bool = True) -> AsyncIterator[GraphClient]:
         """A client of the Graph API; its connections are kept alive while the context lasts.
 
-        `remembers`: it goes on waiting for Meta where an earlier process was, and has written down
-        until when it waits before it does. Else it waits for no longer than a person at a prompt.
+        `remembers`: it knows until when Meta blocks calls from earlier processes, and stores it for later
+        ones. Otherwise it waits no longer than a person at a prompt would.
         """
-        # A tenth of a second that a command without a network does not pay.
+        # Imported here: it takes a tenth of a second, and not every command needs the network.
         from inboxsync.graph.transport import open_transport  # noqa: PLC0415
 
         settings = self.settings
@@ -121,7 +121,7 @@ class Engine:
     async def add_page(
         self, facebook_page_id: str, *, platform: Platform, token: str, name: str | None
     ) -> tuple[Page, bool]:
-        """Check, seal and store a Page's token; also returns whether the Page is new.
+        """Check, encrypt and store a Page's token; also returns whether the Page is new.
 
         A token that fails the check leaves nothing behind: neither a database nor a key.
         """
@@ -148,7 +148,7 @@ class Engine:
         listener: Listener,
         task_options: TaskOptions | None = None,
     ) -> PageSync:
-        """A sync of one Page, ready to run; a part of one where a worker executes it."""
+        """A sync of one Page, ready to run; with `task_options` one task of it, for a worker."""
         return PageSync(
             store=self.store,
             source=source,
@@ -170,7 +170,7 @@ class Engine:
         history: History | None = None,
         wait: bool = False,
     ) -> SyncOptions:
-        """What a caller chose, and the settings for the rest."""
+        """The options that a caller chose, with the rest from the settings."""
         return SyncOptions(
             mode=mode,
             messages=messages,
@@ -182,9 +182,9 @@ class Engine:
         )
 
     def derive(self, store: Store | None = None, *, max_seconds: float | None = None) -> Derived:
-        """Bring the search, the contacts and all else that is derived up to date; blocks.
+        """Bring search, contacts and all other derived data up to date; blocks.
 
-        Of the engine's own store, or of another.
+        `store` is another database than the engine's own.
         """
         derive = Derive(store=store or self.store, clock=self.clock, region=self.settings.default_region)
         return derive.run(max_seconds=max_seconds)
@@ -199,7 +199,7 @@ class Engine:
         on_batch: Callable[[str, int], None],
         owner: str | None = None,
     ) -> PageVerify:
-        """A comparison of one Page with the source, ready to run; as `owner` of the Page's lease."""
+        """A verification of one Page, ready to run; `owner` is who holds the Page's lease."""
         return PageVerify(
             store=self.store,
             source=source,
@@ -214,18 +214,18 @@ class Engine:
         )
 
     def stop(self, *, max_duration_seconds: float | None = None) -> Stop:
-        """What ends a run early."""
+        """What can end a run early."""
         return Stop(clock=self.clock, max_duration_seconds=max_duration_seconds)
 
     async def refresh_quotas(self, source: GraphClient) -> None:
-        """Learn what holds calls back that another process has met meanwhile."""
+        """Learn which blocks by Meta other processes have met."""
         source.rate_limiter.restore(await asyncio.to_thread(self._stored_quotas))
 
     def queue_database(self) -> tuple[Database, str | None]:
-        """Where the workers' queue is kept, and in which schema of it.
+        """The database of the workers' queue, and its schema.
 
-        On PostgreSQL beside the tables, in a schema of its own; on SQLite in a file of its own beside the
-        store's, because both are written all the time and SQLite has one writer a file.
+        On PostgreSQL it is the same database, with a schema of its own. On SQLite it is a second file: both
+        are written all the time, and SQLite allows one writer for each file.
         """
         return open_queue_database(self.settings.store_url, schema_name=self.settings.database_schema)
 
@@ -250,7 +250,7 @@ class Engine:
         await asyncio.to_thread(write)
 
     def _open_access(self, page: Page) -> Access:
-        """Raises TokenSealed where another key sealed the token."""
+        """Raises TokenUndecryptable where the token was encrypted with another key."""
         with self.store.read() as connection:
             encrypted = get_encrypted_token(connection, page)
         return Access(

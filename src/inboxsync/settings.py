@@ -1,4 +1,4 @@
-"""What the environment decides. Every problem is reported at once."""
+"""The settings, from environment variables. All problems are reported together."""
 
 import re
 from datetime import tzinfo
@@ -22,7 +22,7 @@ _SHORTEST_SECRET = 16
 
 
 class Settings(BaseSettings):
-    """INBOXSYNC_... variables; see the README for what each is for."""
+    """INBOXSYNC_... variables; the README explains each."""
 
     model_config = SettingsConfigDict(
         env_prefix="INBOXSYNC_", env_ignore_empty=True, extra="ignore", frozen=True
@@ -61,8 +61,8 @@ class Settings(BaseSettings):
         except ValidationError:
             raise ValueError("should be an address such as https://graph.facebook.com") from None
         if address.scheme == "http" and not _is_this_machine(address.host or ""):
-            # The token would travel in clear.
-            raise ValueError("should begin with https://; http:// is for a sandbox on this machine alone")
+            # The token would be sent unencrypted.
+            raise ValueError("should begin with https://; http:// is only for a sandbox on this machine")
         return str(address).rstrip("/")
 
     @field_validator("graph_version")
@@ -77,9 +77,9 @@ class Settings(BaseSettings):
     def _is_region(cls, value: str | None) -> str | None:
         if value is None:
             return None
-        from phonenumbers import SUPPORTED_REGIONS  # noqa: PLC0415 - rarely set, and it takes a while
+        from phonenumbers import SUPPORTED_REGIONS  # noqa: PLC0415 - rarely needed, and slow to import
 
-        # Of letters that no country has nothing would be found, and nothing said: the UK's are GB.
+        # With an unknown country no number would be found, without an error: the UK is GB.
         if value.upper() not in SUPPORTED_REGIONS:
             raise ValueError("should be a country's two letters, such as US, or GB for the United Kingdom")
         return value.upper()
@@ -121,26 +121,26 @@ class Settings(BaseSettings):
 
     @property
     def zone(self) -> tzinfo:
-        """In which days and hours are told: as set, else the machine's own."""
+        """The time zone of days and hours: as set, else the machine's own."""
         return (named_zone(self.time_zone) if self.time_zone is not None else None) or local_zone()
 
     @field_validator("cors_origins")
     @classmethod
     def _are_origins(cls, value: str) -> str:
-        for origin in _listed(value):
+        for origin in _parts(value):
             if not _ORIGIN.fullmatch(origin):
                 raise ValueError("should be origins such as https://inbox.example.com, with commas between")
         return value
 
     @property
     def allowed_host_names(self) -> tuple[str, ...]:
-        """Names that the HTTP service answers to, beside this machine's own."""
-        return tuple(name.lower() for name in _listed(self.allowed_hosts))
+        """Host names that the HTTP service answers to, beside this machine's own."""
+        return tuple(name.lower() for name in _parts(self.allowed_hosts))
 
     @property
     def cors_origin_list(self) -> tuple[str, ...]:
-        """Sites whose pages may ask the HTTP service from a browser."""
-        return _listed(self.cors_origins)
+        """Sites whose pages may call the HTTP service from a browser."""
+        return _parts(self.cors_origins)
 
     @property
     def store_url(self) -> str:
@@ -149,7 +149,7 @@ class Settings(BaseSettings):
 
     @property
     def key_file(self) -> Path:
-        """Where the key is kept when the environment has none."""
+        """Where the secret key is stored if the environment has none."""
         return self.data_dir / "secret.key"
 
 
@@ -159,12 +159,12 @@ def load_settings() -> Settings:
         return Settings()
     except ValidationError as invalid:
         problems = [
-            f"INBOXSYNC_{str(each['loc'][0]).upper()}: {_said(each['msg'])}" for each in invalid.errors()
+            f"INBOXSYNC_{str(each['loc'][0]).upper()}: {_reason(each['msg'])}" for each in invalid.errors()
         ]
         raise SettingsInvalid("\n".join(f"{problem}." for problem in problems)) from None
 
 
-def _listed(text: str) -> tuple[str, ...]:
+def _parts(text: str) -> tuple[str, ...]:
     return tuple(part.strip() for part in text.split(",") if part.strip())
 
 
@@ -177,5 +177,5 @@ def _is_this_machine(host: str) -> bool:
         return False
 
 
-def _said(message: str) -> str:
+def _reason(message: str) -> str:
     return message.removeprefix("Value error, ")

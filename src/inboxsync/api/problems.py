@@ -164,7 +164,7 @@ class AnswerTooLate(RequestError):
 
 
 class NothingToFollow(Exception):
-    """A client reconnects but has received the last event: 204 tells an EventSource to stop."""
+    """A client reconnects but has received the last event: 204 makes an EventSource stop."""
 
 
 MEDIA_TYPE: Final = "application/problem+json"
