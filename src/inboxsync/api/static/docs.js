@@ -67,7 +67,7 @@ const shown = (api, path, method, operation) => {
       marked("span", "method", method.toUpperCase()), make("code", path), ` ${operation.summary || ""}`,
       operation["x-scope"] ? marked("span", "scope", operation["x-scope"]) : null),
     make("p", operation.description || ""), parameters(operation),
-    make("h4", "Ask"), make("pre", curl(api, path, method, operation)),
+    make("h4", "Request"), make("pre", curl(api, path, method, operation)),
     make("h4", "Answers"), ...answers(api, operation));
   details.id = operation.operationId;
   return details;
