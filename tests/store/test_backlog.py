@@ -19,7 +19,7 @@ from inboxsync.store.state.backlog import (
     list_history,
     put_backlog_item,
 )
-from inboxsync.store.writing.conversation_rows import mark_gone
+from inboxsync.store.state.conversations import mark_gone
 from inboxsync.store.writing.upsert import upsert_batch
 
 NOW = datetime(2026, 6, 1, 12, 0, 0, tzinfo=UTC)

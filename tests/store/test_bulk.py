@@ -2,9 +2,8 @@
 
 import pytest
 
+from inboxsync.store.tables import messages, messenger_conversations
 from inboxsync.store.writing.bulk import in_pieces
-from inboxsync.store.writing.conversation_rows import INSERTED
-from inboxsync.store.writing.message_rows import ALL_COLUMNS
 
 _MOST_PARAMETERS = 32_766
 
@@ -20,4 +19,4 @@ def test_pieces_are_all_rows_in_order_and_of_few_lengths(count: int) -> None:
 
 def test_the_largest_piece_is_within_what_sqlite_takes() -> None:
     longest = max(len(piece) for piece in in_pieces([()] * 100_000))
-    assert longest * (max(len(INSERTED), len(ALL_COLUMNS)) + 2) <= _MOST_PARAMETERS
+    assert longest * max(len(messenger_conversations.c), len(messages.c)) <= _MOST_PARAMETERS

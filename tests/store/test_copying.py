@@ -32,6 +32,7 @@ from inboxsync.model import (
     WorkerInfo,
 )
 from inboxsync.store import Store, copying
+from inboxsync.store.connection.types import new_id
 from inboxsync.store.copying import CopyProgress, copy_store
 from inboxsync.store.state.api_keys import create_api_key
 from inboxsync.store.state.backlog import get_backlog_item, put_backlog_item
@@ -44,7 +45,6 @@ from inboxsync.store.state.schedules import put_schedule
 from inboxsync.store.state.tasks import add_task
 from inboxsync.store.state.verifications import put_verification
 from inboxsync.store.state.workers import put_worker
-from inboxsync.store.writing.conversation_rows import new_id
 from inboxsync.store.writing.upsert import upsert_batch
 
 NOW = datetime(2026, 6, 1, 12, 0, 0, 123_000, tzinfo=UTC)

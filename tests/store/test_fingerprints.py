@@ -4,9 +4,10 @@ from typing import Any
 import msgspec
 import pytest
 
-from inboxsync.model import Conversation, Counts, Message, Page, Participant
+from inboxsync.model import BacklogItem, BacklogKind, Conversation, Counts, Message, Page, Participant
 from inboxsync.store import Store
-from inboxsync.store.writing.conversation_rows import mark_gone
+from inboxsync.store.state.backlog import put_backlog_item
+from inboxsync.store.state.conversations import mark_gone
 from inboxsync.store.writing.upsert import upsert_batch, upsert_message_batch
 
 NOW = datetime(2026, 6, 1, 12, 0, 0, tzinfo=UTC)
@@ -28,8 +29,8 @@ class Seen(msgspec.Struct):
     def source_updated_at(self) -> datetime | None:
         return self.conversation.source_updated_at
 
-    def fingerprint(self) -> str | None:
-        return self.told
+    def fingerprint(self, newest: int | None = None) -> str | None:
+        return self.told if newest is None else f"{self.told}-{newest}"
 
     def whole(self) -> Conversation:
         self.is_decoded = True
@@ -128,9 +129,14 @@ def test_one_that_was_gone_is_looked_at(store: Store, page: Page) -> None:
 
 
 def test_what_is_backlog_is_looked_at(store: Store, page: Page) -> None:
-    put(store, page, served())
-    assert is_looked_at(store, page, backlog={"t_1"})
-    assert not is_looked_at(store, page, backlog={"t_2"})
+    put(store, page, served(), served("d2", number=2))
+    owed = BacklogItem(conversation_id="t_1", kind=BacklogKind.GAP, folder="inbox")
+    with store.write() as connection:
+        put_backlog_item(connection, page, owed, now=NOW)
+    again, other = served(), served("d2", number=2)
+    put(store, page, again, other)
+    assert again.is_decoded
+    assert not other.is_decoded
 
 
 def test_after_one_of_another_shape_it_is_looked_at(store: Store, page: Page, rows: Any) -> None:

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from inboxsync.model import Conversation, Message, Page
 from inboxsync.store import Store
-from inboxsync.store.writing.conversation_rows import set_has_older_messages
+from inboxsync.store.state.conversations import set_has_older_messages
 from inboxsync.store.writing.upsert import FoundGap, Written, upsert_batch, upsert_message_batch
 
 NOW = datetime(2026, 6, 1, 12, 0, 0, tzinfo=UTC)

@@ -19,9 +19,9 @@ from inboxsync.clock import SystemClock
 from inboxsync.engine import Engine
 from inboxsync.model import Conversation, History, Message, Page, Participant, Platform, Run, RunStatus
 from inboxsync.store import Store
+from inboxsync.store.state.conversations import mark_active, mark_gone, set_has_older_messages
 from inboxsync.store.state.pages import list_pages, upsert_page
 from inboxsync.store.tables import messages, messenger_conversations
-from inboxsync.store.writing.conversation_rows import mark_active, mark_gone, set_has_older_messages
 from inboxsync.store.writing.upsert import Written, upsert_batch, upsert_message_batch
 from inboxsync.sync import Derive, SyncOptions, derive, ignore
 

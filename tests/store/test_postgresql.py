@@ -324,15 +324,15 @@ def test_a_newer_answer_that_landed_first_is_not_overwritten(
     upsert(store, page, Conversation(conversation_id="t_1", source_updated_at=NOW, snippet="old"))
     newest = Conversation(conversation_id="t_1", source_updated_at=NOW + timedelta(hours=2), snippet="new")
     late = Conversation(conversation_id="t_1", source_updated_at=NOW + timedelta(hours=1), snippet="late")
-    from inboxsync.store.writing import copied_rows  # noqa: PLC0415 - only on PostgreSQL
+    from inboxsync.store.writing import upsert as writing  # noqa: PLC0415 - beside the helper of that name
 
-    look_up = copied_rows.CopiedRows.look_up
+    look_up = writing.look_up_messages
 
-    def overtaken(self: Any, conversations: Any) -> None:
+    def overtaken(*arguments: Any) -> Any:
         monkeypatch.undo()
         upsert(store, page, newest)  # another process, after this one has read what is stored
-        look_up(self, conversations)
+        return look_up(*arguments)
 
-    monkeypatch.setattr(copied_rows.CopiedRows, "look_up", overtaken)
+    monkeypatch.setattr(writing, "look_up_messages", overtaken)
     assert upsert(store, page, late).updated == 0
     assert rows("SELECT last_message FROM messenger_conversations") == [("new",)]

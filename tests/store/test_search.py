@@ -30,8 +30,8 @@ from inboxsync.store.search import (
     search_messages,
     terms_of,
 )
+from inboxsync.store.state.conversations import mark_gone
 from inboxsync.store.tables import message_index
-from inboxsync.store.writing.conversation_rows import mark_gone
 from inboxsync.store.writing.upsert import upsert_batch
 from inboxsync.sync import Derive
 

@@ -10,7 +10,7 @@ from inboxsync.store.reading.summaries import (
     message_ids,
     summaries_of,
 )
-from inboxsync.store.writing.conversation_rows import mark_gone
+from inboxsync.store.state.conversations import mark_gone
 from inboxsync.store.writing.upsert import upsert_batch
 
 NOW = datetime(2026, 6, 1, 12, 0, 0, tzinfo=UTC)

@@ -23,6 +23,7 @@ from inboxsync.store.reading import (
     messages_by_day,
     messages_by_weekday_and_hour,
 )
+from inboxsync.store.state.conversations import mark_gone
 from inboxsync.store.state.pages import remove_page, upsert_page
 from inboxsync.store.tables import (
     contact_details,
@@ -32,7 +33,6 @@ from inboxsync.store.tables import (
     message_index,
     page_activity,
 )
-from inboxsync.store.writing.conversation_rows import mark_gone
 from inboxsync.store.writing.upsert import upsert_batch, upsert_message_batch
 from inboxsync.sync import Derive
 from tests.fixtures import Row

@@ -30,12 +30,12 @@ from inboxsync.model import (
 from inboxsync.store import Store
 from inboxsync.store.reading.summaries import count_listed_elsewhere
 from inboxsync.store.state.backlog import (
-    backlog_conversations,
     delete_backlog_item,
     get_backlog_item,
     list_backlog,
     put_backlog_item,
 )
+from inboxsync.store.state.conversations import set_has_older_messages
 from inboxsync.store.state.leases import keep_lease
 from inboxsync.store.state.list_positions import put_list_state
 from inboxsync.store.state.pages import (
@@ -45,7 +45,6 @@ from inboxsync.store.state.pages import (
     set_time_windows,
 )
 from inboxsync.store.state.runs import update_run
-from inboxsync.store.writing.conversation_rows import set_has_older_messages
 from inboxsync.store.writing.upsert import FoundGap, upsert_batch, upsert_message_batch
 from inboxsync.sync.plan import backlog_since, is_full
 
@@ -102,8 +101,6 @@ class Ingest:
         with self._write() as (connection, now):
             since = backlog_since(scanning, batch.answered_at)
             self._add_unread(connection, batch, folder=folder, since=since, now=now)
-            served = [each.conversation_id for each in batch.conversations]
-            backlog = backlog_conversations(connection, self.page, served)
             written = upsert_batch(
                 connection,
                 self.page,
@@ -111,11 +108,10 @@ class Ingest:
                 folder=folder,
                 source=INITIAL if is_full(scanning) else INCREMENTAL,
                 now=now,
-                backlog=backlog,
             )
             self._add_gaps(connection, written.found_gaps, folder=folder, since=since, now=now)
-            self._remove(connection, backlog, (BacklogKind.CONVERSATION,))
-            self._remove(connection, backlog.intersection(written.whole), _MESSAGES)
+            self._remove(connection, written.in_backlog, (BacklogKind.CONVERSATION,))
+            self._remove(connection, written.in_backlog.intersection(written.whole), _MESSAGES)
             put_list_state(connection, self.page, folder, state, now=now)
             if new_settings is not None:
                 set_batch_size(connection, self.page, new_settings.batch_size, now=now)

@@ -29,6 +29,7 @@ from inboxsync.errors import (
 from inboxsync.graph import Access, GraphClient
 from inboxsync.model import BacklogItem, BacklogKind, Batch, History, Page, Verification
 from inboxsync.store import Store
+from inboxsync.store.connection.types import new_id
 from inboxsync.store.reading.summaries import count_unreadable, oldest_stored_at, summaries_of
 from inboxsync.store.state.backlog import (
     Older,
@@ -38,11 +39,11 @@ from inboxsync.store.state.backlog import (
     list_backlog,
     put_backlog_item,
 )
+from inboxsync.store.state.conversations import mark_active, mark_gone
 from inboxsync.store.state.leases import keep_lease
 from inboxsync.store.state.list_positions import list_states
 from inboxsync.store.state.pages import count_page, set_last_synced_at
 from inboxsync.store.state.verifications import put_verification
-from inboxsync.store.writing.conversation_rows import mark_active, mark_gone, new_id
 from inboxsync.sync.compare import Comparison, FolderFindings
 from inboxsync.sync.fetch import BatchSize, ListFetcher, MessageFetcher, Reading, SummaryCall, TimeWindows
 from inboxsync.sync.lease import held_lease, new_owner

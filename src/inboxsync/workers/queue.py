@@ -11,6 +11,7 @@ from sqlalchemy import Connection
 from inboxsync.engine import Engine
 from inboxsync.errors import RunUnknown
 from inboxsync.model import Mode, Page, Run, RunKind, RunRequest, RunStatus, RunTask, TaskQueue
+from inboxsync.store.connection.types import new_id
 from inboxsync.store.state.leases import get_lease
 from inboxsync.store.state.pages import get_page
 from inboxsync.store.state.run_events import append_run_events
@@ -25,7 +26,6 @@ from inboxsync.store.state.tasks import (
     lock_page,
     next_task,
 )
-from inboxsync.store.writing.conversation_rows import new_id
 from inboxsync.sync import end_event
 
 # Slices are begun in the order in which they are due.

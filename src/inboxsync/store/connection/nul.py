@@ -1,4 +1,4 @@
-"""U+0000, which PostgreSQL holds neither in text nor in JSON: replaced by U+FFFD, and noted."""
+"""U+0000, which PostgreSQL cannot store in text or JSON: replaced by U+FFFD, and noted."""
 
 import re
 from collections.abc import Iterable
@@ -8,15 +8,17 @@ from typing import Any, Final, TypeVar
 import msgspec
 
 from inboxsync.model import Conversation, Message, Participant
+from inboxsync.model.records import MESSAGE_FIELDS, Kind
 
-# The key in `extra` that says so.
+# The key in `extra` that notes it.
 NOTE: Final = "nul_replaced"
 REPLACEMENT: Final = "\ufffd"
-_JSON = frozenset({"attachments", "shares", "reactions", "story", "extra"})
+_JSON = frozenset(field.name for field in MESSAGE_FIELDS if field.kind is Kind.JSON)
 # An escape of U+0000, or any other escape: a backslash that is itself escaped starts none.
 _ESCAPE = re.compile(r"\\(u0000|.)", re.DOTALL)
-_TEXTS = tuple(
-    name for name in Message.__struct_fields__ if name not in ("sent_at", "is_from_page", "is_readable")
+_TEXTS = (
+    "message_id",
+    *(field.name for field in MESSAGE_FIELDS if field.kind in (Kind.TEXT, Kind.ID, Kind.JSON)),
 )
 _texts_of_message = attrgetter(*_TEXTS)
 _texts_of_conversation = attrgetter("conversation_id", "snippet", "link", "extra")

@@ -3,6 +3,7 @@
 from datetime import UTC, datetime
 from typing import Any, Final
 
+import uuid_utils
 from msgspec import to_builtins
 from sqlalchemy import TIMESTAMP, Dialect, Text, TypeDecorator
 from sqlalchemy.types import TypeEngine, UserDefinedType
@@ -29,6 +30,22 @@ def format_utc(at: datetime) -> str:
     return text[:19] + ".000Z" if len(text) == _WHOLE_SECONDS else text[:23] + "Z"
 
 
+def parse_utc(value: str | datetime) -> datetime:
+    """A time as a database gives it, as an aware UTC time.
+
+    A user may have set it by hand in another form that SQLite knows.
+    """
+    at = value if isinstance(value, datetime) else datetime.fromisoformat(value)
+    if at.tzinfo is UTC:
+        return at
+    return at.replace(tzinfo=UTC) if at.tzinfo is None else at.astimezone(UTC)
+
+
+def new_id() -> str:
+    """An id of ours: UUIDv7 as text, so that rows are inserted in order."""
+    return str(uuid_utils.uuid7())
+
+
 def to_milliseconds(at: datetime) -> datetime:
     """As exact as both databases keep it, so that a copy of one is the other."""
     return at.replace(microsecond=at.microsecond // 1000 * 1000)
@@ -53,17 +70,9 @@ class UtcDateTime(TypeDecorator[datetime]):
             raise ValueError(f"{value} has no time zone")
         return to_milliseconds(value) if dialect.name == "postgresql" else format_utc(value)
 
-    def process_result_value(self, value: Any, dialect: Dialect) -> datetime | None:  # noqa: ANN401
-        """From what the database gives to an aware UTC time.
-
-        A user may have set it by hand in another form that SQLite knows.
-        """
-        if value is None:
-            return None
-        at = value if dialect.name == "postgresql" else datetime.fromisoformat(value)
-        if at.tzinfo is UTC:
-            return at
-        return at.replace(tzinfo=UTC) if at.tzinfo is None else at.astimezone(UTC)
+    def process_result_value(self, value: Any, dialect: Dialect) -> datetime | None:  # noqa: ANN401, ARG002
+        """From what the database gives to an aware UTC time."""
+        return None if value is None else parse_utc(value)
 
 
 class _Jsonb(UserDefinedType[str]):

@@ -10,8 +10,8 @@ from sqlalchemy.exc import IntegrityError
 
 from inboxsync.errors import ApiKeyNameTaken, ApiKeyUnknown
 from inboxsync.model import ApiKey, Scope
+from inboxsync.store.connection.types import new_id
 from inboxsync.store.tables import api_keys as table
-from inboxsync.store.writing.conversation_rows import new_id
 
 _PREFIX_BYTES = 5
 _SECRET_BYTES = 32

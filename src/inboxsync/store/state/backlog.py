@@ -15,7 +15,6 @@ from sqlalchemy import (
     Row,
     Select,
     and_,
-    bindparam,
     delete,
     exists,
     func,
@@ -25,7 +24,7 @@ from sqlalchemy import (
 )
 
 from inboxsync.model import BacklogItem, BacklogKind, Page, Problem
-from inboxsync.store.connection.statements import Among, put_row, select_among
+from inboxsync.store.connection.statements import put_row
 from inboxsync.store.tables import HAS_OLDER, messenger_conversations
 from inboxsync.store.tables import backlog as table
 
@@ -107,11 +106,6 @@ def list_failed_backlog(connection: Connection, page: Page, *, limit: int) -> li
     return _items(connection, query, limit=limit, excluding=())
 
 
-def backlog_conversations(connection: Connection, page: Page, graph_ids: Collection[str]) -> frozenset[str]:
-    """Those of these conversations that anything is owed of."""
-    return frozenset(row[0] for row in select_among(connection, _backlog, graph_ids, of_page=page.id))
-
-
 def count_backlog(connection: Connection, page: Page) -> dict[BacklogKind, int]:
     """How much is owed in each phase, due or not."""
     rows = connection.execute(
@@ -162,11 +156,6 @@ def count_older(connection: Connection, page: Page, *, messages: int) -> Older:
         )
     ).one()
     return Older(conversations=count, messages=max(0, listed - messages * count))
-
-
-def _backlog(among: Among) -> Select[Any]:
-    of_page = table.c.page_id == bindparam("of_page")
-    return select(table.c.conversation_id).where(of_page, among(table.c.conversation_id)).distinct()
 
 
 def _items(

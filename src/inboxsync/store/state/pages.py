@@ -10,10 +10,10 @@ from sqlalchemy import Column, Connection, Row, delete, func, insert, or_, selec
 
 from inboxsync.errors import PageUnknown
 from inboxsync.model import History, Page, Platform, TokenReason, TokenState
+from inboxsync.store.connection.types import new_id
 from inboxsync.store.search import folded_words
 from inboxsync.store.tables import facebook_pages as table
 from inboxsync.store.tables import messages, messenger_conversations
-from inboxsync.store.writing.conversation_rows import new_id
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,5 +1,8 @@
 """The inbox itself: Pages, their conversations, and the messages of these."""
 
+from collections.abc import Iterable, Iterator
+from typing import Any
+
 from sqlalchemy import (
     Boolean,
     Column,
@@ -16,6 +19,7 @@ from sqlalchemy import (
     true,
 )
 
+from inboxsync.model.records import CONVERSATION_FIELDS, MESSAGE_FIELDS, Field, Kind
 from inboxsync.store.connection.types import ID, JsonText, UtcDateTime
 from inboxsync.store.tables.base import metadata
 
@@ -35,14 +39,15 @@ facebook_pages = Table(
         comment="the token, AES-256-GCM, base64; never in clear",
     ),
     Column(
-        "token_state", Text, nullable=False, comment="what its last use told: valid, invalid, not_permitted"
+        "token_state",
+        Text,
+        nullable=False,
+        comment="what its last use showed: valid, invalid, not_permitted",
     ),
-    Column("token_problem", Text, comment="why the token is not valid, and what to do"),
-    Column("last_synced_at", UtcDateTime, comment="all up to here is stored; set it to NULL for a full sync"),
-    Column("created_at", UtcDateTime, nullable=False, comment="when the Page was added"),
-    Column("updated_at", UtcDateTime, nullable=False, comment="when this row last changed"),
-    # Columns that came later stand at the end, as they do in every database.
     Column("token_reason", Text, comment="why it is not valid, in one word: expired, app_removed, ..."),
+    Column("token_problem", Text, comment="why the token is not valid, and what to do"),
+    Column("token_expires_at", UtcDateTime, comment="when the token ends; NULL: never, or not known"),
+    Column("last_synced_at", UtcDateTime, comment="all up to here is stored; set it to NULL for a full sync"),
     Column(
         "history",
         Text,
@@ -52,10 +57,33 @@ facebook_pages = Table(
     ),
     Column("batch_size", Integer, comment="conversations a call that the source was seen to manage"),
     Column("time_windows", Boolean, comment="whether lists can be asked for by time; NULL: not tried yet"),
-    Column("token_expires_at", UtcDateTime, comment="when the token ends; NULL: never, or not known"),
+    Column("created_at", UtcDateTime, nullable=False, comment="when the Page was added"),
+    Column("updated_at", UtcDateTime, nullable=False, comment="when this row last changed"),
     UniqueConstraint("facebook_page_id", "platform"),
     comment="Pages that were added, one row for each platform",
 )
+
+_TYPES: dict[Kind, Any] = {
+    Kind.TEXT: Text,
+    Kind.ID: ID,
+    Kind.JSON: JsonText,
+    Kind.TIME: UtcDateTime,
+    Kind.FLAG: Boolean,
+    Kind.NUMBER: Integer,
+}
+
+
+def _columns(fields: Iterable[Field]) -> Iterator[Column[Any]]:
+    """The columns that hold what the source serves."""
+    for field in fields:
+        yield Column(
+            field.name,
+            _TYPES[field.kind],
+            nullable=not field.is_required,
+            server_default=true() if field.default else None,
+            comment=field.meaning,
+        )
+
 
 messenger_conversations = Table(
     "messenger_conversations",
@@ -70,36 +98,13 @@ messenger_conversations = Table(
     ),
     Column("conversation_id", ID, nullable=False, comment="Graph's id of the conversation"),
     Column("platform", Text, nullable=False, comment="messenger or instagram"),
-    Column("folder", Text, nullable=False, comment="the inbox folder it was listed in"),
-    Column("sender_id", ID, comment="the contact's id, scoped to the Page or app; NULL when nobody is left"),
-    Column(
-        "sender_name", Text, comment="the contact's name as served; NULL when withheld, never a placeholder"
-    ),
-    Column(
-        "participants", JsonText, comment="everyone in it as served, the Page included: [{id, name, ...}]"
-    ),
-    Column("last_message", Text, comment="the newest message in words, as Meta's snippet or its text"),
-    Column("last_message_time", UtcDateTime, comment="when the newest message was sent"),
-    Column("message_count", Integer, comment="Meta's estimate of the number of messages"),
-    Column("unread_count", Integer, comment="Meta's estimate of unread ones in the Page's inbox"),
-    Column(
-        "conversation_status",
-        Text,
-        nullable=False,
-        comment="active, or gone when the source no longer has it",
-    ),
-    Column("link", Text, comment="path of the conversation in Meta's own inbox"),
-    Column(
-        "has_older_messages", Boolean, nullable=False, comment="the source has older messages than are stored"
-    ),
-    Column("source_updated_at", UtcDateTime, comment="Graph's updated_time; an older answer changes nothing"),
-    Column("extra", JsonText, comment="fields served that have no column here"),
+    *_columns(CONVERSATION_FIELDS),
     Column("created_at", UtcDateTime, nullable=False, comment="when it was first stored"),
     Column("updated_at", UtcDateTime, nullable=False, comment="when this row last changed"),
     Column(
         "fingerprint",
         Text,
-        comment="of what was last served: what is served so again is passed over; NULL: to be looked at",
+        comment="of what was last served, one or two: what is served so again is skipped; NULL: look at it",
     ),
     Column("fingerprint_messages", Integer, comment="how many messages were stored when it was served so"),
     UniqueConstraint("page_id", "conversation_id"),
@@ -158,33 +163,11 @@ messages = Table(
         comment="our id of the conversation",
     ),
     Column("message_id", ID, nullable=False, comment="Graph's id of the message"),
-    Column("sent_at", UtcDateTime, comment="when it was sent"),
-    Column("is_from_page", Boolean, nullable=False, comment="sent by the Page, not to it"),
-    Column("sender_id", ID, comment="who sent it; NULL when the source does not say"),
-    Column("sender_name", Text, comment="the sender's name as served with the message"),
-    Column("text", Text, comment="the text as served; empty for a sticker or an attachment alone"),
-    Column(
-        "attachments",
-        JsonText,
-        comment="as served: [{id, mime_type, name, image_data, ...}]; the URLs expire",
-    ),
-    Column("shares", JsonText, comment="shared links as served"),
-    Column("sticker", Text, comment="URL of a sticker"),
-    Column("reactions", JsonText, comment="as served: [{reaction, users}]"),
-    Column("story", JsonText, comment="the Instagram story it answers or mentions"),
-    Column("reply_to_message_id", ID, comment="Graph's id of the message it replies to"),
+    *_columns(MESSAGE_FIELDS),
     Column(
         "source", Text, nullable=False, comment="how it first arrived: initial_sync, incremental_sync, ..."
     ),
-    Column("extra", JsonText, comment="fields served that have no column here"),
     Column("created_at", UtcDateTime, nullable=False, comment="when it was first stored"),
-    Column(
-        "is_readable",
-        Boolean,
-        nullable=False,
-        server_default=true(),
-        comment="false where the source names it and tells no more than its time",
-    ),
     # The conversation leads, so that one conversation's messages lie side by side and new ones go at the end.
     PrimaryKeyConstraint("conversation_id", "message_id"),
     comment="Messages, one row each",

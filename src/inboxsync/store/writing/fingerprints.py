@@ -1,103 +1,68 @@
-"""What the source last served of each conversation, in short.
+"""What the source last served of each conversation, as a hash.
 
-A conversation that is served just as it was stored last need not be looked at again: not decoded,
-not compared, not written. Its row has the digest of what was served and how many messages were then
-stored. Whoever writes messages of it in any other way forgets the digest; that somebody deleted some
-of them by hand, the number tells.
+A conversation that is served just as it was last stored is not looked at again: not decoded, not compared,
+not written. Its row has the fingerprint of what was served and the number of messages that were then stored:
+the number shows whether somebody has deleted some of them.
+
+An answer may bring more messages of a conversation than those that follow it will. Then its row has two
+fingerprints: of all that was served, and of what an answer with fewer messages would have served.
 """
 
-from collections.abc import Collection, Mapping
+from collections.abc import Mapping
 from functools import cache
-from typing import Any
 
-from sqlalchemy import (
-    Connection,
-    ScalarSelect,
-    Select,
-    Text,
-    Update,
-    bindparam,
-    func,
-    or_,
-    select,
-    update,
-)
+from sqlalchemy import Connection, Text, Update, bindparam, func, or_, select, update
 
-from inboxsync.store.connection.statements import Among, select_among
 from inboxsync.store.tables import messages
 from inboxsync.store.tables import messenger_conversations as table
-from inboxsync.store.writing.conversation_rows import StoredConversation
-
-
-def find_as_stored(
-    connection: Connection,
-    served: Mapping[str, str | None],
-    stored: Mapping[str, StoredConversation],
-    *,
-    folder: str,
-) -> frozenset[str]:
-    """Those of these conversations that are stored just as they were served now.
-
-    `served` has the digests of what was served, by Graph's id.
-    """
-    alike = {
-        graph_id: have
-        for graph_id, have in stored.items()
-        if have.fingerprint is not None
-        and have.fingerprint == served.get(graph_id)
-        and have.folder == folder
-        and not have.is_gone
-    }
-    if not alike:
-        return frozenset()
-    counts = _count_messages(connection, [have.id for have in alike.values()])
-    return frozenset(i for i, have in alike.items() if counts.get(have.id, 0) == have.fingerprint_messages)
+from inboxsync.store.writing.bulk import Merged
 
 
 def note_fingerprints(connection: Connection, fingerprints: Mapping[str, str | None]) -> None:
     """Note what was served of these conversations, by our id, once all of it is stored; None: look again."""
     if fingerprints:
-        rows = [{"row_id": row_id, "digest": fingerprint} for row_id, fingerprint in fingerprints.items()]
+        rows = [{"row_id": row_id, "noted": noted} for row_id, noted in fingerprints.items()]
         connection.execute(_note(), rows)
 
 
-def forget_fingerprint(connection: Connection, row_id: str) -> None:
-    """Messages of this conversation (our id) were written otherwise: look at it again."""
-    note_fingerprints(connection, {row_id: None})
+def keep_fingerprint(connection: Connection, row_id: str, merged: Merged) -> None:
+    """Messages of this conversation (our id) came by themselves.
+
+    New ones change nothing of what a list serves; where others were changed, it has to be looked at again.
+    """
+    if merged.changed:
+        note_fingerprints(connection, {row_id: None})
+    elif merged.new:
+        connection.execute(_count_on(), {"row_id": row_id, "new": merged.new})
 
 
-def _count_messages(connection: Connection, row_ids: Collection[str]) -> dict[str, int]:
-    rows = select_among(connection, _counted, row_ids)
-    return {row_id: count for row_id, count in rows}  # noqa: C416 - a row is no pair to the type checker
-
-
-def _counted(among: Among) -> Select[Any]:
-    # One look into the index for each, whatever the planner thinks of the tables' sizes.
-    return select(table.c.id, _stored_messages()).where(among(table.c.id))
-
-
-def _stored_messages() -> ScalarSelect[int]:
-    return (
+@cache
+def _note() -> Update:
+    """Writes only where it changes something: a row that stays as it is must not be written again."""
+    noted = bindparam("noted", type_=Text)
+    count = (
         select(func.count())
         .select_from(messages)
         .where(messages.c.conversation_id == table.c.id)
         .scalar_subquery()
     )
-
-
-@cache
-def _note() -> Update:
-    """Writes only where it changes something: a row that stays as it is must not be written anew."""
-    fingerprint = bindparam("digest", type_=Text)
-    count = _stored_messages()
     return (
         update(table)
         .where(table.c.id == bindparam("row_id"))
         .where(
             or_(
-                table.c.fingerprint.is_distinct_from(fingerprint),
-                fingerprint.is_not(None) & table.c.fingerprint_messages.is_distinct_from(count),
+                table.c.fingerprint.is_distinct_from(noted),
+                noted.is_not(None) & table.c.fingerprint_messages.is_distinct_from(count),
             )
         )
-        .values(fingerprint=fingerprint, fingerprint_messages=count)
+        .values(fingerprint=noted, fingerprint_messages=count)
+    )
+
+
+@cache
+def _count_on() -> Update:
+    return (
+        update(table)
+        .where(table.c.id == bindparam("row_id"), table.c.fingerprint.is_not(None))
+        .values(fingerprint_messages=table.c.fingerprint_messages + bindparam("new"))
     )

@@ -1,83 +1,169 @@
-"""A conversation with the rows it becomes if it is not stored yet, made before the transaction begins.
+"""A conversation with the rows it becomes, made before the transaction begins.
 
-To make them takes as long as to write them. A walk has them made in a thread of their own, beside the
-writing of what came before: then the database never waits for them.
+To make them takes as long as to write them. A scan has them made in a thread of their own, while the batch
+before is written: then the database never waits for them.
 """
 
 from collections.abc import Iterable
 from datetime import datetime
-from typing import Any, NamedTuple
+from operator import attrgetter
+from typing import Any, Final, NamedTuple
 
-from inboxsync.model import Conversation, Page, SourceRecord
-from inboxsync.store.connection.types import format_utc
-from inboxsync.store.writing.conversation_rows import column_values, new_id
-from inboxsync.store.writing.message_rows import MessageRows, new_message_rows
+import msgspec
+
+from inboxsync.model import Conversation, Message, Participant, SourceRecord
+from inboxsync.model.records import CONVERSATION_FIELDS, MESSAGE_FIELDS
+from inboxsync.store.connection.nul import conversation_without_nul
+from inboxsync.store.connection.types import format_utc, new_id
+from inboxsync.store.writing.bulk import BulkRow, Value
+
+_encode = msgspec.json.Encoder().encode
+_id_of = attrgetter("id")
+_OTHERS = tuple(field for field in MESSAGE_FIELDS if not field.is_usual)
+_other_values = attrgetter(*(field.name for field in _OTHERS))
+_NO_OTHERS: Final = tuple(field.default for field in _OTHERS)
+_DEFAULTS: Final = tuple(None if each is None else int(each) for each in _NO_OTHERS)
+# Nearly all messages are words and nothing else: to write a NULL costs as much as to write a word.
+USUAL_COLUMNS: Final = (
+    *("conversation_id", "message_id"),
+    *(field.name for field in MESSAGE_FIELDS if field.is_usual),
+)
+ALL_COLUMNS: Final = (*USUAL_COLUMNS, *(field.name for field in _OTHERS))
+# What the batch tells of a conversation, and not the conversation itself.
+OF_BATCH: Final = ("folder",)
+CONVERSATION_COLUMNS: Final = tuple(field.name for field in CONVERSATION_FIELDS if field.name not in OF_BATCH)
 
 
-class NewRows(NamedTuple):
-    """The rows, but for what the batch tells: Page, folder, source and time."""
+class MessageRows(NamedTuple):
+    """Rows of messages: of `USUAL_COLUMNS`, and of `ALL_COLUMNS` where there is more."""
 
-    told: tuple[Any, ...]
-    messages: MessageRows
+    usual: list[BulkRow]
+    others: list[BulkRow]
 
 
 class PreparedConversation:
-    """A `Served` conversation, and what is to be written of it where it is new.
+    """A source record, and what is to be written of it.
 
-    `row_id` is the id of ours that it then gets.
+    `row_id` is the id of ours that it gets if it is new. Later answers may bring `newest` messages of it,
+    where this one brings more: then it is recognised in them too.
     """
 
-    __slots__ = ("_rows", "_served", "row_id")
+    __slots__ = ("_newest", "_record", "_rows", "row_id")
 
-    def __init__(self, served: SourceRecord) -> None:
+    def __init__(self, record: SourceRecord, *, newest: int | None = None) -> None:
         self.row_id = new_id()
-        self._served = served
-        self._rows: NewRows | None = None
+        self._record = record
+        self._newest = newest
+        self._rows: tuple[BulkRow, MessageRows] | None = None
 
     @property
     def conversation_id(self) -> str:
         """Graph's id."""
-        return self._served.conversation_id
+        return self._record.conversation_id
 
     @property
     def source_updated_at(self) -> datetime | None:
         """Graph's `updated_time`."""
-        return self._served.source_updated_at
+        return self._record.source_updated_at
 
-    def fingerprint(self) -> str | None:
-        """Of all that would be stored of it."""
-        return self._served.fingerprint()
+    def fingerprint(self, newest: int | None = None) -> str | None:
+        """See `SourceRecord`."""
+        return self._record.fingerprint(newest)
 
     def whole(self) -> Conversation:
         """All of it, decoded."""
-        return self._served.whole()
+        return self._record.whole()
 
     def may_hold_nul(self) -> bool:
         """Whether U+0000 may be in one of its texts."""
-        return self._served.may_hold_nul()
+        return self._record.may_hold_nul()
 
-    def rows(self) -> NewRows:
-        """What is to be written where it is new."""
+    def noted_fingerprints(self) -> str | None:
+        """What is stored as its fingerprint: of all of it, and where that differs of its newest messages."""
+        whole = self.fingerprint()
+        newest = self.fingerprint(self._newest) if self._newest is not None and whole is not None else None
+        return whole if newest in (None, whole) else f"{whole} {newest}"
+
+    def rows(self) -> tuple[BulkRow, MessageRows]:
+        """Values of `CONVERSATION_COLUMNS`, and its messages, where it is new."""
         if self._rows is None:
             whole = self.whole()
-            told = column_values(whole, has_older=whole.has_older_messages)
-            self._rows = NewRows(told, new_message_rows(self.row_id, whole.messages))
+            row = conversation_row(whole, has_older=whole.has_older_messages)
+            self._rows = row, message_rows(self.row_id, whole.messages)
         return self._rows
 
 
-def inserted_rows(
-    page: Page, new: Iterable[tuple[PreparedConversation, str | None]], *, folder: str, now: datetime
-) -> list[tuple[Any, ...]]:
-    """Values of `INSERTED`, of new conversations with the digest of what was served."""
-    stamp = format_utc(now)
-    rows = []
-    for prepared, fingerprint in new:
-        told, messages = prepared.rows()
-        own = (prepared.row_id, page.id, prepared.conversation_id, page.platform.value, stamp, stamp)
-        rows.append((*own, fingerprint, len(messages.plain) + len(messages.others), folder, *told))
-    return rows
+def prepare(record: SourceRecord, *, newest: int | None = None) -> PreparedConversation:
+    """The same with its rows to come, unless it is prepared already."""
+    return record if isinstance(record, PreparedConversation) else PreparedConversation(record, newest=newest)
 
 
-def prepare(served: SourceRecord) -> PreparedConversation:
-    """The same with its rows to come; a draft is one already."""
-    return served if isinstance(served, PreparedConversation) else PreparedConversation(served)
+def prepared_without_nul(prepared: PreparedConversation) -> PreparedConversation:
+    """The same without U+0000."""
+    whole = prepared.whole()
+    clean = conversation_without_nul(whole)
+    return prepared if clean is whole else PreparedConversation(clean)
+
+
+def conversation_row(conversation: Conversation, *, has_older: bool) -> BulkRow:
+    """Values of `CONVERSATION_COLUMNS`. The flag is whether there are older messages than will be stored."""
+    contact = conversation.contact
+    newest = next((message for message in conversation.messages if message.sent_at), None)
+    newest_at = (newest.sent_at if newest else None) or conversation.source_updated_at
+    # In the order of the fields: a test holds it to that.
+    return (
+        contact.id if contact else None,
+        (contact.name or contact.username) if contact else None,
+        _participants(conversation.participants),
+        conversation.snippet or (newest.text or "" if newest else None),
+        format_utc(newest_at) if newest_at else None,
+        conversation.message_count,
+        conversation.unread_count,
+        "active",
+        conversation.link,
+        int(has_older),
+        format_utc(conversation.source_updated_at) if conversation.source_updated_at else None,
+        conversation.extra,
+    )
+
+
+def message_rows(row_id: str, messages: Iterable[Message]) -> MessageRows:
+    """Rows of messages of a conversation (our id), one of each message."""
+    usual: list[BulkRow] = []
+    others: list[BulkRow] = []
+    for message in {message.message_id: message for message in messages}.values():
+        at = message.sent_at
+        # Attribute by attribute, which is faster, and an integer: the driver looks for an adapter for True.
+        row = (
+            row_id,
+            message.message_id,
+            None if at is None else format_utc(at),
+            1 if message.is_from_page else 0,
+            message.sender_id,
+            message.sender_name,
+            message.text,
+        )
+        rest = _other_values(message)
+        if rest == _NO_OTHERS:
+            usual.append(row)
+        else:
+            others.append((*row, *map(_held, rest)))
+    return MessageRows(usual, others)
+
+
+def whole_rows(rows: MessageRows) -> list[BulkRow]:
+    """All of them as rows of `ALL_COLUMNS`."""
+    return [*((*row, *_DEFAULTS) for row in rows.usual), *rows.others]
+
+
+def _held(value: Any) -> Value:  # noqa: ANN401 - of any field
+    if isinstance(value, bool):
+        return int(value)
+    return format_utc(value) if isinstance(value, datetime) else value
+
+
+def _participants(people: tuple[Participant, ...]) -> str | None:
+    """As JSON, in the order of their ids: the source's own order means nothing and changes."""
+    if not people:
+        return None
+    return _encode(sorted(people, key=_id_of)).decode()

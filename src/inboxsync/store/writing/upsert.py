@@ -1,31 +1,50 @@
 """Puts a batch of conversations, and the messages they bring, into the store.
 
-Everything here is an upsert that may be repeated: the key of a conversation is
-(Page, Graph's id), that of a message (conversation, Graph's id). An older answer never
-overwrites a newer one, and an absent value never overwrites a present one.
+Every write here may be repeated: the key of a conversation is (Page, Graph's id), that of a message
+(conversation, Graph's id). What an answer may change in a stored row says the merge rule (`merge`).
 
-A conversation's messages are stored without a hole from its newest down to where its
-row says whether there are older ones, save for what the ledger (`items`) knows to be
-missing. `upsert_batch` tells of every hole that it makes; the caller notes it in the
-same transaction.
+A conversation's messages are stored without a gap from its newest down to where its row says whether there
+are older ones, except for what the backlog knows to be missing. `upsert_batch` reports every gap that it
+makes; the caller puts it into the backlog in the same transaction.
 """
 
-from collections.abc import Container, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 
 from sqlalchemy import Connection
 
+from inboxsync.errors import StoreUnreachable
 from inboxsync.model import Conversation, Counts, Message, Page, SourceRecord, reached_at
-from inboxsync.store.connection.statements import is_postgresql
-from inboxsync.store.writing.conversation_rows import StoredConversation, stored_conversations
-from inboxsync.store.writing.fingerprints import find_as_stored, forget_fingerprint, note_fingerprints
-from inboxsync.store.writing.message_rows import newest_message_ids
-from inboxsync.store.writing.prepared import PreparedConversation, prepare
-from inboxsync.store.writing.rows import ComparedRows, Rows
+from inboxsync.store.connection.nul import messages_without_nul
+from inboxsync.store.connection.types import format_utc
+from inboxsync.store.writing.bulk import Bulk, BulkRow, Merged, Value, bulk_for
+from inboxsync.store.writing.fingerprints import keep_fingerprint, note_fingerprints
+from inboxsync.store.writing.merge import CONVERSATIONS, MESSAGES
+from inboxsync.store.writing.prepared import (
+    ALL_COLUMNS,
+    CONVERSATION_COLUMNS,
+    USUAL_COLUMNS,
+    PreparedConversation,
+    conversation_row,
+    message_rows,
+    prepare,
+    prepared_without_nul,
+    whole_rows,
+)
+from inboxsync.store.writing.stored import (
+    NO_MESSAGES,
+    StoredConversation,
+    StoredMessages,
+    look_up_conversations,
+    look_up_messages,
+    newest_message_ids,
+)
 
 # Several, because any of them may be deleted before the gap is closed.
 _ANCHORS = 20
+_OWN_COLUMNS = ("id", "conversation_id", *CONVERSATION_COLUMNS)
+_NEW_COLUMNS = (*_OWN_COLUMNS, "fingerprint", "fingerprint_messages")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -34,8 +53,8 @@ class FoundGap:
 
     `conversation_id` is Graph's. `anchors` are the newest messages stored before: between the
     batch's messages and those there may be others, and meeting one closes the gap. Without any,
-    everything below the batch's is missing. Of an answer that `is_older` than what is stored, the
-    anchors are its own messages: the hole is above them. `reached_at` is how far down the batch's
+    everything below the batch's is missing. Where the answer `is_older` than what is stored, the gap
+    is above it and the anchors are its own messages. `reached_at` is how far down the batch's
     messages go; None where none of them has a time.
     """
 
@@ -51,75 +70,76 @@ class Written:
     """What a batch did, and what is now known to be missing or not.
 
     `whole` are Graph's ids of the conversations that were served down to their bottom: nothing
-    of them is missing, whatever was before.
+    of them is missing, whatever was before. `in_backlog` are those that were in the backlog before.
     """
 
     counts: Counts
     found_gaps: tuple[FoundGap, ...] = ()
     whole: tuple[str, ...] = ()
+    in_backlog: frozenset[str] = frozenset()
+
+
+@dataclass(frozen=True, slots=True)
+class _Served:
+    """A conversation of the batch that is looked at."""
+
+    prepared: PreparedConversation
+    fingerprints: str | None
+    stored: StoredConversation | None
+
+    @property
+    def whole(self) -> Conversation:
+        """All of it."""
+        return self.prepared.whole()
+
+    @property
+    def is_older(self) -> bool:
+        """Whether something newer is stored."""
+        served_at = self.prepared.source_updated_at
+        stored_at = self.stored.source_updated_at if self.stored is not None else None
+        return served_at is not None and stored_at is not None and served_at < stored_at
+
+    @property
+    def may_part(self) -> bool:
+        """Whether, where its messages meet none that is stored, others may lie between the two.
+
+        An older answer may lie below all that is stored, down to the very bottom.
+        """
+        return bool(self.whole.messages) if self.is_older else self.whole.has_older_messages
+
+    def has_older(self, *, stands_alone: bool) -> bool:
+        """Whether there are older messages than will be stored.
+
+        A batch that joins on to what is stored, or that a gap separates from it, tells nothing of what
+        lies below that.
+        """
+        before = self.stored is not None and self.stored.has_older_messages
+        if self.whole.has_older_messages:
+            return stands_alone or before
+        return before and not self.reaches_bottom
+
+    @property
+    def reaches_bottom(self) -> bool:
+        """Whether it has no older messages than those served."""
+        # One that is served without any message is no proof that it has none: an answer may leave them out.
+        return bool(self.whole.messages) and not self.whole.has_older_messages
 
 
 def upsert_batch(
     connection: Connection,
     page: Page,
-    conversations: Sequence[SourceRecord],
+    conversations: Iterable[SourceRecord],
     *,
     folder: str,
     source: str,
     now: datetime,
-    backlog: Container[str] = (),
 ) -> Written:
     """Store conversations of one Page and folder in the caller's transaction.
 
-    `source` is written on messages that are new (`initial_sync`, `incremental_sync`). Of `owed`
-    (Graph's ids) something is known to be missing: they are looked at even if they are served as
-    they were before. The others of these are passed over.
+    `source` is written on messages that are new (`initial_sync`, `incremental_sync`). What is served just
+    as it is stored is skipped, unless something of it is in the backlog.
     """
-    rows = _rows_for(connection)
-    # A list that moves while it is walked may serve one conversation twice, the newer first.
-    listed: dict[str, PreparedConversation] = {}
-    for each in conversations:
-        listed.setdefault(each.conversation_id, prepare(each))
-    fingerprints = {i: each.fingerprint() for i, each in listed.items()}
-    stored = stored_conversations(connection, page, listed)
-    may_pass = {i: fingerprint for i, fingerprint in fingerprints.items() if i not in backlog}
-    passed = find_as_stored(connection, may_pass, stored, folder=folder)
-    fresh = [each for i, each in listed.items() if i not in passed]
-    all_prepared: dict[str, PreparedConversation] = {}
-    for each, prepared in zip(fresh, rows.conversations(fresh), strict=True):
-        all_prepared.setdefault(prepared.conversation_id, prepared)
-        fingerprints.setdefault(prepared.conversation_id, fingerprints[each.conversation_id])
-    served = {i: prepared.whole() for i, prepared in all_prepared.items()}
-    stored = {i: have for i, have in stored.items() if i in served}
-    rows.look_up([(have.id, served[i].messages) for i, have in stored.items()])
-    gaps = _find_gaps(connection, served, stored, rows)
-
-    new = {i: prepared for i, prepared in all_prepared.items() if i not in stored}
-    current = {i: have for i, have in stored.items() if not _is_older(served[i], have)}
-    changed = [
-        (have, (served[i], _has_older(served[i], stands_alone=gaps.get(i) == ())))
-        for i, have in current.items()
-    ]
-    updated = rows.put_conversations(
-        page, [(prepared, fingerprints[i]) for i, prepared in new.items()], changed, folder=folder, now=now
-    )
-    others = [(have.id, served[i].messages) for i, have in stored.items()]
-    events = rows.put_messages(list(new.values()), others, source=source, now=now)
-    # What an older answer brings is not what the source would serve again.
-    note_fingerprints(
-        connection, {have.id: fingerprints[i] if i in current else None for i, have in stored.items()}
-    )
-    return Written(
-        counts=Counts(
-            fetched=len(served) + len(passed),
-            inserted=len(new),
-            updated=updated,
-            unchanged=len(served) + len(passed) - len(new) - updated,
-            events=events,
-        ),
-        found_gaps=_found_gaps(served, new, current, gaps),
-        whole=tuple(i for i in served if _reaches_bottom(served[i]) and (i in new or i in current)),
-    )
+    return _BatchUpsert(connection, page, folder=folder, source=source, now=now).run(conversations)
 
 
 def upsert_message_batch(
@@ -135,91 +155,162 @@ def upsert_message_batch(
 
     Returns how many were new; None where the conversation is not stored.
     """
-    have = stored_conversations(connection, page, [conversation_id]).get(conversation_id)
+    have = look_up_conversations(connection, page, {conversation_id: None})[0].get(conversation_id)
     if have is None:
         return None
-    rows = _rows_for(connection)
-    served = [(have.id, rows.messages(messages))]
-    rows.look_up(served)
-    forget_fingerprint(connection, have.id)
-    return rows.put_messages([], served, source=source, now=now)
+    bulk = bulk_for(connection)
+    held = {have.id: messages if bulk.holds_nul else messages_without_nul(tuple(messages))}
+    found = look_up_messages(connection, held)
+    merged = _merge_messages(bulk, held, found, {"source": source, "created_at": format_utc(now)})
+    keep_fingerprint(connection, have.id, merged)
+    return merged.new
 
 
-def _rows_for(connection: Connection) -> Rows:
-    """How rows are written on the database at hand."""
-    if not is_postgresql(connection):
-        return ComparedRows(connection)
-    # The driver, whose import takes a tenth of a second, is for those who use it.
-    from inboxsync.store.writing.copied_rows import CopiedRows  # noqa: PLC0415
+class _BatchUpsert:
+    """One batch in one transaction: what is new, what is stored, and what lies between the two."""
 
-    return CopiedRows(connection)
+    def __init__(
+        self, connection: Connection, page: Page, *, folder: str, source: str, now: datetime
+    ) -> None:
+        self._connection = connection
+        self._bulk = bulk_for(connection)
+        self._page = page
+        self._folder = folder
+        self._of_messages: dict[str, Value] = {"source": source, "created_at": format_utc(now)}
+        self._of_conversations: dict[str, Value] = {
+            "page_id": page.id,
+            "platform": page.platform.value,
+            "folder": folder,
+            "created_at": format_utc(now),
+            "updated_at": format_utc(now),
+        }
 
+    def run(self, conversations: Iterable[SourceRecord]) -> Written:
+        # A list that moves while it is scanned may serve one conversation twice, the newer first.
+        listed: dict[str, PreparedConversation] = {}
+        for each in conversations:
+            listed.setdefault(each.conversation_id, prepare(each))
+        fingerprints = {graph_id: each.fingerprint() for graph_id, each in listed.items()}
+        stored, in_backlog = look_up_conversations(self._connection, self._page, fingerprints)
+        served = self._looked_at(listed, stored, in_backlog)
+        skipped = len(listed) - len(served)
 
-def _find_gaps(
-    connection: Connection,
-    served: Mapping[str, Conversation],
-    stored: Mapping[str, StoredConversation],
-    rows: Rows,
-) -> dict[str, tuple[str, ...]]:
-    """The stored conversations that the batch does not join on to, each with its anchors."""
-    apart = {
-        graph_id: have.id
-        for graph_id, have in stored.items()
-        if _may_part(served[graph_id], have) and not rows.meets_stored(have.id)
-    }
-    if not apart:
-        return {}
-    anchors = newest_message_ids(connection, apart.values(), limit=_ANCHORS)
-    return {graph_id: anchors.get(row_id, ()) for graph_id, row_id in apart.items()}
-
-
-def _may_part(conversation: Conversation, have: StoredConversation) -> bool:
-    """Whether, where its messages meet none that is stored, others may lie between the two.
-
-    An older answer may lie below all that is stored, down to the very bottom.
-    """
-    return bool(conversation.messages) if _is_older(conversation, have) else conversation.has_older_messages
-
-
-def _found_gaps(
-    served: Mapping[str, Conversation],
-    new: Container[str],
-    current: Container[str],
-    gaps: Mapping[str, tuple[str, ...]],
-) -> tuple[FoundGap, ...]:
-    found = []
-    for graph_id, conversation in served.items():
-        if graph_id not in gaps and not (graph_id in new and conversation.has_older_messages):
-            continue
-        is_older = graph_id not in new and graph_id not in current
-        own = tuple(message.message_id for message in conversation.messages[:_ANCHORS])
-        gap = FoundGap(
-            conversation_id=graph_id,
-            anchors=own if is_older else gaps.get(graph_id, ()),
-            is_new=graph_id in new,
-            is_older=is_older,
-            reached_at=reached_at(conversation.messages),
+        known = {each.stored.id: each for each in served.values() if each.stored is not None}
+        new = [each for each in served.values() if each.stored is None]
+        found = look_up_messages(self._connection, {i: each.whole.messages for i, each in known.items()})
+        anchors = self._find_gaps(known, found)
+        updated = self._put_conversations(new, known, anchors)
+        events = self._put_messages(new, known, found)
+        # What an older answer brings is not what the source would serve again.
+        noted = {i: None if each.is_older else each.fingerprints for i, each in known.items()}
+        note_fingerprints(self._connection, noted)
+        fetched = len(served) + skipped
+        return Written(
+            counts=Counts(
+                fetched=fetched,
+                inserted=len(new),
+                updated=updated,
+                unchanged=fetched - len(new) - updated,
+                events=events,
+            ),
+            found_gaps=tuple(_gaps(served, anchors)),
+            whole=tuple(i for i, each in served.items() if each.reaches_bottom and not each.is_older),
+            in_backlog=in_backlog,
         )
-        found.append(gap)
-    return tuple(found)
+
+    def _looked_at(
+        self,
+        listed: Mapping[str, PreparedConversation],
+        stored: Mapping[str, StoredConversation],
+        in_backlog: Collection[str],
+    ) -> dict[str, _Served]:
+        """What is not served just as it is stored, as the database can hold it."""
+        served: dict[str, _Served] = {}
+        for graph_id, each in listed.items():
+            have = stored.get(graph_id)
+            is_as_served = have is not None and have.is_as_served and have.folder == self._folder
+            if is_as_served and graph_id not in in_backlog:
+                continue
+            held = each if self._bulk.holds_nul or not each.may_hold_nul() else prepared_without_nul(each)
+            have = stored.get(held.conversation_id)
+            served.setdefault(held.conversation_id, _Served(held, each.noted_fingerprints(), have))
+        return served
+
+    def _find_gaps(
+        self, known: Mapping[str, _Served], found: Mapping[str, StoredMessages]
+    ) -> dict[str, tuple[str, ...]]:
+        """The stored conversations (our ids) that the batch does not join on to, each with its anchors."""
+        apart = [i for i, each in known.items() if each.may_part and not found.get(i, NO_MESSAGES).meets]
+        anchors = newest_message_ids(self._connection, apart, limit=_ANCHORS)
+        return {row_id: anchors.get(row_id, ()) for row_id in apart}
+
+    def _put_conversations(
+        self, new: Iterable[_Served], known: Mapping[str, _Served], anchors: Mapping[str, tuple[str, ...]]
+    ) -> int:
+        """Insert the new and bring the others up to date; returns how many of the others differed."""
+        inserted = []
+        for each in new:
+            row, messages = each.prepared.rows()
+            count = len(messages.usual) + len(messages.others)
+            ids = (each.prepared.row_id, each.prepared.conversation_id)
+            inserted.append((*ids, *row, each.fingerprints, count))
+        self._bulk.insert(CONVERSATIONS.table, _NEW_COLUMNS, inserted, self._of_conversations)
+        rows = []
+        for row_id, each in known.items():
+            if not each.is_older:
+                has_older = each.has_older(stands_alone=anchors.get(row_id) == ())
+                row = conversation_row(each.whole, has_older=has_older)
+                # An id that is not stored: the key of the merge is the other one.
+                rows.append((each.prepared.row_id, each.prepared.conversation_id, *row))
+        merged = self._bulk.merge(CONVERSATIONS, _OWN_COLUMNS, rows, self._of_conversations, stored=len(rows))
+        if merged.new:
+            raise StoreUnreachable("A conversation was deleted while it was being stored.")
+        return merged.changed
+
+    def _put_messages(
+        self, new: Iterable[_Served], known: Mapping[str, _Served], found: Mapping[str, StoredMessages]
+    ) -> int:
+        """Those of new conversations, and those of the others; returns how many were new."""
+        usual: list[BulkRow] = []
+        others: list[BulkRow] = []
+        for each in new:
+            _, messages = each.prepared.rows()
+            usual += messages.usual
+            others += messages.others
+        self._bulk.insert(MESSAGES.table, USUAL_COLUMNS, usual, self._of_messages)
+        self._bulk.insert(MESSAGES.table, ALL_COLUMNS, others, self._of_messages)
+        of_known = {row_id: each.whole.messages for row_id, each in known.items()}
+        merged = _merge_messages(self._bulk, of_known, found, self._of_messages)
+        return len(usual) + len(others) + merged.new
 
 
-def _has_older(conversation: Conversation, *, stands_alone: bool) -> bool | None:
-    """Whether a stored conversation has older messages than will be stored; None: as it was.
+def _merge_messages(
+    bulk: Bulk,
+    conversations: Mapping[str, Iterable[Message]],
+    found: Mapping[str, StoredMessages],
+    same: Mapping[str, Value],
+) -> Merged:
+    """Insert messages of conversations (our ids) or bring them up to date; `found` was looked up."""
+    rows = [
+        row
+        for row_id, messages in conversations.items()
+        for row in whole_rows(message_rows(row_id, messages))
+    ]
+    stored = sum(each.count for each in found.values())
+    return bulk.merge(MESSAGES, ALL_COLUMNS, rows, same, stored=stored)
 
-    A batch that joins on to what is stored, or that a gap parts from it, tells nothing of what
-    lies below that.
-    """
-    if conversation.has_older_messages:
-        return True if stands_alone else None
-    return False if _reaches_bottom(conversation) else None
 
-
-def _reaches_bottom(conversation: Conversation) -> bool:
-    # One that is served without any message is no proof that it has none: an answer may leave them out.
-    return bool(conversation.messages) and not conversation.has_older_messages
-
-
-def _is_older(conversation: Conversation, have: StoredConversation) -> bool:
-    served_at, stored_at = conversation.source_updated_at, have.source_updated_at
-    return served_at is not None and stored_at is not None and served_at < stored_at
+def _gaps(served: Mapping[str, _Served], anchors: Mapping[str, tuple[str, ...]]) -> Iterator[FoundGap]:
+    for graph_id, each in served.items():
+        whole, is_new = each.whole, each.stored is None
+        above = anchors.get(each.stored.id) if each.stored is not None else None
+        if above is None and not (is_new and whole.has_older_messages):
+            continue
+        own = tuple(message.message_id for message in whole.messages[:_ANCHORS])
+        yield FoundGap(
+            conversation_id=graph_id,
+            anchors=own if each.is_older else above or (),
+            is_new=is_new,
+            is_older=each.is_older,
+            reached_at=reached_at(whole.messages),
+        )
