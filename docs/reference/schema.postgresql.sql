@@ -206,15 +206,15 @@ CREATE TABLE facebook_pages (
 	name TEXT,
 	access_token_encrypted TEXT NOT NULL,
 	token_state TEXT NOT NULL,
-	token_problem TEXT,
-	last_synced_at TIMESTAMP WITH TIME ZONE,
-	created_at TIMESTAMP WITH TIME ZONE NOT NULL,
-	updated_at TIMESTAMP WITH TIME ZONE NOT NULL,
 	token_reason TEXT,
+	token_problem TEXT,
+	token_expires_at TIMESTAMP WITH TIME ZONE,
+	last_synced_at TIMESTAMP WITH TIME ZONE,
 	history TEXT DEFAULT 'newest' NOT NULL,
 	batch_size INTEGER,
 	time_windows BOOLEAN,
-	token_expires_at TIMESTAMP WITH TIME ZONE,
+	created_at TIMESTAMP WITH TIME ZONE NOT NULL,
+	updated_at TIMESTAMP WITH TIME ZONE NOT NULL,
 	CONSTRAINT pk_facebook_pages PRIMARY KEY (id),
 	CONSTRAINT uq_facebook_pages_facebook_page_id UNIQUE (facebook_page_id, platform)
 );
@@ -235,17 +235,15 @@ COMMENT ON COLUMN facebook_pages.name IS 'the Page''s name';
 
 COMMENT ON COLUMN facebook_pages.access_token_encrypted IS 'the token, AES-256-GCM, base64; never in clear';
 
-COMMENT ON COLUMN facebook_pages.token_state IS 'what its last use told: valid, invalid, not_permitted';
+COMMENT ON COLUMN facebook_pages.token_state IS 'what its last use showed: valid, invalid, not_permitted';
+
+COMMENT ON COLUMN facebook_pages.token_reason IS 'why it is not valid, in one word: expired, app_removed, ...';
 
 COMMENT ON COLUMN facebook_pages.token_problem IS 'why the token is not valid, and what to do';
 
+COMMENT ON COLUMN facebook_pages.token_expires_at IS 'when the token ends; NULL: never, or not known';
+
 COMMENT ON COLUMN facebook_pages.last_synced_at IS 'all up to here is stored; set it to NULL for a full sync';
-
-COMMENT ON COLUMN facebook_pages.created_at IS 'when the Page was added';
-
-COMMENT ON COLUMN facebook_pages.updated_at IS 'when this row last changed';
-
-COMMENT ON COLUMN facebook_pages.token_reason IS 'why it is not valid, in one word: expired, app_removed, ...';
 
 COMMENT ON COLUMN facebook_pages.history IS 'how far back messages are kept: newest (the newest few and all since) or all';
 
@@ -253,7 +251,9 @@ COMMENT ON COLUMN facebook_pages.batch_size IS 'conversations a call that the so
 
 COMMENT ON COLUMN facebook_pages.time_windows IS 'whether lists can be asked for by time; NULL: not tried yet';
 
-COMMENT ON COLUMN facebook_pages.token_expires_at IS 'when the token ends; NULL: never, or not known';
+COMMENT ON COLUMN facebook_pages.created_at IS 'when the Page was added';
+
+COMMENT ON COLUMN facebook_pages.updated_at IS 'when this row last changed';
 
 CREATE TABLE message_index (
 	id BIGINT NOT NULL,
@@ -445,7 +445,7 @@ CREATE TABLE messenger_conversations (
 	fingerprint TEXT,
 	fingerprint_messages INTEGER,
 	CONSTRAINT pk_messenger_conversations PRIMARY KEY (id),
-	CONSTRAINT uq_messenger_conversations_page_id UNIQUE (page_id, conversation_id),
+	CONSTRAINT uq_messenger_conversations_conversation_id UNIQUE (conversation_id, page_id),
 	CONSTRAINT fk_messenger_conversations_page_id FOREIGN KEY(page_id) REFERENCES facebook_pages (id) ON DELETE CASCADE
 );
 
@@ -471,7 +471,7 @@ COMMENT ON COLUMN messenger_conversations.platform IS 'messenger or instagram';
 
 COMMENT ON COLUMN messenger_conversations.folder IS 'the inbox folder it was listed in';
 
-COMMENT ON COLUMN messenger_conversations.sender_id IS 'the contact''s id, scoped to the Page or app; NULL when nobody is left';
+COMMENT ON COLUMN messenger_conversations.sender_id IS 'the contact''s id, scoped to the Page or app; NULL when no contact is left';
 
 COMMENT ON COLUMN messenger_conversations.sender_name IS 'the contact''s name as served; NULL when withheld, never a placeholder';
 
@@ -499,7 +499,7 @@ COMMENT ON COLUMN messenger_conversations.created_at IS 'when it was first store
 
 COMMENT ON COLUMN messenger_conversations.updated_at IS 'when this row last changed';
 
-COMMENT ON COLUMN messenger_conversations.fingerprint IS 'of what was last served: what is served so again is passed over; NULL: to be looked at';
+COMMENT ON COLUMN messenger_conversations.fingerprint IS 'of what was last served, one or two: what is served so again is skipped; NULL: look at it';
 
 COMMENT ON COLUMN messenger_conversations.fingerprint_messages IS 'how many messages were stored when it was served so';
 
@@ -654,16 +654,16 @@ CREATE TABLE messages (
 	sender_id TEXT COLLATE "C",
 	sender_name TEXT,
 	text TEXT,
+	is_readable BOOLEAN DEFAULT true NOT NULL,
 	attachments JSONB,
 	shares JSONB,
 	sticker TEXT,
 	reactions JSONB,
 	story JSONB,
 	reply_to_message_id TEXT COLLATE "C",
-	source TEXT NOT NULL,
 	extra JSONB,
+	source TEXT NOT NULL,
 	created_at TIMESTAMP WITH TIME ZONE NOT NULL,
-	is_readable BOOLEAN DEFAULT true NOT NULL,
 	CONSTRAINT pk_messages PRIMARY KEY (conversation_id, message_id),
 	CONSTRAINT fk_messages_conversation_id FOREIGN KEY(conversation_id) REFERENCES messenger_conversations (id) ON DELETE CASCADE
 );
@@ -684,6 +684,8 @@ COMMENT ON COLUMN messages.sender_name IS 'the sender''s name as served with the
 
 COMMENT ON COLUMN messages.text IS 'the text as served; empty for a sticker or an attachment alone';
 
+COMMENT ON COLUMN messages.is_readable IS 'false where the source gives only its id and time';
+
 COMMENT ON COLUMN messages.attachments IS 'as served: [{id, mime_type, name, image_data, ...}]; the URLs expire';
 
 COMMENT ON COLUMN messages.shares IS 'shared links as served';
@@ -696,13 +698,11 @@ COMMENT ON COLUMN messages.story IS 'the Instagram story it answers or mentions'
 
 COMMENT ON COLUMN messages.reply_to_message_id IS 'Graph''s id of the message it replies to';
 
-COMMENT ON COLUMN messages.source IS 'how it first arrived: initial_sync, incremental_sync, ...';
-
 COMMENT ON COLUMN messages.extra IS 'fields served that have no column here';
 
-COMMENT ON COLUMN messages.created_at IS 'when it was first stored';
+COMMENT ON COLUMN messages.source IS 'how it first arrived: initial_sync, incremental_sync, ...';
 
-COMMENT ON COLUMN messages.is_readable IS 'false where the source names it and tells no more than its time';
+COMMENT ON COLUMN messages.created_at IS 'when it was first stored';
 
 CREATE TABLE run_tasks (
 	run_id TEXT COLLATE "C" NOT NULL,

@@ -310,6 +310,16 @@ def test_what_may_be_stored_is_in_the_fingerprint(change: Callable[[Entry], obje
     assert record_of(other).fingerprint() != record_of(USUAL).fingerprint()
 
 
+def test_of_its_newest_messages_it_has_the_fingerprint_of_an_answer_with_no_more() -> None:
+    shorter = copy.deepcopy(USUAL)
+    shorter["messages"]["data"].pop()
+    longer = record_of(USUAL)
+    assert longer.fingerprint(1) == record_of(shorter).fingerprint() != longer.fingerprint()
+    assert longer.fingerprint(2) == longer.fingerprint(3) == longer.fingerprint()
+    del shorter["messages"]["paging"]["next"]
+    assert longer.fingerprint(1) != record_of(shorter).fingerprint(), "there are older ones"
+
+
 def test_whose_inbox_it_is_is_in_the_fingerprint() -> None:
     data = over_the_transport([USUAL], fast=fast_conversations)
     fingerprints = {

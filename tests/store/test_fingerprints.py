@@ -8,6 +8,7 @@ from inboxsync.model import BacklogItem, BacklogKind, Conversation, Counts, Mess
 from inboxsync.store import Store
 from inboxsync.store.state.backlog import put_backlog_item
 from inboxsync.store.state.conversations import mark_gone
+from inboxsync.store.writing.prepared import prepare
 from inboxsync.store.writing.upsert import upsert_batch, upsert_message_batch
 
 NOW = datetime(2026, 6, 1, 12, 0, 0, tzinfo=UTC)
@@ -165,3 +166,28 @@ def test_after_messages_that_came_by_themselves_it_is_looked_at(store: Store, pa
 def test_another_pages_fingerprint_is_its_own(store: Store, page: Page, other_page: Page) -> None:
     put(store, page, served())
     assert is_looked_at(store, other_page)
+
+
+def test_after_new_messages_that_came_by_themselves_it_is_not_looked_at(
+    store: Store, page: Page, rows: Any
+) -> None:
+    put(store, page, served())
+    older = [Message(message_id=f"m_{place}", sent_at=NOW, text="older") for place in (1, 0)]
+    older[0] = served().conversation.messages[1]  # the two answers overlap
+    for _ in range(2):
+        with store.write() as connection:
+            upsert_message_batch(connection, page, "t_1", older, source="history_sync", now=NOW)
+        assert rows("SELECT fingerprint_messages FROM messenger_conversations") == [(3,)]
+        assert not is_looked_at(store, page)
+    run(store, "DELETE FROM messages WHERE message_id = 'm_0'")
+    assert is_looked_at(store, page)
+
+
+def test_an_answer_with_fewer_messages_is_recognised(store: Store, page: Page) -> None:
+    put_prepared = prepare(served(), newest=10)
+    with store.write() as connection:
+        upsert_batch(connection, page, [put_prepared], folder="inbox", source="initial_sync", now=NOW)
+    assert not is_looked_at(store, page, "d1-10")
+    assert not is_looked_at(store, page, "d1")
+    assert is_looked_at(store, page, "d1-1")
+    assert is_looked_at(store, page, "1")

@@ -4,7 +4,6 @@ from inboxsync.model import Conversation, Message, Page
 from inboxsync.store import Store
 from inboxsync.store.reading.summaries import (
     StoredSummary,
-    count_listed_elsewhere,
     count_unreadable,
     iter_conversation_ids,
     message_ids,
@@ -60,19 +59,6 @@ def test_every_conversation_of_a_page_is_told_once(store: Store, page: Page, oth
     upsert(store, page, Conversation(conversation_id="t_spam"), folder="spam")
     upsert(store, other_page, Conversation(conversation_id="t_elsewhere"))
     assert active(store, page) == [*sorted(ids), "t_spam"]
-
-
-def test_what_is_listed_elsewhere_is_told_by_its_time(store: Store, page: Page) -> None:
-    here = [
-        Conversation(conversation_id=f"t_{number}", source_updated_at=NOW - timedelta(hours=number))
-        for number in range(3)
-    ]
-    upsert(store, page, *here[:2])
-    moved = Conversation(conversation_id="t_1", source_updated_at=NOW)
-    with store.read() as connection:
-        assert count_listed_elsewhere(connection, page, here, folder="spam") == 2
-        assert count_listed_elsewhere(connection, page, here, folder="inbox") == 0
-        assert count_listed_elsewhere(connection, page, [moved], folder="spam") == 0
 
 
 def test_unreadable_messages_are_counted(store: Store, page: Page, other_page: Page) -> None:

@@ -61,8 +61,10 @@ class GraphRecord(msgspec.Struct, kw_only=True):
     _fingerprint: str | None = None
     _whole: Conversation | None = None
 
-    def fingerprint(self) -> str:
-        """A hash of everything in it that would be stored."""
+    def fingerprint(self, newest: int | None = None) -> str:
+        """A hash of everything in it that would be stored; see `model.SourceRecord`."""
+        if newest is not None and self.entry.messages is not None and len(self.entry.messages.data) > newest:
+            return _fingerprint(self.entry, self.own_ids, is_instagram=self.is_instagram, newest=newest)
         if self._fingerprint is None:
             self._fingerprint = _fingerprint(self.entry, self.own_ids, is_instagram=self.is_instagram)
         return self._fingerprint
@@ -183,13 +185,16 @@ def timestamp(value: str | None) -> datetime | None:
     return at.replace(tzinfo=UTC) if at.tzinfo is None else at.astimezone(UTC)
 
 
-def _fingerprint(entry: GraphConversation, own_ids: frozenset[str], *, is_instagram: bool) -> str:
-    """A hash of everything that would be stored.
+def _fingerprint(
+    entry: GraphConversation, own_ids: frozenset[str], *, is_instagram: bool, newest: int | None = None
+) -> str:
+    """A hash of everything that would be stored, of an answer with no more than `newest` messages.
 
     Of what the store fills in and never replaces, only whether it is there: each answer signs media
     URLs again (graph-facts 1.6). Cursors and the `next` of its messages are this answer's own too.
     """
-    messages = entry.messages.data if entry.messages is not None else []
+    served = entry.messages.data if entry.messages is not None else []
+    messages = served[:newest]
     people = entry.participants.data if entry.participants is not None else []
     content = (
         _EDITION,
@@ -199,7 +204,7 @@ def _fingerprint(entry: GraphConversation, own_ids: frozenset[str], *, is_instag
         # The first is the contact; otherwise their order means nothing, and changes.
         next((each.id for each in people if each.id not in own_ids), None),
         sorted((each.id, each.name or "", each.username or "", each.email or "") for each in people),
-        _has_next(entry),
+        _has_next(entry) or len(messages) < len(served),
         # Of text alone, everything is stored.
         [message if _shape(message) == _TEXT_ALONE else _what_is_stored(message) for message in messages],
         json_text(entry.extra) if isinstance(entry, OddConversation) else None,

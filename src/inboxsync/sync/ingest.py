@@ -28,7 +28,6 @@ from inboxsync.model import (
     Scanning,
 )
 from inboxsync.store import Store
-from inboxsync.store.reading.summaries import count_listed_elsewhere
 from inboxsync.store.state.backlog import (
     delete_backlog_item,
     get_backlog_item,
@@ -45,6 +44,7 @@ from inboxsync.store.state.pages import (
     set_time_windows,
 )
 from inboxsync.store.state.runs import update_run
+from inboxsync.store.writing.stored import look_up_conversations
 from inboxsync.store.writing.upsert import FoundGap, upsert_batch, upsert_message_batch
 from inboxsync.sync.plan import backlog_since, is_full
 
@@ -188,10 +188,16 @@ class Ingest:
         return {item.conversation_id: item.problem for item in items if item.problem is not None}
 
     def is_mostly_elsewhere(self, batch: Batch, *, folder: str) -> bool:
-        """Whether most of a folder's first answer is stored as another folder's, unchanged."""
+        """Whether most of a folder's first answer is stored in another folder, with the same times."""
+        served = {each.conversation_id: each.source_updated_at for each in batch.conversations}
         with self.store.read() as connection:
-            elsewhere = count_listed_elsewhere(connection, self.page, batch.conversations, folder=folder)
-        return elsewhere * 2 > len(batch.conversations)
+            stored, _ = look_up_conversations(connection, self.page, dict.fromkeys(served))
+        elsewhere = [
+            have
+            for graph_id, have in stored.items()
+            if have.folder != folder and have.source_updated_at == served.get(graph_id)
+        ]
+        return len(elsewhere) * 2 > len(batch.conversations)
 
     def _add_unread(
         self, connection: Connection, batch: Batch, *, folder: str, since: datetime, now: datetime

@@ -44,8 +44,12 @@ class FolderIgnored(Exception):
 
 @dataclass(slots=True, kw_only=True)
 class _Shared:
-    """What the lists of one run share. `open` are those that do not follow the source yet."""
+    """What the lists of one run share. `open` are those that do not follow the source yet.
 
+    `messages` newest ones come with each conversation in a catch-up scan.
+    """
+
+    messages: int
     size: BatchSize
     windows: TimeWindows
     expects_changes: bool
@@ -90,6 +94,7 @@ class PageLists:
         self._unreadable: dict[str, Problem] = {}
         page = reading.page
         self._shared = _Shared(
+            messages=messages,
             size=BatchSize(page.batch_size),
             windows=TimeWindows(page.time_windows),
             expects_changes=page.last_synced_at is None,
@@ -200,7 +205,10 @@ class ListWriter:
         Where the last batch was stored unchanged already, this one probably is too: then it is not decoded.
         Of a Page that was synced before, that is to be expected.
         """
-        return await asyncio.to_thread(_prepared, batch, has_changes=self.shared.expects_changes)
+        shared = self.shared
+        return await asyncio.to_thread(
+            _prepared, batch, newest=shared.messages, has_changes=shared.expects_changes
+        )
 
     async def write(self, fetched: Fetched) -> None:
         """Write a batch when its turn has come."""
@@ -282,12 +290,14 @@ async def _side_by_side(*works: Coroutine[Any, Any, None]) -> None:
         await asyncio.gather(*tasks, return_exceptions=True)
 
 
-def _prepared(batch: Batch, *, has_changes: bool) -> Batch:
-    all_prepared = tuple(map(prepare, batch.conversations))
+def _prepared(batch: Batch, *, newest: int, has_changes: bool) -> Batch:
+    """`newest`: how many messages of each conversation later answers bring."""
+    all_prepared = tuple(prepare(each, newest=newest) for each in batch.conversations)
     for each in all_prepared:
         each.fingerprint()
         if has_changes:
             each.rows()
+            each.fingerprints()
     return replace(batch, conversations=all_prepared)
 
 

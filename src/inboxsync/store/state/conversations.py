@@ -3,13 +3,11 @@
 from collections.abc import Collection
 from datetime import datetime
 
-from sqlalchemy import Connection, update
+from sqlalchemy import Connection, bindparam, update
 
 from inboxsync.model import Page
 from inboxsync.store.tables import messenger_conversations as table
-
-# Far below what a statement takes: 32,766 parameters on SQLite.
-_IDS_A_STATEMENT = 1000
+from inboxsync.store.tables import of_page
 
 
 def set_has_older_messages(
@@ -24,7 +22,7 @@ def set_has_older_messages(
     connection.execute(
         update(table)
         .where(
-            table.c.page_id == page.id,
+            of_page(page.id),
             table.c.conversation_id == conversation_id,
             table.c.has_older_messages != value,
         )
@@ -45,14 +43,12 @@ def mark_active(connection: Connection, page: Page, graph_ids: Collection[str], 
 def _mark(
     connection: Connection, page: Page, graph_ids: Collection[str], *, status: str, now: datetime
 ) -> int:
-    ids = list(graph_ids)
-    marked = 0
-    for start in range(0, len(ids), _IDS_A_STATEMENT):
-        some = ids[start : start + _IDS_A_STATEMENT]
-        marked += connection.execute(
-            update(table)
-            .where(table.c.page_id == page.id, table.c.conversation_id.in_(some))
-            .where(table.c.conversation_status != status)
-            .values(conversation_status=status, updated_at=now)
-        ).rowcount
-    return marked
+    if not graph_ids:
+        return 0
+    marked = (
+        update(table)
+        .where(of_page(page.id), table.c.conversation_id == bindparam("graph_id"))
+        .where(table.c.conversation_status != status)
+        .values(conversation_status=status, updated_at=now)
+    )
+    return connection.execute(marked, [{"graph_id": each} for each in graph_ids]).rowcount

@@ -183,10 +183,10 @@ def set_last_synced_at(connection: Connection, page: Page, at: datetime | None, 
 
 def has_conversations(connection: Connection, page: Page) -> bool:
     """Whether anything at all is stored of a Page."""
-    # The least of an index: for any row at all SQLite may look through the whole table.
-    first = select(func.min(messenger_conversations.c.conversation_id))
-    of_page = first.where(messenger_conversations.c.page_id == page.id)
-    return connection.execute(of_page).scalar() is not None
+    # The newest, by an index: for any row at all SQLite may look through the whole table.
+    newest = select(messenger_conversations.c.id).where(messenger_conversations.c.page_id == page.id)
+    in_order = newest.order_by(messenger_conversations.c.last_message_time.desc())
+    return connection.execute(in_order.limit(1)).first() is not None
 
 
 def count_conversations(connection: Connection, page_id: str) -> int:

@@ -25,6 +25,7 @@ from inboxsync.store.tables.inbox import (
     facebook_pages,
     messages,
     messenger_conversations,
+    of_page,
 )
 from inboxsync.store.tables.sync import (
     backlog,
@@ -54,6 +55,7 @@ __all__ = [
     "messages",
     "messenger_conversations",
     "metadata",
+    "of_page",
     "page_activity",
     "page_leases",
     "page_schedules",

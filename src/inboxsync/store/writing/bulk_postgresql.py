@@ -81,7 +81,7 @@ class PostgresqlBulk:
 def _upsert(rule: Rule, columns: tuple[str, ...], same: tuple[str, ...]) -> str:
     """Looks each row up by its key, whatever the planner thinks of the sizes of the tables."""
     kinds = {field.name: field.kind for field in rule.fields}
-    key = " AND ".join(f"t.{name} = b.{name}" for name in rule.key)
+    same_key = rule.same_key.format(stored="t", new="b")
     brought = [
         f"r.{name}::jsonb AS {name}" if kinds.get(name) is Kind.JSON else f"r.{name}" for name in columns
     ]
@@ -94,7 +94,7 @@ WITH b AS (
 ), written AS (
   INSERT INTO {rule.table} AS h ({names})
   SELECT {", ".join(f"b.{name}" for name in (*columns, *same))}
-  FROM b LEFT JOIN LATERAL (SELECT * FROM {rule.table} AS t WHERE {key} OFFSET 0) AS h ON true
+  FROM b LEFT JOIN LATERAL (SELECT * FROM {rule.table} AS t WHERE {same_key} OFFSET 0) AS h ON true
   WHERE h.{rule.key[0]} IS NULL OR ({rule.changes("b", POSTGRESQL)})
   {rule.on_conflict(POSTGRESQL)}
   RETURNING xmax = 0 AS is_new

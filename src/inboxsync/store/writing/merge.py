@@ -29,12 +29,13 @@ POSTGRESQL: Final = Dialect("postgresql", "IS DISTINCT FROM")
 class Rule:
     """How rows of one table are merged.
 
-    `guard` says when a brought row `{new}` may change a stored one at all. `stamp` is a column that is
-    set whenever a row changes.
+    `same_key` says that a brought row `{new}` has the key of a stored one, `{stored}`; `guard` when it may
+    change that at all. `stamp` is a column that is set whenever a row changes.
     """
 
     table: str
     key: tuple[str, ...]
+    same_key: str
     fields: tuple[Field, ...]
     guard: str
     stamp: str | None = None
@@ -59,7 +60,7 @@ class Rule:
         """Whether the row `new` would change the stored row `h`."""
         merged = self._merged(new, dialect)
         differ = " OR ".join(f"{value} {dialect.differs} h.{name}" for name, value in merged.items())
-        return f"{self.guard.format(new=new)} AND ({differ})"
+        return f"{self.guard.format(new=new, stored='h')} AND ({differ})"
 
     def _merged(self, new: str, dialect: Dialect) -> dict[str, str]:
         """The value of each field after the merge."""
@@ -94,13 +95,16 @@ def _merged(field: Field, new: str) -> str:
 MESSAGES: Final = Rule(
     table="messages",
     key=("conversation_id", "message_id"),
+    same_key="{stored}.conversation_id = {new}.conversation_id AND {stored}.message_id = {new}.message_id",
     fields=MESSAGE_FIELDS,
-    guard="({new}.is_readable OR NOT h.is_readable)",
+    guard="({new}.is_readable OR NOT {stored}.is_readable)",
 )
 CONVERSATIONS: Final = Rule(
     table="messenger_conversations",
-    key=("page_id", "conversation_id"),
+    key=("conversation_id", "page_id"),
+    # Not by an index on the Page: see `tables.of_page`.
+    same_key="{stored}.conversation_id = {new}.conversation_id AND {stored}.page_id || '' = {new}.page_id",
     fields=CONVERSATION_FIELDS,
-    guard="COALESCE({new}.source_updated_at >= h.source_updated_at, TRUE)",
+    guard="COALESCE({new}.source_updated_at >= {stored}.source_updated_at, TRUE)",
     stamp="updated_at",
 )

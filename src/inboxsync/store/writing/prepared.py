@@ -48,12 +48,13 @@ class PreparedConversation:
     where this one brings more: then it is recognised in them too.
     """
 
-    __slots__ = ("_newest", "_record", "_rows", "row_id")
+    __slots__ = ("_fingerprints", "_newest", "_record", "_rows", "row_id")
 
     def __init__(self, record: SourceRecord, *, newest: int | None = None) -> None:
         self.row_id = new_id()
         self._record = record
         self._newest = newest
+        self._fingerprints: str | None = None
         self._rows: tuple[BulkRow, MessageRows] | None = None
 
     @property
@@ -78,11 +79,13 @@ class PreparedConversation:
         """Whether U+0000 may be in one of its texts."""
         return self._record.may_hold_nul()
 
-    def noted_fingerprints(self) -> str | None:
-        """What is stored as its fingerprint: of all of it, and where that differs of its newest messages."""
-        whole = self.fingerprint()
-        newest = self.fingerprint(self._newest) if self._newest is not None and whole is not None else None
-        return whole if newest in (None, whole) else f"{whole} {newest}"
+    def fingerprints(self) -> str | None:
+        """What is stored as its fingerprint: of all of it, and if that differs of its newest messages."""
+        if self._fingerprints is None:
+            whole = self.fingerprint()
+            newest = whole if self._newest is None else self.fingerprint(self._newest)
+            self._fingerprints = whole if newest == whole else f"{whole} {newest}"
+        return self._fingerprints
 
     def rows(self) -> tuple[BulkRow, MessageRows]:
         """Values of `CONVERSATION_COLUMNS`, and its messages, where it is new."""

@@ -1,7 +1,8 @@
 """What is already stored of what a batch brings: one statement for all of its keys.
 
 Each key is one look into an index, whatever the planner thinks of the sizes of the tables: SQLite makes a
-scan of `(a, b) IN (...)`, and PostgreSQL reads all rows of a Page where it has no statistics yet.
+scan of `(a, b) IN (...)`, and PostgreSQL reads all rows of a Page that is new to its statistics (see
+`tables.of_page`).
 """
 
 from collections.abc import Callable, Collection, Mapping, Sequence
@@ -67,7 +68,9 @@ class _Statements(NamedTuple):
 
 def _statements(*, keys: str, value: str, find: str, join: str, table: str) -> _Statements:
     """`table` is a table of which one row, or one conversation's rows, are looked up for each key."""
-    conversation = table.format("messenger_conversations", f"h.page_id = {value} AND h.conversation_id = k.a")
+    conversation = table.format(
+        "messenger_conversations", f"h.conversation_id = k.a AND h.page_id || '' = {value}"
+    )
     message = table.format("messages", "h.conversation_id = k.a AND h.message_id = k.b")
     of_conversation = table.format("messages", f"h.conversation_id = k.a AND h.source <> '{_WEBHOOK}'")
     return _Statements(

@@ -233,7 +233,7 @@ class _BatchUpsert:
                 continue
             held = each if self._bulk.holds_nul or not each.may_hold_nul() else prepared_without_nul(each)
             have = stored.get(held.conversation_id)
-            served.setdefault(held.conversation_id, _Served(held, each.noted_fingerprints(), have))
+            served.setdefault(held.conversation_id, _Served(held, each.fingerprints(), have))
         return served
 
     def _find_gaps(

@@ -445,7 +445,7 @@ CREATE TABLE messenger_conversations (
 	fingerprint TEXT,
 	fingerprint_messages INTEGER,
 	CONSTRAINT pk_messenger_conversations PRIMARY KEY (id),
-	CONSTRAINT uq_messenger_conversations_page_id UNIQUE (page_id, conversation_id),
+	CONSTRAINT uq_messenger_conversations_conversation_id UNIQUE (conversation_id, page_id),
 	CONSTRAINT fk_messenger_conversations_page_id FOREIGN KEY(page_id) REFERENCES facebook_pages (id) ON DELETE CASCADE
 );
 

@@ -201,7 +201,7 @@ CREATE TABLE messenger_conversations (
 	fingerprint TEXT /* of what was last served, one or two: what is served so again is skipped; NULL: look at it */,
 	fingerprint_messages INTEGER /* how many messages were stored when it was served so */,
 	CONSTRAINT pk_messenger_conversations PRIMARY KEY (id),
-	CONSTRAINT uq_messenger_conversations_page_id UNIQUE (page_id, conversation_id),
+	CONSTRAINT uq_messenger_conversations_conversation_id UNIQUE (conversation_id, page_id),
 	CONSTRAINT fk_messenger_conversations_page_id FOREIGN KEY(page_id) REFERENCES facebook_pages (id) ON DELETE CASCADE
 );
 
