@@ -37,7 +37,7 @@ CREATE TABLE contacts (
 	has_phone BOOLEAN NOT NULL /* it wrote a phone number */,
 	has_email BOOLEAN NOT NULL /* it wrote an e-mail address */,
 	has_older_messages BOOLEAN NOT NULL /* the source has older messages than are stored */,
-	CONSTRAINT pk_contacts PRIMARY KEY (page_id, sender_id)
+	CONSTRAINT pk_contacts PRIMARY KEY (sender_id, page_id)
 );
 
 CREATE INDEX ix_contacts_page_id_listed_at ON contacts (page_id, listed_at);

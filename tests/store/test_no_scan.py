@@ -31,6 +31,8 @@ TABLES = (
     *("messages", "messenger_conversations", "contacts", "message_index", "conversation_facts"),
     *("contact_details", "page_activity"),
 )
+# What is looked up within a Page, or by itself: a plan that filters all of a Page by it reads too much.
+_KEYS = ("conversation_id", "sender_id", "id =", "id >")
 CONVERSATIONS, MESSAGES_EACH = 2000, 10
 _ALIAS = re.compile(rf"\b({'|'.join(TABLES)})\b(?:\s+AS)?\s+(\w+)", re.IGNORECASE)
 # `SCAN m` or `SCAN messages AS m USING COVERING INDEX ...`; a search is not, nor is a table of a function.
@@ -74,9 +76,8 @@ def _whole_reads(node: dict[str, Any]) -> Iterator[str]:
     """The nodes of a plan that read one of `TABLES`, or all rows of a Page in it, from end to end."""
     if node["Node Type"].endswith("Scan") and node.get("Relation Name") in TABLES:
         condition = node.get("Index Cond", node.get("Recheck Cond", ""))
-        # Asked for by their keys, and yet read row by row.
-        is_filtered = "conversation_id" in node.get("Filter", "") and "conversation_id" not in condition
-        if not condition or is_filtered:
+        looked_for = [key for key in _KEYS if key in node.get("Filter", "")]
+        if not condition or (looked_for and not any(key in condition for key in _KEYS)):
             yield f"{node['Node Type']} of {node['Relation Name']}"
     for inner in node.get("Plans", ()):
         yield from _whole_reads(inner)

@@ -11,7 +11,7 @@ from inboxsync.store.derived.lookup import Lookup, Step
 from inboxsync.store.derived.rows import IfThere, put_rows
 from inboxsync.store.tables import contacts as table
 from inboxsync.store.tables import conversation_facts as facts
-from inboxsync.store.tables import messenger_conversations
+from inboxsync.store.tables import messenger_conversations, not_by_index
 
 _CONTACTS_A_STATEMENT: Final = 500
 # Whose a conversation is, it says itself: its facts may be a pass behind.
@@ -19,7 +19,8 @@ _OF_CONVERSATION: Final = ("page_id", "sender_id", "sender_name", "has_older_mes
 _FACTS_OF: Final = Lookup(
     keys=(("page_id", "text"), ("sender_id", "text")),
     steps=(
-        Step("messenger_conversations", "c", "c.sender_id = k.sender_id AND c.page_id = k.page_id"),
+        # Not by an index on the Page: see `not_by_index`.
+        Step("messenger_conversations", "c", "c.sender_id = k.sender_id AND c.page_id || '' = k.page_id"),
         Step("conversation_facts", "f", "f.conversation_id = c.id"),
     ),
     columns=", ".join(f"{'c' if name in _OF_CONVERSATION else 'f'}.{name}" for name in Facts._fields),
@@ -29,7 +30,7 @@ _FACTS_OF: Final = Lookup(
     ),
 )
 _DELETE: Final = delete(table).where(
-    table.c.page_id == bindparam("of_page"), table.c.sender_id == bindparam("contact")
+    not_by_index(table.c.page_id) == bindparam("of_page"), table.c.sender_id == bindparam("contact")
 )
 
 

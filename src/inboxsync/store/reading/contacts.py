@@ -13,7 +13,7 @@ from inboxsync.model import REPLY_WINDOW, Page
 from inboxsync.store.derived import facts_of, has_notes, sum_contacts
 from inboxsync.store.reading.lists import Key, KeyedList, Listed
 from inboxsync.store.reading.scope import CONVERSATIONS_AT_ONCE, Scope, iter_chunks, iter_rows
-from inboxsync.store.tables import contact_details, messenger_conversations
+from inboxsync.store.tables import contact_details, messenger_conversations, not_by_index
 from inboxsync.store.tables import contacts as table
 
 
@@ -105,7 +105,7 @@ def _listed(wanted: ContactFilter) -> KeyedList[ContactRecord]:
 
 def get_contact(connection: Connection, page_id: str, sender_id: str) -> ContactRecord | None:
     """One contact; None where the Page has no such contact."""
-    found = _contacts().where(table.c.page_id == page_id, table.c.sender_id == sender_id)
+    found = _contacts().where(not_by_index(table.c.page_id) == page_id, table.c.sender_id == sender_id)
     row: Any = connection.execute(found).one_or_none()
     return _record(row) if row else None
 

@@ -7,7 +7,7 @@ from datetime import datetime
 from sqlalchemy import Connection, func, select
 
 from inboxsync.model import Page
-from inboxsync.store.tables import messages, of_page
+from inboxsync.store.tables import messages, not_by_index
 from inboxsync.store.tables import messenger_conversations as table
 
 _ROWS_A_BATCH = 1000
@@ -41,7 +41,7 @@ def summaries_of(connection: Connection, page: Page, graph_ids: Collection[str])
             table.c.has_older_messages,
             stored.label("stored_messages"),
             (table.c.conversation_status == "gone").label("is_gone"),
-        ).where(of_page(page.id), table.c.conversation_id.in_(list(graph_ids)))
+        ).where(not_by_index(table.c.page_id) == page.id, table.c.conversation_id.in_(list(graph_ids)))
     )
     return {row.conversation_id: StoredSummary(**row._asdict()) for row in rows}
 
@@ -53,7 +53,7 @@ def iter_conversation_ids(connection: Connection, page: Page) -> Iterator[str]:
     """
     query = (
         select(table.c.conversation_id)
-        .where(of_page(page.id), table.c.conversation_status != "gone")
+        .where(not_by_index(table.c.page_id) == page.id, table.c.conversation_status != "gone")
         .order_by(table.c.conversation_id)
         .limit(_ROWS_A_BATCH)
     )
@@ -69,7 +69,7 @@ def message_ids(connection: Connection, page: Page, conversation_id: str) -> lis
         connection.execute(
             select(messages.c.message_id)
             .join(table)
-            .where(of_page(page.id), table.c.conversation_id == conversation_id)
+            .where(not_by_index(table.c.page_id) == page.id, table.c.conversation_id == conversation_id)
             .order_by(messages.c.sent_at.desc().nulls_last(), messages.c.message_id)
         ).scalars()
     )
@@ -80,7 +80,7 @@ def oldest_stored_at(connection: Connection, page: Page, conversation_id: str) -
     oldest: datetime | None = connection.execute(
         select(func.min(messages.c.sent_at))
         .select_from(messages.join(table))
-        .where(of_page(page.id), table.c.conversation_id == conversation_id)
+        .where(not_by_index(table.c.page_id) == page.id, table.c.conversation_id == conversation_id)
     ).scalar_one()
     return oldest
 

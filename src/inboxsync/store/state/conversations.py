@@ -7,7 +7,7 @@ from sqlalchemy import Connection, bindparam, update
 
 from inboxsync.model import Page
 from inboxsync.store.tables import messenger_conversations as table
-from inboxsync.store.tables import of_page
+from inboxsync.store.tables import not_by_index
 
 
 def set_has_older_messages(
@@ -22,7 +22,7 @@ def set_has_older_messages(
     connection.execute(
         update(table)
         .where(
-            of_page(page.id),
+            not_by_index(table.c.page_id) == page.id,
             table.c.conversation_id == conversation_id,
             table.c.has_older_messages != value,
         )
@@ -47,7 +47,7 @@ def _mark(
         return 0
     marked = (
         update(table)
-        .where(of_page(page.id), table.c.conversation_id == bindparam("graph_id"))
+        .where(not_by_index(table.c.page_id) == page.id, table.c.conversation_id == bindparam("graph_id"))
         .where(table.c.conversation_status != status)
         .values(conversation_status=status, updated_at=now)
     )

@@ -8,7 +8,7 @@ its comment what it holds; on SQLite the comment is kept in the table's own SQL.
 """
 
 from inboxsync.store.tables.access import api_keys
-from inboxsync.store.tables.base import metadata
+from inboxsync.store.tables.base import metadata, not_by_index
 from inboxsync.store.tables.derived import (
     contact_details,
     contacts,
@@ -25,7 +25,6 @@ from inboxsync.store.tables.inbox import (
     facebook_pages,
     messages,
     messenger_conversations,
-    of_page,
 )
 from inboxsync.store.tables.sync import (
     backlog,
@@ -55,7 +54,7 @@ __all__ = [
     "messages",
     "messenger_conversations",
     "metadata",
-    "of_page",
+    "not_by_index",
     "page_activity",
     "page_leases",
     "page_schedules",

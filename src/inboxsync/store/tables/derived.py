@@ -128,7 +128,7 @@ contacts = Table(
     Column(
         "has_older_messages", Boolean, nullable=False, comment="the source has older messages than are stored"
     ),
-    PrimaryKeyConstraint("page_id", "sender_id"),
+    PrimaryKeyConstraint("sender_id", "page_id"),  # see `not_by_index`
     Index(None, "page_id", "listed_at"),
     comment="The people of a Page's conversations",
     info=DERIVED,

@@ -6,7 +6,6 @@ from typing import Any
 from sqlalchemy import (
     Boolean,
     Column,
-    ColumnElement,
     ForeignKey,
     Index,
     Integer,
@@ -108,22 +107,12 @@ messenger_conversations = Table(
         comment="of what was last served, one or two: what is served so again is skipped; NULL: look at it",
     ),
     Column("fingerprint_messages", Integer, comment="how many messages were stored when it was served so"),
-    # Graph's id leads: see `of_page`.
+    # Graph's id leads: see `not_by_index`.
     UniqueConstraint("conversation_id", "page_id"),
     Index(None, "page_id", "last_message_time"),
     Index(None, "sender_id"),
     comment="Conversations of the inboxes",
 )
-
-
-def of_page(page_id: str) -> ColumnElement[bool]:
-    """Conversations of a Page, in a query that also names Graph's ids.
-
-    No index may be used for this condition, so that the one on Graph's id is. Of a Page that has grown since
-    the last ANALYZE, the planner of PostgreSQL believes that it has one row, and reads all of the Page.
-    """
-    return messenger_conversations.c.page_id.op("||")("") == page_id
-
 
 # Both are short beside the inbox, so their indexes cost a sync next to nothing. Spelt without parameters, for
 # SQLite takes such an index only where a query says the very same.

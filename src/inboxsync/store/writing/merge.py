@@ -102,7 +102,7 @@ MESSAGES: Final = Rule(
 CONVERSATIONS: Final = Rule(
     table="messenger_conversations",
     key=("conversation_id", "page_id"),
-    # Not by an index on the Page: see `tables.of_page`.
+    # Not by an index on the Page: see `tables.not_by_index`.
     same_key="{stored}.conversation_id = {new}.conversation_id AND {stored}.page_id || '' = {new}.page_id",
     fields=CONVERSATION_FIELDS,
     guard="COALESCE({new}.source_updated_at >= {stored}.source_updated_at, TRUE)",

@@ -2,7 +2,7 @@
 
 Each key is one look into an index, whatever the planner thinks of the sizes of the tables: SQLite makes a
 scan of `(a, b) IN (...)`, and PostgreSQL reads all rows of a Page that is new to its statistics (see
-`tables.of_page`).
+`tables.not_by_index`).
 """
 
 from collections.abc import Callable, Collection, Mapping, Sequence
