@@ -11,7 +11,7 @@ from inboxsync.model import RunStatus
 from inboxsync.sandbox import Faults
 from inboxsync.sandbox.call import Call
 from inboxsync.sandbox.nodes import View
-from inboxsync.sync.fetch import LARGEST_BATCH, BatchSize
+from inboxsync.sync.plan import LARGEST_BATCH, BatchSize
 from tests.fixtures import Row, SandboxServer
 from tests.sync.fixtures import Ready, Stored, Sync
 

@@ -26,6 +26,7 @@ from inboxsync.sync.plan import (
     INBOX,
     OVERLAP,
     begin_scan,
+    is_new,
     one_chain,
     plan_backlog_item,
     plan_cut,
@@ -325,7 +326,7 @@ def test_the_position_never_rises_and_the_watermark_never_moves_while_scanning(
     scanning = begin_scan(lower_bound=lower_bound, watermark=lower_bound)
     for ages, has_next in answers:
         following = after(scanning, batch(*(timedelta(minutes=age) for age in ages), has_next=has_next))
-        if isinstance(following, Following) or following.at_top:
+        if isinstance(following, Following) or is_new(following):
             return
         assert following.watermark == scanning.watermark
         assert scanning.position is None or (following.position or NOW) <= scanning.position

@@ -31,11 +31,6 @@ class Segment:
     lower_bound: datetime | None = None
     cursor: str | None = None
 
-    @property
-    def at_top(self) -> bool:
-        """Whether it begins at the top of the list and none of it is read yet."""
-        return self.position is None and self.cursor is None
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Scanning:
@@ -50,11 +45,6 @@ class Scanning:
     snapshot_at: datetime | None = None
     lower_bound: datetime | None = None
     watermark: datetime | None = None
-
-    @property
-    def at_top(self) -> bool:
-        """Whether none of this scan is read yet."""
-        return len(self.segments) == 1 and self.segments[0].at_top
 
     @property
     def position(self) -> datetime | None:

@@ -34,7 +34,7 @@ from inboxsync.store.state.pages import has_conversations, set_last_synced_at, s
 from inboxsync.store.state.run_events import append_run_events
 from inboxsync.store.state.runs import update_run
 from inboxsync.sync.events import end_event
-from inboxsync.sync.stop import Stopped
+from inboxsync.sync.stop import EnoughFetched, Stopped
 
 _TOKEN_WARNING = timedelta(days=7)
 # What passes, or what someone fixes elsewhere without telling inboxsync.
@@ -114,6 +114,22 @@ class Outcome:
     reason: str | None = None
     waiting: Waiting | None = None
     suspension: Suspension | None = None
+
+
+def plan_suspension(
+    work: WorkEnd, *, is_pause: bool, may_fetch_more: bool, on_failure: bool
+) -> Suspension | None:
+    """Why a worker suspends a run after such an end of its work; None: the run has ended. Pure."""
+    if work.error is not None:
+        if on_failure and is_temporary(work.error):
+            return Suspension(reason=work.error.message, has_failed=True)
+    elif isinstance(work.stopped, EnoughFetched):
+        if may_fetch_more:
+            return Suspension(reason="the newest are stored")
+    elif work.stopped is not None and is_pause:
+        until = work.waiting.until if work.waiting else None
+        return Suspension(reason=work.stopped.reason, until=until)
+    return None
 
 
 def write_end(

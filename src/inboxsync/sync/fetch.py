@@ -22,7 +22,7 @@ from inboxsync.errors import (
 from inboxsync.graph import Access, GraphClient
 from inboxsync.model import Batch, MessageBatch, Page, Problem, Segment, Window
 from inboxsync.sync.bisect import Bisection
-from inboxsync.sync.plan import plan_readers, respects, wanted_from
+from inboxsync.sync.plan import LARGEST_BATCH, BatchSize, plan_readers, respects, wanted_from
 from inboxsync.sync.stop import StallGuard, Stop, with_retries
 
 T = TypeVar("T")
@@ -30,11 +30,6 @@ T = TypeVar("T")
 # What one conversation of a list can do to the whole answer.
 _BY_ONE_CONVERSATION = (AnswerFailed, MessageUnreadable)
 _TOO_MUCH = (AnswerTooLarge, *_BY_ONE_CONVERSATION)
-
-LARGEST_BATCH = 100
-_GROW_AFTER = 10
-_MOST_PATIENT = 160
-_SAME_IN_A_ROW = 3
 
 _MESSAGES_A_CALL = 100
 # Instagram has details of only so many messages of a conversation, the newest (graph-facts 1.6-2).
@@ -74,48 +69,6 @@ class TimeWindows:
 
 class WindowsIgnored(Exception):
     """The source was asked for a time window and answered with something else."""
-
-
-class BatchSize:
-    """How many conversations to ask for at once: learned for each Page, and remembered.
-
-    It halves where an answer was too much to ask for, and grows back slowly. Each growth that is refused
-    makes the next wait twice as long, so that a permanent limit is not tried again and again.
-    """
-
-    def __init__(self, current: int | None = None, *, largest: int = LARGEST_BATCH) -> None:
-        self._largest = largest
-        self._succeeded = 0
-        self._grow_after = _GROW_AFTER
-        self._has_grown = False
-        self._same_answers: tuple[int, int] = (0, 0)
-        self.current = min(current or largest, largest)
-
-    def shrink(self, asked: int) -> None:
-        """An answer to `asked` conversations was too much: ask for half as many."""
-        if self._has_grown:
-            self._grow_after = min(self._grow_after * 2, _MOST_PATIENT)
-        self._succeeded, self._has_grown = 0, False
-        self.current = max(1, min(self.current, asked // 2))
-
-    def succeeded(self, *, asked: int, served: int, has_next: bool) -> None:
-        """An answer came; after several in a row, ask for a little more, but not for more than is served."""
-        self._note_cap(asked, served, has_next=has_next)
-        self._succeeded += 1
-        if self._succeeded >= self._grow_after and self.current < self._largest:
-            self._succeeded, self._has_grown = 0, True
-            self.current = min(self._largest, self.current + max(1, self.current // 2))
-
-    def _note_cap(self, asked: int, served: int, *, has_next: bool) -> None:
-        """The same smaller number again and again is the source's own limit; one short batch is not."""
-        if not has_next or served >= asked or served == 0:
-            self._same_answers = (0, 0)
-            return
-        number, times = self._same_answers
-        self._same_answers = (served, times + 1 if number == served else 1)
-        if self._same_answers[1] >= _SAME_IN_A_ROW:
-            self._largest = served
-            self.current = min(self.current, served)
 
 
 class ListCall(Protocol):

@@ -23,7 +23,6 @@ from inboxsync.model import (
     ListState,
     MessageBatch,
     Page,
-    Problem,
     Run,
     Scanning,
 )
@@ -31,7 +30,6 @@ from inboxsync.store import Store
 from inboxsync.store.state.backlog import (
     delete_backlog_item,
     get_backlog_item,
-    list_backlog,
     put_backlog_item,
 )
 from inboxsync.store.state.conversations import set_has_older_messages
@@ -48,8 +46,6 @@ from inboxsync.store.writing.stored import look_up_conversations
 from inboxsync.store.writing.upsert import FoundGap, upsert_batch, upsert_message_batch
 from inboxsync.sync.plan import backlog_since, is_full
 
-# Where more than these are unreadable, the others are found again by bisecting.
-_MOST_UNREADABLE = 1000
 # What a conversation that is read to its bottom no longer misses.
 _MESSAGES = (BacklogKind.GAP, BacklogKind.HISTORY)
 INITIAL, INCREMENTAL, HISTORY = "initial_sync", "incremental_sync", "history_sync"
@@ -173,19 +169,6 @@ class Ingest:
         with self._write() as (connection, now):
             put_list_state(connection, self.page, folder, state, now=now)
             self._set_synced(connection, synced_at, now=now)
-
-    def list_unreadable(self) -> dict[str, Problem]:
-        """The conversations that failed every answer with them, each with its problem."""
-        with self.store.read() as connection:
-            items = list_backlog(
-                connection,
-                self.page,
-                BacklogKind.CONVERSATION,
-                now=self.clock.now(),
-                limit=_MOST_UNREADABLE,
-                due_only=False,
-            )
-        return {item.conversation_id: item.problem for item in items if item.problem is not None}
 
     def is_mostly_elsewhere(self, batch: Batch, *, folder: str) -> bool:
         """Whether most of a folder's first answer is stored in another folder, with the same times."""

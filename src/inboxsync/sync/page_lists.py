@@ -26,10 +26,10 @@ from inboxsync.errors import (
 from inboxsync.model import Batch, Counts, Following, Problem, Scanning, Unserved
 from inboxsync.store.writing.prepared import prepare
 from inboxsync.sync.events import Stage
-from inboxsync.sync.fetch import BatchSize, ConversationsCall, ListFetcher, Reading, TimeWindows
+from inboxsync.sync.fetch import ConversationsCall, ListFetcher, Reading, TimeWindows
 from inboxsync.sync.ingest import CallSettings, Ingest
 from inboxsync.sync.list_scan import ListScan, TooBusy
-from inboxsync.sync.plan import INBOX, is_catch_up, is_full
+from inboxsync.sync.plan import INBOX, BatchSize, is_catch_up, is_full, is_new
 from inboxsync.sync.stop import ConversationLimit
 from inboxsync.sync.write_queue import Fetched, RunWriter
 
@@ -72,7 +72,8 @@ class _Shared:
 class PageLists:
     """The lists of one run.
 
-    `messages` newest ones come with each conversation, `full_messages` in a full scan.
+    Of `unreadable` conversations it is known that every answer with them fails. `messages` newest ones come
+    with each conversation, `full_messages` in a full scan.
     """
 
     def __init__(
@@ -82,6 +83,7 @@ class PageLists:
         ingest: Ingest,
         writer: RunWriter,
         conversation_limit: ConversationLimit,
+        unreadable: Mapping[str, Problem],
         messages: int,
         full_messages: int,
     ) -> None:
@@ -91,7 +93,7 @@ class PageLists:
         self._limit = conversation_limit
         self._messages = messages
         self._full_messages = full_messages
-        self._unreadable: dict[str, Problem] = {}
+        self._unreadable = dict(unreadable)
         page = reading.page
         self._shared = _Shared(
             messages=messages,
@@ -109,7 +111,6 @@ class PageLists:
         """
         shared = self._shared
         shared.open = set(lists)
-        self._unreadable |= await self._reading.with_retries(self._ingest.list_unreadable)
         if INBOX not in lists or is_catch_up(lists[INBOX]):
             shared.inbox_is_scanned.set()
         if INBOX not in lists:
@@ -165,7 +166,7 @@ class PageLists:
             writer=writer,
         )
         reading.stall.moved(f"the top of the folder {folder}")
-        is_untried = folder != INBOX and is_full(scanning) and scanning.at_top
+        is_untried = folder != INBOX and is_full(scanning) and is_new(scanning)
         try:
             await scan.run(scanning)
         except FolderIgnored:
@@ -215,7 +216,7 @@ class ListWriter:
         shared, batch, scanning, state = self.shared, fetched.batch, fetched.scanning, fetched.state
         if self.folder != INBOX:
             await shared.inbox_is_done.wait()  # a conversation that is listed in both belongs to the folder
-            if scanning.at_top and is_full(scanning) and batch.conversations:
+            if is_new(scanning) and is_full(scanning) and batch.conversations:
                 await self._compare_with_inbox(batch)
         async with shared.writing:
             await self._write(fetched)
@@ -224,7 +225,7 @@ class ListWriter:
             shared.inbox_is_scanned.set()
         if batch.dropped:
             self.writer.note_problem(_dropped(batch))
-        if isinstance(state, Scanning) and state.at_top:
+        if isinstance(state, Scanning) and is_new(state):
             self._has_counted = True  # what a later scan finds unchanged, this run has counted already
 
     async def _write(self, fetched: Fetched) -> None:

@@ -1,10 +1,9 @@
 """Decides what to do next, from the state of a list and what the source just served.
 
-Pure: no network, no database, no clock. The theory: a list is ordered by
-`updated_time`, newest first, and moves while it is read; what moves, moves to the
-top. So a full scan to the bottom, followed by catch-up scans of the top down to where the
-scan began, has seen everything, once a catch-up scan fits into one answer: nothing can move inside
-one answer.
+Without network, database or clock; all of it pure but for `BatchSize`, which counts. The theory: a list is
+ordered by `updated_time`, newest first, and moves while it is read; what moves, moves to the top. So a full
+scan to the bottom, followed by catch-up scans of the top down to where the scan began, has seen everything,
+once a catch-up scan fits into one answer: nothing can move inside one answer.
 """
 
 import math
@@ -50,6 +49,10 @@ _SPARE_OF_EACH = 0.02
 _BATCHES_AHEAD = 20
 _SHORTEST_SECONDS = 10
 _SECOND = timedelta(seconds=1)
+LARGEST_BATCH = 100
+_GROW_AFTER = 10
+_MOST_PATIENT = 160
+_SAME_IN_A_ROW = 3
 
 
 def begin_scan(*, lower_bound: datetime | None = None, watermark: datetime | None = None) -> Scanning:
@@ -96,7 +99,7 @@ def _next_scan(state: ListState) -> Scanning | None:
 
 
 def _is_due(scanning: Scanning, before: datetime) -> bool:
-    return not scanning.at_top or scanning.watermark is None or scanning.watermark < before
+    return not is_new(scanning) or scanning.watermark is None or scanning.watermark < before
 
 
 def plan_segment(segment: Segment, batch: Batch) -> Segment | None:
@@ -142,7 +145,7 @@ def plan_next(scanning: Scanning, segments: Iterable[Segment], batch: Batch) -> 
     left = tuple(segments)
     if left:
         return replace(scanning, snapshot_at=snapshot_at, segments=left)
-    if scanning.at_top and batch.is_whole:
+    if is_new(scanning) and batch.is_whole:
         return Following(watermark=snapshot_at)
     return begin_scan(lower_bound=snapshot_at, watermark=scanning.watermark)
 
@@ -201,6 +204,16 @@ def one_chain(scanning: Scanning, *, keeps_cursor: bool = False) -> Scanning:
     return replace(scanning, segments=(chain,))
 
 
+def is_at_top(segment: Segment) -> bool:
+    """Whether the segment begins at the top of the list and none of it is read yet."""
+    return segment.position is None and segment.cursor is None
+
+
+def is_new(scanning: Scanning) -> bool:
+    """Whether none of this scan is read yet."""
+    return len(scanning.segments) == 1 and is_at_top(scanning.segments[0])
+
+
 def is_full(scanning: Scanning) -> bool:
     """Whether this is part of a full sync: there is no watermark before it is done."""
     return scanning.watermark is None
@@ -245,3 +258,45 @@ def plan_backlog_item(item: BacklogItem, batch: MessageBatch) -> BacklogItem | N
         if item.until_at is not None and reached is not None and reached < item.until_at:
             return None
     return replace(item, cursor=batch.after, attempts=0, problem=None, next_attempt_at=None)
+
+
+class BatchSize:
+    """How many conversations to ask for at once: learned for each Page, and remembered.
+
+    It halves where an answer was too much to ask for, and grows back slowly. Each growth that is refused
+    makes the next wait twice as long, so that a permanent limit is not tried again and again.
+    """
+
+    def __init__(self, current: int | None = None, *, largest: int = LARGEST_BATCH) -> None:
+        self._largest = largest
+        self._succeeded = 0
+        self._grow_after = _GROW_AFTER
+        self._has_grown = False
+        self._same_answers: tuple[int, int] = (0, 0)
+        self.current = min(current or largest, largest)
+
+    def shrink(self, asked: int) -> None:
+        """An answer to `asked` conversations was too much: ask for half as many."""
+        if self._has_grown:
+            self._grow_after = min(self._grow_after * 2, _MOST_PATIENT)
+        self._succeeded, self._has_grown = 0, False
+        self.current = max(1, min(self.current, asked // 2))
+
+    def succeeded(self, *, asked: int, served: int, has_next: bool) -> None:
+        """An answer came; after several in a row, ask for a little more, but not for more than is served."""
+        self._note_cap(asked, served, has_next=has_next)
+        self._succeeded += 1
+        if self._succeeded >= self._grow_after and self.current < self._largest:
+            self._succeeded, self._has_grown = 0, True
+            self.current = min(self._largest, self.current + max(1, self.current // 2))
+
+    def _note_cap(self, asked: int, served: int, *, has_next: bool) -> None:
+        """The same smaller number again and again is the source's own limit; one short batch is not."""
+        if not has_next or served >= asked or served == 0:
+            self._same_answers = (0, 0)
+            return
+        number, times = self._same_answers
+        self._same_answers = (served, times + 1 if number == served else 1)
+        if self._same_answers[1] >= _SAME_IN_A_ROW:
+            self._largest = served
+            self.current = min(self.current, served)

@@ -18,10 +18,10 @@ from sqlalchemy import Connection
 from inboxsync.clock import Clock
 from inboxsync.errors import InboxsyncError, LeaseLost, PageUnknown, StoreError, StoreUnreachable, Unexpected
 from inboxsync.graph import Access, GraphClient
-from inboxsync.model import History, Mode, Page, Run, RunStatus, Scanning
+from inboxsync.model import BacklogKind, History, Mode, Page, Problem, Run, RunStatus, Scanning
 from inboxsync.store import Store
 from inboxsync.store.connection.types import new_id
-from inboxsync.store.state.backlog import list_history
+from inboxsync.store.state.backlog import list_backlog, list_history
 from inboxsync.store.state.leases import keep_lease, renew_lease
 from inboxsync.store.state.list_positions import list_states, put_list_state
 from inboxsync.store.state.pages import get_page, set_history
@@ -34,7 +34,7 @@ from inboxsync.sync.conclude import (
     Unfinished,
     WorkEnd,
     conclude,
-    is_temporary,
+    plan_suspension,
     write_end,
 )
 from inboxsync.sync.events import (
@@ -55,7 +55,6 @@ from inboxsync.sync.page_lists import PageLists
 from inboxsync.sync.plan import INBOX, is_full, plan_lists, starts_over
 from inboxsync.sync.stop import (
     ConversationLimit,
-    EnoughFetched,
     RunMonitor,
     StallGuard,
     Stop,
@@ -69,6 +68,8 @@ log = structlog.get_logger(__name__)
 
 # Where all history is wanted, a list answer with more messages of each conversation saves a call for each.
 _HISTORY_MESSAGES = 50
+# Where more than these are unreadable, the others are found again by bisecting.
+_MOST_UNREADABLE = 1000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -107,11 +108,16 @@ class TaskOptions:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Beginning:
-    """What a run, or a task of one, begins with: its lists, each with the scan to begin or to continue."""
+    """What a run, or a task of one, begins with.
+
+    `lists` has each with the scan to begin or to continue, `unreadable` the conversations that failed every
+    answer with them.
+    """
 
     page: Page
     run: Run
     lists: Mapping[str, Scanning]
+    unreadable: Mapping[str, Problem]
 
 
 class PageSync:
@@ -196,7 +202,7 @@ class PageSync:
             watching = asyncio.create_task(self._monitor().watch(access, began.run))
             try:
                 with self._source.watched(access, lambda retry: self._emit(CallRetried(retry=retry))):
-                    await self._read_source(access, began.lists)
+                    await self._read_source(access, began)
             finally:
                 waiting = self._source.rate_limiter.waiting(access)
                 watching.cancel()
@@ -211,7 +217,7 @@ class PageSync:
             raise error  # another worker continues the run and writes about it, or the Page is gone
         return WorkEnd(error=error, stopped=stopped, waiting=waiting)
 
-    async def _read_source(self, access: Access, lists: Mapping[str, Scanning]) -> None:
+    async def _read_source(self, access: Access, began: Beginning) -> None:
         """Scan the lists, then fetch the backlog. Raises what kept a list from being read to its end."""
         options, page, writer = self._options, self._page, self._writer
         reading = Reading(
@@ -229,13 +235,14 @@ class PageSync:
             ingest=ingest,
             writer=writer,
             conversation_limit=ConversationLimit(self._most_conversations()),
+            unreadable=began.unreadable,
             messages=options.messages,
             full_messages=max(options.messages, deep),
         )
         backlog = BacklogFetch(reading=reading, ingest=ingest, writer=writer, messages=options.messages)
         reads_history = self._task is None or self._task.reads_history
 
-        await page_lists.scan(lists)
+        await page_lists.scan(began.lists)
         await backlog.run(page.history if reads_history else History.NEWEST)
         page_lists.raise_failure()
 
@@ -249,23 +256,19 @@ class PageSync:
 
     async def _suspension(self, work: WorkEnd) -> Suspension | None:
         """Why the run is suspended, so that a worker continues it; None: it has ended."""
-        task = self._task
-        if task is None or self._stop.is_cancelled:
+        if self._task is None or self._stop.is_cancelled:
             return None
-        if work.error is not None:
-            if task.suspends_on_failure and is_temporary(work.error):
-                return Suspension(reason=work.error.message, has_failed=True)
-        elif isinstance(work.stopped, EnoughFetched):
-            most = self._options.max_conversations
-            if most is None or self._writer.run.counts.fetched < most:
-                return Suspension(reason="the newest are stored")
-        elif work.stopped is not None:
-            if self._stop.is_pause:
-                until = work.waiting.until if work.waiting else None
-                return Suspension(reason=work.stopped.reason, until=until)
-        elif not task.reads_history and await self._with_retries(self._has_history):
+        most, fetched = self._options.max_conversations, self._writer.run.counts.fetched
+        suspension = plan_suspension(
+            work,
+            is_pause=self._stop.is_pause,
+            may_fetch_more=most is None or fetched < most,
+            on_failure=self._task.suspends_on_failure,
+        )
+        may_have_history = not work.is_early and not self._task.reads_history
+        if may_have_history and await self._with_retries(self._has_history):
             return Suspension(reason="older messages are still to be read", wants_history=True)
-        return None
+        return suspension
 
     def _has_history(self) -> bool:
         if self._page.history is not History.ALL:
@@ -390,7 +393,14 @@ def begin_run(
         start_run(connection, run)
     rows = [(now, *each) for each in start_events(run, is_new=is_new)]
     append_run_events(connection, run.id, rows)
-    return Beginning(page=page, run=run, lists=lists)
+    return Beginning(page=page, run=run, lists=lists, unreadable=_unreadable(connection, page, now))
+
+
+def _unreadable(connection: Connection, page: Page, now: datetime) -> dict[str, Problem]:
+    items = list_backlog(
+        connection, page, BacklogKind.CONVERSATION, now=now, limit=_MOST_UNREADABLE, due_only=False
+    )
+    return {item.conversation_id: item.problem for item in items if item.problem is not None}
 
 
 def _new_run(page: Page, mode: Mode, now: datetime) -> Run:

@@ -17,7 +17,7 @@ from datetime import datetime, timedelta
 from inboxsync.errors import AnswerFailed, AnswerTooLarge, CursorRefused, SourceRefused
 from inboxsync.model import Batch, Scanning, Segment, Window
 from inboxsync.sync.fetch import ListFetcher, Reading, TimeWindows, WindowsIgnored
-from inboxsync.sync.plan import one_chain, plan_cut, plan_segment
+from inboxsync.sync.plan import is_at_top, one_chain, plan_cut, plan_segment
 from inboxsync.sync.stop import ConversationLimit
 
 # What a light call asks for; a source may serve less (graph-facts 1.3-8).
@@ -180,7 +180,7 @@ class SegmentReaders:
             scanning = one_chain(scanning, keeps_cursor=self._windows.are_honoured is False)
         by_time = len(scanning.segments) > 1
         self._waiting = deque(
-            SegmentReader(segment=segment, by_time=by_time, is_resumed=not segment.at_top)
+            SegmentReader(segment=segment, by_time=by_time, is_resumed=not is_at_top(segment))
             for segment in scanning.segments
         )
         self.send_calls()
@@ -277,7 +277,7 @@ class SegmentReaders:
         left = self._limit.left
         if left is None or self.is_closing:
             return size
-        if left == 0 and reader.segment.at_top:
+        if left == 0 and is_at_top(reader.segment):
             return 1  # an empty folder must not keep a run from being complete
         return min(size, left) or None
 

@@ -45,11 +45,11 @@ from inboxsync.store.state.list_positions import list_states
 from inboxsync.store.state.pages import count_page, set_last_synced_at
 from inboxsync.store.state.verifications import put_verification
 from inboxsync.sync.compare import Comparison, FolderFindings
-from inboxsync.sync.fetch import BatchSize, ListFetcher, MessageFetcher, Reading, SummaryCall, TimeWindows
+from inboxsync.sync.fetch import ListFetcher, MessageFetcher, Reading, SummaryCall, TimeWindows
 from inboxsync.sync.lease import held_lease, new_owner
 from inboxsync.sync.list_scan import ListScan
 from inboxsync.sync.page_lists import FolderIgnored, refuse_inbox
-from inboxsync.sync.plan import FOLDERS, INBOX, begin_scan, followed_since
+from inboxsync.sync.plan import FOLDERS, INBOX, BatchSize, begin_scan, followed_since, is_new
 from inboxsync.sync.stop import ConversationLimit, StallGuard, Stop
 from inboxsync.sync.write_queue import Fetched
 
@@ -131,7 +131,7 @@ class _Comparer:
 
     async def write(self, fetched: Fetched) -> None:
         """Compare a batch; nothing is written before the report."""
-        if self.folder != INBOX and fetched.scanning.at_top and self._may_be_inbox(fetched):
+        if self.folder != INBOX and is_new(fetched.scanning) and self._may_be_inbox(fetched):
             await refuse_inbox(self.reading, fetched.batch)
         await asyncio.to_thread(self.comparison.add, self.folder, fetched.batch)
         self.on_batch(self.folder, self.comparison.of(self.folder).listed)
