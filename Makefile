@@ -36,7 +36,7 @@ bench: .venv/installed-dev .venv-bench/installed ## time syncs beside a plain lo
 	$(BIN)/python bench/load.py
 	$(BIN)/python bench/views.py
 
-bench-scale: .venv/installed-dev .venv-bench/installed ## a million conversations into each database, and the curve (half an hour, 12 GB)
+bench-scale: .venv/installed-dev .venv-bench/installed ## a million conversations in each database: first sync, derive pass, changes, and the curve (hours, 30 GB)
 	mkdir -p .bench
 	$(BIN)/python bench/scale.py 1000000 --notes .bench
 	.venv-bench/bin/python -m pip --disable-pip-version-check -qq install matplotlib

@@ -16,11 +16,12 @@ from inboxsync.sync import Listener, Outcome, ignore
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Timed:
-    """One sync: how long it took by the clock and of our processor, its calls, and what is then stored."""
+    """One sync: seconds by the clock and of our processor, calls, new messages, and what is then stored."""
 
     seconds: float
     own_seconds: float
     calls: int
+    new_messages: int
     conversations: int
     messages: int
 
@@ -69,6 +70,7 @@ async def _sync(engine: Engine, ready: dict[str, Any], listener: Listener, mode:
         seconds=seconds,
         own_seconds=own_seconds,
         calls=outcome.run.calls,
+        new_messages=outcome.run.counts.events,
         conversations=counts.conversations,
         messages=counts.messages,
     )

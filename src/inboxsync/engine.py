@@ -181,13 +181,15 @@ class Engine:
             folder_interval=timedelta(seconds=self.settings.folder_interval_seconds),
         )
 
-    def derive(self, store: Store | None = None, *, max_seconds: float | None = None) -> Derived:
+    def derive(
+        self, store: Store | None = None, *, max_seconds: float | None = None, unsettled: int = 0
+    ) -> Derived:
         """Bring search, contacts and all other derived data up to date; blocks.
 
-        `store` is another database than the engine's own.
+        `store` is another database than the engine's own; `unsettled` is what the pass before has left.
         """
         derive = Derive(store=store or self.store, clock=self.clock, region=self.settings.default_region)
-        return derive.run(max_seconds=max_seconds)
+        return derive.run(max_seconds=max_seconds, unsettled=unsettled)
 
     def page_verify(
         self,

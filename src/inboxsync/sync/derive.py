@@ -50,11 +50,15 @@ _MANY_MESSAGES = 2000
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Derived:
-    """What a pass did; `is_current` where nothing was left to do."""
+    """What a pass did; `is_current` where nothing was left to do.
+
+    `unsettled` messages were indexed since the index was last tidied up.
+    """
 
     notes: int = 0
     messages: int = 0
     is_current: bool = True
+    unsettled: int = 0
 
 
 class _Batch(NamedTuple):
@@ -78,10 +82,11 @@ class Derive:
     notes_a_batch: int = field(default=_NOTES_A_BATCH)
     messages_a_batch: int = field(default=_MESSAGES_A_BATCH)
 
-    def run(self, *, max_seconds: float | None = None) -> Derived:
+    def run(self, *, max_seconds: float | None = None, unsettled: int = 0) -> Derived:
         """Bring everything up to date, or as much as fits into this time; at least one batch.
 
-        Blocks; call it from a thread. Several at once run one after the other.
+        `unsettled` is what the pass before has left. Blocks; call it from a thread. Several at once run one
+        after the other.
         """
         began = self.clock.monotonic()
         notes = messages = after = 0
@@ -93,10 +98,13 @@ class Derive:
             is_done = not batch.notes and self._is_current()
             if max_seconds is not None and self.clock.monotonic() - began >= max_seconds:
                 break
-        if messages >= _MANY_MESSAGES:
+        unsettled += messages
+        # Only at the end: to refresh the statistics of a large index takes seconds.
+        if is_done and unsettled >= _MANY_MESSAGES:
             with self.store.write() as connection:
                 settle_index(connection)
-        return Derived(notes=notes, messages=messages, is_current=is_done)
+            unsettled = 0
+        return Derived(notes=notes, messages=messages, is_current=is_done, unsettled=unsettled)
 
     def _is_current(self) -> bool:
         with self.store.read() as connection:
