@@ -32,7 +32,7 @@ TABLES = (
     *("contact_details", "page_activity"),
 )
 # What is looked up within a Page, or by itself: a plan that filters all of a Page by it reads too much.
-_KEYS = ("conversation_id", "sender_id", "id =", "id >")
+_KEYS = {"conversation_id", "sender_id", "id"}
 CONVERSATIONS, MESSAGES_EACH = 2000, 10
 _ALIAS = re.compile(rf"\b({'|'.join(TABLES)})\b(?:\s+AS)?\s+(\w+)", re.IGNORECASE)
 # `SCAN m` or `SCAN messages AS m USING COVERING INDEX ...`; a search is not, nor is a table of a function.
@@ -76,11 +76,15 @@ def _whole_reads(node: dict[str, Any]) -> Iterator[str]:
     """The nodes of a plan that read one of `TABLES`, or all rows of a Page in it, from end to end."""
     if node["Node Type"].endswith("Scan") and node.get("Relation Name") in TABLES:
         condition = node.get("Index Cond", node.get("Recheck Cond", ""))
-        looked_for = [key for key in _KEYS if key in node.get("Filter", "")]
-        if not condition or (looked_for and not any(key in condition for key in _KEYS)):
+        is_filtered = _names_a_key(node.get("Filter", "")) and not _names_a_key(condition)
+        if not condition or is_filtered:
             yield f"{node['Node Type']} of {node['Relation Name']}"
     for inner in node.get("Plans", ()):
         yield from _whole_reads(inner)
+
+
+def _names_a_key(condition: str) -> bool:
+    return not _KEYS.isdisjoint(re.findall(r"\w+", condition))
 
 
 @contextmanager
