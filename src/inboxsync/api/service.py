@@ -34,14 +34,11 @@ _KINDS = {RunKind.SYNC: "A sync", RunKind.VERIFY: "A verification"}
 class Queue(Protocol):
     """Where runs are enqueued: `inboxsync.workers.RunQueue`. Its calls block."""
 
-    def submit(self, page: Page, request: RunRequest) -> Run:
-        """Enqueue a run; while another one of this Page has not ended, that one is returned instead."""
+    def enqueue(self, page: Page, request: RunRequest) -> Run:
+        """Enqueue a run; if one of this Page has not ended, that one is returned instead."""
 
     def cancel(self, run_id: str) -> Run:
         """End a run at its next batch."""
-
-    def close(self) -> None:
-        """Release what it holds."""
 
 
 class Service:
@@ -92,7 +89,7 @@ class Service:
                 page = get_own_page(connection, page_id)
             if meta_id is not None and page.facebook_page_id != meta_id:
                 raise PageMismatch("pageId and facebookPageId name different Pages.")
-            return queue.submit(page, request)
+            return queue.enqueue(page, request)
 
         run = _logged(await to_thread.run_sync(enqueue, limiter=self.writers))
         if not _fulfils(run, request):

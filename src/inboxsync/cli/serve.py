@@ -70,7 +70,6 @@ async def _serve(engine: Engine, listener: socket.socket, *, host: str, has_work
     server.end()
     draining.set()
     await asyncio.gather(*parts)  # together: streams end while running batches are stored
-    queue.close()
     log.info("ended")
 
 

@@ -183,7 +183,7 @@ def _not_run(engine: Engine, page: Page, failure: InboxsyncError | None) -> Outc
 def _enqueue(engine: Engine, pages: Sequence[Page], request: RunRequest, *, as_json: bool) -> None:
     queue = RunQueue(engine)
     for page in pages:
-        run = queue.submit(page, request)
+        run = queue.enqueue(page, request)
         if as_json:
             print_json(run_as_json(run))
             continue

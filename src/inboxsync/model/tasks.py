@@ -1,4 +1,4 @@
-"""What the workers share: the slices of runs, who lives, and when each Page is due."""
+"""What the workers share: the tasks of runs, which workers live, and when each Page is due."""
 
 from dataclasses import dataclass
 from datetime import datetime
@@ -6,7 +6,7 @@ from enum import StrEnum
 
 
 class TaskQueue(StrEnum):
-    """What a slice of a run is for. Each lane has slots of its own, so that none waits behind another."""
+    """What a task is for. Each queue has its own slots, so that no kind of task waits for another kind."""
 
     NEWEST = "newest"  # the newest conversations of a Page: every run begins here
     SCAN = "scan"  # the rest of its lists
@@ -16,10 +16,11 @@ class TaskQueue(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RunTask:
-    """The next part of a run, or the one that a worker is at.
+    """The next part of a run, or the part that a worker executes now.
 
-    Not to be begun before `due_at`; `dispatched_at` is when it was put into the workers' queue, `worker_id`
-    who has begun it. `failures` were cut short in a row, by something that passes.
+    It must not begin before `due_at`. `dispatched_at` is when it was put into the workers' queue, `worker_id`
+    is the worker that has begun it. `failures` counts the tasks before it, in a row, that something temporary
+    cut short.
     """
 
     run_id: str
@@ -31,10 +32,15 @@ class RunTask:
     worker_id: str | None = None
     failures: int = 0
 
+    @property
+    def name(self) -> str:
+        """`run.number`: no other task has it."""
+        return f"{self.run_id}.{self.number}"
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WorkerInfo:
-    """A process that executes runs, as it last told."""
+    """A process that executes runs, as its last heartbeat described it."""
 
     id: str
     version: str
@@ -45,7 +51,7 @@ class WorkerInfo:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Schedule:
-    """When the workers start runs of a Page by themselves. `every_seconds` None: as by default."""
+    """When the workers start runs of a Page without being asked. `every_seconds` None: the default."""
 
     page_id: str
     every_seconds: int | None = None

@@ -1,8 +1,8 @@
-"""Durable runs: handed to a queue, executed by whichever worker has room, lost by none.
+"""Workers: runs are enqueued, and executed by whichever worker has a free slot; no run is lost.
 
-Read it in this order: `queue` (hand a run over), `slices` (one slice of a run, as a worker executes it),
-`durable` (DBOS: which worker executes which slice, and that a dead one's are taken over), `duties` (what one
-worker does for all), `worker`. docs/decisions/0013-runs-in-tasks.md has the shape and why.
+Read it in this order: `queue` (enqueue a run), `task` (one task of a run, as a worker executes it),
+`dispatch` (DBOS: which worker executes which task), `worker`, `maintenance` (what one worker does for all).
+docs/decisions/0013-runs-in-tasks.md says why it has this shape, what DBOS does and what it does not.
 """
 
 from inboxsync.model import RunRequest

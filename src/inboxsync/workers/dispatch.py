@@ -1,35 +1,40 @@
-"""DBOS, as far as workers need it: each slice is executed by one worker, and a dead one's are taken over.
+"""DBOS, as far as workers need it: one of them executes each task, in the order in which tasks are due.
 
-Imported only when a worker starts. DBOS is one in a process, so a worker is too. What it stores is ids and a
-truth value: no token, no text of an error, nobody's name.
+Imported only when a worker starts. DBOS exists once in a process, and so does a worker. What DBOS stores are
+ids and numbers: no token, no text of an error, no name of a person.
 """
 
 import asyncio
+import logging
 from collections.abc import Awaitable, Callable, Collection, Coroutine, Iterable
-from datetime import datetime
+from datetime import UTC, datetime
 from threading import Lock
 from typing import Final
 
+import structlog
 from dbos import DBOS, DBOSPortableJSONSerializer, EnqueueOptions, WorkflowSerializationFormat, WorkflowStatus
 from sqlalchemy import Engine as Database
+from sqlalchemy.exc import DBAPIError
 
 from inboxsync.errors import WorkerRunning
 from inboxsync.model import RunTask, TaskQueue
-from inboxsync.workers.outages import say_what_dbos_says
-from inboxsync.workers.queues import queue_name, slots
 
-# Which form of the workflow this is: to be raised where one begun by the form before cannot be gone on with.
+log = structlog.get_logger(__name__)
+
+# DBOS gives a task only to workers of the same version. Raise it if older workers cannot execute new tasks.
 WORKFLOW_VERSION: Final = "1"
-_WORKFLOW = "execute_slice"
+_WORKFLOW = "execute_task"
 _POLL_SECONDS = 0.5
 _THREADS = 8
-_OPEN = ("ENQUEUED", "PENDING", "DELAYED")
 _ENDED = ("SUCCESS", "ERROR", "CANCELLED", "MAX_RECOVERY_ATTEMPTS_EXCEEDED")
 _PURGED_AT_ONCE = 500
-_QUEUES = {queue_name(queue): queue for queue in TaskQueue}
+# DBOS takes the lowest priority first, of 1 to 2^31 - 1: seconds since then last until 2094.
+_PRIORITIES_BEGIN = datetime(2026, 1, 1, tzinfo=UTC)
+# A verification compares whole lists and cannot be divided: few at a time.
+_VERIFICATIONS = 2
 
-# One step: executes a slice for some seconds; whether it is over.
-Step = Callable[[str, int], Coroutine[None, None, bool]]
+# Executes a task, by its run and number, to its end.
+Execute = Callable[[str, int], Coroutine[None, None, None]]
 
 _one = Lock()
 
@@ -43,18 +48,17 @@ class Dispatcher:
         *,
         schema: str | None,
         worker_id: str,
-        step: Step,
+        execute: Execute,
         loop: asyncio.AbstractEventLoop,
     ) -> None:
         self._database = database
         self._schema = schema
         self._worker_id = worker_id
-        self._step = step
+        self._execute = execute
         self._loop = loop
-        self._idle: frozenset[str] = frozenset()
 
     def launch(self, *, concurrency: int) -> None:
-        """Make the tables where they are missing, and begin to take slices. Raises WorkerRunning."""
+        """Create the tables if they are missing, and begin to take tasks. Raises WorkerRunning."""
         if not _one.acquire(blocking=False):
             raise WorkerRunning("A worker runs in this process already, and DBOS allows one.")
         try:
@@ -64,7 +68,7 @@ class Dispatcher:
             raise
 
     def _launch(self, concurrency: int) -> None:
-        say_what_dbos_says()
+        _log_what_dbos_logs()
         DBOS(
             config={
                 "name": "inboxsync",
@@ -80,137 +84,139 @@ class Dispatcher:
             }
         )
         DBOS.workflow(name=_WORKFLOW, serialization_type=WorkflowSerializationFormat.PORTABLE)(
-            _workflow(self._step, self._loop)
+            _workflow(self._execute, self._loop)
         )
         DBOS.launch()
-        for name, queue in _QUEUES.items():
+        for queue in TaskQueue:
             DBOS.register_queue(
-                name,
-                worker_concurrency=slots(queue, concurrency),
-                partition_concurrency=1,
+                _queue_name(queue),
+                worker_concurrency=_slots(queue, concurrency),
                 polling_interval_sec=_POLL_SECONDS,
                 on_conflict="always_update",
             )
 
     def destroy(self, *, seconds: int) -> None:
-        """Take no more slices, and end once those under way have, or after so long."""
+        """Take no more tasks, and end when those being executed have ended, or after so long."""
         DBOS.destroy(destroy_registry=True, workflow_completion_timeout_sec=seconds)
         self._database.dispose()
         _one.release()
 
-    def enqueue(self, tasks: Iterable[RunTask]) -> None:
-        """Put these into their lanes' queues; one that is there already stays as it is."""
+    def dispatch(self, tasks: Iterable[RunTask]) -> None:
+        """Put these into their queues; a task that is there already stays as it is."""
         for each in tasks:
             options: EnqueueOptions = {
                 "workflow_name": _WORKFLOW,
-                "queue_name": queue_name(each.queue),
-                "workflow_id": workflow_id(each),
-                "queue_partition_key": each.page_id,
+                "queue_name": _queue_name(each.queue),
+                # The same name each time, so that a task is executed once, however often it is dispatched.
+                "workflow_id": each.name,
+                "priority": max(1, int((each.due_at - _PRIORITIES_BEGIN).total_seconds())),
                 "serialization_type": WorkflowSerializationFormat.PORTABLE,
-                # Without one DBOS gives it to none but the newest form it has ever seen: nobody, after a
-                # step back to an earlier release.
+                # Without one, DBOS gives it only to the newest version that was ever registered: after a
+                # downgrade that is no worker.
                 "app_version": WORKFLOW_VERSION,
             }
             DBOS.enqueue_workflow_with_options(options, each.run_id, each.number)
 
-    def find_over(self, tasks: Collection[RunTask], *, versions: Collection[str]) -> list[RunTask]:
-        """Those of these whose workflow has ended, or never was, or has a form that no worker executes.
+    def find_lost(
+        self, waiting: Collection[RunTask], *, living: Collection[str], begun_before: datetime
+    ) -> list[RunTask]:
+        """Those of these tasks, dispatched and not begun, that no worker is going to begin.
 
-        `versions` are the forms that are executed. A workflow of another is cancelled.
+        Their workflow is missing or has ended, has another version, or was taken by a worker that is not
+        among the `living`. What a living worker took before `begun_before` it will not begin either: DBOS
+        forgets a workflow if the database fails as it is taken.
         """
-        ids = [workflow_id(each) for each in tasks]
-        found = DBOS.list_workflows(workflow_ids=ids, load_input=False, load_output=False) if ids else []
-        unfinished = [each for each in found if each.status in _OPEN]
-        foreign = {
-            each.workflow_id for each in unfinished if each.app_version and each.app_version not in versions
-        }
-        if foreign:
-            DBOS.cancel_workflows(sorted(foreign))
-        open_ids = {each.workflow_id for each in unfinished} - foreign
-        return [each for each in tasks if workflow_id(each) not in open_ids]
+        if not waiting:
+            return []
+        found = DBOS.list_workflows(
+            workflow_ids=[each.name for each in waiting], load_input=False, load_output=False
+        )
+        limit = begun_before.timestamp() * 1000
+        coming = {each.workflow_id for each in found if _is_coming(each, living, limit)}
+        return [each for each in waiting if each.name not in coming]
 
-    def purge(self, *, before: datetime) -> int:
-        """Forget workflows that ended before then; returns how many."""
+    def purge(self, *, before: datetime, at_work: Collection[RunTask]) -> int:
+        """Delete workflows that ended before then, or began before then and are not `at_work`; how many."""
+        at = before.isoformat()
         purged = 0
-        while True:
-            ended = DBOS.list_workflows(
-                status=list(_ENDED),
-                completed_before=before.isoformat(),
-                name=_WORKFLOW,
-                limit=_PURGED_AT_ONCE,
-                load_input=False,
-                load_output=False,
-            )
-            if not ended:
-                return purged
-            DBOS.delete_workflows([each.workflow_id for each in ended])
-            purged += len(ended)
-
-    def take_over(self, list_living: Callable[[], Collection[str]]) -> int:
-        """Put the slices of workers that are not among the living back into their queues; how many.
-
-        The living are asked for after the slices: whoever has begun one is among them by then.
-        """
-        begun = DBOS.list_workflows(status="PENDING", name=_WORKFLOW, load_input=False, load_output=False)
-        if not begun:
-            return 0
-        living = list_living()
-        left = [each for each in begun if each.executor_id not in living]
-        _resume(left)
-        return len(left)
-
-    def take_back(self, at_work: Collection[tuple[str, int]]) -> int:
-        """Put slices back into their queues that are this worker's by DBOS's word, and that it is not at.
-
-        `at_work` has the run and number of those that it is at; returns how many were not. DBOS gives a
-        workflow up where it cannot write a step down, and where it cannot write that down either the workflow
-        stays begun: it would keep its Page from every other slice for as long as this worker lives. One that
-        has only just begun or ended looks the same, so it has to look so twice.
-        """
-        begun = DBOS.list_workflows(
-            status="PENDING",
+        while ended := DBOS.list_workflows(
+            status=list(_ENDED),
+            completed_before=at,
             name=_WORKFLOW,
-            executor_id=self._worker_id,
+            limit=_PURGED_AT_ONCE,
             load_input=False,
             load_output=False,
+        ):
+            DBOS.delete_workflows([each.workflow_id for each in ended])
+            purged += len(ended)
+        # Those of dead workers, and those whose end DBOS could not write: they stay begun for ever.
+        begun = DBOS.list_workflows(
+            status="PENDING", dequeued_before=at, name=_WORKFLOW, load_input=False, load_output=False
         )
-        busy = {_name(run_id, number) for run_id, number in at_work}
-        idle = {each.workflow_id: each for each in begun if each.workflow_id not in busy}
-        left = [each for workflow, each in idle.items() if workflow in self._idle]
-        self._idle = frozenset(idle)
-        _resume(left)
-        return len(left)
+        busy = {each.name for each in at_work}
+        left = [each.workflow_id for each in begun if each.workflow_id not in busy]
+        if left:
+            DBOS.delete_workflows(left)
+        return purged + len(left)
 
 
-def workflow_id(of: RunTask) -> str:
-    """The same for the same slice, so that it is executed once however often it is put into the queue."""
-    return _name(of.run_id, of.number)
+def _queue_name(queue: TaskQueue) -> str:
+    return f"inboxsync-{queue.value}"
 
 
-def _name(run_id: str, number: int) -> str:
-    return f"{run_id}.{number}"
+def _slots(queue: TaskQueue, concurrency: int) -> int:
+    """How many tasks of this queue a worker executes at the same time."""
+    match queue:
+        case TaskQueue.HISTORY:
+            return max(1, concurrency // 2)
+        case TaskQueue.VERIFY:
+            return min(_VERIFICATIONS, concurrency)
+    return concurrency
 
 
-def _resume(left: Iterable[WorkflowStatus]) -> None:
-    queues: dict[str, list[str]] = {}
-    for each in left:
-        queues.setdefault(each.queue_name or "", []).append(each.workflow_id)
-    for name in _QUEUES.keys() & queues.keys():
-        DBOS.resume_workflows(queues[name], queue_name=name)
+def _is_coming(workflow: WorkflowStatus, living: Collection[str], begun_before: float) -> bool:
+    if workflow.status == "ENQUEUED":
+        return workflow.app_version == WORKFLOW_VERSION
+    return (
+        workflow.status == "PENDING"
+        and workflow.executor_id in living
+        and (workflow.dequeued_at or 0) > begun_before
+    )
 
 
-def _workflow(execute: Step, loop: asyncio.AbstractEventLoop) -> Callable[[str, int], Awaitable[None]]:
-    """The workflow: steps of some seconds each, until the slice is over.
+def _workflow(execute: Execute, loop: asyncio.AbstractEventLoop) -> Callable[[str, int], Awaitable[None]]:
+    """The workflow: one task, on the worker's own loop.
 
-    Where a slice stands is in the user's database, not here: a step that is repeated goes on from there.
+    It has no steps that DBOS would record: where a run stands is in the user's database.
     """
 
     async def execute_task(run_id: str, number: int) -> None:
-        async def step() -> bool:
-            # The slice lives on the worker's own loop, and goes on there between the steps.
-            return await asyncio.wrap_future(asyncio.run_coroutine_threadsafe(execute(run_id, number), loop))
-
-        while not await DBOS.run_step_async({"name": "advance"}, step):
-            pass
+        await asyncio.wrap_future(asyncio.run_coroutine_threadsafe(execute(run_id, number), loop))
 
     return execute_task
+
+
+class _DbosLines(logging.Handler):
+    """Writes a line of ours for each of DBOS's.
+
+    While the database is away DBOS writes hundreds of lines of traceback, for a workflow that is dispatched
+    again anyway. Of a driver's error only the type is logged: its text may hold a statement's values.
+    """
+
+    def emit(self, record: logging.LogRecord) -> None:
+        error = record.exc_info[1] if record.exc_info else None
+        message = record.getMessage().strip().partition("\n")[0].rstrip(":")
+        if error is None:
+            log.warning("the queue has a problem", message=message)
+        else:
+            traceback = None if isinstance(error, DBAPIError) else error
+            log.warning(
+                "the queue has a problem", message=message, why=type(error).__name__, exc_info=traceback
+            )
+
+
+def _log_what_dbos_logs() -> None:
+    """Call it before DBOS is made: DBOS writes to stderr unless its logger has a handler."""
+    logger = logging.getLogger("dbos")
+    logger.handlers[:] = [_DbosLines(level=logging.ERROR)]
+    logger.propagate = False

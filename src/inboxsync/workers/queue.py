@@ -1,6 +1,6 @@
-"""Hands runs to the workers, and takes them back: one transaction on the user's own database each.
+"""Enqueues runs and cancels them: each call is one transaction on the user's own database.
 
-No worker needs to be there: a run waits in `run_tasks` until one is.
+No worker has to be running: a run waits in `run_tasks` until one is.
 """
 
 from dataclasses import replace
@@ -22,73 +22,53 @@ from inboxsync.store.state.tasks import (
     end_tasks,
     get_task,
     get_task_of_page,
-    hasten_task,
     lock_page,
     next_task,
 )
 from inboxsync.sync import end_event
 
-# Slices are begun in the order in which they are due.
+# Tasks begin in the order in which they are due: so much earlier is what someone waits for.
 _AHEAD = timedelta(hours=1)
 
 
 class RunQueue:
-    """Hands runs over. Every call blocks for one transaction; any thread may make it.
+    """Takes runs for the workers. Every call blocks for one transaction; any thread may make it.
 
-    What is handed over here comes before what schedules have handed over: somebody waits for it.
+    What is enqueued here comes before what schedules have enqueued: someone waits for it.
     """
 
     def __init__(self, engine: Engine) -> None:
         self._store = engine.store
         self._clock = engine.clock
 
-    def submit(self, page: Page, request: RunRequest | None = None) -> Run:
-        """Have a run of this Page executed. While one is queued or running, that one is returned instead.
+    def enqueue(self, page: Page, request: RunRequest | None = None) -> Run:
+        """Have the workers execute a run of this Page. If one is queued or running, it is returned instead.
 
-        Raises PageUnknown where the Page was removed.
+        Raises PageUnknown if the Page was removed.
         """
         with self._store.write() as connection:
-            return submit_run(
+            return enqueue_run(
                 connection, page, request or RunRequest(), now=self._clock.now(), comes_first=True
             )
 
     def cancel(self, run_id: str) -> Run:
-        """Have a run ended at its next batch, at once where nobody is at it. One that has ended stays so.
+        """End a run at its next batch, or at once if it is not being executed. An ended run stays as it is.
 
         Raises RunUnknown.
         """
         with self._store.write() as connection:
             return cancel_run(connection, run_id, now=self._clock.now())
 
-    def close(self) -> None:
-        """Nothing is held open: the database is the engine's."""
 
-
-def submit_run(
+def enqueue_run(
     connection: Connection, page: Page, request: RunRequest, *, now: datetime, comes_first: bool = False
 ) -> Run:
-    """Hand a run over, in the caller's transaction; see `RunQueue.submit`."""
-    due_at = now - _AHEAD if comes_first else now
+    """Enqueue a run in the caller's transaction; see `RunQueue.enqueue`."""
     lock_page(connection, page.id)
     page = get_page(connection, page.id)
-    known = get_task_of_page(connection, page.id)
-    run = get_run(connection, known.run_id) if known is not None else None
-    if known is not None and run is not None and not run.status.is_open:
-        # It has ended, and its worker is about to let go of it: whoever asks now wants what came since.
-        end_tasks(connection, run.id)
-    elif known is not None and run is not None:
-        if known.queue is TaskQueue.HISTORY and known.worker_id is None:
-            # It reads older messages in the background: what is new comes first.
-            next_task(connection, known, queue=TaskQueue.NEWEST, due_at=due_at)
-        elif comes_first:
-            hasten_task(connection, known, due_at=due_at, unless_due_after=now)
-            if known.queue is TaskQueue.VERIFY:
-                make_due(connection, page.id, now=now)  # its schedule syncs it as soon as that has ended
-        return run
-    running = find_running(connection, page.id)
-    lease = get_lease(connection, page.id)
-    if running is not None and lease is not None and lease.expires_at > now:
-        return running  # a command is at it
+    due_at = now - _AHEAD if comes_first else now
+    if open_run := _open_run_of(connection, page, due_at=due_at, now=now):
+        return open_run
     run = Run(
         id=new_id(),
         page_id=page.id,
@@ -108,25 +88,54 @@ def submit_run(
     return get_run(connection, run.id) or run
 
 
+def _open_run_of(connection: Connection, page: Page, *, due_at: datetime, now: datetime) -> Run | None:
+    """The run of this Page that answers the request: the workers have it, or a command executes it."""
+    task = get_task_of_page(connection, page.id)
+    if task is not None and (run := get_run(connection, task.run_id)) is not None:
+        if run.status.is_open:
+            _hasten(connection, task, due_at=due_at, now=now)
+            return run
+        # It has ended, and its worker is about to note that: the request is for what has come since.
+        end_tasks(connection, run.id)
+    running = find_running(connection, page.id)
+    lease = get_lease(connection, page.id)
+    is_executed = lease is not None and lease.expires_at > now  # by a command
+    return running if is_executed else None
+
+
+def _hasten(connection: Connection, task: RunTask, *, due_at: datetime, now: datetime) -> None:
+    """Let a task that only waits for its turn come earlier; not one that has begun or must not begin yet."""
+    comes_first = due_at < now
+    if comes_first and task.queue is TaskQueue.VERIFY:
+        make_due(connection, task.page_id, now=now)  # its schedule syncs the Page after the verification
+    if task.worker_id is not None:
+        return
+    if task.queue is TaskQueue.HISTORY:
+        # It reads older messages in the background: new messages come first.
+        next_task(connection, task, queue=TaskQueue.NEWEST, due_at=due_at)
+    elif comes_first and due_at < task.due_at <= now:
+        next_task(connection, task, queue=task.queue, due_at=due_at, failures=task.failures)
+
+
 def cancel_run(connection: Connection, run_id: str, *, now: datetime) -> Run:
-    """End a run, or ask whoever is at it to; see `RunQueue.cancel`."""
+    """End a run, or ask the process that executes it to; see `RunQueue.cancel`."""
     run = get_run(connection, run_id)
     if run is None:
         raise RunUnknown(f"There is no run {run_id}.")
     if not run.status.is_open:
         return run
     ask_to_cancel(connection, run_id, now=now)
-    at_work = get_task(connection, run_id)
-    if at_work is not None and at_work.worker_id is None:
+    task = get_task(connection, run_id)
+    if task is not None and task.worker_id is None:
         return end_cancelled(connection, run, now=now)
     lease = get_lease(connection, run.page_id)
-    if at_work is None and (lease is None or lease.expires_at <= now):
+    if task is None and (lease is None or lease.expires_at <= now):
         return end_cancelled(connection, run, now=now)  # a command that was killed
     return replace(run, cancel_asked_at=run.cancel_asked_at or now)
 
 
 def end_cancelled(connection: Connection, run: Run, *, now: datetime) -> Run:
-    """Write down that a run that nobody is at ends here."""
+    """Note that a run that is not being executed ends here."""
     ended = replace(
         run,
         status=RunStatus.CANCELLED,
@@ -142,7 +151,7 @@ def end_cancelled(connection: Connection, run: Run, *, now: datetime) -> Run:
 
 
 def _expected_mode(page: Page, request: RunRequest) -> Mode:
-    """What it will most likely do: it is decided when it begins."""
+    """What it will most likely do: that is decided when it begins."""
     if request.kind is RunKind.VERIFY or request.mode is Mode.FULL or page.last_synced_at is None:
         return Mode.FULL
     return Mode.INCREMENTAL

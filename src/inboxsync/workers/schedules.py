@@ -1,4 +1,4 @@
-"""Starts what is due: each Page is caught up with every so often, and verified once a night."""
+"""Starts what is due: each Page is synced at its interval, and verified once a night."""
 
 import random
 from dataclasses import replace
@@ -10,10 +10,10 @@ from sqlalchemy import Connection
 from inboxsync.engine import Engine
 from inboxsync.model import Page, RunKind, RunRequest, Schedule
 from inboxsync.store.state.schedules import get_schedule, list_due_for_sync, list_due_for_verify, put_schedule
-from inboxsync.workers.queue import submit_run
+from inboxsync.workers.queue import enqueue_run
 
 EVERY_SECONDS: Final = 300
-# Pages that became due together shall not stay so.
+# Pages that became due together do not stay together.
 _JITTER = 0.1
 # Few people write at these hours, UTC.
 _NIGHT_BEGINS, _NIGHT_HOURS = 1, 4
@@ -21,16 +21,16 @@ _PAGES_AT_ONCE = 100
 
 
 def start_due(engine: Engine) -> int:
-    """Hand over runs of Pages that are due, so many at once; returns how many Pages that were."""
+    """Enqueue runs of Pages that are due, so many at once; returns how many Pages were due."""
     now = engine.clock.now()
     with engine.store.write() as connection:
         syncs = list_due_for_sync(connection, now=now, limit=_PAGES_AT_ONCE)
         for page in syncs:
-            submit_run(connection, page, RunRequest(), now=now)
+            enqueue_run(connection, page, RunRequest(), now=now)
             _plan_next(connection, get_schedule(connection, page.id), now)
         verifies = list_due_for_verify(connection, now=now, limit=_PAGES_AT_ONCE)
         for page in verifies:
-            submit_run(connection, page, RunRequest(kind=RunKind.VERIFY), now=now)
+            enqueue_run(connection, page, RunRequest(kind=RunKind.VERIFY), now=now)
             put_schedule(
                 connection, replace(get_schedule(connection, page.id), next_verify_at=next_night(now))
             )
@@ -38,7 +38,7 @@ def start_due(engine: Engine) -> int:
 
 
 def next_night(now: datetime) -> datetime:
-    """A moment of the next night, another for each Page."""
+    """A moment of the next night, a different one for each Page."""
     begins = now.astimezone(UTC).replace(hour=_NIGHT_BEGINS, minute=0, second=0, microsecond=0)
     if begins <= now:
         begins += timedelta(days=1)
@@ -53,7 +53,7 @@ def set_schedule(
     is_paused: bool | None,
     now: datetime,
 ) -> Schedule:
-    """Change what is given; a shorter interval, and a Page that is no longer paused, count from now."""
+    """Change what is given. A shorter interval counts from now, and so does the end of a pause."""
     schedule = get_schedule(connection, page.id)
     if every_seconds is not None:
         due_at = now + timedelta(seconds=every_seconds)

@@ -1,40 +1,49 @@
-"""One slice of a run, as a worker executes it: begin, sync, and say what follows."""
+"""One task of a run, as a worker executes it: begin, sync or verify, and decide what follows.
+
+A run begins in the queue `newest`, where it reads the newest conversations of its Page. It continues in
+`scan`, and reads older messages in `history`. So the first conversations of a Page do not wait until other
+Pages are read to the bottom.
+"""
 
 import asyncio
 import random
-import time
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
+from typing import Final
 
 import structlog
 
 from inboxsync.engine import Engine
-from inboxsync.errors import InboxsyncError, LeaseLost, PageBusy, PageUnknown
+from inboxsync.errors import LeaseLost, PageBusy, PageUnknown, StoreError
 from inboxsync.graph import GraphClient
 from inboxsync.model import Page, Run, RunKind, RunRequest, RunTask, TaskQueue
 from inboxsync.store.state.pages import get_page
 from inboxsync.store.state.runs import get_run
-from inboxsync.store.state.tasks import begin_task, end_tasks, get_task, is_anybody_waiting, next_task
+from inboxsync.store.state.tasks import begin_task, end_tasks, get_task, is_any_waiting, next_task
 from inboxsync.sync import Outcome, Stop, Suspension, TaskOptions, log_event
 from inboxsync.workers.queue import end_cancelled
-from inboxsync.workers.queues import NEWEST_CONVERSATIONS, TURN_SECONDS
 from inboxsync.workers.verifying import RunVerify
 
 log = structlog.get_logger(__name__)
 
+# So many conversations are a Page's newest.
+_NEWEST_CONVERSATIONS: Final = 50
+# After so long a task releases its slot if other tasks wait for it.
+_TURN_SECONDS: Final = 60.0
+_LOOK_SECONDS = 10.0
 _BUSY_PAUSE = timedelta(seconds=3)
 _LOST_PAUSE = timedelta(seconds=2)
-# A wait for Meta in short pieces: somebody may cancel it, or the allowance come back.
+# A wait for Meta is cut into short pieces: someone may cancel the run, or Meta may allow calls again.
 _LONGEST_WAIT = timedelta(minutes=1)
 _FIRST_PAUSE = timedelta(seconds=5)
 _LONGEST_PAUSE = timedelta(minutes=10)
-# So many slices in a row may be cut short without a batch between them; then the run ends.
+# So many tasks in a row may be cut short without a batch stored between them; then the run ends.
 _MOST_FAILURES = 12
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Begun:
-    """A slice that this worker has begun."""
+    """A task that this worker has begun."""
 
     task: RunTask
     run: Run
@@ -46,8 +55,17 @@ class Begun:
         return self.run.request or RunRequest()
 
 
+@dataclass(frozen=True, slots=True)
+class Following:
+    """The task that follows a task, in the same run."""
+
+    queue: TaskQueue
+    due_at: datetime
+    failures: int = 0
+
+
 class TaskExecution:
-    """Executes one slice, once, on the worker's loop."""
+    """Executes one task, once, on the worker's loop."""
 
     def __init__(
         self, engine: Engine, source: GraphClient, *, run_id: str, number: int, worker_id: str, owner: str
@@ -61,46 +79,39 @@ class TaskExecution:
         self._owner = owner
         self._stop: Stop | None = None
         self._pause: str | None = None
-        self._began = time.monotonic()
-        self._queue: TaskQueue | None = None
 
     def pause(self, reason: str) -> None:
-        """Lay the run down at its next batch."""
+        """Suspend the run at its next batch."""
         self._pause = reason
         if self._stop is not None:
             self._stop.pause(reason)
 
-    async def give_way(self) -> None:
-        """Lay the run down if its turn is over and another waits for the place."""
-        queue = self._queue
-        if queue is None or queue is TaskQueue.VERIFY or time.monotonic() - self._began < TURN_SECONDS:
-            return
-        if await asyncio.to_thread(self._is_anybody_waiting, queue):
-            self.pause("another Page has its turn")
-
     async def run(self) -> None:
-        """Execute it, and note what follows: another slice, or the end."""
+        """Execute it, and note what follows: another task, or the end of the run."""
         begun = await asyncio.to_thread(self._begin)
         if begun is None:
             return
-        self._queue = begun.task.queue
+        turn = asyncio.create_task(self._end_turn(begun.task.queue))
         try:
             outcome = await self._execute(begun)
+            following = self._following(begun, outcome)
         except PageBusy:
-            await self._follow(begun.task.queue, after=_BUSY_PAUSE, failures=begun.task.failures)
+            following = self._again(begun, after=_BUSY_PAUSE)
         except LeaseLost as lost:
             log.info("another worker has taken over", run_id=self._run_id, why=lost.message)
-            await self._follow(begun.task.queue, after=_LOST_PAUSE, failures=begun.task.failures)
-        except PageUnknown:  # and everything of it is gone with it
+            following = self._again(begun, after=_LOST_PAUSE)
+        except PageUnknown:  # its rows were deleted with it
             log.info("its Page was removed", run_id=self._run_id)
-        else:
-            await self._conclude(begun, outcome)
+            return
+        finally:
+            turn.cancel()
+        await asyncio.to_thread(self._conclude, begun.task, following)
 
     def _begin(self) -> Begun | None:
-        """None where this slice is no longer the run's next one, or the run is over."""
+        """None if this is no longer the next task of the run, or if the run has ended."""
         with self._store.write() as connection:
-            known, run = get_task(connection, self._run_id), get_run(connection, self._run_id)
-            if known is None or run is None or known.number != self._number:
+            task, run = get_task(connection, self._run_id), get_run(connection, self._run_id)
+            if task is None or run is None or task.number != self._number:
                 return None
             if not run.status.is_open:
                 end_tasks(connection, run.id)
@@ -108,8 +119,22 @@ class TaskExecution:
             if run.cancel_asked_at is not None:
                 end_cancelled(connection, run, now=self._engine.clock.now())
                 return None
-            begin_task(connection, known, worker_id=self._worker_id)
-            return Begun(task=known, run=run, page=get_page(connection, run.page_id))
+            if not begin_task(connection, task, worker_id=self._worker_id):
+                return None
+            begun = replace(task, worker_id=self._worker_id)
+            return Begun(task=begun, run=run, page=get_page(connection, run.page_id))
+
+    async def _end_turn(self, queue: TaskQueue) -> None:
+        """Suspend the run when its turn is over and another task waits for the slot."""
+        if queue is TaskQueue.VERIFY:
+            return  # it would begin again
+        seconds = _TURN_SECONDS
+        while True:
+            await asyncio.sleep(seconds)
+            if await asyncio.to_thread(self._is_any_waiting, queue):
+                self.pause("another Page has its turn")
+                return
+            seconds = _LOOK_SECONDS
 
     async def _execute(self, begun: Begun) -> Outcome:
         await self._engine.refresh_quotas(self._source)
@@ -132,87 +157,79 @@ class TaskExecution:
             max_conversations=request.max_conversations,
             history=request.history,
         )
-        part = TaskOptions(
+        task_options = TaskOptions(
             run_id=begun.run.id,
             owner=self._owner,
-            most_conversations=NEWEST_CONVERSATIONS if queue is TaskQueue.NEWEST else None,
+            most_conversations=_NEWEST_CONVERSATIONS if queue is TaskQueue.NEWEST else None,
             reads_history=queue is TaskQueue.HISTORY,
             suspends_on_failure=begun.task.failures < _MOST_FAILURES,
         )
-        one = self._engine.page_sync(
+        sync = self._engine.page_sync(
             self._source,
             begun.page,
             options=options,
             stop=stop,
             listener=log_event,
-            task_options=part,
+            task_options=task_options,
         )
-        return await one.run()
+        return await sync.run()
 
-    async def _conclude(self, begun: Begun, outcome: Outcome) -> None:
+    def _following(self, begun: Begun, outcome: Outcome) -> Following | None:
+        """What follows a task that ended in order; None if the run has ended."""
         suspension, queue = outcome.suspension, begun.task.queue
         if suspension is None:
-            await asyncio.to_thread(self._end)
-            return
+            return None
         if suspension.has_failed:
-            moved = outcome.run.batches > begun.run.batches
-            failures = 1 if moved else begun.task.failures + 1
+            has_moved = outcome.run.batches > begun.run.batches
+            failures = 1 if has_moved else begun.task.failures + 1
             pause = min(_FIRST_PAUSE * 2 ** (failures - 1), _LONGEST_PAUSE)
-            await self._follow(queue, after=pause, failures=failures)
-            return
-        await self._follow(
-            _queue_after(queue, suspension, is_laid_down=self._pause is not None), until=suspension.until
-        )
+            return Following(queue, self._engine.clock.now() + pause, failures)
+        queue = _queue_after(queue, suspension, is_paused=self._pause is not None)
+        return Following(queue, self._due_at(suspension.until))
 
-    async def _follow(
-        self,
-        queue: TaskQueue,
-        *,
-        after: timedelta = timedelta(0),
-        until: datetime | None = None,
-        failures: int = 0,
-    ) -> None:
-        """Let the next slice follow, unless another worker has taken this one over."""
+    def _again(self, begun: Begun, *, after: timedelta) -> Following:
+        """The same once more, as the Page is another's for now."""
+        return Following(begun.task.queue, self._engine.clock.now() + after, begun.task.failures)
+
+    def _due_at(self, until: datetime | None) -> datetime:
         now = self._engine.clock.now()
-        due_at = now + after
-        if until is not None:
-            # Not all that wait for the same hour at the same moment.
-            due_at = min(until, now + _LONGEST_WAIT) + timedelta(seconds=random.uniform(0, 1))  # noqa: S311
+        if until is None:
+            return now
+        # Tasks that wait for the same hour do not begin at the same moment.
+        jitter = timedelta(seconds=random.uniform(0, 1))  # noqa: S311 - spreads load
+        return min(until, now + _LONGEST_WAIT) + jitter
 
-        def write() -> None:
-            with self._store.write() as connection:
-                known = get_task(connection, self._run_id)
-                if known is not None and known.worker_id == self._worker_id:
-                    mine = replace(known, number=self._number)
-                    next_task(connection, mine, queue=queue, due_at=due_at, failures=failures)
-
-        await asyncio.to_thread(write)
-
-    def _end(self) -> None:
-        """No slice follows; but where the end of the run could not be written, the next one writes it."""
-        now = self._engine.clock.now()
+    def _conclude(self, task: RunTask, following: Following | None) -> None:
+        """Note what follows, unless this task is no longer this worker's."""
         with self._store.write() as connection:
-            known, run = get_task(connection, self._run_id), get_run(connection, self._run_id)
-            if known is None or known.number != self._number:
-                return
-            if run is not None and run.status.is_open:
-                due_at = now + _FIRST_PAUSE
-                next_task(connection, known, queue=known.queue, due_at=due_at, failures=known.failures + 1)
-            else:
+            run = get_run(connection, self._run_id)
+            if following is None and run is not None and run.status.is_open:
+                # The end of the run could not be written: the next task writes it.
+                due_at = self._engine.clock.now() + _FIRST_PAUSE
+                following = Following(task.queue, due_at, task.failures + 1)
+            if following is None:
                 end_tasks(connection, self._run_id)
+            else:
+                next_task(
+                    connection,
+                    task,
+                    queue=following.queue,
+                    due_at=following.due_at,
+                    failures=following.failures,
+                )
 
-    def _is_anybody_waiting(self, queue: TaskQueue) -> bool:
+    def _is_any_waiting(self, queue: TaskQueue) -> bool:
         try:
             with self._store.read() as connection:
-                return is_anybody_waiting(connection, queue, now=self._engine.clock.now())
-        except InboxsyncError:
+                return is_any_waiting(connection, queue, now=self._engine.clock.now())
+        except StoreError:
             return False
 
 
-def _queue_after(queue: TaskQueue, suspension: Suspension, *, is_laid_down: bool) -> TaskQueue:
-    """Where a run goes on: what it is laid down for from outside, or has to wait for, changes nothing."""
+def _queue_after(queue: TaskQueue, suspension: Suspension, *, is_paused: bool) -> TaskQueue:
+    """Where a run continues: a pause that others asked for, or a wait, does not change it."""
     if suspension.wants_history:
         return TaskQueue.HISTORY
-    if is_laid_down or suspension.until is not None:
+    if is_paused or suspension.until is not None:
         return queue
     return TaskQueue.SCAN if queue is TaskQueue.NEWEST else queue

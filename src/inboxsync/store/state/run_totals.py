@@ -52,7 +52,7 @@ def newest_event_seq(connection: Connection, run_id: str) -> int:
 def count_backlog_by_kind(connection: Connection) -> dict[str, int]:
     """How many things are owed of all Pages, by what they are."""
     phases = select(backlog.c.kind, func.count().label("items")).group_by(backlog.c.kind)
-    return {str(row.phase): int(row.items) for row in connection.execute(phases)}
+    return {str(row.kind): int(row.items) for row in connection.execute(phases)}
 
 
 def _totals() -> Select[Any]:

@@ -1,31 +1,30 @@
-"""Rows of `run_tasks`: what the workers are to do next, one row for each run that they have.
+"""Rows of `run_tasks`: what the workers have to do next, one row for each run.
 
-A slice is named by its run and its number, and every step from one to the next is one
-conditional statement: whoever comes with an old number changes nothing.
+A task has the name `run.number`. Every change from one task to the next is one conditional statement, so a
+caller that comes with an old number, or with a task that another worker has begun, changes nothing.
 """
 
 from collections.abc import Iterable
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, Row, delete, func, insert, select, update
+from sqlalchemy import ColumnElement, Connection, Row, delete, insert, select, update
 
 from inboxsync.model import RunTask, TaskQueue
 from inboxsync.store.connection.statements import is_postgresql
-from inboxsync.store.connection.types import UtcDateTime
-from inboxsync.store.tables import facebook_pages
+from inboxsync.store.tables import facebook_pages, workers
 from inboxsync.store.tables import run_tasks as table
 
 
 def lock_page(connection: Connection, page_id: str) -> None:
-    """Let nobody else hand over a run of this Page until the transaction ends."""
+    """Let no one else enqueue a run of this Page until the transaction ends."""
     if is_postgresql(connection):  # SQLite has one writer
         row = select(facebook_pages.c.id).where(facebook_pages.c.id == page_id)
         connection.execute(row.with_for_update(key_share=True))
 
 
 def add_task(connection: Connection, first: RunTask) -> None:
-    """Hand a run to the workers."""
+    """Give a run to the workers, with its first task."""
     connection.execute(
         insert(table),
         {
@@ -39,103 +38,98 @@ def add_task(connection: Connection, first: RunTask) -> None:
 
 
 def get_task(connection: Connection, run_id: str) -> RunTask | None:
-    """The slice of a run; None where the workers do not have it, or no longer."""
-    return _one(connection, table.c.run_id == run_id)
+    """The task of a run; None if the workers do not have this run, or no longer."""
+    return next(iter(_list(connection, table.c.run_id == run_id)), None)
 
 
 def get_task_of_page(connection: Connection, page_id: str) -> RunTask | None:
-    """The slice of the run of this Page that the workers have; None where they have none."""
-    return _one(connection, table.c.page_id == page_id)
+    """The task of the run of this Page that the workers have; None if they have none."""
+    return next(iter(_list(connection, table.c.page_id == page_id)), None)
 
 
-def list_due(connection: Connection, queue: TaskQueue, *, now: datetime, limit: int) -> list[RunTask]:
-    """Slices that may begin and that nobody has put into the queue yet, those that wait longest first."""
-    due = (
-        select(table)
-        .where(table.c.queue == queue.value, table.c.dispatched_at.is_(None), table.c.due_at <= now)
-        .order_by(table.c.due_at, table.c.run_id)
-        .limit(limit)
+def list_due(connection: Connection, *, now: datetime, limit: int) -> list[RunTask]:
+    """Tasks that may begin and are not dispatched yet, the longest due first."""
+    return _list(connection, table.c.dispatched_at.is_(None), table.c.due_at <= now, limit=limit)
+
+
+def list_waiting(
+    connection: Connection, queue: TaskQueue, *, dispatched_before: datetime, limit: int
+) -> list[RunTask]:
+    """Tasks of a queue, dispatched before then, that no worker has begun; the longest due first."""
+    return _list(
+        connection,
+        table.c.queue == queue.value,
+        table.c.dispatched_at < dispatched_before,
+        table.c.worker_id.is_(None),
+        limit=limit,
     )
-    return [_task(row) for row in connection.execute(due)]
 
 
-def list_dispatched(connection: Connection, *, before: datetime) -> list[RunTask]:
-    """Slices that were put into the queue before then and have not ended."""
-    handed = select(table).where(table.c.dispatched_at < before).order_by(table.c.run_id)
-    return [_task(row) for row in connection.execute(handed)]
+def list_begun(connection: Connection, *, worker_id: str | None = None) -> list[RunTask]:
+    """Tasks that a worker has begun and that have not ended; only those of one worker if it is named."""
+    is_begun = table.c.worker_id == worker_id if worker_id is not None else table.c.worker_id.is_not(None)
+    return _list(connection, is_begun)
 
 
-def count_unbegun(connection: Connection) -> dict[TaskQueue, tuple[int, datetime]]:
-    """How many of each lane wait in the queue for a worker to begin them, and since when the first does."""
-    rows = connection.execute(
-        select(table.c.queue, func.count(), func.min(table.c.dispatched_at, type_=UtcDateTime))
-        .where(table.c.dispatched_at.is_not(None), table.c.worker_id.is_(None))
-        .group_by(table.c.queue)
-    )
-    return {TaskQueue(queue): (count, since) for queue, count, since in rows}
-
-
-def is_anybody_waiting(connection: Connection, queue: TaskQueue, *, now: datetime) -> bool:
-    """Whether another slice of this lane could begin now if there were a slot for it."""
-    waiting = select(table.c.run_id).where(
-        table.c.queue == queue.value, table.c.worker_id.is_(None), table.c.due_at <= now
-    )
-    return connection.execute(waiting.limit(1)).first() is not None
+def is_any_waiting(connection: Connection, queue: TaskQueue, *, now: datetime) -> bool:
+    """Whether another task of this queue could begin now if there were a slot for it."""
+    is_waiting = table.c.queue == queue.value, table.c.worker_id.is_(None), table.c.due_at <= now
+    return bool(_list(connection, *is_waiting, limit=1))
 
 
 def mark_dispatched(connection: Connection, tasks: Iterable[RunTask], *, now: datetime) -> None:
-    """These are in the queue."""
+    """Note that these are in the workers' queue."""
     for each in tasks:
         connection.execute(update(table).where(*_is(each)).values(dispatched_at=now))
 
 
-def begin_task(connection: Connection, begun: RunTask, *, worker_id: str) -> bool:
-    """A worker begins it; False where it is another's turn by now, or the run has ended."""
-    return connection.execute(update(table).where(*_is(begun)).values(worker_id=worker_id)).rowcount == 1
+def begin_task(connection: Connection, task: RunTask, *, worker_id: str) -> bool:
+    """Note that a worker begins it; False if another worker has, or if it is no longer the next task."""
+    begun = update(table).where(*_is(task), table.c.worker_id.is_(None)).values(worker_id=worker_id)
+    return connection.execute(begun).rowcount == 1
 
 
 def next_task(
     connection: Connection, ended: RunTask, *, queue: TaskQueue, due_at: datetime, failures: int = 0
 ) -> bool:
-    """Let another slice follow this one; False where one does already."""
+    """Let another task follow this one; False if one does already, or if this one changed hands."""
+    values: dict[str, Any] = {"queue": queue.value, "due_at": due_at, "failures": failures}
     followed = connection.execute(
         update(table)
-        .where(*_is(ended))
-        .values(
-            queue=queue.value,
-            number=ended.number + 1,
-            due_at=due_at,
-            dispatched_at=None,
-            worker_id=None,
-            failures=failures,
-        )
+        .where(*_is(ended), table.c.worker_id.is_not_distinct_from(ended.worker_id))
+        .values(**values, number=ended.number + 1, dispatched_at=None, worker_id=None)
     )
     return followed.rowcount == 1
 
 
-def hasten_task(
-    connection: Connection, waiting: RunTask, *, due_at: datetime, unless_due_after: datetime
-) -> None:
-    """Let a slice that only waits for its turn come before others; one that must not begin yet does not."""
-    connection.execute(
+def repeat_tasks_of_the_dead(connection: Connection) -> int:
+    """Let another task follow each one that was begun by a worker that has no row any more; how many."""
+    living = select(workers.c.id)
+    repeated = connection.execute(
         update(table)
-        .where(*_is(waiting), table.c.dispatched_at.is_(None), table.c.due_at <= unless_due_after)
-        .values(due_at=due_at)
+        .where(table.c.worker_id.is_not(None), table.c.worker_id.not_in(living))
+        .values(
+            number=table.c.number + 1,
+            failures=table.c.failures + 1,
+            dispatched_at=None,
+            worker_id=None,
+        )
     )
+    return repeated.rowcount
 
 
 def end_tasks(connection: Connection, run_id: str) -> None:
-    """The run has ended: no slice follows."""
+    """The run has ended: no task follows."""
     connection.execute(delete(table).where(table.c.run_id == run_id))
 
 
-def _is(one: RunTask) -> tuple[Any, ...]:
-    return table.c.run_id == one.run_id, table.c.number == one.number
+def _is(task: RunTask) -> tuple[ColumnElement[bool], ...]:
+    return table.c.run_id == task.run_id, table.c.number == task.number
 
 
-def _one(connection: Connection, *where: Any) -> RunTask | None:  # noqa: ANN401 - conditions
-    row = connection.execute(select(table).where(*where)).one_or_none()
-    return _task(row) if row is not None else None
+def _list(connection: Connection, *where: ColumnElement[bool], limit: int | None = None) -> list[RunTask]:
+    query = select(table).where(*where).order_by(table.c.due_at, table.c.run_id).limit(limit)
+    return [_task(row) for row in connection.execute(query)]
 
 
 def _task(row: Row[Any]) -> RunTask:

@@ -4,12 +4,13 @@ from sqlalchemy import Connection, delete, select
 
 from inboxsync.model import WorkerInfo
 from inboxsync.store.connection.statements import put_row
+from inboxsync.store.state.tasks import repeat_tasks_of_the_dead
 from inboxsync.store.tables import page_leases
 from inboxsync.store.tables import workers as table
 
 
 def put_worker(connection: Connection, worker: WorkerInfo) -> None:
-    """Say that a worker lives."""
+    """Write a worker's heartbeat."""
     row = {
         "id": worker.id,
         "version": worker.version,
@@ -21,7 +22,7 @@ def put_worker(connection: Connection, worker: WorkerInfo) -> None:
 
 
 def list_workers(connection: Connection) -> list[WorkerInfo]:
-    """Every worker that has not said good-bye, the longest there first."""
+    """Every worker that has not ended properly, the longest running first."""
     rows = connection.execute(select(table).order_by(table.c.started_at, table.c.id))
     return [
         WorkerInfo(
@@ -36,8 +37,9 @@ def list_workers(connection: Connection) -> list[WorkerInfo]:
 
 
 def delete_worker(connection: Connection, worker_id: str) -> None:
-    """A worker has ended: by itself, or it was found dead. The leases it holds go with it."""
+    """A worker has ended, or was found dead: its leases are broken and its tasks are repeated elsewhere."""
     connection.execute(delete(table).where(table.c.id == worker_id))
     connection.execute(
         delete(page_leases).where(page_leases.c.owner.startswith(f"{worker_id}.", autoescape=True))
     )
+    repeat_tasks_of_the_dead(connection)

@@ -29,7 +29,7 @@ run_tasks = Table(
         comment="tasks in a row that were cut short by something that passes",
     ),
     UniqueConstraint("page_id"),
-    Index(None, "queue", "due_at"),
+    Index(None, "dispatched_at", "due_at"),
     comment="The next task, or the one being executed, of each run that workers have; no row: it has ended",
 )
 
@@ -37,7 +37,7 @@ workers = Table(
     "workers",
     metadata,
     Column("id", ID, primary_key=True, comment="host:pid:random, as in the leases it takes"),
-    Column("version", Text, nullable=False, comment="which form of the workflow it runs"),
+    Column("version", Text, nullable=False, comment="which version of inboxsync it runs"),
     Column("concurrency", Integer, nullable=False, comment="how many Pages it works on side by side"),
     Column("started_at", UtcDateTime, nullable=False, comment="since when"),
     Column("heartbeat_at", UtcDateTime, nullable=False, comment="when it last said that it lives"),

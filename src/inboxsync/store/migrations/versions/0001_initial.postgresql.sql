@@ -334,7 +334,7 @@ COMMENT ON TABLE workers IS 'Processes that execute runs';
 
 COMMENT ON COLUMN workers.id IS 'host:pid:random, as in the leases it takes';
 
-COMMENT ON COLUMN workers.version IS 'which form of the workflow it runs';
+COMMENT ON COLUMN workers.version IS 'which version of inboxsync it runs';
 
 COMMENT ON COLUMN workers.concurrency IS 'how many Pages it works on side by side';
 
@@ -719,7 +719,7 @@ CREATE TABLE run_tasks (
 	CONSTRAINT fk_run_tasks_page_id FOREIGN KEY(page_id) REFERENCES facebook_pages (id) ON DELETE CASCADE
 );
 
-CREATE INDEX ix_run_tasks_queue_due_at ON run_tasks (queue, due_at);
+CREATE INDEX ix_run_tasks_dispatched_at_due_at ON run_tasks (dispatched_at, due_at);
 
 COMMENT ON TABLE run_tasks IS 'The next task, or the one being executed, of each run that workers have; no row: it has ended';
 

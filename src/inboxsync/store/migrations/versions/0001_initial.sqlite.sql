@@ -139,7 +139,7 @@ CREATE TABLE quotas (
 
 CREATE TABLE workers (
 	id TEXT NOT NULL /* host:pid:random, as in the leases it takes */,
-	version TEXT NOT NULL /* which form of the workflow it runs */,
+	version TEXT NOT NULL /* which version of inboxsync it runs */,
 	concurrency INTEGER NOT NULL /* how many Pages it works on side by side */,
 	started_at TEXT NOT NULL /* since when */,
 	heartbeat_at TEXT NOT NULL /* when it last said that it lives */,
@@ -313,7 +313,7 @@ CREATE TABLE run_tasks (
 	CONSTRAINT fk_run_tasks_page_id FOREIGN KEY(page_id) REFERENCES facebook_pages (id) ON DELETE CASCADE
 );
 
-CREATE INDEX ix_run_tasks_queue_due_at ON run_tasks (queue, due_at);
+CREATE INDEX ix_run_tasks_dispatched_at_due_at ON run_tasks (dispatched_at, due_at);
 
 CREATE TABLE sync_run_events (
 	run_id TEXT NOT NULL /* the run */,
