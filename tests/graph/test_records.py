@@ -298,6 +298,8 @@ def test_what_each_answer_has_of_its_own_is_not_in_the_fingerprint(
         lambda entry: message(entry, 0).update(shares={"data": [{"link": "x"}]}),
         lambda entry: message(entry, 0).update(reply_to={"mid": "m_1"}),
         lambda entry: message(entry, 0).update(is_unsupported=True),
+        lambda entry: message(entry, 0).update(is_deleted=True),
+        lambda entry: message(entry, 0).update(edited_time="2026-01-02T03:04:06+0000"),
         lambda entry: message(entry, 0).update(tags={"data": [{"name": "inbox"}]}),
         lambda entry: message(entry, 1).pop("sticker"),
         lambda entry: message(entry, 1).pop("attachments"),

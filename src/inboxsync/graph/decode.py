@@ -72,6 +72,8 @@ class GraphMessage(msgspec.Struct, gc=False, forbid_unknown_fields=True, omit_de
     reply_to: GraphReply | None = None
     # The text "true" has been seen (graph-facts 1.6).
     is_unsupported: bool | str | None = None
+    is_deleted: bool | str | None = None
+    edited_time: str | None = None
 
 
 class GraphPaging(msgspec.Struct, gc=False):
@@ -279,4 +281,6 @@ _MESSAGE: Shape = {
     "story": _any,
     "reply_to": _reply,
     "is_unsupported": _flag,
+    "is_deleted": _flag,
+    "edited_time": _time,
 }

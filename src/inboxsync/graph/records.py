@@ -8,6 +8,7 @@ from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
 from hashlib import sha256
 from operator import attrgetter
+from typing import Any
 
 import msgspec
 import structlog
@@ -42,11 +43,15 @@ _READABLE_ON_INSTAGRAM = 20
 _encode = msgspec.json.Encoder().encode
 
 _plain_values = attrgetter("id", "created_time", "sender", "message", "is_unsupported")
-_rest_values = attrgetter("attachments", "shares", "sticker", "reactions", "story", "reply_to")
+_REST = (
+    *("attachments", "shares", "sticker", "reactions", "story", "reply_to"),
+    *("is_deleted", "edited_time"),
+)
+_rest_values = attrgetter(*_REST)
 _values_but_messages = attrgetter("id", "updated_time", "message_count", "unread_count", "snippet", "link")
 # Nearly all messages are text alone, and there are tens of thousands a second: one comparison shows it.
-_shape = attrgetter("__class__", "attachments", "shares", "sticker", "reactions", "story", "reply_to")
-_TEXT_ALONE = (GraphMessage, *(None,) * 6)
+_shape = attrgetter("__class__", *_REST)
+_TEXT_ALONE = (GraphMessage, *(None,) * len(_REST))
 
 
 class GraphRecord(msgspec.Struct, kw_only=True):
@@ -229,6 +234,8 @@ def _what_is_stored(message: GraphMessage) -> tuple[object, ...]:
         json_list(message.reactions),
         json_text(message.story) is not None,
         message.reply_to,
+        _is_deleted(message),
+        message.edited_time,
         json_text(_extra(message)) is not None,
         _has_details(message),
     )
@@ -318,7 +325,12 @@ def _messages(data: list[GraphMessage], own_ids: frozenset[str], *, is_instagram
     return messages
 
 
-def _rest(message: GraphMessage) -> dict[str, str | None]:
+def _is_deleted(message: GraphMessage) -> bool | None:
+    """True where the source says so, in its own type or as text (graph-facts A-13); else not known."""
+    return True if message.is_deleted in (True, "true") else None
+
+
+def _rest(message: GraphMessage) -> dict[str, Any]:
     """All of a message but its text, time and sender."""
     return {
         "attachments": json_text(message.attachments.data) if message.attachments is not None else None,
@@ -327,5 +339,7 @@ def _rest(message: GraphMessage) -> dict[str, str | None]:
         "reactions": json_list(message.reactions),
         "story": json_text(message.story),
         "reply_to_message_id": (message.reply_to.mid or None) if message.reply_to is not None else None,
+        "is_deleted": _is_deleted(message),
+        "edited_at": timestamp(message.edited_time),
         "extra": json_text(_extra(message)),
     }

@@ -118,6 +118,8 @@ class Message(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     reply_to_message_id: str | None = None
     extra: str | None = None
     is_readable: bool = True
+    is_deleted: bool | None = None
+    edited_at: datetime | None = None
 
 
 class Conversation(msgspec.Struct, frozen=True, kw_only=True):
@@ -214,6 +216,18 @@ MESSAGE_FIELDS: Final = (
         kind=Kind.ID,
         merge=Merge.KEEP,
         meaning="Graph's id of the message it replies to",
+    ),
+    Field(
+        name="is_deleted",
+        kind=Kind.FLAG,
+        merge=Merge.FILL,
+        meaning="true: its sender has unsent it; NULL: that is not known",
+    ),
+    Field(
+        name="edited_at",
+        kind=Kind.TIME,
+        merge=Merge.REPLACE,
+        meaning="when it was last edited; NULL: that is not known",
     ),
     Field(name="extra", kind=Kind.JSON, merge=Merge.FILL, meaning="fields served that have no column here"),
 )

@@ -132,13 +132,18 @@ class Mailbox:
         self._kept.pop(slot, None)
         self._deleted.add(slot)
 
-    def unsend(self, slot: int, ordinal: int) -> None:
-        """One message is gone; the conversation keeps its time. Raises KeyError."""
-        self._changed[slot] = self._with_message(slot, ordinal).without_message(ordinal)
+    def unsend(self, slot: int, ordinal: int, *, leaves_mark: bool = False) -> None:
+        """One message is gone, or its content is; the conversation keeps its time. Raises KeyError."""
+        thread = self._with_message(slot, ordinal)
+        if leaves_mark:
+            self._changed[slot] = thread.with_changed(ordinal, text="", kind="text", is_deleted=True)
+        else:
+            self._changed[slot] = thread.without_message(ordinal)
 
     def edit(self, slot: int, ordinal: int, text: str) -> None:
         """A message has another text; the conversation keeps its time. Raises KeyError."""
-        self._changed[slot] = self._with_message(slot, ordinal).with_changed(ordinal, text=text)
+        thread = self._with_message(slot, ordinal)
+        self._changed[slot] = thread.with_changed(ordinal, text=text, edited_at=int(time.time()))
 
     def react(self, slot: int, ordinal: int, reaction: str | None) -> None:
         """A message has another reaction; the conversation keeps its time. Raises KeyError."""

@@ -174,6 +174,9 @@ MESSAGE_FIELDS: Mapping[str, MessageField] = {
     "story": _story,
     "reply_to": _reply_to,
     "is_unsupported": _unsupported,
+    # Only if they are asked for. That webhooks tell them is known, not that a list does (graph-facts A-15).
+    "is_deleted": lambda _view, _thread, message: message.is_deleted or None,
+    "edited_time": lambda _view, _thread, message: iso(message.edited_at) if message.edited_at else None,
     "thread_id": lambda view, thread, _message: view.thread_id(thread),
 }
 MESSAGE_DEFAULTS = ("id", "created_time")

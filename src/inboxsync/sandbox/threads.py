@@ -26,6 +26,8 @@ class Message:
     kind: str = "text"
     reaction: str | None = None
     replies_to: int | None = None
+    is_deleted: bool = False
+    edited_at: int | None = None
 
 
 @dataclass(slots=True, kw_only=True)

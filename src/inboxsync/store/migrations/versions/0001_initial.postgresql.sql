@@ -661,6 +661,8 @@ CREATE TABLE messages (
 	reactions JSONB,
 	story JSONB,
 	reply_to_message_id TEXT COLLATE "C",
+	is_deleted BOOLEAN,
+	edited_at TIMESTAMP WITH TIME ZONE,
 	extra JSONB,
 	source TEXT NOT NULL,
 	created_at TIMESTAMP WITH TIME ZONE NOT NULL,
@@ -697,6 +699,10 @@ COMMENT ON COLUMN messages.reactions IS 'as served: [{reaction, users}]';
 COMMENT ON COLUMN messages.story IS 'the Instagram story it answers or mentions';
 
 COMMENT ON COLUMN messages.reply_to_message_id IS 'Graph''s id of the message it replies to';
+
+COMMENT ON COLUMN messages.is_deleted IS 'true: its sender has unsent it; NULL: that is not known';
+
+COMMENT ON COLUMN messages.edited_at IS 'when it was last edited; NULL: that is not known';
 
 COMMENT ON COLUMN messages.extra IS 'fields served that have no column here';
 

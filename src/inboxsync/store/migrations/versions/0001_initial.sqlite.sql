@@ -291,6 +291,8 @@ CREATE TABLE messages (
 	reactions TEXT /* as served: [{reaction, users}] */,
 	story TEXT /* the Instagram story it answers or mentions */,
 	reply_to_message_id TEXT /* Graph's id of the message it replies to */,
+	is_deleted BOOLEAN /* true: its sender has unsent it; NULL: that is not known */,
+	edited_at TEXT /* when it was last edited; NULL: that is not known */,
 	extra TEXT /* fields served that have no column here */,
 	source TEXT NOT NULL /* how it first arrived: initial_sync, incremental_sync, ... */,
 	created_at TEXT NOT NULL /* when it was first stored */,
