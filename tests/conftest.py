@@ -3,6 +3,7 @@
 import os
 import signal
 import socket
+import sys
 import tempfile
 import threading
 import warnings
@@ -29,6 +30,9 @@ from tests.fixtures import (
 )
 from tests.processes import ForkServer
 
+# Where this is set, each of the hundreds of processes would compile every module again.
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+sys.dont_write_bytecode = False
 # A shell ignores SIGINT for what it starts in the background, and so would every process of the tests.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
