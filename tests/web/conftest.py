@@ -17,7 +17,9 @@ from inboxsync.api.server import Server
 from inboxsync.web import mount_dashboard
 from inboxsync.workers import RunQueue
 from tests.cli.fixtures import INBOXSYNC
-from tests.fixtures import Ending, EngineFor, Serve
+from tests.fixtures import PATIENCE_SECONDS, Ending, EngineFor, Serve
+from tests.processes import ForkServer, Sandboxes
+from tests.waiting import wait_until
 from tests.web.fixtures import Desk, OpenDesk, OpenTab, ServeWeb, Tab, Web
 
 if TYPE_CHECKING:
@@ -63,10 +65,11 @@ def web(serve: Serve, engine_for: EngineFor, ending: Ending) -> Iterator[ServeWe
 
 
 @pytest.fixture
-def desk(tmp_path: Path) -> Iterator[OpenDesk]:
+def desk(tmp_path: Path, forks: ForkServer) -> Iterator[OpenDesk]:
     """Starts a service and its sandbox; both end with the test."""
-    processes: list[subprocess.Popen[str]] = []
+    services: list[subprocess.Popen[bytes]] = []
     desks: list[Desk] = []
+    sandboxes = Sandboxes(forks)
     kept = {name: value for name, value in os.environ.items() if not name.startswith("INBOXSYNC_")}
     environment = kept | {
         "INBOXSYNC_DATA_DIR": str(tmp_path / "data"),
@@ -74,59 +77,35 @@ def desk(tmp_path: Path) -> Iterator[OpenDesk]:
         "INBOXSYNC_LOG_FORMAT": "json",
     }
 
-    def start(command: list[str]) -> subprocess.Popen[str]:
-        process = subprocess.Popen(
-            [*INBOXSYNC, *command],
-            env=environment,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-        )
-        processes.append(process)
-        return process
-
     def run(*arguments: str, stdin: str = "", **extra: str) -> subprocess.CompletedProcess[str]:
-        return subprocess.run(
-            [*INBOXSYNC, *arguments],
-            input=stdin,
-            env=environment | extra,
-            capture_output=True,
-            text=True,
-            timeout=120,
-            check=False,
-        )
+        return forks.run(*arguments, environment=environment | extra, stdin=stdin)
+
+    def serve() -> str:
+        """The address of a service; its log is in a file, which never fills up."""
+        path = tmp_path / "serve.log"
+        with path.open("wb") as log:
+            services.append(
+                subprocess.Popen([*INBOXSYNC, "serve", "--port", "0"], env=environment, stderr=log)
+            )
+        wait_until(lambda: '"serving"' in path.read_text() or services[-1].poll() is not None)
+        (serving,) = (line for line in path.read_text().splitlines() if '"serving"' in line)
+        return str(json.loads(serving)["url"])
 
     def open_desk(*switches: str, calls_per_second: float = 0) -> Desk:
         environment["INBOXSYNC_CALLS_PER_SECOND"] = str(calls_per_second)
-        world = start(["sandbox", "--no-limits", *switches])
-        assert world.stdout is not None
-        ready = json.loads(world.stdout.readline())
+        ready = sandboxes.start("--no-limits", *switches)
         environment["INBOXSYNC_GRAPH_URL"] = ready["url"]
-        service = start(["serve", "--port", "0"])
-        desks.append(Desk(url=_address(service), sandbox=ready, run=run))
+        desks.append(Desk(url=serve(), sandbox=ready, run=run))
         return desks[-1]
 
     yield open_desk
     for each in desks:
         for client in each.clients:
             client.close()
-    for process in processes:
-        process.terminate()
-    for process in processes:
-        try:
-            process.communicate(timeout=15)
-        except subprocess.TimeoutExpired:
-            process.kill()
-            process.communicate()
-
-
-def _address(service: subprocess.Popen[str]) -> str:
-    assert service.stderr is not None
-    for line in service.stderr:
-        told = json.loads(line) if line.startswith("{") else {}
-        if told.get("event") == "serving":
-            return str(told["url"])
-    raise AssertionError("the service did not start")
+    for service in services:
+        service.terminate()
+        service.wait(PATIENCE_SECONDS)
+    sandboxes.close()
 
 
 def _chromium() -> str | None:
@@ -166,7 +145,7 @@ def tab(browser: "Browser") -> Iterator[OpenTab]:
         }
         contexts.append(browser.new_context(**(options | more)))
         page = contexts[-1].new_page()
-        page.set_default_timeout(60_000)
+        page.set_default_timeout(1000 * PATIENCE_SECONDS)
         return Tab(page, desk.url)
 
     yield open_tab

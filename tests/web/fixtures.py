@@ -15,7 +15,7 @@ from inboxsync.model import Page, Platform, Scope
 from inboxsync.store.state.api_keys import create_api_key
 from inboxsync.sync import ignore
 from tests.cli.fixtures import Run
-from tests.fixtures import Json, SandboxServer
+from tests.fixtures import PATIENCE_SECONDS, Json, SandboxServer
 
 if TYPE_CHECKING:
     from playwright.sync_api import ConsoleMessage, Response
@@ -65,7 +65,7 @@ class Desk:
         return str(self.sandbox["pages"][0]["token"])
 
     def visitor(self) -> Visitor:
-        client = httpx2.Client(base_url=self.url, timeout=30)
+        client = httpx2.Client(base_url=self.url, timeout=PATIENCE_SECONDS)
         self.clients.append(client)
         return Visitor(client)
 
@@ -84,7 +84,7 @@ class Desk:
 
     def tell_sandbox(self, what: str, **asked: object) -> Json:
         address, body = f"{self.sandbox['url']}/sandbox/{what}", json.dumps(asked).encode()
-        with urllib.request.urlopen(address, body, timeout=20) as answer:  # noqa: S310 - our own sandbox
+        with urllib.request.urlopen(address, body, timeout=PATIENCE_SECONDS) as answer:  # noqa: S310 - our own sandbox
             return json.loads(answer.read())
 
 
@@ -99,7 +99,7 @@ class Web:
     clients: list[httpx2.Client] = field(default_factory=list)
 
     def visitor(self, **headers: str) -> Visitor:
-        client = httpx2.Client(base_url=self.url, timeout=30, headers=headers)
+        client = httpx2.Client(base_url=self.url, timeout=PATIENCE_SECONDS, headers=headers)
         self.clients.append(client)
         return Visitor(client)
 
