@@ -6,7 +6,8 @@ import sqlite3
 import subprocess
 import sys
 import urllib.request
-from contextlib import closing
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
@@ -96,6 +97,13 @@ class Inbox:
                     process.send_signal(signal.SIGCONT)
                 else:
                     return
+
+    @contextmanager
+    def locked(self) -> Iterator[None]:
+        """No one else can write meanwhile."""
+        with closing(sqlite3.connect(self.database, timeout=30)) as connection:
+            connection.execute("BEGIN IMMEDIATE")
+            yield
 
     def change(self, sql: str, *values: object) -> None:
         with closing(sqlite3.connect(self.database, timeout=30)) as connection, connection:

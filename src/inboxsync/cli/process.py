@@ -134,9 +134,20 @@ def stop_on_signals(stop: Stop) -> None:
     def ask(number: signal.Signals) -> None:
         stop.ask(f"{number.name} was received")
         loop.remove_signal_handler(number)
+        signal.signal(number, _end_at_once)
 
     for number in _END_SIGNALS:
         loop.add_signal_handler(number, ask, number)
+
+
+def _end_at_once(number: int, _frame: object) -> None:
+    """A KeyboardInterrupt would wait for every thread, and end in the log of whatever it interrupts.
+
+    What is stored is whole, and another process takes over the lease of one that is gone.
+    """
+    if sys.stderr.isatty():
+        os.write(sys.stderr.fileno(), b"\x1b[?25h\n")  # the progress bar hides the cursor
+    os._exit(128 + number)
 
 
 def asked_to_end(*, lifeline: int | None = None) -> asyncio.Future[None]:
