@@ -24,8 +24,7 @@ from inboxsync.api.service import Service, ServiceDependency
 from inboxsync.errors import StoreError
 from inboxsync.model import Mode, Run, RunRequest, RunStatus, Scope
 from inboxsync.store.state.leases import get_lease
-from inboxsync.store.state.run_events import list_run_events
-from inboxsync.store.state.run_totals import newest_event_seq
+from inboxsync.store.state.run_events import list_run_events, newest_event_seq
 from inboxsync.store.state.workers import list_workers
 from inboxsync.sync.events import WAITING
 

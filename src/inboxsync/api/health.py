@@ -16,7 +16,7 @@ from inboxsync.api.service import Service, ServiceDependency
 from inboxsync.errors import InboxsyncError
 from inboxsync.model import Scope
 from inboxsync.store import schema
-from inboxsync.store.state.run_health import was_source_reached
+from inboxsync.store.state.run_totals import was_source_reached
 
 log = structlog.get_logger("inboxsync.api")
 router = APIRouter(tags=["health"])

@@ -9,7 +9,7 @@ import structlog
 import typer
 
 from inboxsync.cli.process import asked_to_end, open_engine, set_for_syncing
-from inboxsync.cli.worker_process import keep_worker
+from inboxsync.cli.worker import keep_worker
 from inboxsync.engine import Engine
 from inboxsync.errors import InboxsyncError, SettingsInvalid
 from inboxsync.store.state.api_keys import list_api_keys

@@ -1,4 +1,4 @@
-"""A verification as a run: noted, told and ended as a sync is. Cut short, it begins anew."""
+"""A verification as a run, with the events and the end of a sync. After an interruption it begins again."""
 
 import asyncio
 import time
@@ -42,11 +42,11 @@ class RunVerify:
         self._page = page
         self._owner = owner
         self._stop = stop
-        self._listed: dict[str, int] = {}
+        self._compared: dict[str, int] = {}
         self._event_log: EventLog
 
     async def run(self) -> Outcome:
-        """Verify; what goes wrong is in the result. Raises PageBusy, LeaseLost, PageUnknown, StoreError."""
+        """Verify; what fails is in the outcome. Raises PageBusy, LeaseLost, PageUnknown, StoreError."""
         self._run = await asyncio.to_thread(self._begin)
         self._event_log = EventLog(self._store, self._engine.clock, self._run, owner=self._owner)
         began = time.monotonic()
@@ -59,7 +59,7 @@ class RunVerify:
         run = replace(
             self._run,
             duration_seconds=time.monotonic() - began,
-            counts=Counts(fetched=sum(self._listed.values()), unchanged=sum(self._listed.values())),
+            counts=Counts(fetched=sum(self._compared.values()), unchanged=sum(self._compared.values())),
         )
         if isinstance(result, Stopped) and self._stop.is_pause and not self._stop.is_cancelled:
             return self._suspended(Suspension(reason=result.reason))
@@ -68,7 +68,7 @@ class RunVerify:
         return await asyncio.to_thread(self._end, run, result)
 
     async def _verify(self) -> tuple[Verification, Findings] | Stopped | InboxsyncError:
-        one = self._engine.page_verify(
+        verification = self._engine.page_verify(
             self._source,
             self._page,
             stop=self._stop,
@@ -77,7 +77,7 @@ class RunVerify:
             owner=self._owner,
         )
         try:
-            return await one.run(wait=False)
+            return await verification.run(wait=False)
         except (PageBusy, LeaseLost, PageUnknown, StoreError):
             raise
         except (Stopped, InboxsyncError) as failure:
@@ -89,13 +89,13 @@ class RunVerify:
             run = resume_run(connection, self._run.id, mode=Mode.FULL, now=now)
             if run is None:
                 raise LeaseLost("The run has been ended elsewhere.")
-            told = start_events(run, is_new=self._run.status is RunStatus.QUEUED)
-            append_run_events(connection, run.id, [(now, *each) for each in told])
+            events = start_events(run, is_new=self._run.status is RunStatus.QUEUED)
+            append_run_events(connection, run.id, [(now, *each) for each in events])
         return run
 
-    def _on_batch(self, folder: str, listed: int) -> None:
-        self._listed[folder] = listed
-        counts = Counts(fetched=sum(self._listed.values()))
+    def _on_batch(self, folder: str, compared: int) -> None:
+        self._compared[folder] = compared
+        counts = Counts(fetched=sum(self._compared.values()))
         self._event_log.on_event(
             BatchStored(
                 run=replace(self._run, counts=counts),
@@ -153,9 +153,9 @@ def _concluded(
     verification, findings = result
     if verification.is_complete:
         return RunStatus.COMPLETE, (), None
-    said = Problem(
+    problem = Problem(
         code="not_complete",
         message=f"Of {findings.listed:,} conversations {findings.missing:,} are not stored as they are now.",
-        hint="The next sync brings what is owed.",
+        hint="The next sync fetches them.",
     )
-    return RunStatus.PARTIAL, (said,), None
+    return RunStatus.PARTIAL, (problem,), None

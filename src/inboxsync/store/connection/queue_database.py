@@ -1,6 +1,6 @@
-"""Connects to the database in which the workers' queue is kept. What is in it is DBOS's own.
+"""Connects to the database of the workers' queue. What is in it is DBOS's own.
 
-It is no part of the user's data: thrown away while no worker runs, it is made anew from `run_tasks`.
+It is not a part of the user's data: if it is deleted while no worker runs, the tasks are dispatched again.
 """
 
 import time
@@ -16,7 +16,7 @@ _LONGEST_NAME: Final = 63
 
 
 def open_queue_database(url: str, *, schema_name: str | None) -> tuple[Engine, str | None]:
-    """An engine for it, and the schema that it is in: beside the store at `url`."""
+    """An engine for it, and its schema: it is beside the store at `url`."""
     parsed = make_url(url)
     if parsed.drivername in sqlite.DRIVERS:
         return _on_sqlite(_beside(parsed.database or "")), None
@@ -44,12 +44,12 @@ def _on_sqlite(path: str) -> Engine:
 
 
 def _configure(connection: Any, _record: object) -> None:  # noqa: ANN401 - sqlite3's, as SQLAlchemy hands it
-    # As DBOS's own engine does it: it expects the driver to begin a transaction at the first write.
+    # As in DBOS's own engine: it expects that the driver begins a transaction at the first write.
     connection.isolation_level = "IMMEDIATE"
-    # SQLite before 3.42 has it without fractions of a second, which DBOS's clock is made of.
+    # SQLite before 3.42 has no fractions of a second here, and DBOS's clock needs them.
     connection.create_function("unixepoch", -1, _unixepoch)
     sqlite.switch_to_wal(connection)
-    # A crash of the machine may lose the last moments of the queue: `run_tasks` knows what is to be done.
+    # A crash of the machine may lose the last moments of the queue: what is to be done is in `run_tasks`.
     for pragma in ("synchronous=NORMAL", "foreign_keys=ON"):
         connection.execute(f"PRAGMA {pragma}")
 

@@ -1,4 +1,4 @@
-"""Rows of `sync_run_events`: what runs told while they went."""
+"""Rows of `sync_run_events`: the events of runs."""
 
 from collections.abc import Sequence
 from datetime import datetime
@@ -13,11 +13,10 @@ from inboxsync.store.tables import sync_run_events as table
 def append_run_events(
     connection: Connection, run_id: str, events: Sequence[tuple[datetime, str, dict[str, object]]]
 ) -> None:
-    """Add (when, status, data) behind what the run has told before."""
+    """Add (when, status, data) after the events that the run has."""
     if not events:
         return
-    newest = select(func.max(table.c.seq)).where(table.c.run_id == run_id)
-    told = connection.execute(newest).scalar() or 0
+    newest = newest_event_seq(connection, run_id)
     rows = [
         {
             "run_id": run_id,
@@ -26,7 +25,7 @@ def append_run_events(
             "status": status,
             "data": msgspec.json.encode(data).decode(),
         }
-        for seq, (at, status, data) in enumerate(events, told + 1)
+        for seq, (at, status, data) in enumerate(events, newest + 1)
     ]
     connection.execute(insert(table), rows)
 
@@ -34,7 +33,7 @@ def append_run_events(
 def list_run_events(
     connection: Connection, run_id: str, *, after: int = 0, limit: int = 200
 ) -> list[RunEvent]:
-    """What a run has told, in its order, after the event with that number."""
+    """The events of a run, in their order, after the event with that number."""
     query = (
         select(table).where(table.c.run_id == run_id, table.c.seq > after).order_by(table.c.seq).limit(limit)
     )
@@ -48,3 +47,9 @@ def list_run_events(
         )
         for row in connection.execute(query)
     ]
+
+
+def newest_event_seq(connection: Connection, run_id: str) -> int:
+    """The number of the last event of this run; 0 if it has none."""
+    newest = select(func.max(table.c.seq)).where(table.c.run_id == run_id)
+    return int(connection.execute(newest).scalar() or 0)

@@ -1,18 +1,20 @@
-"""What runs have counted, for whoever adds it up while they go."""
+"""What `/metrics` and `/readyz` read from the runs: their counters, and whether the source answers."""
 
 from collections.abc import Collection
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 
 from sqlalchemy import Connection, Select, func, or_, select
 
-from inboxsync.store.tables import backlog, sync_run_events
+from inboxsync.errors import SourceUnreachable
+from inboxsync.store.tables import backlog
 from inboxsync.store.tables import sync_runs as table
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RunTotals:
-    """The counters of one run as they stand."""
+    """The counters of one run, as they are now."""
 
     id: str
     page_id: str
@@ -33,7 +35,7 @@ def list_run_totals(connection: Connection, *, after: str, also: Collection[str]
 
 
 def newest_run_id(connection: Connection) -> str:
-    """The run that began last; an empty text where there was none."""
+    """The run that began last; an empty text if there was none."""
     return connection.execute(select(func.max(table.c.id))).scalar_one() or ""
 
 
@@ -43,16 +45,28 @@ def list_open_run_totals(connection: Connection, *, ended: Collection[str]) -> l
     return [RunTotals(**row._asdict()) for row in rows]
 
 
-def newest_event_seq(connection: Connection, run_id: str) -> int:
-    """The number of the last event that this run told; 0 where it has told none."""
-    newest = select(func.max(sync_run_events.c.seq)).where(sync_run_events.c.run_id == run_id)
-    return int(connection.execute(newest).scalar() or 0)
-
-
 def count_backlog_by_kind(connection: Connection) -> dict[str, int]:
-    """How many things are owed of all Pages, by what they are."""
-    phases = select(backlog.c.kind, func.count().label("items")).group_by(backlog.c.kind)
-    return {str(row.kind): int(row.items) for row in connection.execute(phases)}
+    """How many items the backlog of all Pages has, of each kind."""
+    kinds = select(backlog.c.kind, func.count().label("items")).group_by(backlog.c.kind)
+    return {str(row.kind): int(row.items) for row in connection.execute(kinds)}
+
+
+def was_source_reached(connection: Connection, *, since: datetime) -> bool | None:
+    """Whether the source answered the newest run that has ended since then, or that is running.
+
+    None if there was no such run, or if it does not show that.
+    """
+    row = connection.execute(
+        select(table.c.batches, table.c.status, table.c.problems)
+        .where(or_(table.c.finished_at >= since, table.c.finished_at.is_(None)), table.c.calls > 0)
+        .order_by(table.c.id.desc())
+        .limit(1)
+    ).one_or_none()
+    if row is None:
+        return None
+    if f'"{SourceUnreachable.code}"' in (row.problems or ""):
+        return False
+    return True if row.batches or row.status == "complete" else None
 
 
 def _totals() -> Select[Any]:

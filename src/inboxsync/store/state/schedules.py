@@ -1,7 +1,7 @@
-"""Rows of `page_schedules`: when the workers start runs of a Page by themselves.
+"""Rows of `page_schedules`: when the workers start runs of a Page without being asked.
 
-A Page without a row is due now, and as often as by default. One that is paused, or whose token a person must
-look after, is never due; a new token makes it so again.
+A Page without a row is due now, and then at the default interval. A Page that is paused, or whose token does
+not work, is never due; a new token makes it due again.
 """
 
 from collections.abc import Sequence
@@ -18,12 +18,12 @@ from inboxsync.store.tables import page_schedules as table
 
 
 def get_schedule(connection: Connection, page_id: str) -> Schedule:
-    """When a Page is due; as by default where nothing was set."""
+    """When a Page is due; the default if nothing was set."""
     return list_schedules(connection, [page_id])[page_id]
 
 
 def list_schedules(connection: Connection, page_ids: Sequence[str]) -> dict[str, Schedule]:
-    """When each of these Pages is due, by our ids; as by default where nothing was set."""
+    """When each of these Pages is due, by our ids; the default if nothing was set."""
     rows = connection.execute(select(table).where(table.c.page_id.in_(page_ids)))
     found = {page_id: Schedule(page_id=page_id) for page_id in page_ids}
     return found | {row.page_id: _schedule(row) for row in rows}
@@ -42,15 +42,15 @@ def put_schedule(connection: Connection, schedule: Schedule) -> None:
 
 
 def make_due(connection: Connection, page_id: str, *, now: datetime) -> None:
-    """Have a Page caught up with now, however long it would have waited yet; not before others that wait."""
+    """Make a Page due now; Pages that are due already come before it."""
     later = table.c.next_sync_at > now
     connection.execute(update(table).where(table.c.page_id == page_id, later).values(next_sync_at=now))
 
 
 def list_due_for_sync(connection: Connection, *, now: datetime, limit: int) -> list[Page]:
-    """Pages to be caught up with, those that are due longest first; new ones before all.
+    """Pages to sync: new ones first, then the longest due.
 
-    One that is being verified stays due until that has ended.
+    A Page that is being verified stays due until that has ended.
     """
     is_due = or_(table.c.next_sync_at.is_(None), table.c.next_sync_at <= now)
     verified = select(run_tasks.c.page_id).where(run_tasks.c.queue == TaskQueue.VERIFY.value)
@@ -59,14 +59,14 @@ def list_due_for_sync(connection: Connection, *, now: datetime, limit: int) -> l
 
 
 def list_due_for_verify(connection: Connection, *, now: datetime, limit: int) -> list[Page]:
-    """Pages to be verified, those that are due longest first; none that was never synced or has a run."""
+    """Pages to verify, the longest due first; none that was never synced or that has a run."""
     is_idle = facebook_pages.c.id.not_in(select(run_tasks.c.page_id))
     is_due = and_(table.c.next_verify_at <= now, facebook_pages.c.last_synced_at.is_not(None), is_idle)
     return _pages(connection, _active().where(is_due).order_by(table.c.next_verify_at).limit(limit))
 
 
 def delete_idle_runs(connection: Connection, *, before: datetime) -> int:
-    """Forget runs of schedules that ended before then and found nothing new; returns how many."""
+    """Delete runs of schedules that ended before then and found nothing new; returns how many."""
     counts = [sync_runs.c[name] for name in ("inserted", "updated", "events")]
     is_idle = and_(*(count == 0 for count in counts), sync_runs.c.status == "complete")
     is_own = and_(sync_runs.c.queued_at.is_not(None), sync_runs.c.kind == RunKind.SYNC.value)
