@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 import uvicorn
+from hypothesis import HealthCheck, settings
 
 from inboxsync.engine import Engine
 from inboxsync.sandbox import Sandbox, SandboxConfig
@@ -26,6 +27,7 @@ from tests.fixtures import (
     RestartedServer,
     SandboxServer,
     Serve,
+    examples,
     start_postgresql,
 )
 from tests.processes import ForkServer
@@ -36,6 +38,21 @@ sys.dont_write_bytecode = False
 # A shell ignores SIGINT for what it starts in the background, and so would every process of the tests.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+# No limit of time, as nowhere in the tests; and a fixture that a test shares among its examples is meant so.
+settings.register_profile(
+    "inboxsync",
+    max_examples=examples(100),
+    deadline=None,
+    suppress_health_check=[
+        HealthCheck.too_slow,
+        HealthCheck.function_scoped_fixture,
+        HealthCheck.data_too_large,
+        HealthCheck.filter_too_much,
+    ],
+)
+settings.load_profile("inboxsync")
 
 
 @pytest.fixture

@@ -40,6 +40,11 @@ Row: TypeAlias = tuple[Any, ...]
 Ending: TypeAlias = list[threading.Thread]
 
 
+def examples(usual: int) -> int:
+    """How many examples Hypothesis tries; INBOXSYNC_TEST_EXAMPLES=10 makes it ten times as many."""
+    return usual * int(os.environ.get("INBOXSYNC_TEST_EXAMPLES", "1"))
+
+
 class FakeClock:
     """Time that moves only when somebody sleeps."""
 

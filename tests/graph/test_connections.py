@@ -13,7 +13,7 @@ from urllib.parse import parse_qsl, urlsplit
 
 import pytest
 from aiohttp import web
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from inboxsync.engine import Engine
@@ -23,6 +23,7 @@ from inboxsync.graph.errors import FaultError
 from inboxsync.graph.transport import Received, Transport, open_transport
 from inboxsync.model import Platform
 from inboxsync.settings import Settings
+from tests.fixtures import examples
 from tests.graph.fixtures import AnswerWith, OpenClient, Script, StartPlayed
 
 LISTED = json.dumps({"data": [{"id": "t_1"}]}).encode()
@@ -72,7 +73,7 @@ def test_parameters_arrive_unchanged_under_any_base(played: StartPlayed, address
     assert dict(parse_qsl(split.query, keep_blank_values=True)) == {k: str(v) for k, v in SPECIAL.items()}
 
 
-@settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+@settings(max_examples=examples(60))
 @given(
     st.dictionaries(
         st.text(st.characters(codec="ascii", categories=["L"]), min_size=1),

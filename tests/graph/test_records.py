@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from typing import Any, TypeAlias
 
 import pytest
-from hypothesis import assume, given, settings
+from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from inboxsync.graph.body import decode_body, fast_conversations, fast_messages
@@ -80,7 +80,6 @@ def record_of(entry: Entry) -> SourceRecord:
     return found
 
 
-@settings(deadline=None)
 @given(st.lists(conversations | odd, max_size=4), st.booleans())
 def test_the_fast_decoder_leads_to_the_same_records_as_any_json(
     data: list[object], is_instagram: bool
@@ -97,7 +96,6 @@ def test_the_fast_decoder_leads_to_the_same_records_as_any_json(
         assert each.source_updated_at == each.whole().source_updated_at
 
 
-@settings(deadline=None)
 @given(st.lists(messages | odd, max_size=4), st.booleans())
 def test_the_fast_decoder_leads_to_the_same_messages_as_any_json(
     data: list[object], is_instagram: bool
@@ -110,7 +108,6 @@ def test_the_fast_decoder_leads_to_the_same_messages_as_any_json(
     assert results[0] == results[1]
 
 
-@settings(deadline=None)
 @given(conversations)
 def test_an_entry_of_the_usual_shape_is_normalised_to_what_the_fast_decoder_makes_of_it(entry: Entry) -> None:
     (fast,) = over_the_transport([entry], fast=fast_conversations)
@@ -190,7 +187,6 @@ ODDITIES: list[Callable[[Entry], object]] = [
 ]
 
 
-@settings(deadline=None)
 @given(st.sets(st.sampled_from(range(len(ODDITIES)))))
 def test_an_odd_answer_is_normalised_to_the_usual_one(chosen: set[int]) -> None:
     entry = copy.deepcopy(USUAL)
@@ -212,7 +208,6 @@ def test_an_odd_answer_has_the_usual_ones_fingerprint_unless_a_time_is_written_o
     assert (found.fingerprint() == usual.fingerprint()) is not is_time
 
 
-@settings(deadline=None)
 @given(
     conversations,
     conversations,

@@ -8,7 +8,7 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from inboxsync.errors import FileNotWhole, OutputFailed
@@ -19,6 +19,7 @@ from inboxsync.reports.attachments import links_of
 from inboxsync.reports.folders import check_folder
 from inboxsync.store import Store
 from inboxsync.store.state.backlog import put_backlog_item
+from tests.fixtures import examples
 
 NOON = datetime(2026, 6, 1, 12, 0, 0, tzinfo=UTC)
 HANOI = ZoneInfo("Asia/Ho_Chi_Minh")
@@ -167,7 +168,7 @@ def test_messages_are_shown_in_time_with_gaps_as_gaps(
 
 
 @FILES_ALONE
-@settings(deadline=None, max_examples=20, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=examples(20))
 @given(text=st.text(max_size=30) | st.sampled_from(["</p><script>alert(1)</script>", "\0", "a\r\nb", "&lt;"]))
 def test_whatever_people_write_is_text(inbox: Any, page: Page, write: Any, tmp_path: Path, text: str) -> None:
     with inbox.store.write() as connection:

@@ -25,6 +25,7 @@ from inboxsync.reports.columns import Column, Found, Kind, Record
 from inboxsync.reports.formats import format_of, writer_of
 from inboxsync.store import Store
 from inboxsync.sync import Derive
+from tests.fixtures import examples
 
 COLUMNS = (
     Column("name", Kind.TEXT, "a text"),
@@ -86,7 +87,7 @@ def unescaped(text: str) -> str:
     return re.sub(r"_x([0-9a-fA-F]{4})_", lambda code: chr(int(code[1], 16)), text)
 
 
-@settings(deadline=None, max_examples=50)
+@settings(max_examples=examples(50))
 @given(st.lists(records, max_size=5))
 def test_csv_reads_back_as_it_was(rows: list[Any]) -> None:
     heading, *read = csv.reader(io.StringIO(written(Format.CSV, rows).decode(), newline=""))
@@ -102,7 +103,7 @@ def test_csv_reads_back_as_it_was(rows: list[Any]) -> None:
         assert cells[6] == "; ".join(each.message_id for each in phones)
 
 
-@settings(deadline=None, max_examples=50)
+@settings(max_examples=examples(50))
 @given(st.lists(records, max_size=5))
 def test_ndjson_reads_back_exactly(rows: list[Any]) -> None:
     read = [json.loads(line) for line in written(Format.NDJSON, rows).splitlines()]
@@ -114,7 +115,7 @@ def test_ndjson_reads_back_exactly(rows: list[Any]) -> None:
         assert line["phones"] == [each._asdict() for each in phones]
 
 
-@settings(deadline=None, max_examples=30)
+@settings(max_examples=examples(30))
 @given(st.lists(records, max_size=5))
 def test_parquet_reads_back_exactly(rows: list[Any]) -> None:
     read = pq.read_table(pa.BufferReader(written(Format.PARQUET, rows))).to_pylist()
@@ -127,7 +128,7 @@ def test_parquet_reads_back_exactly(rows: list[Any]) -> None:
     assert read == expected
 
 
-@settings(deadline=None, max_examples=20)
+@settings(max_examples=examples(20))
 @given(st.lists(records, max_size=4))
 def test_xlsx_reads_back_as_it_was(rows: list[Any]) -> None:
     ((heading, *read),) = sheets(written(Format.XLSX, rows))

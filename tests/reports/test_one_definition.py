@@ -3,7 +3,7 @@
 from collections.abc import Callable
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from sqlalchemy import Connection
 
@@ -25,6 +25,7 @@ from inboxsync.store.reading import (
     iter_sent,
 )
 from inboxsync.sync import Derive
+from tests.fixtures import examples
 from tests.reports.fixtures import Inbox
 
 # Who wrote in each minute: the contact, the Page, both, something that nobody can read, or nobody.
@@ -67,7 +68,7 @@ def streamed(
     )
 
 
-@settings(deadline=None, max_examples=15, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=examples(15))
 @given(told=scripts, gone=st.booleans(), older=st.booleans())
 def test_who_waits_and_since_when(
     store: Store, page: Page, write: Write, told: list[str], gone: bool, older: bool

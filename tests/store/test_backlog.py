@@ -4,7 +4,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from inboxsync.model import BacklogItem, BacklogKind, Conversation, Message, Page, Problem
@@ -21,6 +21,7 @@ from inboxsync.store.state.backlog import (
 )
 from inboxsync.store.state.conversations import mark_gone
 from inboxsync.store.writing.upsert import upsert_batch
+from tests.fixtures import examples
 
 NOW = datetime(2026, 6, 1, 12, 0, 0, tzinfo=UTC)
 HOUR = timedelta(hours=1)
@@ -99,7 +100,7 @@ def as_held(store: Store, item: BacklogItem) -> BacklogItem:
     )
 
 
-@settings(max_examples=50, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+@settings(max_examples=examples(50))
 @given(items=st.lists(items_strategy, max_size=6))
 def test_the_ledger_keeps_the_last_word_on_each_item(
     store: Store, page: Page, items: list[BacklogItem]

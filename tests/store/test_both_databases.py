@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from inboxsync.model import Conversation, Message, Page, Participant, Platform
@@ -14,6 +14,7 @@ from inboxsync.store import Store
 from inboxsync.store.connection.types import format_utc
 from inboxsync.store.state.pages import upsert_page
 from inboxsync.store.writing.upsert import upsert_batch, upsert_message_batch
+from tests.fixtures import examples
 
 NOW = datetime(2026, 6, 1, 12, 0, 0, tzinfo=UTC)
 times = st.none() | st.sampled_from([NOW, NOW + timedelta(seconds=1), NOW + timedelta(seconds=2)])
@@ -115,7 +116,7 @@ def plain(value: Any) -> Any:
     return int(value) if isinstance(value, bool) else value
 
 
-@settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+@settings(max_examples=examples(60))
 @given(served=st.lists(steps, min_size=1, max_size=5))
 def test_both_databases_hold_and_count_the_same(
     both: tuple[Store, Store], served: list[tuple[str, list[Conversation]]]

@@ -5,13 +5,14 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from inboxsync.model import Conversation, Message, Page
 from inboxsync.store import Store
 from inboxsync.store.state.conversations import set_has_older_messages
 from inboxsync.store.writing.upsert import FoundGap, Written, upsert_batch, upsert_message_batch
+from tests.fixtures import examples
 
 NOW = datetime(2026, 6, 1, 12, 0, 0, tzinfo=UTC)
 BACKLOG = "SELECT has_older_messages FROM messenger_conversations ORDER BY conversation_id"
@@ -203,7 +204,7 @@ answers = st.lists(
 )
 
 
-@settings(max_examples=200, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+@settings(max_examples=examples(60))
 @given(steps=answers)
 def test_every_message_is_stored_or_known_to_be_missing(
     store: Store, page: Page, steps: list[tuple[int, int, str]]

@@ -1,7 +1,7 @@
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from inboxsync.model import Page, Quota, Verification
@@ -9,6 +9,7 @@ from inboxsync.store import Store
 from inboxsync.store.connection.types import new_id
 from inboxsync.store.state.quotas import list_quotas, put_quota
 from inboxsync.store.state.verifications import newest_verification, put_verification
+from tests.fixtures import examples
 
 NOW = datetime(2026, 6, 1, 12, 0, 0, tzinfo=UTC)
 
@@ -24,7 +25,7 @@ quotas_strategy = st.lists(
 )
 
 
-@settings(max_examples=30, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+@settings(max_examples=examples(30))
 @given(quotas=quotas_strategy)
 def test_the_last_word_on_each_quota_is_kept(store: Store, quotas: list[Quota]) -> None:
     with store.write() as connection:

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, example, given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from sqlalchemy import select
 
@@ -34,6 +34,7 @@ from inboxsync.store.state.conversations import mark_gone
 from inboxsync.store.tables import message_index
 from inboxsync.store.writing.upsert import upsert_batch
 from inboxsync.sync import Derive
+from tests.fixtures import examples
 
 NOW = datetime(2026, 6, 1, 12, 0, 0, tzinfo=UTC)
 DATA = Path(__file__).parents[3] / "shared" / "data" / "conversations.ndjson.gz"
@@ -171,7 +172,7 @@ def test_the_search_finds_what_like_over_the_folded_text_finds_and_nothing_else(
     corpus += real_texts(150)
     put_texts(store, page, corpus)
 
-    @settings(max_examples=80, deadline=None, suppress_health_check=list(HealthCheck))
+    @settings(max_examples=examples(80))
     @given(st.data())
     def check(data: st.DataObject) -> None:
         typed = a_query(data.draw, corpus)
@@ -207,7 +208,7 @@ def real_texts(count: int) -> list[str]:
 
 @given(texts)
 @example("\uffa8\u200c\uffcd\u029d\u0311")
-@settings(max_examples=300)
+@settings(max_examples=examples(300))
 def test_words_and_their_places_are_the_same_words(text: str) -> None:
     placed = placed_words(text)
     assert [each.text for each in placed] == folded_words(text)
@@ -215,14 +216,14 @@ def test_words_and_their_places_are_the_same_words(text: str) -> None:
 
 
 @given(texts)
-@settings(max_examples=200)
+@settings(max_examples=examples(200))
 def test_to_fold_what_is_folded_changes_nothing(text: str) -> None:
     terms = terms_of(text)
     assert terms_of(terms) == terms
 
 
 @given(st.text("สวัสดีครับกี่日本語こんにちはガ你好", min_size=1, max_size=8), st.data())
-@settings(max_examples=100)
+@settings(max_examples=examples(100))
 def test_scripts_without_spaces_are_found_by_any_part(text: str, data: st.DataObject) -> None:
     folded = "".join(folded_words(text))
     start = data.draw(st.integers(0, len(folded) - 1))

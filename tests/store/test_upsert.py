@@ -1,13 +1,14 @@
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from inboxsync.model import Conversation, Counts, Message, Page, Participant
 from inboxsync.store import Store
 from inboxsync.store.connection.types import format_utc
 from inboxsync.store.writing.upsert import upsert_batch
+from tests.fixtures import examples
 
 NOW = datetime(2026, 6, 1, 12, 0, 0, tzinfo=UTC)
 ANN = Participant(id="7", name="Ann")
@@ -183,7 +184,7 @@ conversations_strategy = st.lists(
 )
 
 
-@settings(max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+@settings(max_examples=examples(40))
 @given(batches=st.lists(conversations_strategy, max_size=3))
 def test_repeating_the_last_answer_changes_nothing(
     store: Store, page: Page, batches: list[list[Conversation]]

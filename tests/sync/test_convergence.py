@@ -6,7 +6,7 @@ from itertools import pairwise
 from pathlib import Path
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from inboxsync.model import (
@@ -28,11 +28,11 @@ from inboxsync.store.state.pages import upsert_page
 from inboxsync.store.state.runs import start_run
 from inboxsync.sync.ingest import Ingest
 from inboxsync.sync.plan import begin_scan, plan_backlog_item, plan_next
-from tests.fixtures import FakeClock, Row
+from tests.fixtures import FakeClock, Row, examples
 
 NOW = datetime(2026, 6, 1, 12, 0, 0, tzinfo=UTC)
 MESSAGES = "SELECT message_id, text FROM messages ORDER BY 1"
-ALL = settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+ALL = settings(max_examples=examples(60))
 
 
 def at(number: int) -> datetime:

@@ -6,7 +6,6 @@ messages, without a gap below them.
 """
 
 import asyncio
-import os
 import socket
 import tempfile
 import threading
@@ -31,7 +30,7 @@ from inboxsync.sandbox.threads import Thread
 from inboxsync.settings import Settings
 from inboxsync.store.state.pages import list_pages
 from inboxsync.sync import BatchStored, Event, Outcome, Stop, SyncOptions
-from tests.fixtures import Row
+from tests.fixtures import Row, examples
 from tests.sync.fixtures import Options
 
 MESSAGES = (
@@ -359,8 +358,8 @@ class SyncMachine(RuleBasedStateMachine):
 
 TestSyncMachine = SyncMachine.TestCase
 TestSyncMachine.settings = settings(
-    max_examples=int(os.environ.get("MACHINE_EXAMPLES", "12")),
-    stateful_step_count=int(os.environ.get("MACHINE_STEPS", "14")),
+    max_examples=examples(12),
+    stateful_step_count=14,
     deadline=None,
     suppress_health_check=list(HealthCheck),
 )

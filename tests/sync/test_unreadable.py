@@ -3,7 +3,7 @@
 from datetime import UTC, datetime, timedelta
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from inboxsync.errors import AnswerFailed
@@ -230,7 +230,6 @@ def test_known_unreadable_ones_are_not_asked_for() -> None:
     assert (parts.skippable, parts.next_size) == (0, 4)
 
 
-@settings(deadline=None)
 @given(st.integers(1, 100), st.data())
 def test_any_unreadable_ones_among_a_hundred_are_found(count: int, data: st.DataObject) -> None:
     bad = data.draw(st.sets(st.integers(0, count - 1), max_size=4))
