@@ -137,7 +137,10 @@ def _conversations(connection: Connection, scope: Scope) -> Iterator[Record]:
 
 
 def _messages(connection: Connection, scope: Scope) -> Iterator[Record]:
-    return map(_message, iter_messages(connection, scope))
+    for page in scope.pages:
+        of_page = (page.facebook_page_id, page.name, page.platform.value)
+        for message in iter_messages(connection, Scope(pages=(page,), since=scope.since)):
+            yield (*of_page, *_message(message))
 
 
 TABLES: Final = {
@@ -194,15 +197,11 @@ def _conversation(page: Page, record: ConversationRecord) -> Record:
     )
 
 
-def _message(streamed: StreamedMessage) -> Record:
-    page, message = streamed.page, streamed.message
+def _message(message: StreamedMessage) -> Record:
     return (
-        page.facebook_page_id,
-        page.name,
-        page.platform.value,
-        streamed.graph_conversation_id,
-        streamed.contact_id,
-        streamed.contact_name,
+        message.graph_conversation_id,
+        message.contact_id,
+        message.contact_name,
         message.message_id,
         message.sent_at,
         "out" if message.is_from_page else "in",

@@ -10,10 +10,11 @@ import msgspec
 from sqlalchemy import ColumnElement, Connection, Select, false, func, select, true
 
 from inboxsync.model import REPLY_WINDOW, Page
+from inboxsync.store.connection.statements import Among, select_among
 from inboxsync.store.derived import facts_of, has_notes
 from inboxsync.store.reading.gaps import GAP_COLUMNS, IS_GAP, Gap, gap_of
 from inboxsync.store.reading.lists import Key, KeyedList, Listed
-from inboxsync.store.reading.scope import CONVERSATIONS_AT_ONCE, Scope, iter_chunks, iter_rows
+from inboxsync.store.reading.scope import Scope, iter_id_chunks, iter_rows
 from inboxsync.store.tables import BESIDE_INBOX, UNREAD, backlog, conversation_facts
 from inboxsync.store.tables import messenger_conversations as table
 
@@ -164,9 +165,8 @@ def iter_conversation_chunks(
     connection: Connection, page: Page, *conditions: ColumnElement[bool]
 ) -> Iterator[list[ConversationRecord]]:
     """The conversations of a Page by Graph's id, some at a time."""
-    query = _conversations().where(table.c.page_id == page.id, *conditions).order_by(table.c.conversation_id)
-    for chunk in iter_chunks(iter_rows(connection, query), CONVERSATIONS_AT_ONCE):
-        yield [_record(row) for row in chunk]
+    for ids in iter_id_chunks(connection, page, *conditions):
+        yield [_record(row) for row in select_among(connection, _among_ids, ids)]
 
 
 def iter_threads(connection: Connection, page: Page) -> Iterator[Thread]:
@@ -190,6 +190,10 @@ def _derived_now(connection: Connection, records: list[ConversationRecord]) -> I
     for record in records:
         own = facts[record.id]
         yield msgspec.structs.replace(record, **{name: getattr(own, name) for name in _FACTS})
+
+
+def _among_ids(among: Among) -> Select[Any]:
+    return _conversations().where(among(table.c.id)).order_by(table.c.conversation_id)
 
 
 def _since(scope: Scope) -> list[ColumnElement[bool]]:

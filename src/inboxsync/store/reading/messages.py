@@ -5,17 +5,16 @@ from datetime import datetime
 from functools import cache
 from itertools import groupby
 from operator import itemgetter
-from typing import Any, Final, NamedTuple
+from typing import Any, Final
 
 import msgspec
 from sqlalchemy import ColumnElement, Connection, Select, func, literal, select, tuple_
 
-from inboxsync.model import Page
 from inboxsync.model.exchange import Sent
 from inboxsync.store.connection.types import NO_TIME
 from inboxsync.store.reading.conversations import ConversationRecord, iter_conversation_chunks
 from inboxsync.store.reading.lists import Key, Listed
-from inboxsync.store.reading.scope import CONVERSATIONS_AT_ONCE, Scope, iter_rows
+from inboxsync.store.reading.scope import Scope, iter_id_chunks, iter_rows
 from inboxsync.store.tables import messages as table
 from inboxsync.store.tables import messenger_conversations
 
@@ -51,14 +50,12 @@ class MessageRecord(msgspec.Struct, frozen=True):
         return self.sent_at, self.message_id
 
 
-class StreamedMessage(NamedTuple):
+class StreamedMessage(MessageRecord, frozen=True):
     """A message with what a stream says of its conversation; `graph_conversation_id` is Graph's id."""
 
-    page: Page
     graph_conversation_id: str
     contact_id: str | None
     contact_name: str | None
-    message: MessageRecord
 
 
 @cache
@@ -119,11 +116,10 @@ def iter_messages(connection: Connection, scope: Scope) -> Iterator[StreamedMess
     )
     joined = joined.select_from(messenger_conversations.join(table))
     for page in scope.pages:
-        for after, last in _id_ranges(connection, page):
-            in_range = (conversation.page_id == page.id, graph_id > after, graph_id <= last)
-            query = joined.where(*in_range, *_wanted(scope)).order_by(graph_id, *_IN_ORDER)
-            for *values, conversation_id, contact_id, name in iter_rows(connection, query):
-                yield StreamedMessage(page, conversation_id, contact_id, name, MessageRecord(*values))
+        for ids in iter_id_chunks(connection, page):
+            query = joined.where(conversation.id.in_(ids), *_wanted(scope)).order_by(graph_id, *_IN_ORDER)
+            for row in iter_rows(connection, query):
+                yield StreamedMessage(*row)
 
 
 def iter_sent(connection: Connection, scope: Scope) -> Iterator[tuple[ConversationRecord, Iterator[Sent]]]:
@@ -138,21 +134,6 @@ def iter_sent(connection: Connection, scope: Scope) -> Iterator[tuple[Conversati
             )
             for row_id, rows in groupby(iter_rows(connection, query), key=itemgetter(0)):
                 yield record_of[row_id], ((at, is_from_page) for _, at, is_from_page in rows)
-
-
-def _id_ranges(connection: Connection, page: Page) -> Iterator[tuple[str, str]]:
-    """Ranges of Graph's conversation ids, a few conversations each: above the first, up to the second."""
-    column = messenger_conversations.c.conversation_id
-    query = (
-        select(column)
-        .where(messenger_conversations.c.page_id == page.id)
-        .order_by(column)
-        .limit(CONVERSATIONS_AT_ONCE)
-    )
-    after = ""
-    while found := connection.execute(query.where(column > after)).scalars().all():
-        yield after, found[-1]
-        after = found[-1]
 
 
 def _wanted(scope: Scope) -> list[ColumnElement[bool]]:

@@ -5,9 +5,10 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final
 
-from sqlalchemy import Connection, Row, Select
+from sqlalchemy import ColumnElement, Connection, Row, Select, select
 
 from inboxsync.model import Page
+from inboxsync.store.tables import messenger_conversations as conversations
 
 # Conversations whose messages are asked for together.
 CONVERSATIONS_AT_ONCE: Final = 200
@@ -39,6 +40,22 @@ def iter_rows(connection: Connection, query: Select[*tuple[Any, ...]]) -> Iterat
         # Whoever gave up in the middle may have closed the connection before this is cleared away.
         if not connection.closed:
             rows.close()
+
+
+def iter_id_chunks(
+    connection: Connection, page: Page, *conditions: ColumnElement[bool]
+) -> Iterator[list[str]]:
+    """Our ids of a Page's conversations, in the order of Graph's ids, some at a time.
+
+    The database sorts them once, and has to hold no more than these two columns.
+    """
+    query = (
+        select(conversations.c.id)
+        .where(conversations.c.page_id == page.id, *conditions)
+        .order_by(conversations.c.conversation_id)
+    )
+    for chunk in iter_chunks(iter_rows(connection, query), CONVERSATIONS_AT_ONCE):
+        yield [row_id for (row_id,) in chunk]
 
 
 def iter_chunks(rows: Iterator[Row[Any]], size: int) -> Iterator[Sequence[Row[Any]]]:

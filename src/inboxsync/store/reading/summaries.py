@@ -7,10 +7,9 @@ from datetime import datetime
 from sqlalchemy import Connection, func, select
 
 from inboxsync.model import Page
+from inboxsync.store.reading.scope import iter_rows
 from inboxsync.store.tables import messages, not_by_index
 from inboxsync.store.tables import messenger_conversations as table
-
-_ROWS_A_BATCH = 1000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -47,20 +46,11 @@ def summaries_of(connection: Connection, page: Page, graph_ids: Collection[str])
 
 
 def iter_conversation_ids(connection: Connection, page: Page) -> Iterator[str]:
-    """Graph's ids of every stored conversation that is not marked gone, in their order.
-
-    A thousand at a time, so that a Page of any size fits in memory.
-    """
-    query = (
-        select(table.c.conversation_id)
-        .where(not_by_index(table.c.page_id) == page.id, table.c.conversation_status != "gone")
-        .order_by(table.c.conversation_id)
-        .limit(_ROWS_A_BATCH)
+    """Graph's ids of every stored conversation that is not marked gone, in any order."""
+    query = select(table.c.conversation_id).where(
+        table.c.page_id == page.id, table.c.conversation_status != "gone"
     )
-    found = connection.execute(query).scalars().all()
-    while found:
-        yield from found
-        found = connection.execute(query.where(table.c.conversation_id > found[-1])).scalars().all()
+    return (graph_id for (graph_id,) in iter_rows(connection, query))
 
 
 def message_ids(connection: Connection, page: Page, conversation_id: str) -> list[str]:
