@@ -1,6 +1,6 @@
 """One execution of a sync or a verification, what was asked for, and how it ended."""
 
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
 
@@ -56,19 +56,6 @@ class Counts:
     updated: int = 0
     unchanged: int = 0
     events: int = 0
-
-    def __add__(self, other: "Counts") -> "Counts":
-        return Counts(
-            fetched=self.fetched + other.fetched,
-            inserted=self.inserted + other.inserted,
-            updated=self.updated + other.updated,
-            unchanged=self.unchanged + other.unchanged,
-            events=self.events + other.events,
-        )
-
-    def without_unchanged(self) -> "Counts":
-        """The same, without what is unchanged: for conversations that are counted already."""
-        return replace(self, fetched=self.fetched - self.unchanged, unchanged=0)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

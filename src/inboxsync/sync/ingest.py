@@ -43,7 +43,7 @@ from inboxsync.store.state.pages import (
 )
 from inboxsync.store.state.runs import update_run
 from inboxsync.store.writing.stored import look_up_conversations
-from inboxsync.store.writing.upsert import FoundGap, upsert_batch, upsert_message_batch
+from inboxsync.store.writing.upsert import FoundGap, Written, upsert_batch, upsert_message_batch
 from inboxsync.sync.plan import backlog_since, is_full
 
 # What a conversation that is read to its bottom no longer misses.
@@ -91,7 +91,7 @@ class Ingest:
         """Store a batch of a list, the state that follows and the run's totals; returns the run with them.
 
         `synced_at`: what `last_synced_at` becomes, where this ends the last list of the run. `new_settings`
-        is given where they have changed. `counts_unchanged` is False where this run has counted these
+        is given where they may have changed. `counts_unchanged` is False where this run has counted these
         conversations already.
         """
         with self._write() as (connection, now):
@@ -105,7 +105,7 @@ class Ingest:
                 source=INITIAL if is_full(scanning) else INCREMENTAL,
                 now=now,
             )
-            self._add_gaps(connection, written.found_gaps, folder=folder, since=since, now=now)
+            self._add_gaps(connection, written, folder=folder, since=since, now=now)
             self._remove(connection, written.in_backlog, (BacklogKind.CONVERSATION,))
             self._remove(connection, written.in_backlog.intersection(written.whole), _MESSAGES)
             put_list_state(connection, self.page, folder, state, now=now)
@@ -113,8 +113,7 @@ class Ingest:
                 set_batch_size(connection, self.page, new_settings.batch_size, now=now)
                 set_time_windows(connection, self.page, new_settings.time_windows, now=now)
             self._set_synced(connection, synced_at, now=now)
-            counts = written.counts if counts_unchanged else written.counts.without_unchanged()
-            run = replace(run, counts=run.counts + counts, batches=run.batches + 1)
+            run = _with_batch(run, written.counts, counts_unchanged=counts_unchanged)
             update_run(connection, run)
         return run
 
@@ -126,8 +125,8 @@ class Ingest:
             )
             delete_backlog_item(connection, self.page, item.kind, item.conversation_id)
             self._remove(connection, written.whole, _MESSAGES)
-            self._add_gaps(connection, written.found_gaps, folder=item.folder, since=item.until_at, now=now)
-            run = replace(run, counts=run.counts + written.counts, batches=run.batches + 1)
+            self._add_gaps(connection, written, folder=item.folder, since=item.until_at, now=now)
+            run = _with_batch(run, written.counts)
             update_run(connection, run)
         return run
 
@@ -151,7 +150,7 @@ class Ingest:
                 delete_backlog_item(connection, self.page, item.kind, item.conversation_id)
             else:
                 put_backlog_item(connection, self.page, rest, now=now)
-            run = replace(run, counts=run.counts + Counts(events=new or 0), batches=run.batches + 1)
+            run = _with_batch(run, Counts(events=new or 0))
             update_run(connection, run)
         return run
 
@@ -199,7 +198,7 @@ class Ingest:
     def _add_gaps(
         self,
         connection: Connection,
-        found_gaps: Iterable[FoundGap],
+        written: Written,
         *,
         folder: str,
         since: datetime | None,
@@ -211,11 +210,15 @@ class Ingest:
         read; what is older, but for the newest few, was not asked for. A gap that is open keeps its anchors,
         and is read from the top again: another one has opened above it.
         """
-        for found in found_gaps:
-            until = self._wanted_until(connection, found, since) if found.is_new else None
+        for found in written.found_gaps:
+            # Most have nothing in the backlog: for these it is not asked.
+            has_item = found.conversation_id in written.in_backlog
+            until = self._wanted_until(connection, found, since, has_item=has_item) if found.is_new else None
             if found.is_new and (until is None or (found.reached_at and found.reached_at < until)):
                 continue
-            stored = get_backlog_item(connection, self.page, BacklogKind.GAP, found.conversation_id)
+            stored = None
+            if has_item:
+                stored = get_backlog_item(connection, self.page, BacklogKind.GAP, found.conversation_id)
             if stored and found.is_older:
                 stored = replace(stored, anchors=(), until_at=None)  # which of the two is deeper is unknown
             gap = stored or BacklogItem(
@@ -228,10 +231,12 @@ class Ingest:
             put_backlog_item(connection, self.page, replace(gap, cursor=None, next_attempt_at=None), now=now)
 
     def _wanted_until(
-        self, connection: Connection, found: FoundGap, since: datetime | None
+        self, connection: Connection, found: FoundGap, since: datetime | None, *, has_item: bool
     ) -> datetime | None:
         """Down to which time the messages of a new conversation are wanted."""
-        item = get_backlog_item(connection, self.page, BacklogKind.CONVERSATION, found.conversation_id)
+        item = None
+        if has_item:
+            item = get_backlog_item(connection, self.page, BacklogKind.CONVERSATION, found.conversation_id)
         times = [at for at in (since, item.until_at if item else None) if at is not None]
         return min(times, default=None)
 
@@ -256,3 +261,16 @@ class Ingest:
         """Note that the Page is synced up to `at`; a Page of which nothing was ever listed is not."""
         if at is not None and has_conversations(connection, self.page):
             set_last_synced_at(connection, self.page, at, now=now)
+
+
+def _with_batch(run: Run, batch: Counts, *, counts_unchanged: bool = True) -> Run:
+    """The run with one batch more."""
+    before, unchanged = run.counts, batch.unchanged if counts_unchanged else 0
+    counts = Counts(
+        fetched=before.fetched + batch.fetched - batch.unchanged + unchanged,
+        inserted=before.inserted + batch.inserted,
+        updated=before.updated + batch.updated,
+        unchanged=before.unchanged + unchanged,
+        events=before.events + batch.events,
+    )
+    return replace(run, counts=counts, batches=run.batches + 1)

@@ -52,6 +52,7 @@ class _Shared:
     messages: int
     size: BatchSize
     windows: TimeWindows
+    noted_settings: CallSettings
     expects_changes: bool
     open: set[str]
     failures: list[SourceError] = field(default_factory=list)
@@ -59,7 +60,6 @@ class _Shared:
     inbox_synced_at: datetime | None = None
     inbox_is_scanned: asyncio.Event = field(default_factory=asyncio.Event)
     inbox_is_done: asyncio.Event = field(default_factory=asyncio.Event)
-    stored_settings: CallSettings | None = None
     # One list is written at a time.
     writing: asyncio.Lock = field(default_factory=asyncio.Lock)
 
@@ -91,14 +91,15 @@ class PageLists:
         self._ingest = ingest
         self._writer = writer
         self._limit = conversation_limit
-        self._messages = messages
         self._full_messages = full_messages
         self._unreadable = dict(unreadable)
         page = reading.page
+        size, windows = BatchSize(page.batch_size), TimeWindows(page.time_windows)
         self._shared = _Shared(
             messages=messages,
-            size=BatchSize(page.batch_size),
-            windows=TimeWindows(page.time_windows),
+            size=size,
+            windows=windows,
+            noted_settings=CallSettings(batch_size=size.current, time_windows=windows.are_honoured),
             expects_changes=page.last_synced_at is None,
             open=set(),
         )
@@ -146,7 +147,7 @@ class PageLists:
 
     async def _scan_list(self, folder: str, scanning: Scanning) -> None:
         reading, name = self._reading, None if folder == INBOX else folder
-        messages = self._full_messages if is_full(scanning) else self._messages
+        messages = self._full_messages if is_full(scanning) else self._shared.messages
         fetcher = ListFetcher(
             reading=reading,
             folder=name,
@@ -233,17 +234,18 @@ class ListWriter:
         if self.folder == INBOX and isinstance(state, Following):
             shared.inbox_synced_at = state.watermark
         settings = CallSettings(batch_size=shared.size.current, time_windows=shared.windows.are_honoured)
-        new_settings = settings if settings != shared.stored_settings else None
-        shared.stored_settings = settings
+        synced_at = shared.page_synced_at(self.folder) if isinstance(state, Following) else None
+        are_new = settings != shared.noted_settings or synced_at is not None
+        shared.noted_settings = settings
         store = partial(
             self.ingest.store_list_batch,
             batch=batch,
             folder=self.folder,
             scanning=scanning,
             state=state,
-            synced_at=shared.page_synced_at(self.folder) if isinstance(state, Following) else None,
+            synced_at=synced_at,
             counts_unchanged=not self._has_counted,
-            new_settings=new_settings,
+            new_settings=settings if are_new else None,
         )
         stage = Stage.CATCH_UP if is_catch_up(scanning) else Stage.FULL_SCAN
         before = self.writer.run.counts

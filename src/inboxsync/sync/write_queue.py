@@ -14,7 +14,7 @@ from itertools import chain
 
 from inboxsync.clock import Clock
 from inboxsync.errors import InboxsyncError
-from inboxsync.graph import Access, GraphClient
+from inboxsync.graph import Access, CallCounts, GraphClient
 from inboxsync.model import Batch, Counts, Following, Problem, Run, Scanning
 from inboxsync.store import Store
 from inboxsync.store.state.runs import get_run
@@ -128,21 +128,17 @@ class RunWriter:
         self._listener = listener
         self._began = clock.monotonic()
         self._writing = asyncio.Lock()
-        self._calls_before = replace(source.counts(access)) if access else None
+        self._calls = source.counts(access) if access else CallCounts()
+        self._calls_before = replace(self._calls)
         self._before = run
 
     def so_far(self) -> Run:
         """The run with its duration and calls until now."""
-        run = replace(
+        calls, before = self._calls, self._calls_before
+        return replace(
             self.run,
             duration_seconds=self._before.duration_seconds + self._clock.monotonic() - self._began,
             updated_at=self._clock.now(),
-        )
-        if self._access is None or self._calls_before is None:
-            return run
-        calls, before = self._source.counts(self._access), self._calls_before
-        return replace(
-            run,
             calls=self._before.calls + calls.made - before.made,
             refused_calls=self._before.refused_calls + calls.refused - before.refused,
         )

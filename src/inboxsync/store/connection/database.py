@@ -5,7 +5,7 @@ from contextlib import AbstractContextManager, contextmanager, nullcontext
 from pathlib import Path
 from threading import Lock
 
-from sqlalchemy import URL, Connection, Engine, make_url
+from sqlalchemy import URL, Connection, Engine, event, make_url
 from sqlalchemy.exc import ArgumentError, DBAPIError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
@@ -97,7 +97,15 @@ class Store:
 
 
 def _connected_to_sqlite(url: URL) -> Store:
-    return Store(sqlite.make_engine(url), where=sqlite.name_of(url))
+    engine = sqlite.make_engine(url)
+    event.listen(engine, "begin", _begin_on_sqlite)
+    return Store(engine, where=sqlite.name_of(url))
+
+
+def _begin_on_sqlite(connection: Connection) -> None:
+    # A writer takes its lock at once: a reader that turns writer half-way can be refused and lose its work.
+    writes = connection.get_execution_options().get("inboxsync_writes", False)
+    connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
 
 
 def _connected_to_postgresql(url: URL, schema_name: str | None) -> Store:

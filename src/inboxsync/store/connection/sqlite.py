@@ -7,7 +7,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any, Final
 
-from sqlalchemy import URL, Connection, Engine, create_engine, event
+from sqlalchemy import URL, Engine, create_engine, event
 
 from inboxsync.errors import SettingsInvalid, StoreUnavailable
 
@@ -48,7 +48,6 @@ def make_engine(url: URL) -> Engine:
         max_overflow=_MORE_CONNECTIONS,
     )
     event.listen(engine, "connect", _configure)
-    event.listen(engine, "begin", _begin)
     return engine
 
 
@@ -71,7 +70,7 @@ def make_private(path: Path) -> None:
 
 
 def _configure(connection: Any, _record: object) -> None:  # noqa: ANN401 - sqlite3's, as SQLAlchemy hands it
-    # Transactions are ours (see _begin): the driver's own begin one only at the first write.
+    # Transactions are ours (see `database`): the driver's own begin one only at the first write.
     connection.isolation_level = None
     connection.execute(f"PRAGMA page_size={_PAGE_BYTES}")  # passed over where there is a page already
     switch_to_wal(connection)
@@ -91,9 +90,3 @@ def switch_to_wal(connection: Any) -> None:  # noqa: ANN401 - likewise
             time.sleep(_AGAIN_SECONDS)
         else:
             return
-
-
-def _begin(connection: Connection) -> None:
-    # A writer takes its lock at once: a reader that turns writer half-way can be refused and lose its work.
-    writes = connection.get_execution_options().get("inboxsync_writes", False)
-    connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")

@@ -20,9 +20,8 @@ from inboxsync.store.writing.bulk import Merged
 
 def note_fingerprints(connection: Connection, fingerprints: Mapping[str, str | None]) -> None:
     """Note what was served of these conversations, by our id, once all of it is stored; None: look again."""
-    if fingerprints:
-        rows = [{"row_id": row_id, "noted": noted} for row_id, noted in fingerprints.items()]
-        connection.execute(_note(), rows)
+    rows = [{"row_id": row_id, "noted": noted} for row_id, noted in fingerprints.items()]
+    connection.execute(_note(), rows)
 
 
 def keep_fingerprint(connection: Connection, row_id: str, merged: Merged) -> None:

@@ -203,7 +203,8 @@ class _BatchUpsert:
         events = self._put_messages(new, known, found)
         # What an older answer brings is not what the source would serve again.
         noted = {i: None if each.is_older else each.fingerprints for i, each in known.items()}
-        note_fingerprints(self._connection, noted)
+        if noted:
+            note_fingerprints(self._connection, noted)
         fetched = len(served) + skipped
         return Written(
             counts=Counts(
