@@ -132,7 +132,7 @@ def test_the_command_shows_and_cancels_a_run_on_any_worker(fleet: MakeFleet) -> 
     one.start()
     one.wait_until_under_way([run])
     following, followed = one.follow(run)
-    assert "ends at its next batch" in one.call("runs", "cancel", run.id)
+    assert "will end at its next batch" in one.call("runs", "cancel", run.id)
     assert one.end(following) == 3
     *events, shown = [json.loads(line) for line in followed.read_text().splitlines()]
     assert shown["status"] == "cancelled"
