@@ -1,6 +1,7 @@
 """Many Pages in one command, side by side."""
 
 import json
+import time
 from itertools import pairwise
 
 import pytest
@@ -18,6 +19,7 @@ def pages(run: Run, sandbox: StartSandbox) -> list[dict[str, Json]]:
     for page in ready["pages"]:
         added = run("pages", "add", page["page_id"], "--token-stdin", stdin=page["token"])
         assert added.returncode == 0, added.stderr
+    time.sleep(1)  # a call of `pages add` and the next of a sync within half a second would be too many
     found: list[dict[str, Json]] = ready["pages"]
     return found
 
