@@ -13,8 +13,7 @@ from inboxsync.api.event_stream import EventStreams
 from inboxsync.errors import StoreUnreachable
 from inboxsync.model import Run, RunRequest
 from inboxsync.store.state.leases import acquire_lease
-from inboxsync.store.state.run_events import append_run_events
-from inboxsync.store.state.runs import get_run
+from inboxsync.store.state.runs import append_run_events, get_run
 from inboxsync.store.tables import facebook_pages
 from inboxsync.workers import RunQueue
 from inboxsync.workers.queue import end_cancelled

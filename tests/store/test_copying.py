@@ -39,12 +39,10 @@ from inboxsync.store.state.backlog import get_backlog_item, put_backlog_item
 from inboxsync.store.state.leases import acquire_lease
 from inboxsync.store.state.list_positions import list_states, put_list_state
 from inboxsync.store.state.quotas import list_quotas, put_quota
-from inboxsync.store.state.run_events import append_run_events
-from inboxsync.store.state.runs import start_run
+from inboxsync.store.state.runs import append_run_events, start_run
 from inboxsync.store.state.schedules import put_schedule
-from inboxsync.store.state.tasks import add_task
+from inboxsync.store.state.tasks import add_task, put_worker
 from inboxsync.store.state.verifications import put_verification
-from inboxsync.store.state.workers import put_worker
 from inboxsync.store.writing.upsert import upsert_batch
 
 NOW = datetime(2026, 6, 1, 12, 0, 0, 123_000, tzinfo=UTC)

@@ -14,8 +14,7 @@ from inboxsync.store import Store
 from inboxsync.store.connection.types import new_id
 from inboxsync.store.state.leases import acquire_lease, release_lease
 from inboxsync.store.state.pages import upsert_page
-from inboxsync.store.state.run_events import list_run_events
-from inboxsync.store.state.runs import start_run, update_run
+from inboxsync.store.state.runs import list_run_events, start_run, update_run
 from inboxsync.sync import EventLog, WaitEnded
 
 NOW = datetime(2026, 6, 1, 12, tzinfo=UTC)

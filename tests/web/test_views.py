@@ -13,8 +13,7 @@ from sqlalchemy import update
 from inboxsync.api.schemas import encode_cursor
 from inboxsync.model import RunRequest, RunStatus
 from inboxsync.store.state.pages import list_pages
-from inboxsync.store.state.run_events import append_run_events
-from inboxsync.store.state.runs import list_runs
+from inboxsync.store.state.runs import append_run_events, list_runs
 from inboxsync.store.tables import messages
 from tests.web.fixtures import ServeWeb, Web
 

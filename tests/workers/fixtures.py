@@ -15,7 +15,7 @@ from inboxsync.engine import Engine
 from inboxsync.model import Page, Run, RunStatus
 from inboxsync.store.state.pages import list_pages
 from inboxsync.store.state.runs import get_run
-from inboxsync.store.state.workers import list_workers
+from inboxsync.store.state.tasks import list_workers
 from tests.fixtures import Row, SandboxServer
 from tests.processes import ForkServer
 

@@ -13,10 +13,16 @@ from inboxsync.engine import Engine
 from inboxsync.errors import PageUnknown, RunUnknown
 from inboxsync.model import Mode, Page, Run, RunKind, RunRequest, RunStatus, RunTask, TaskQueue, WorkerInfo
 from inboxsync.store.state.pages import remove_page
-from inboxsync.store.state.run_events import list_run_events
-from inboxsync.store.state.runs import get_run, list_runs, resume_run, update_run
-from inboxsync.store.state.tasks import begin_task, get_task, list_due, mark_dispatched, next_task
-from inboxsync.store.state.workers import delete_worker, put_worker
+from inboxsync.store.state.runs import get_run, list_run_events, list_runs, resume_run, update_run
+from inboxsync.store.state.tasks import (
+    begin_task,
+    delete_worker,
+    get_task,
+    list_due,
+    mark_dispatched,
+    next_task,
+    put_worker,
+)
 from inboxsync.workers import RunQueue
 from inboxsync.workers.queue import cancel_run, enqueue_run
 from tests.workers.fixtures import Ready

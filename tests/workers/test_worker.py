@@ -16,10 +16,8 @@ from inboxsync.model import History, RunKind, RunRequest, RunStatus, RunTask, Ta
 from inboxsync.store.derived import has_notes
 from inboxsync.store.state.leases import acquire_lease, break_lease
 from inboxsync.store.state.pages import remove_page
-from inboxsync.store.state.run_events import list_run_events
-from inboxsync.store.state.runs import get_run, update_run
-from inboxsync.store.state.tasks import add_task, begin_task, mark_dispatched
-from inboxsync.store.state.workers import list_workers
+from inboxsync.store.state.runs import get_run, list_run_events, update_run
+from inboxsync.store.state.tasks import add_task, begin_task, list_workers, mark_dispatched
 from inboxsync.sync import Stop, check_requests, stop
 from inboxsync.workers import RunQueue, Worker, dispatch, maintenance, task
 from tests.fixtures import EngineFor, RestartedServer, Serve
@@ -236,7 +234,7 @@ def take(engine: Engine, first: RunTask, executor_id: str) -> None:
     """As DBOS leaves a workflow if the database fails just as it takes it."""
     database, schema = engine.queue_database()
     values = {
-        "workflow_uuid": first.name,
+        "workflow_uuid": dispatch.workflow_id(first),
         "status": "PENDING",
         "name": "execute_task",
         "queue_name": "inboxsync-newest",
@@ -297,14 +295,14 @@ def test_ended_workflows_are_deleted_and_those_at_work_are_not(
         RunQueue(engine).enqueue(page, RunRequest(max_conversations=most))
         for page, most in zip(pages, (10, None), strict=True)
     )
-    monkeypatch.setattr(maintenance, "_KEEP_WORKFLOWS", timedelta(0))
+    monkeypatch.setattr(maintenance, "_KEEP_WORKFLOWS", timedelta(seconds=2))
     monkeypatch.setattr(maintenance, "_PURGE_SECONDS", 0.5)
 
     async def one_is_purged() -> None:
         while find_run(engine, long.id).batches < 2:
             await asyncio.sleep(0.05)
         take(engine, left, "elsewhere:1:a")
-        while (kept := workflows(engine)) & {f"{short.id}.1", left.name}:
+        while (kept := workflows(engine)) & {f"{short.id}.1", dispatch.workflow_id(left)}:
             await asyncio.sleep(0.05)
         ((number,),) = query(engine, f"SELECT number FROM run_tasks WHERE run_id = '{long.id}'")
         assert kept == {f"{long.id}.{number}"}

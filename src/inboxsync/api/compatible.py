@@ -24,8 +24,8 @@ from inboxsync.api.service import Service, ServiceDependency
 from inboxsync.errors import StoreError
 from inboxsync.model import Mode, Run, RunRequest, RunStatus, Scope
 from inboxsync.store.state.leases import get_lease
-from inboxsync.store.state.run_events import list_run_events, newest_event_seq
-from inboxsync.store.state.workers import list_workers
+from inboxsync.store.state.runs import list_run_events, newest_event_seq
+from inboxsync.store.state.tasks import list_workers
 from inboxsync.sync.events import WAITING
 
 router = APIRouter(prefix="/api/conversations", tags=["compatible endpoints"])

@@ -22,8 +22,7 @@ from inboxsync.clock import Clock
 from inboxsync.errors import PageUnknown, StoreError
 from inboxsync.model import Problem, Run, RunEvent, RunStatus, Scope
 from inboxsync.store import Store
-from inboxsync.store.state.run_events import list_run_events, newest_event_seq
-from inboxsync.store.state.runs import get_run
+from inboxsync.store.state.runs import get_run, list_run_events, newest_event_seq
 from inboxsync.sync.events import LAST, end_event
 
 log = structlog.get_logger("inboxsync.api")

@@ -12,8 +12,7 @@ from inboxsync.cli.run_output import exit_code_of_runs, print_run, run_as_json
 from inboxsync.engine import Engine
 from inboxsync.errors import RunUnknown, StoreUnreachable
 from inboxsync.model import Run, RunEvent
-from inboxsync.store.state.run_events import list_run_events
-from inboxsync.store.state.runs import get_run, list_runs
+from inboxsync.store.state.runs import get_run, list_run_events, list_runs
 from inboxsync.workers import RunQueue
 
 _POLL_SECONDS = 0.5

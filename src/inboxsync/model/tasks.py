@@ -32,11 +32,6 @@ class RunTask:
     worker_id: str | None = None
     failures: int = 0
 
-    @property
-    def name(self) -> str:
-        """`run.number`: no other task has it."""
-        return f"{self.run_id}.{self.number}"
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WorkerInfo:

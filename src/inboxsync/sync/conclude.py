@@ -31,8 +31,7 @@ from inboxsync.model import (
 from inboxsync.store.state.backlog import Older, count_backlog, count_older, list_failed_backlog
 from inboxsync.store.state.list_positions import forget_list_states
 from inboxsync.store.state.pages import has_conversations, set_last_synced_at, set_token_state
-from inboxsync.store.state.run_events import append_run_events
-from inboxsync.store.state.runs import update_run
+from inboxsync.store.state.runs import append_run_events, update_run
 from inboxsync.sync.events import end_event
 from inboxsync.sync.stop import EnoughFetched, Stopped
 

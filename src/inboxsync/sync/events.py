@@ -21,8 +21,7 @@ from inboxsync.graph import Retrying, Waiting
 from inboxsync.model import Counts, Run, RunStatus
 from inboxsync.store import Store
 from inboxsync.store.state.leases import get_lease
-from inboxsync.store.state.run_events import append_run_events
-from inboxsync.store.state.runs import lock_open_run
+from inboxsync.store.state.runs import append_run_events, lock_open_run
 
 log = structlog.get_logger("inboxsync.sync")
 

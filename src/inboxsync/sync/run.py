@@ -25,8 +25,14 @@ from inboxsync.store.state.backlog import list_backlog, list_history
 from inboxsync.store.state.leases import keep_lease, renew_lease
 from inboxsync.store.state.list_positions import list_states, put_list_state
 from inboxsync.store.state.pages import get_page, set_history
-from inboxsync.store.state.run_events import append_run_events
-from inboxsync.store.state.runs import close_unended_runs, get_run, resume_run, start_run, update_run
+from inboxsync.store.state.runs import (
+    append_run_events,
+    close_unended_runs,
+    get_run,
+    resume_run,
+    start_run,
+    update_run,
+)
 from inboxsync.sync.backlog import BacklogFetch
 from inboxsync.sync.conclude import (
     Outcome,

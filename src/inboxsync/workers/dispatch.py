@@ -108,7 +108,7 @@ class Dispatcher:
                 "workflow_name": _WORKFLOW,
                 "queue_name": _queue_name(each.queue),
                 # The same name each time, so that a task is executed once, however often it is dispatched.
-                "workflow_id": each.name,
+                "workflow_id": workflow_id(each),
                 "priority": max(1, int((each.due_at - _PRIORITIES_BEGIN).total_seconds())),
                 "serialization_type": WorkflowSerializationFormat.PORTABLE,
                 # Without one, DBOS gives it only to the newest version that was ever registered: after a
@@ -129,11 +129,11 @@ class Dispatcher:
         if not waiting:
             return []
         found = DBOS.list_workflows(
-            workflow_ids=[each.name for each in waiting], load_input=False, load_output=False
+            workflow_ids=[workflow_id(each) for each in waiting], load_input=False, load_output=False
         )
         limit = begun_before.timestamp() * 1000
         coming = {each.workflow_id for each in found if _is_coming(each, living, limit)}
-        return [each for each in waiting if each.name not in coming]
+        return [each for each in waiting if workflow_id(each) not in coming]
 
     def purge(self, *, before: datetime, at_work: Collection[RunTask]) -> int:
         """Delete workflows that ended before then, or began before then and are not `at_work`; how many."""
@@ -153,11 +153,16 @@ class Dispatcher:
         begun = DBOS.list_workflows(
             status="PENDING", dequeued_before=at, name=_WORKFLOW, load_input=False, load_output=False
         )
-        busy = {each.name for each in at_work}
+        busy = {workflow_id(each) for each in at_work}
         left = [each.workflow_id for each in begun if each.workflow_id not in busy]
         if left:
             DBOS.delete_workflows(left)
         return purged + len(left)
+
+
+def workflow_id(task: RunTask) -> str:
+    """`run.number`: no other task has it."""
+    return f"{task.run_id}.{task.number}"
 
 
 def _queue_name(queue: TaskQueue) -> str:

@@ -23,14 +23,15 @@ from inboxsync.store.connection.faults import store_error
 from inboxsync.store.state.runs import delete_runs
 from inboxsync.store.state.schedules import delete_idle_runs
 from inboxsync.store.state.tasks import (
+    delete_worker,
     list_begun,
     list_due,
     list_waiting,
+    list_workers,
     mark_dispatched,
     next_task,
     repeat_tasks_of_the_dead,
 )
-from inboxsync.store.state.workers import delete_worker, list_workers
 from inboxsync.sync import is_gone
 from inboxsync.workers.dispatch import Dispatcher
 from inboxsync.workers.schedules import start_due

@@ -14,8 +14,14 @@ from inboxsync.model import Mode, Page, Run, RunKind, RunRequest, RunStatus, Run
 from inboxsync.store.connection.types import new_id
 from inboxsync.store.state.leases import get_lease
 from inboxsync.store.state.pages import get_page
-from inboxsync.store.state.run_events import append_run_events
-from inboxsync.store.state.runs import ask_to_cancel, find_running, get_run, start_run, update_run
+from inboxsync.store.state.runs import (
+    append_run_events,
+    ask_to_cancel,
+    find_running,
+    get_run,
+    start_run,
+    update_run,
+)
 from inboxsync.store.state.schedules import make_due
 from inboxsync.store.state.tasks import (
     add_task,

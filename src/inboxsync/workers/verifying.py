@@ -8,8 +8,7 @@ from inboxsync.engine import Engine
 from inboxsync.errors import InboxsyncError, LeaseLost, PageBusy, PageUnknown, StoreError
 from inboxsync.graph import GraphClient
 from inboxsync.model import Counts, Mode, Page, Problem, Run, RunStatus, Verification
-from inboxsync.store.state.run_events import append_run_events
-from inboxsync.store.state.runs import resume_run, update_run
+from inboxsync.store.state.runs import append_run_events, resume_run, update_run
 from inboxsync.sync import (
     BatchStored,
     EventLog,

@@ -16,7 +16,7 @@ from inboxsync import __version__
 from inboxsync.engine import Engine
 from inboxsync.errors import InboxsyncError
 from inboxsync.model import WorkerInfo
-from inboxsync.store.state.workers import delete_worker, put_worker
+from inboxsync.store.state.tasks import delete_worker, put_worker
 from inboxsync.sync import new_owner
 from inboxsync.workers.deriving import Deriving
 from inboxsync.workers.task import TaskExecution

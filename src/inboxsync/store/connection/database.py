@@ -1,4 +1,4 @@
-"""Opens the user's database and hands out transactions."""
+"""Opens the user's database and hands out transactions; and opens the database of the workers' queue."""
 
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
@@ -14,6 +14,9 @@ from inboxsync.store import schema
 from inboxsync.store.connection import sqlite
 from inboxsync.store.connection.faults import pool_error, store_error
 
+_QUEUE = "_queue"
+# Of a name in PostgreSQL.
+_LONGEST_NAME = 63
 _POSTGRESQL = ("postgresql", "postgres", "postgresql+psycopg")
 _HINT = (
     "Write it as sqlite:////absolute/path/inboxsync.db or as postgresql://user:password@host:5432/database."
@@ -94,6 +97,20 @@ class Store:
             raise store_error(error, where=self.where) from error
         except PoolTimeout as error:
             raise pool_error(where=self.where) from error
+
+
+def open_queue_database(url: str, *, schema_name: str | None) -> tuple[Engine, str | None]:
+    """The database of the workers' queue, beside the store at `url`, and its schema. What is in it is DBOS's.
+
+    It is no part of the user's data: if it is deleted while no worker runs, tasks are dispatched again.
+    """
+    parsed = _parse(url)
+    if parsed.drivername in sqlite.DRIVERS:
+        return sqlite.make_queue_engine(parsed), None
+    from inboxsync.store.connection import postgresql  # noqa: PLC0415 - see below
+
+    name = (schema_name or "inboxsync")[: _LONGEST_NAME - len(_QUEUE)] + _QUEUE
+    return postgresql.make_queue_engine(parsed), name
 
 
 def _connected_to_sqlite(url: URL) -> Store:

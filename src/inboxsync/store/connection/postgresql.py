@@ -70,7 +70,7 @@ def make_engine(url: URL, *, schema_name: str | None) -> Engine:
     return engine
 
 
-def make_plain_engine(url: URL) -> Engine:
+def make_queue_engine(url: URL) -> Engine:
     """Connections as another library expects them: no schema set, no read-only transactions, no own types."""
     url = url.difference_update_query(_FOR_OTHERS)
     given = {name: value for name, value in _DEFAULTS.items() if name not in url.query}

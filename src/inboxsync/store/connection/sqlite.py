@@ -1,4 +1,4 @@
-"""Connects to SQLite."""
+"""Connects to SQLite: to the user's file, and to that of the workers' queue beside it."""
 
 import os
 import sqlite3
@@ -39,7 +39,7 @@ def make_engine(url: URL) -> Engine:
         )
     if not is_uri:
         _make_folder(Path(path).parent)
-        make_private(Path(path))
+        _make_private(Path(path))
     engine = create_engine(
         url,
         connect_args={"timeout": _BUSY_SECONDS},
@@ -51,9 +51,26 @@ def make_engine(url: URL) -> Engine:
     return engine
 
 
+def make_queue_engine(url: URL) -> Engine:
+    """Where connections to the queue's file come from, beside the store at `url`; as DBOS expects them."""
+    path = _beside(url.database or "")
+    _make_private(path)
+    engine = create_engine(f"sqlite:///{path}", connect_args={"timeout": _BUSY_SECONDS}, hide_parameters=True)
+    event.listen(engine, "connect", _configure_queue)
+    return engine
+
+
 def name_of(url: URL) -> str:
     """The database as people call it."""
     return f"The database {url.database or 'in memory'}"
+
+
+def _beside(path: str) -> Path:
+    """`inboxsync.db` -> `inboxsync-queue.db`."""
+    if path.startswith("file:"):  # one of SQLite's own URIs
+        path = path.removeprefix("file:").partition("?")[0]
+    store = Path(path)
+    return store.with_name(f"{store.stem}-queue{store.suffix or '.db'}")
 
 
 def _make_folder(folder: Path) -> None:
@@ -63,7 +80,7 @@ def _make_folder(folder: Path) -> None:
         raise StoreUnavailable(f"The folder {folder} cannot be made: {error.strerror}.") from error
 
 
-def make_private(path: Path) -> None:
+def _make_private(path: Path) -> None:
     """A new database is its owner's alone: it holds what customers wrote. An old one keeps its mode."""
     with suppress(OSError):  # SQLite will say what is wrong
         os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600))
@@ -73,12 +90,27 @@ def _configure(connection: Any, _record: object) -> None:  # noqa: ANN401 - sqli
     # Transactions are ours (see `database`): the driver's own begin one only at the first write.
     connection.isolation_level = None
     connection.execute(f"PRAGMA page_size={_PAGE_BYTES}")  # passed over where there is a page already
-    switch_to_wal(connection)
+    _switch_to_wal(connection)
     for pragma in ("synchronous=FULL", "foreign_keys=ON"):
         connection.execute(f"PRAGMA {pragma}")
 
 
-def switch_to_wal(connection: Any) -> None:  # noqa: ANN401 - likewise
+def _configure_queue(connection: Any, _record: object) -> None:  # noqa: ANN401 - likewise
+    # As in DBOS's own engine: it expects that the driver begins a transaction at the first write.
+    connection.isolation_level = "IMMEDIATE"
+    # SQLite before 3.42 has no fractions of a second here, and DBOS's clock needs them.
+    connection.create_function("unixepoch", -1, _unixepoch)
+    _switch_to_wal(connection)
+    # A crash of the machine may lose the last moments of the queue: what is to be done is in `run_tasks`.
+    for pragma in ("synchronous=NORMAL", "foreign_keys=ON"):
+        connection.execute(f"PRAGMA {pragma}")
+
+
+def _unixepoch(*arguments: object) -> float | int:
+    return time.time() if "subsec" in arguments else int(time.time())
+
+
+def _switch_to_wal(connection: Any) -> None:  # noqa: ANN401 - likewise
     """Of two that open a new database at once SQLite refuses one here without waiting: so wait for it."""
     ends_at = time.monotonic() + _BUSY_SECONDS
     while True:

@@ -1,6 +1,6 @@
-"""Rows of `sync_runs`."""
+"""Rows of `sync_runs` and `sync_run_events`: runs, and the events of each."""
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from dataclasses import replace
 from datetime import datetime
 from functools import cache
@@ -9,8 +9,8 @@ from typing import Any, Final
 import msgspec
 from sqlalchemy import Connection, Row, Select, Update, bindparam, delete, func, insert, select, update
 
-from inboxsync.model import Counts, Mode, Problem, Run, RunKind, RunRequest, RunStatus
-from inboxsync.store.tables import facebook_pages
+from inboxsync.model import Counts, Mode, Problem, Run, RunEvent, RunKind, RunRequest, RunStatus
+from inboxsync.store.tables import facebook_pages, sync_run_events
 from inboxsync.store.tables import sync_runs as table
 
 # So many runs of a Page are looked through for one that is open: none begins long after it.
@@ -136,6 +136,50 @@ def delete_runs(connection: Connection, *, before: datetime, keep: Collection[Ru
     if keep:
         old = old.where(table.c.status.not_in([status.value for status in keep]))
     return connection.execute(old).rowcount
+
+
+def append_run_events(
+    connection: Connection, run_id: str, events: Sequence[tuple[datetime, str, dict[str, object]]]
+) -> None:
+    """Add (when, status, data) after the events that the run has."""
+    if not events:
+        return
+    newest = newest_event_seq(connection, run_id)
+    rows = [
+        {
+            "run_id": run_id,
+            "seq": seq,
+            "at": at,
+            "status": status,
+            "data": msgspec.json.encode(data).decode(),
+        }
+        for seq, (at, status, data) in enumerate(events, newest + 1)
+    ]
+    connection.execute(insert(sync_run_events), rows)
+
+
+def list_run_events(
+    connection: Connection, run_id: str, *, after: int = 0, limit: int = 200
+) -> list[RunEvent]:
+    """The events of a run, in their order, after the event with that number."""
+    events = sync_run_events.c
+    query = select(sync_run_events).where(events.run_id == run_id, events.seq > after)
+    return [
+        RunEvent(
+            run_id=row.run_id,
+            seq=row.seq,
+            at=row.at,
+            status=row.status,
+            data=msgspec.json.decode(row.data),
+        )
+        for row in connection.execute(query.order_by(events.seq).limit(limit))
+    ]
+
+
+def newest_event_seq(connection: Connection, run_id: str) -> int:
+    """The number of the last event of this run; 0 if it has none."""
+    newest = select(func.max(sync_run_events.c.seq)).where(sync_run_events.c.run_id == run_id)
+    return int(connection.execute(newest).scalar() or 0)
 
 
 @cache

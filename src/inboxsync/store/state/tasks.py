@@ -1,6 +1,6 @@
-"""Rows of `run_tasks`: what the workers have to do next, one row for each run.
+"""Rows of `run_tasks`, what the workers have to do next, and of `workers`, the processes that do it.
 
-A task has the name `run.number`. Every change from one task to the next is one conditional statement, so a
+Each run has one row of `run_tasks`. Every change from one task to the next is one conditional statement, so a
 caller that comes with an old number, or with a task that another worker has begun, changes nothing.
 """
 
@@ -10,9 +10,9 @@ from typing import Any
 
 from sqlalchemy import ColumnElement, Connection, Row, delete, insert, select, update
 
-from inboxsync.model import RunTask, TaskQueue
-from inboxsync.store.connection.statements import is_postgresql
-from inboxsync.store.tables import facebook_pages, workers
+from inboxsync.model import RunTask, TaskQueue, WorkerInfo
+from inboxsync.store.connection.statements import is_postgresql, put_row
+from inboxsync.store.tables import facebook_pages, page_leases, workers
 from inboxsync.store.tables import run_tasks as table
 
 
@@ -121,6 +121,42 @@ def repeat_tasks_of_the_dead(connection: Connection) -> int:
 def end_tasks(connection: Connection, run_id: str) -> None:
     """The run has ended: no task follows."""
     connection.execute(delete(table).where(table.c.run_id == run_id))
+
+
+def put_worker(connection: Connection, worker: WorkerInfo) -> None:
+    """Write a worker's heartbeat."""
+    row = {
+        "id": worker.id,
+        "version": worker.version,
+        "concurrency": worker.concurrency,
+        "started_at": worker.started_at,
+        "heartbeat_at": worker.heartbeat_at,
+    }
+    put_row(connection, workers, row, keep=("started_at",))
+
+
+def list_workers(connection: Connection) -> list[WorkerInfo]:
+    """Every worker that has not ended properly, the longest running first."""
+    rows = connection.execute(select(workers).order_by(workers.c.started_at, workers.c.id))
+    return [
+        WorkerInfo(
+            id=row.id,
+            version=row.version,
+            concurrency=row.concurrency,
+            started_at=row.started_at,
+            heartbeat_at=row.heartbeat_at,
+        )
+        for row in rows
+    ]
+
+
+def delete_worker(connection: Connection, worker_id: str) -> None:
+    """A worker has ended, or was found dead: its leases are broken and its tasks are repeated elsewhere."""
+    connection.execute(delete(workers).where(workers.c.id == worker_id))
+    connection.execute(
+        delete(page_leases).where(page_leases.c.owner.startswith(f"{worker_id}.", autoescape=True))
+    )
+    repeat_tasks_of_the_dead(connection)
 
 
 def _is(task: RunTask) -> tuple[ColumnElement[bool], ...]:

@@ -22,8 +22,7 @@ from inboxsync.api import Service
 from inboxsync.errors import InboxsyncError, RunUnknown
 from inboxsync.model import Mode, Run, RunEvent, RunKind, RunRequest
 from inboxsync.store.state.pages import count_conversations, get_page
-from inboxsync.store.state.run_events import list_run_events, newest_event_seq
-from inboxsync.store.state.runs import get_run, list_runs
+from inboxsync.store.state.runs import get_run, list_run_events, list_runs, newest_event_seq
 from inboxsync.sync import LAST
 from inboxsync.web.charts import SpeedLine, speed_line, thinned
 from inboxsync.web.lists import page_choice, page_labels
