@@ -28,8 +28,8 @@ from reads import DATA, NOW, add_page, fill, note
 from speed import postgresql
 
 from inboxsync.api import create_app
+from inboxsync.api.middleware import Server
 from inboxsync.api.schemas import encode_key
-from inboxsync.api.server import Server
 from inboxsync.engine import Engine
 from inboxsync.settings import Settings
 from inboxsync.store.reading import ConversationFilter, list_conversations, list_overviews

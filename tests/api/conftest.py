@@ -12,7 +12,7 @@ import structlog
 import uvicorn
 
 from inboxsync.api import create_app
-from inboxsync.api.server import Server
+from inboxsync.api.middleware import Server
 from inboxsync.cli.process import configure_logs
 from inboxsync.engine import Engine
 from inboxsync.model import Platform

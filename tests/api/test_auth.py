@@ -164,7 +164,7 @@ def test_a_body_that_never_ends_is_refused(api: Api, monkeypatch: pytest.MonkeyP
 def test_headers_that_never_end_close_the_connection(
     api: Api, monkeypatch: pytest.MonkeyPatch, first: bytes
 ) -> None:
-    monkeypatch.setattr("inboxsync.api.server._HEAD_SECONDS", 0.3)
+    monkeypatch.setattr("inboxsync.api.middleware._HEAD_SECONDS", 0.3)
     host, port = api.url.removeprefix("http://").split(":")
     with socket.create_connection((host, int(port)), timeout=10) as connection:
         connection.sendall(first + b"GET / HTTP/1.1\r\nX-Slow: ")

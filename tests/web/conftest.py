@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from inboxsync.api import create_app
-from inboxsync.api.server import Server
+from inboxsync.api.middleware import Server
 from inboxsync.web import mount_dashboard
 from inboxsync.workers import RunQueue
 from tests.cli.fixtures import INBOXSYNC

@@ -61,12 +61,13 @@ FIXED: Final = "INBOXSYNC_API_KEY"
 
 def requires(scope: Scope, *problems: int) -> dict[str, Any]:
     """What a route passes to its decorator: the scope it needs and the problems it may answer with."""
+    enough = frozenset(each for each in Scope if each.covers(scope))
 
     async def check(request: Request) -> None:
         auth: Auth = request.app.state.service.auth
         caller = await auth.identify(request)
         structlog.contextvars.bind_contextvars(caller=caller.name)
-        if not caller.scope.covers(scope):
+        if caller.scope not in enough:
             raise ScopeTooSmall(f"This needs the scope {scope}, and {caller.name!r} has {caller.scope}.")
 
     return {

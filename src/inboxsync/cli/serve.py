@@ -51,7 +51,7 @@ def serve(
 async def _serve(engine: Engine, listener: socket.socket, *, host: str, has_worker: bool) -> None:
     # Imported here: a sync needs no server.
     from inboxsync.api import create_app  # noqa: PLC0415
-    from inboxsync.api.server import Server  # noqa: PLC0415
+    from inboxsync.api.middleware import Server  # noqa: PLC0415
     from inboxsync.web import mount_dashboard  # noqa: PLC0415
     from inboxsync.workers import RunQueue  # noqa: PLC0415
 

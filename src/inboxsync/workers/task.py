@@ -1,4 +1,4 @@
-"""One task of a run, as a worker executes it: begin, sync or verify, and decide what follows.
+"""Tasks of runs, as a worker executes them: begin, sync or verify, and decide what follows.
 
 A run begins in the queue `newest`, where it reads the newest conversations of its Page. It continues in
 `scan`, and reads older messages in `history`. So the first conversations of a Page do not wait until other
@@ -7,14 +7,16 @@ Pages are read to the bottom.
 
 import asyncio
 import random
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
+from itertools import count
 from typing import Final
 
 import structlog
 
 from inboxsync.engine import Engine
-from inboxsync.errors import LeaseLost, PageBusy, PageUnknown, StoreError
+from inboxsync.errors import InboxsyncError, LeaseLost, PageBusy, PageUnknown, StoreError
 from inboxsync.graph import GraphClient
 from inboxsync.model import Page, Run, RunKind, RunRequest, RunTask, TaskQueue
 from inboxsync.store.state.pages import get_page
@@ -224,6 +226,57 @@ class TaskExecution:
                 return is_any_waiting(connection, queue, now=self._engine.clock.now())
         except StoreError:
             return False
+
+
+class Tasks:
+    """The tasks that one worker executes. `running` has each by its run and number.
+
+    Set `source` before the first task. `on_end` is called after each.
+    """
+
+    source: GraphClient
+
+    def __init__(self, engine: Engine, *, worker_id: str, on_end: Callable[[], None]) -> None:
+        self.running: dict[tuple[str, int], tuple[TaskExecution, asyncio.Task[None]]] = {}
+        self._engine = engine
+        self._worker_id = worker_id
+        self._on_end = on_end
+        self._numbers = count(1)
+        self._is_draining = False
+
+    async def execute(self, run_id: str, number: int) -> None:
+        """Execute a task to its end."""
+        execution = TaskExecution(
+            self._engine,
+            self.source,
+            run_id=run_id,
+            number=number,
+            worker_id=self._worker_id,
+            owner=f"{self._worker_id}.{next(self._numbers)}",
+        )
+        if self._is_draining:
+            execution.pause("its worker stops")
+        key = run_id, number
+        task = asyncio.create_task(execution.run())
+        self.running[key] = execution, task
+        task.add_done_callback(lambda ended: self._ended(key, ended))
+        await asyncio.wait({task})  # not the task itself: what DBOS cancels may still end at its next batch
+
+    def drain(self) -> None:
+        """Suspend the runs being executed at their next batch."""
+        self._is_draining = True
+        for execution, _ in self.running.values():
+            execution.pause("its worker stops")
+
+    def _ended(self, key: tuple[str, int], task: asyncio.Task[None]) -> None:
+        self.running.pop(key, None)
+        if task.cancelled():
+            return
+        self._on_end()
+        if (failure := task.exception()) is not None:
+            # What was stored is stored; maintenance repeats the task.
+            known = isinstance(failure, InboxsyncError)
+            log.error("a task failed", run_id=key[0], why=str(failure), exc_info=None if known else failure)
 
 
 def _queue_after(queue: TaskQueue, suspension: Suspension, *, is_paused: bool) -> TaskQueue:

@@ -7,7 +7,6 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AsyncExitStack, suppress
 from dataclasses import replace
-from itertools import count
 from typing import TYPE_CHECKING
 
 import structlog
@@ -19,10 +18,9 @@ from inboxsync.model import WorkerInfo
 from inboxsync.store.state.tasks import delete_worker, put_worker
 from inboxsync.sync import new_owner
 from inboxsync.workers.deriving import Deriving
-from inboxsync.workers.task import TaskExecution
+from inboxsync.workers.task import Tasks
 
 if TYPE_CHECKING:
-    from inboxsync.graph import GraphClient
     from inboxsync.workers.dispatch import Dispatcher
     from inboxsync.workers.maintenance import Outage
 
@@ -45,16 +43,13 @@ class Worker:
         self._concurrency = concurrency
         self._schedules = schedules
         self.id = new_owner()
-        self._tasks: dict[tuple[str, int], tuple[TaskExecution, asyncio.Task[None]]] = {}
-        self._numbers = count(1)
         self._deriving = Deriving(engine)
         self._open = AsyncExitStack()
         self._loops: list[asyncio.Task[None]] = []
         # No batch waits for these threads or keeps them busy: a late heartbeat would look like a death.
         self._threads = ThreadPoolExecutor(2, thread_name_prefix="inboxsync-worker")
         self._dispatcher: Dispatcher | None = None
-        self._source: GraphClient
-        self._is_draining = False
+        self._tasks: Tasks
 
     async def start(self) -> None:
         """Begin to take tasks. Raises WorkerRunning, and what opening the database raises."""
@@ -70,16 +65,17 @@ class Worker:
             started_at=now,
             heartbeat_at=now,
         )
+        self._tasks = Tasks(self._engine, worker_id=self.id, on_end=self._deriving.ask)
         database, schema = self._engine.queue_database()
         dispatcher = Dispatcher(
             database,
             schema=schema,
             worker_id=self.id,
-            execute=self._execute,
+            execute=self._tasks.execute,
             loop=asyncio.get_running_loop(),
         )
         try:
-            self._source = await self._open.enter_async_context(self._engine.source())
+            self._tasks.source = await self._open.enter_async_context(self._engine.source())
             await self._aside(self._beat)  # before the first task can be this worker's
             await asyncio.to_thread(dispatcher.launch, concurrency=self._concurrency)
         except BaseException:
@@ -92,7 +88,7 @@ class Worker:
             self._engine,
             dispatcher,
             worker_id=self.id,
-            at_work=lambda: tuple(self._tasks),
+            at_work=lambda: tuple(self._tasks.running),
             schedules=self._schedules,
         )
         self._loops = [
@@ -109,50 +105,22 @@ class Worker:
         """
         if self._dispatcher is None:
             return
-        log.info("worker drains", worker=self.id, tasks=len(self._tasks))
-        self._is_draining = True
+        log.info("worker drains", worker=self.id, tasks=len(self._tasks.running))
         ends_at = time.monotonic() + seconds
-        for execution, _ in self._tasks.values():
-            execution.pause("its worker stops")
+        self._tasks.drain()
         heartbeat, *others = self._loops
         await _cancel(*others)
         # DBOS looks once a second whether it may end: without a task there is nothing to wait for.
-        await asyncio.to_thread(self._dispatcher.destroy, seconds=math.ceil(seconds) if self._tasks else 0)
+        await asyncio.to_thread(
+            self._dispatcher.destroy, seconds=math.ceil(seconds) if self._tasks.running else 0
+        )
         self._dispatcher = None
         await self._deriving.close(min(ends_at - time.monotonic(), _LAST_DERIVING_SECONDS))
-        await _cancel(heartbeat, *(task for _, task in self._tasks.values()))
+        await _cancel(heartbeat, *(task for _, task in self._tasks.running.values()))
         await self._open.aclose()
         await self._aside(self._leave)
         self._threads.shutdown(wait=False)
         log.info("worker ended", worker=self.id)
-
-    async def _execute(self, run_id: str, number: int) -> None:
-        """Execute a task to its end."""
-        execution = TaskExecution(
-            self._engine,
-            self._source,
-            run_id=run_id,
-            number=number,
-            worker_id=self.id,
-            owner=f"{self.id}.{next(self._numbers)}",
-        )
-        if self._is_draining:
-            execution.pause("its worker stops")
-        key = run_id, number
-        task = asyncio.create_task(execution.run())
-        self._tasks[key] = execution, task
-        task.add_done_callback(lambda ended: self._ended(key, ended))
-        await asyncio.wait({task})  # not the task itself: what DBOS cancels may still end at its next batch
-
-    def _ended(self, key: tuple[str, int], task: asyncio.Task[None]) -> None:
-        self._tasks.pop(key, None)
-        if task.cancelled():
-            return
-        self._deriving.ask()
-        if (failure := task.exception()) is not None:
-            # What was stored is stored; maintenance repeats the task.
-            known = isinstance(failure, InboxsyncError)
-            log.error("a task failed", run_id=key[0], why=str(failure), exc_info=None if known else failure)
 
     async def _live(self, outage: "Outage") -> None:
         """Write a heartbeat every second."""
