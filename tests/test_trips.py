@@ -18,7 +18,7 @@ from sqlalchemy import Connection, event
 import inboxsync
 from inboxsync.api import create_app
 from inboxsync.api.event_stream import EventStreams
-from inboxsync.api.server import Server
+from inboxsync.api.middleware import Server
 from inboxsync.engine import Engine
 from inboxsync.model import Page, Platform, RunStatus, Scope
 from inboxsync.store.state.api_keys import create_api_key
