@@ -14,7 +14,7 @@ def test_the_key_file_is_read_once(tmp_path: Path) -> None:
     engine = Engine(Settings(data_dir=tmp_path))
     encrypted = engine.token_cipher(may_make_key=True).encrypt("a token", page_id="1")
     engine.settings.key_file.unlink()
-    assert engine.token_cipher().open(encrypted, page_id="1") == "a token"
+    assert engine.token_cipher().decrypt(encrypted, page_id="1") == "a token"
 
 
 def test_a_key_file_that_appears_later_is_read_then(tmp_path: Path) -> None:
@@ -23,7 +23,7 @@ def test_a_key_file_that_appears_later_is_read_then(tmp_path: Path) -> None:
         with pytest.raises(StoreUnavailable):
             engine.token_cipher()
     encrypted = another.token_cipher(may_make_key=True).encrypt("a token", page_id="1")
-    assert engine.token_cipher().open(encrypted, page_id="1") == "a token"
+    assert engine.token_cipher().decrypt(encrypted, page_id="1") == "a token"
 
 
 def test_a_key_of_the_environment_needs_no_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

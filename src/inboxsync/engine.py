@@ -15,8 +15,7 @@ from inboxsync.graph import Access, App, GraphClient, RateLimiter, RetryPolicy
 from inboxsync.model import History, Mode, Page, Platform, Quota
 from inboxsync.settings import Settings
 from inboxsync.store import Store, TokenCipher, open_queue_database
-from inboxsync.store.state.pages import get_encrypted_token
-from inboxsync.store.state.quotas import list_quotas, put_quota
+from inboxsync.store.state.pages import get_encrypted_token, list_quotas, put_quota
 from inboxsync.sync import (
     Derive,
     Derived,
@@ -259,5 +258,5 @@ class Engine:
             page_id=page.facebook_page_id,
             platform=page.platform,
             account_id=page.account_id,
-            token=self.token_cipher().open(encrypted, page_id=page.facebook_page_id),
+            token=self.token_cipher().decrypt(encrypted, page_id=page.facebook_page_id),
         )

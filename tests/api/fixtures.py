@@ -12,7 +12,7 @@ from inboxsync.api import Service
 from inboxsync.engine import Engine
 from inboxsync.model import Page, Platform, Scope
 from inboxsync.sandbox import Sandbox
-from inboxsync.store.state.api_keys import create_api_key
+from inboxsync.store.state.credentials import create_api_key
 from inboxsync.store.state.pages import upsert_page
 from inboxsync.workers import Worker
 from tests.fixtures import Json

@@ -11,7 +11,7 @@ from starlette.types import Message
 from inboxsync.api.middleware import RequestLog
 from inboxsync.errors import StoreUnreachable
 from inboxsync.model import Scope
-from inboxsync.store.state.api_keys import revoke_api_key
+from inboxsync.store.state.credentials import revoke_api_key
 from tests.api.fixtures import Api, PlainEngine, ServeApi
 
 

@@ -5,7 +5,7 @@ import pytest
 from inboxsync.errors import ApiKeyNameTaken, ApiKeyUnknown
 from inboxsync.model import Scope
 from inboxsync.store import Store
-from inboxsync.store.state.api_keys import create_api_key, fingerprint_of, list_api_keys, revoke_api_key
+from inboxsync.store.state.credentials import create_api_key, fingerprint_of, list_api_keys, revoke_api_key
 
 NOW = datetime(2026, 6, 1, 12, 0, 0, tzinfo=UTC)
 

@@ -34,15 +34,14 @@ from inboxsync.model import (
 from inboxsync.store import Store, copying
 from inboxsync.store.connection.types import new_id
 from inboxsync.store.copying import CopyProgress, copy_store
-from inboxsync.store.state.api_keys import create_api_key
 from inboxsync.store.state.backlog import get_backlog_item, put_backlog_item
+from inboxsync.store.state.credentials import create_api_key
 from inboxsync.store.state.leases import acquire_lease
 from inboxsync.store.state.list_positions import list_states, put_list_state
-from inboxsync.store.state.quotas import list_quotas, put_quota
+from inboxsync.store.state.pages import list_quotas, put_quota, put_verification
 from inboxsync.store.state.runs import append_run_events, start_run
 from inboxsync.store.state.schedules import put_schedule
 from inboxsync.store.state.tasks import add_task, put_worker
-from inboxsync.store.state.verifications import put_verification
 from inboxsync.store.writing.upsert import upsert_batch
 
 NOW = datetime(2026, 6, 1, 12, 0, 0, 123_000, tzinfo=UTC)

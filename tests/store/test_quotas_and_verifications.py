@@ -7,8 +7,7 @@ from hypothesis import strategies as st
 from inboxsync.model import Page, Quota, Verification
 from inboxsync.store import Store
 from inboxsync.store.connection.types import new_id
-from inboxsync.store.state.quotas import list_quotas, put_quota
-from inboxsync.store.state.verifications import newest_verification, put_verification
+from inboxsync.store.state.pages import list_quotas, newest_verification, put_quota, put_verification
 from tests.fixtures import examples
 
 NOW = datetime(2026, 6, 1, 12, 0, 0, tzinfo=UTC)

@@ -12,7 +12,7 @@ from fastapi import FastAPI
 
 from inboxsync.engine import Engine
 from inboxsync.model import Page, Platform, Scope
-from inboxsync.store.state.api_keys import create_api_key
+from inboxsync.store.state.credentials import create_api_key
 from inboxsync.sync import ignore
 from tests.cli.fixtures import Run
 from tests.fixtures import PATIENCE_SECONDS, Json, SandboxServer

@@ -7,7 +7,7 @@ import httpx2
 import pytest
 
 from inboxsync.model import Scope
-from inboxsync.store.state.api_keys import revoke_api_key
+from inboxsync.store.state.credentials import revoke_api_key
 from inboxsync.web.app import ROUTES, DashboardRoute
 from inboxsync.web.sessions import COOKIE
 from tests.web.fixtures import ServeWeb, Visitor

@@ -29,7 +29,7 @@ from inboxsync.clock import Clock
 from inboxsync.errors import StoreError
 from inboxsync.model import ApiKey, Scope
 from inboxsync.store import Store
-from inboxsync.store.state.api_keys import PREFIX_LENGTH, fingerprint_of, list_api_keys
+from inboxsync.store.state.credentials import PREFIX_LENGTH, fingerprint_of, list_api_keys
 
 # A key that another process revokes stops working after this time.
 _FRESH_SECONDS = 1.0

@@ -15,8 +15,7 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, gene
 from inboxsync.clock import Clock
 from inboxsync.model import BacklogKind, Page, Quota, TokenState
 from inboxsync.store import Store
-from inboxsync.store.state.pages import list_pages
-from inboxsync.store.state.quotas import list_quotas
+from inboxsync.store.state.pages import list_pages, list_quotas
 from inboxsync.store.state.run_totals import (
     RunTotals,
     count_backlog_by_kind,

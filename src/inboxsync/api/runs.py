@@ -29,8 +29,8 @@ from inboxsync.api.schemas import (
 )
 from inboxsync.api.service import ServiceDependency, get_own_page
 from inboxsync.model import History, Mode, Run, RunEvent, RunKind, RunRequest, RunStatus, Scope
+from inboxsync.store.state.pages import newest_verification
 from inboxsync.store.state.runs import list_run_events, list_runs
-from inboxsync.store.state.verifications import newest_verification
 
 router = APIRouter(prefix="/api/v1", tags=["runs"])
 

@@ -9,7 +9,7 @@ from inboxsync.cli.output import local, print_json, stdout, table
 from inboxsync.cli.process import open_engine
 from inboxsync.errors import SettingsInvalid
 from inboxsync.model import Scope
-from inboxsync.store.state.api_keys import create_api_key, list_api_keys, revoke_api_key
+from inboxsync.store.state.credentials import create_api_key, list_api_keys, revoke_api_key
 
 _LONGEST_NAME = 64
 

@@ -27,9 +27,8 @@ from inboxsync.model import (
 from inboxsync.store.state.backlog import Older, count_backlog, count_older
 from inboxsync.store.state.leases import get_lease
 from inboxsync.store.state.list_positions import list_states
-from inboxsync.store.state.pages import PageCounts, count_page
+from inboxsync.store.state.pages import PageCounts, count_page, newest_verification
 from inboxsync.store.state.schedules import get_schedule
-from inboxsync.store.state.verifications import newest_verification
 from inboxsync.workers import EVERY_SECONDS
 
 _MESSAGES = 10

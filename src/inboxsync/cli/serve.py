@@ -12,7 +12,7 @@ from inboxsync.cli.process import asked_to_end, open_engine, set_for_syncing
 from inboxsync.cli.worker import keep_worker
 from inboxsync.engine import Engine
 from inboxsync.errors import InboxsyncError, SettingsInvalid
-from inboxsync.store.state.api_keys import list_api_keys
+from inboxsync.store.state.credentials import list_api_keys
 
 log = structlog.get_logger("inboxsync.serve")
 

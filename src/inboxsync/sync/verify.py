@@ -42,8 +42,7 @@ from inboxsync.store.state.backlog import (
 from inboxsync.store.state.conversations import mark_active, mark_gone
 from inboxsync.store.state.leases import keep_lease
 from inboxsync.store.state.list_positions import list_states
-from inboxsync.store.state.pages import count_page, set_last_synced_at
-from inboxsync.store.state.verifications import put_verification
+from inboxsync.store.state.pages import count_page, put_verification, set_last_synced_at
 from inboxsync.sync.compare import Comparison, FolderFindings
 from inboxsync.sync.fetch import ListFetcher, MessageFetcher, Reading, SummaryCall, TimeWindows
 from inboxsync.sync.lease import held_lease, new_owner

@@ -67,7 +67,7 @@ class Sessions:
             return None
         try:
             session = msgspec.json.decode(
-                self._token_cipher().open(cookie.translate(_FROM_COOKIE), page_id=_NAME), type=Session
+                self._token_cipher().decrypt(cookie.translate(_FROM_COOKIE), page_id=_NAME), type=Session
             )
         except (TokenUndecryptable, msgspec.DecodeError):
             return None

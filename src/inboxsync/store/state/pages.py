@@ -1,4 +1,4 @@
-"""Rows of `facebook_pages`."""
+"""Rows of `facebook_pages`, `quotas` and `verifications`: Pages, what Meta allows, and what was verified."""
 
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass
@@ -9,11 +9,12 @@ from typing import Any
 from sqlalchemy import Column, Connection, Row, delete, func, insert, or_, select, update
 
 from inboxsync.errors import PageUnknown
-from inboxsync.model import History, Page, Platform, TokenReason, TokenState
+from inboxsync.model import History, Page, Platform, Quota, TokenReason, TokenState, Verification
+from inboxsync.store.connection.statements import put_row
 from inboxsync.store.connection.types import new_id
 from inboxsync.store.search import folded_words
 from inboxsync.store.tables import facebook_pages as table
-from inboxsync.store.tables import messages, messenger_conversations
+from inboxsync.store.tables import messages, messenger_conversations, quotas, verifications
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -231,3 +232,64 @@ def _reason(stored: str | None) -> TokenReason | None:
         return None
     # One that a newer inboxsync knows must not stop this one from syncing.
     return TokenReason(stored) if stored in set(TokenReason) else TokenReason.OTHER
+
+
+def put_quota(connection: Connection, quota: Quota, *, now: datetime) -> None:
+    """Replace what is known about this quota."""
+    row = {
+        "object_id": quota.object_id,
+        "type": quota.type,
+        "used_percent": quota.used_percent,
+        "blocked_until_at": quota.blocked_until,
+        "refusals": quota.refusals,
+        "updated_at": now,
+    }
+    put_row(connection, quotas, row)
+
+
+def list_quotas(connection: Connection, *, blocked_after: datetime | None = None) -> list[Quota]:
+    """Every known quota, or those that block calls after that time."""
+    query = select(quotas).order_by(quotas.c.object_id, quotas.c.type)
+    if blocked_after is not None:
+        query = query.where(quotas.c.blocked_until_at > blocked_after)
+    return [
+        Quota(
+            object_id=row.object_id,
+            type=row.type,
+            used_percent=row.used_percent,
+            blocked_until=row.blocked_until_at,
+            refusals=row.refusals,
+        )
+        for row in connection.execute(query)
+    ]
+
+
+def put_verification(connection: Connection, verification: Verification) -> None:
+    """Store a verification report; earlier ones stay."""
+    row = {
+        "id": verification.id,
+        "page_id": verification.page_id,
+        "checked_at": verification.checked_at,
+        "is_complete": verification.is_complete,
+        "summary": verification.summary,
+    }
+    connection.execute(insert(verifications), row)
+
+
+def newest_verification(connection: Connection, page: Page) -> Verification | None:
+    """The last report of this Page; None where it was never verified."""
+    row = connection.execute(
+        select(verifications)
+        .where(verifications.c.page_id == page.id)
+        .order_by(verifications.c.checked_at.desc(), verifications.c.id.desc())
+        .limit(1)
+    ).one_or_none()
+    if row is None:
+        return None
+    return Verification(
+        id=row.id,
+        page_id=row.page_id,
+        checked_at=row.checked_at,
+        is_complete=row.is_complete,
+        summary=row.summary,
+    )

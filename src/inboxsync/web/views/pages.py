@@ -21,10 +21,9 @@ from inboxsync.store.reading import (
     messages_by_weekday_and_hour,
 )
 from inboxsync.store.state.backlog import count_backlog, count_older, list_failed_backlog
-from inboxsync.store.state.pages import get_page
+from inboxsync.store.state.pages import get_page, newest_verification
 from inboxsync.store.state.runs import list_open_runs, list_runs
 from inboxsync.store.state.schedules import get_schedule, list_schedules
-from inboxsync.store.state.verifications import newest_verification
 from inboxsync.web.charts import DayBars, HeatMap, day_bars, heat_map
 from inboxsync.web.lists import PageList, page_list
 from inboxsync.web.page_rows import PLATFORMS, PageRow, page_label, page_row

@@ -9,7 +9,7 @@ from starlette.responses import Response
 
 from inboxsync.errors import InboxsyncError, SettingsInvalid
 from inboxsync.model import ApiKey, History, Page, Scope
-from inboxsync.store.state.api_keys import create_api_key, list_api_keys, revoke_api_key
+from inboxsync.store.state.credentials import create_api_key, list_api_keys, revoke_api_key
 from inboxsync.store.state.pages import get_page, set_history
 from inboxsync.store.state.schedules import get_schedule, list_schedules
 from inboxsync.web.lists import page_list
