@@ -21,7 +21,7 @@ from inboxsync.api.event_stream import EventStreams
 from inboxsync.api.middleware import Server
 from inboxsync.engine import Engine
 from inboxsync.model import Page, Platform, RunStatus, Scope
-from inboxsync.store.connection import queue_database, sqlite
+from inboxsync.store.connection import sqlite
 from inboxsync.store.state.credentials import create_api_key
 from inboxsync.store.state.pages import list_pages
 from inboxsync.sync import Outcome, SyncOptions, events, ignore, lease, stop
@@ -206,7 +206,7 @@ def test_few_files_take_part_between_a_click_and_the_first_call(serve: Serve, en
     )
     worker = (Worker._beat, Worker._live, Deriving._derive, Outage.passed)
     # A new connection of a pool is set up; the service looks for events of runs that someone follows.
-    others = (sqlite.switch_to_wal, queue_database._configure, EventStreams._poll)
+    others = (sqlite._configure, sqlite._switch_to_wal, sqlite._configure_queue, EventStreams._poll)
     left_out = [function.__code__ for function in (*maintenance, *worker, *others)]
     profile = Profile(is_end=sends_a_request, leave_out=left_out)
     with profile.profiling(), service_and_worker(engine) as client:
