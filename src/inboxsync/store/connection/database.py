@@ -13,6 +13,7 @@ from inboxsync.errors import SettingsInvalid, StoreUnavailable
 from inboxsync.store import schema
 from inboxsync.store.connection import sqlite
 from inboxsync.store.connection.faults import pool_error, store_error
+from inboxsync.store.connection.statements import Begin
 
 _QUEUE = "_queue"
 # Of a name in PostgreSQL.
@@ -29,12 +30,14 @@ class Store:
     Safe to use from several threads: each transaction has a connection of its own.
     """
 
-    def __init__(self, engine: Engine, *, where: str) -> None:
+    def __init__(self, engine: Engine, *, where: str, begin: Begin) -> None:
         self.engine = engine
         self.where = where
-        # SQLite has one writer, and who waits for its file asks again and again: here each has its turn.
+        self._begin = begin
+        # SQLite has one writer, and others ask for its file again and again: here each has its turn.
         is_sqlite = engine.dialect.name == "sqlite"
         self._turn: AbstractContextManager[object] = Lock() if is_sqlite else nullcontext()
+        event.listen(engine, "begin", self._on_begin)
 
     @classmethod
     def open(cls, url: str, *, schema_name: str | None = None, upgrade: bool | None = None) -> "Store":
@@ -84,6 +87,10 @@ class Store:
             with writing.begin():
                 yield writing
 
+    def _on_begin(self, connection: Connection) -> None:
+        writes = connection.get_execution_options().get("inboxsync_writes", False)
+        connection.exec_driver_sql(self._begin.writing if writes else self._begin.reading)
+
     def close(self) -> None:
         """Give all connections back."""
         self.engine.dispose()
@@ -114,22 +121,15 @@ def open_queue_database(url: str, *, schema_name: str | None) -> tuple[Engine, s
 
 
 def _connected_to_sqlite(url: URL) -> Store:
-    engine = sqlite.make_engine(url)
-    event.listen(engine, "begin", _begin_on_sqlite)
-    return Store(engine, where=sqlite.name_of(url))
-
-
-def _begin_on_sqlite(connection: Connection) -> None:
-    # A writer takes its lock at once: a reader that turns writer half-way can be refused and lose its work.
-    writes = connection.get_execution_options().get("inboxsync_writes", False)
-    connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
+    return Store(sqlite.make_engine(url), where=sqlite.name_of(url), begin=sqlite.BEGIN)
 
 
 def _connected_to_postgresql(url: URL, schema_name: str | None) -> Store:
     # The driver, whose import takes a tenth of a second, is for those who use it.
     from inboxsync.store.connection import postgresql  # noqa: PLC0415
 
-    return Store(postgresql.make_engine(url, schema_name=schema_name), where=postgresql.name_of(url))
+    begin = postgresql.begin_in(schema_name)
+    return Store(postgresql.make_engine(url), where=postgresql.name_of(url), begin=begin)
 
 
 def _parse(url: str) -> URL:

@@ -18,6 +18,7 @@ from sqlalchemy.exc import DBAPIError, InvalidatePoolError
 
 from inboxsync.errors import SettingsInvalid, StoreUnavailable
 from inboxsync.store.connection.nul import text_without_nul
+from inboxsync.store.connection.statements import Begin
 
 _OLDEST = 130000
 # As long as SQLite is waited for.
@@ -42,7 +43,7 @@ _DEFAULTS = {
 _FOR_OTHERS = ("pgbouncer", "connection_limit", "pool_timeout", "schema")
 
 
-def make_engine(url: URL, *, schema_name: str | None) -> Engine:
+def make_engine(url: URL) -> Engine:
     """Where connections come from; they are made when they are needed."""
     known = {option.keyword.decode() for option in psycopg.pq.Conninfo.get_defaults()}
     url = url.difference_update_query(_FOR_OTHERS)
@@ -65,7 +66,6 @@ def make_engine(url: URL, *, schema_name: str | None) -> Engine:
     )
     where = name_of(url)
     event.listen(engine, "connect", lambda connection, _: _configure(connection, where))
-    event.listen(engine, "begin", _Begin(schema_name))
     _ask_after_idling(engine)
     return engine
 
@@ -85,6 +85,21 @@ def make_queue_engine(url: URL) -> Engine:
         pool_pre_ping=True,
         use_native_hstore=False,
     )
+
+
+def begin_in(schema_name: str | None) -> Begin:
+    """What begins a transaction: what it may do, how long it waits for others, whose tables it means.
+
+    One round trip.
+    """
+    settings = f"SET LOCAL lock_timeout = '{_LOCK_SECONDS}s'"
+    if schema_name is not None:
+        # A percent sign would be the driver's.
+        quoted = schema_name.replace('"', '""').replace("%", "%%")
+        settings += f'; SET LOCAL search_path = "{quoted}"'
+    # A reader sees one state, as it does on SQLite.
+    reading = f"BEGIN ISOLATION LEVEL REPEATABLE READ, READ ONLY; {settings}"
+    return Begin(reading=reading, writing=f"BEGIN; {settings}")
 
 
 def name_of(url: URL) -> str:
@@ -169,29 +184,8 @@ def _configure(connection: psycopg.Connection[Any], where: str) -> None:
             hint="Make one with CREATE DATABASE ... ENCODING 'UTF8' TEMPLATE template0, and point "
             "INBOXSYNC_DATABASE_URL at it.",
         )
-    # Transactions are ours (see _Begin): the driver's own begin costs a round trip of its own.
+    # Transactions are ours (see begin_in): the driver's own begin costs a round trip of its own.
     connection.autocommit = True
     connection.adapters.register_dumper(str, _WithoutNul)
     for name in ("json", "jsonb"):
         connection.adapters.register_loader(name, TextLoader)
-
-
-class _Begin:
-    """Begins a transaction: what it may do, how long it waits for others, whose tables it means.
-
-    In one round trip.
-    """
-
-    def __init__(self, schema_name: str | None) -> None:
-        settings = f"SET LOCAL lock_timeout = '{_LOCK_SECONDS}s'"
-        if schema_name is not None:
-            # A percent sign would be the driver's.
-            quoted = schema_name.replace('"', '""').replace("%", "%%")
-            settings += f'; SET LOCAL search_path = "{quoted}"'
-        self._writing = f"BEGIN; {settings}"
-        # A reader sees one state, as it does on SQLite.
-        self._reading = f"BEGIN ISOLATION LEVEL REPEATABLE READ, READ ONLY; {settings}"
-
-    def __call__(self, connection: Connection) -> None:
-        writes = connection.get_execution_options().get("inboxsync_writes", False)
-        connection.exec_driver_sql(self._writing if writes else self._reading)

@@ -10,10 +10,13 @@ from typing import Any, Final
 from sqlalchemy import URL, Engine, create_engine, event
 
 from inboxsync.errors import SettingsInvalid, StoreUnavailable
+from inboxsync.store.connection.statements import Begin
 
 DRIVERS: Final = ("sqlite", "sqlite+pysqlite")
 # The users' own SQL reads JSON with `->>`.
 _OLDEST = (3, 38, 0)
+# A writer takes its lock at once: a reader that turns writer half-way can be refused and lose its work.
+BEGIN: Final = Begin(reading="BEGIN", writing="BEGIN IMMEDIATE")
 _BUSY_SECONDS = 30
 # A service reads from several threads at once. To open one more costs more than most that is read.
 _CONNECTIONS = 20
@@ -87,7 +90,7 @@ def _make_private(path: Path) -> None:
 
 
 def _configure(connection: Any, _record: object) -> None:  # noqa: ANN401 - sqlite3's, as SQLAlchemy hands it
-    # Transactions are ours (see `database`): the driver's own begin one only at the first write.
+    # Transactions are ours (see BEGIN): the driver's own begin one only at the first write.
     connection.isolation_level = None
     connection.execute(f"PRAGMA page_size={_PAGE_BYTES}")  # passed over where there is a page already
     _switch_to_wal(connection)

@@ -1,7 +1,7 @@
 """Where the two databases differ in how they are asked.
 
-INSERT .. ON CONFLICT both spell alike, SQLAlchemy keeps it in two places. What every batch asks is
-built once: SQLAlchemy takes longer to put a statement together than the database to answer it.
+INSERT .. ON CONFLICT is the same in both, but SQLAlchemy has it in two places. What every batch executes is
+built once: SQLAlchemy takes longer to build a statement than the database to execute it.
 """
 
 from collections import namedtuple
@@ -33,6 +33,14 @@ _decode_rows = msgspec.json.Decoder(list[list[Any]]).decode
 
 # Says of a column that it is one of the ids asked for.
 Among = Callable[[Column[str]], ColumnElement[bool]]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Begin:
+    """What begins a transaction."""
+
+    reading: str
+    writing: str
 
 
 def is_postgresql(connection: Connection) -> bool:
@@ -85,6 +93,15 @@ def put_row(
     """Insert a row, or replace the one with its primary key save for the columns in `keep`."""
     statement = _put(table, tuple(row), frozenset(keep), is_postgresql=is_postgresql(connection))
     connection.execute(statement, dict(row))
+
+
+def put_statements(table: Table) -> Mapping[str, sqlite.Insert | postgresql.Insert]:
+    """For each dialect, the statement that inserts a whole row or replaces the one with its primary key."""
+    names = tuple(column.name for column in table.columns)
+    return {
+        "sqlite": _put(table, names, frozenset(), is_postgresql=False),
+        "postgresql": _put(table, names, frozenset(), is_postgresql=True),
+    }
 
 
 def _insert_for(table: Table, *, is_postgresql: bool) -> sqlite.Insert | postgresql.Insert:

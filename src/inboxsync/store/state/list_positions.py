@@ -6,9 +6,10 @@ import msgspec
 from sqlalchemy import Connection, Row, delete, select
 
 from inboxsync.model import Following, ListState, NotStarted, Page, Scanning, Segment, Unserved
-from inboxsync.store.connection.statements import put_row
+from inboxsync.store.connection.statements import put_statements
 from inboxsync.store.tables import list_positions as table
 
+_PUT = put_statements(table)
 _encode = msgspec.json.Encoder().encode
 _decode_segments = msgspec.json.Decoder(tuple[Segment, ...]).decode
 
@@ -44,7 +45,7 @@ def put_list_state(
                 "segments": _encode(state.segments).decode(),
                 "watermark_at": state.watermark,
             }
-    put_row(connection, table, values)
+    connection.execute(_PUT[connection.dialect.name], values)
 
 
 def forget_list_states(connection: Connection, page: Page) -> None:

@@ -8,7 +8,6 @@ from typing import Protocol
 
 from sqlalchemy import Connection
 
-from inboxsync.store.connection.statements import is_postgresql
 from inboxsync.store.writing.merge import SQLITE, Rule
 
 # The interpreter's lock is released once a statement, not once a row, and to get it back takes up to 5 ms
@@ -55,7 +54,7 @@ class Bulk(Protocol):
 
 def bulk_for(connection: Connection) -> Bulk:
     """How rows are written on the database at hand."""
-    if not is_postgresql(connection):
+    if connection.dialect.name == "sqlite":
         return _SqliteBulk(connection)
     # The driver, whose import takes a tenth of a second, is for those who use it.
     from inboxsync.store.writing.bulk_postgresql import PostgresqlBulk  # noqa: PLC0415

@@ -16,7 +16,6 @@ import msgspec
 from sqlalchemy import Connection
 
 from inboxsync.model import BacklogKind, Message, Page
-from inboxsync.store.connection.statements import is_postgresql
 from inboxsync.store.connection.types import parse_utc
 
 _encode = msgspec.json.Encoder().encode
@@ -166,7 +165,7 @@ def _look_up(
     """The rows of a statement about these pairs."""
     if not keys:
         return []
-    if is_postgresql(connection):
+    if connection.dialect.name == "postgresql":
         first, second = zip(*keys, strict=True)
         parameters = {"a": list(first), "b": list(second), "value": value}
         return list(connection.exec_driver_sql(which(_POSTGRESQL), parameters))

@@ -195,16 +195,14 @@ class _BatchUpsert:
         served = self._looked_at(listed, stored, in_backlog)
         skipped = len(listed) - len(served)
 
-        known = {each.stored.id: each for each in served.values() if each.stored is not None}
         new = [each for each in served.values() if each.stored is None]
-        found = look_up_messages(self._connection, {i: each.whole.messages for i, each in known.items()})
-        anchors = self._find_gaps(known, found)
-        updated = self._put_conversations(new, known, anchors)
-        events = self._put_messages(new, known, found)
-        # What an older answer brings is not what the source would serve again.
-        noted = {i: None if each.is_older else each.fingerprints for i, each in known.items()}
-        if noted:
-            note_fingerprints(self._connection, noted)
+        known = {each.stored.id: each for each in served.values() if each.stored is not None}
+        events = self._insert(new)
+        updated = 0
+        anchors: dict[str, tuple[str, ...]] = {}
+        if known:
+            merged, anchors = self._merge(known)
+            updated, events = merged.changed, events + merged.new
         fetched = len(served) + skipped
         return Written(
             counts=Counts(
@@ -237,52 +235,57 @@ class _BatchUpsert:
             served.setdefault(held.conversation_id, _Served(held, each.fingerprints(), have))
         return served
 
-    def _find_gaps(
-        self, known: Mapping[str, _Served], found: Mapping[str, StoredMessages]
-    ) -> dict[str, tuple[str, ...]]:
-        """The stored conversations (our ids) that the batch does not join on to, each with its anchors."""
-        apart = [i for i, each in known.items() if each.may_part and not found.get(i, NO_MESSAGES).meets]
-        anchors = newest_message_ids(self._connection, apart, limit=_ANCHORS)
-        return {row_id: anchors.get(row_id, ()) for row_id in apart}
-
-    def _put_conversations(
-        self, new: Iterable[_Served], known: Mapping[str, _Served], anchors: Mapping[str, tuple[str, ...]]
-    ) -> int:
-        """Insert the new and bring the others up to date; returns how many of the others differed."""
-        inserted = []
+    def _insert(self, new: Sequence[_Served]) -> int:
+        """Insert conversations that are new; returns how many messages they have."""
+        rows: list[BulkRow] = []
+        usual: list[BulkRow] = []
+        others: list[BulkRow] = []
         for each in new:
-            row, messages = each.prepared.rows()
+            prepared = each.prepared
+            row, messages = prepared.rows()
             count = len(messages.usual) + len(messages.others)
-            ids = (each.prepared.row_id, each.prepared.conversation_id)
-            inserted.append((*ids, *row, each.fingerprints, count))
-        self._bulk.insert(CONVERSATIONS.table, _NEW_COLUMNS, inserted, self._of_conversations)
-        rows = []
+            rows.append((prepared.row_id, prepared.conversation_id, *row, each.fingerprints, count))
+            usual += messages.usual
+            others += messages.others
+        self._bulk.insert(CONVERSATIONS.table, _NEW_COLUMNS, rows, self._of_conversations)
+        self._bulk.insert(MESSAGES.table, USUAL_COLUMNS, usual, self._of_messages)
+        self._bulk.insert(MESSAGES.table, ALL_COLUMNS, others, self._of_messages)
+        return len(usual) + len(others)
+
+    def _merge(self, known: Mapping[str, _Served]) -> tuple[Merged, dict[str, tuple[str, ...]]]:
+        """Bring stored conversations (our ids) up to date, with their messages.
+
+        Returns how many conversations were changed and how many messages were new; and those that the batch
+        does not join on to, each with its anchors.
+        """
+        messages = {row_id: each.whole.messages for row_id, each in known.items()}
+        found = look_up_messages(self._connection, messages)
+        apart = [i for i, each in known.items() if each.may_part and not found.get(i, NO_MESSAGES).meets]
+        newest = newest_message_ids(self._connection, apart, limit=_ANCHORS)
+        anchors = {row_id: newest.get(row_id, ()) for row_id in apart}
+        changed = self._merge_conversations(known, anchors)
+        new = _merge_messages(self._bulk, messages, found, self._of_messages).new
+        # What an older answer brings is not what the source would serve again.
+        noted = {i: None if each.is_older else each.fingerprints for i, each in known.items()}
+        note_fingerprints(self._connection, noted)
+        return Merged(new=new, changed=changed), anchors
+
+    def _merge_conversations(
+        self, known: Mapping[str, _Served], anchors: Mapping[str, tuple[str, ...]]
+    ) -> int:
+        """Returns how many rows differed."""
+        rows: list[BulkRow] = []
         for row_id, each in known.items():
             if not each.is_older:
                 has_older = each.has_older(stands_alone=anchors.get(row_id) == ())
                 row = conversation_row(each.whole, has_older=has_older)
                 # An id that is not stored: the key of the merge is the other one.
                 rows.append((each.prepared.row_id, each.prepared.conversation_id, *row))
-        merged = self._bulk.merge(CONVERSATIONS, _OWN_COLUMNS, rows, self._of_conversations, stored=len(rows))
+        same = self._of_conversations
+        merged = self._bulk.merge(CONVERSATIONS, _OWN_COLUMNS, rows, same, stored=len(rows))
         if merged.new:
             raise StoreUnreachable("A conversation was deleted while it was being stored.")
         return merged.changed
-
-    def _put_messages(
-        self, new: Iterable[_Served], known: Mapping[str, _Served], found: Mapping[str, StoredMessages]
-    ) -> int:
-        """Those of new conversations, and those of the others; returns how many were new."""
-        usual: list[BulkRow] = []
-        others: list[BulkRow] = []
-        for each in new:
-            _, messages = each.prepared.rows()
-            usual += messages.usual
-            others += messages.others
-        self._bulk.insert(MESSAGES.table, USUAL_COLUMNS, usual, self._of_messages)
-        self._bulk.insert(MESSAGES.table, ALL_COLUMNS, others, self._of_messages)
-        of_known = {row_id: each.whole.messages for row_id, each in known.items()}
-        merged = _merge_messages(self._bulk, of_known, found, self._of_messages)
-        return len(usual) + len(others) + merged.new
 
 
 def _merge_messages(
