@@ -8,9 +8,9 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from inboxsync.graph import body
-from inboxsync.graph.body import decode_body
-from inboxsync.graph.decode import identifier
+from inboxsync.graph import body, decode
+from inboxsync.graph.body import decode_body, fast_conversations
+from inboxsync.graph.decode import GraphConversation, GraphMessage, identifier
 from inboxsync.graph.errors import FaultError
 from inboxsync.graph.records import decode_list
 from inboxsync.model import Conversation, Dropped
@@ -220,6 +220,27 @@ def test_fields_without_a_place_are_kept_as_extra() -> None:
     conversation = decode_one({"id": "t_1", "wallpaper": "blue", "messages": {"data": [message]}})
     assert conversation.extra == '{"wallpaper":"blue"}'
     assert conversation.messages[0].extra == '{"is_unsupported":"true"}'
+
+
+@pytest.mark.parametrize(
+    ("shape", "fields"), [(decode._CONVERSATION, GraphConversation), (decode._MESSAGE, GraphMessage)]
+)
+def test_every_field_of_the_usual_shape_can_be_normalised(
+    shape: decode.Shape, fields: type[msgspec.Struct]
+) -> None:
+    names = {each.encode_name: each.name for each in msgspec.structs.fields(fields)}
+    apart = {"id", "messages", "others"}
+    assert {served: name for served, (name, _) in shape.items()} == {
+        served: name for served, name in names.items() if served not in apart
+    }
+
+
+def test_an_answers_own_others_are_kept_as_extra() -> None:
+    entry = {"id": "t_1", "others": {"a": 1}, "messages": {"data": [{"id": "m_1", "others": {"b": 2}}]}}
+    data = json.dumps({"data": [entry]}).encode()
+    conversation = decode_one(decode_body(data, status=200, redact=str, fast=fast_conversations)["data"][0])
+    assert conversation.extra == '{"others":{"a":1}}'
+    assert conversation.messages[0].extra == '{"others":{"b":2}}'
 
 
 @pytest.mark.parametrize(

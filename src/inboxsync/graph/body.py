@@ -179,11 +179,6 @@ def replace_lone_surrogates(value: Any) -> Any:  # noqa: ANN401 - any JSON
     return value
 
 
-def json_list(edge: object) -> str | None:
-    """The entries of a nested edge as text, without its paging: it leads nowhere new."""
-    return json_text(edge.get("data", edge) if isinstance(edge, dict) else edge)
-
-
 def json_text(value: object) -> str | None:
     """JSON to be stored as text; None for what holds nothing."""
     if value in EMPTY:

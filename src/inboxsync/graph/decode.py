@@ -3,7 +3,7 @@
 The fast decoder in `body` decodes the usual shape straight from the bytes. Everything else is
 normalised here: any field but an id may be missing, null, or of another type than documented. An
 entry without an id cannot be kept and is reported. What the shape has no place for is kept in
-`extra`, so that nothing is lost.
+`others`, so that nothing is lost.
 """
 
 from collections.abc import Callable, Mapping
@@ -15,8 +15,8 @@ import msgspec
 from inboxsync.model import Dropped
 
 Json = dict[str, Any]
-# For each field, how any JSON becomes what the usual shape has; None if it does not fit.
-Shape = Mapping[str, Callable[[Any], object]]
+# For each of Graph's fields: our name, and how any JSON becomes its usual shape; None if it does not fit.
+Shape = Mapping[str, tuple[str, Callable[[Any], object]]]
 
 # What both databases can hold in an integer column.
 LARGEST_INTEGER = 2**31 - 1
@@ -28,6 +28,13 @@ EMPTY: tuple[object, ...] = (None, "", [], {})
 
 Id = Annotated[str, msgspec.Meta(min_length=1)]
 Count = Annotated[int, msgspec.Meta(ge=-LARGEST_INTEGER, le=LARGEST_INTEGER)]
+
+
+class Others:
+    """What the shape has no place for. No JSON is decoded into it: an answer's own `others` is odd."""
+
+    def __init__(self, fields: Json) -> None:
+        self.fields = fields
 
 
 class GraphPerson(msgspec.Struct, gc=False, omit_defaults=True):
@@ -58,22 +65,23 @@ class GraphReply(msgspec.Struct, gc=False):
 
 
 class GraphMessage(msgspec.Struct, gc=False, forbid_unknown_fields=True, omit_defaults=True):
-    """One message."""
+    """One message. Its fields have the names that `model.records.MESSAGE_FIELDS` gives them."""
 
     id: Id
-    created_time: str | None = None
+    sent_at: str | None = msgspec.field(default=None, name="created_time")
     sender: GraphPerson | None = msgspec.field(default=None, name="from")
-    message: str | None = None
+    text: str | None = msgspec.field(default=None, name="message")
     attachments: GraphEdge | None = None
     shares: GraphEdge | None = None
     sticker: str | None = None
-    reactions: Any = None
+    reactions: GraphEdge | None = None
     story: Any = None
-    reply_to: GraphReply | None = None
+    reply_to_message_id: GraphReply | None = msgspec.field(default=None, name="reply_to")
     # The text "true" has been seen (graph-facts 1.6).
     is_unsupported: bool | str | None = None
     is_deleted: bool | str | None = None
-    edited_time: str | None = None
+    edited_at: str | None = msgspec.field(default=None, name="edited_time")
+    others: Others | None = None
 
 
 class GraphPaging(msgspec.Struct, gc=False):
@@ -100,18 +108,7 @@ class GraphConversation(msgspec.Struct, gc=False, forbid_unknown_fields=True):
     link: str | None = None
     participants: GraphPeople | None = None
     messages: GraphMessages | None = None
-
-
-class OddMessage(GraphMessage, kw_only=True):
-    """A message, and what the shape has no place for."""
-
-    extra: Json
-
-
-class OddConversation(GraphConversation, kw_only=True):
-    """A conversation, and what the shape has no place for."""
-
-    extra: Json
+    others: Others | None = None
 
 
 def normalise_conversation(entry: Any, dropped: list[Dropped]) -> GraphConversation | None:  # noqa: ANN401 - any JSON
@@ -119,10 +116,10 @@ def normalise_conversation(entry: Any, dropped: list[Dropped]) -> GraphConversat
     conversation_id = _id_of(entry, "conversation", dropped)
     if conversation_id is None:
         return None
-    known, extra = _sort_out(entry, {**_CONVERSATION, "messages": lambda edge: _messages(edge, dropped)})
-    if extra:
-        return OddConversation(id=conversation_id, extra=extra, **known)
-    return GraphConversation(id=conversation_id, **known)
+    known, others = _sort_out(
+        entry, {**_CONVERSATION, "messages": ("messages", lambda edge: _messages(edge, dropped))}
+    )
+    return GraphConversation(id=conversation_id, others=Others(others) if others else None, **known)
 
 
 def normalise_messages(data: object, dropped: list[Dropped]) -> list[GraphMessage]:
@@ -150,11 +147,8 @@ def _message(entry: Any, dropped: list[Dropped]) -> GraphMessage | None:  # noqa
     message_id = _id_of(entry, "message", dropped)
     if message_id is None:
         return None
-    known, extra = _sort_out(entry, _MESSAGE)
-    sender = known.pop("from", None)
-    if extra:
-        return OddMessage(id=message_id, sender=sender, extra=extra, **known)
-    return GraphMessage(id=message_id, sender=sender, **known)
+    known, others = _sort_out(entry, _MESSAGE)
+    return GraphMessage(id=message_id, others=Others(others) if others else None, **known)
 
 
 def _id_of(entry: object, what: str, dropped: list[Dropped]) -> str | None:
@@ -181,20 +175,21 @@ def _messages(edge: object, dropped: list[Dropped]) -> GraphMessages | None:
 
 
 def _sort_out(entry: Json, shape: Shape) -> tuple[Json, Json]:
-    """The fields that fit `shape`, as it has them; and the others, except those that hold nothing."""
+    """The fields that fit `shape`, as it has them; and the others, except known ones that hold nothing."""
     known: Json = {}
-    extra: Json = {}
+    others: Json = {}
     for name, value in entry.items():
         if value is None or name == "id":
             continue
-        convert = shape.get(name)
-        if convert is None:
-            extra[name] = value
-        elif (converted := convert(value)) is not None:
-            known[name] = converted
+        if name not in shape:
+            others[name] = value
+            continue
+        field, convert = shape[name]
+        if (converted := convert(value)) is not None:
+            known[field] = converted
         elif value not in EMPTY:
-            extra[name] = value
-    return known, extra
+            others[name] = value
+    return known, others
 
 
 def _text(value: object) -> str | None:
@@ -263,24 +258,24 @@ def _any(value: object) -> object:
 
 
 _CONVERSATION: Shape = {
-    "updated_time": _time,
-    "message_count": _count,
-    "unread_count": _count,
-    "snippet": _text,
-    "link": _text,
-    "participants": _people,
+    "updated_time": ("updated_time", _time),
+    "message_count": ("message_count", _count),
+    "unread_count": ("unread_count", _count),
+    "snippet": ("snippet", _text),
+    "link": ("link", _text),
+    "participants": ("participants", _people),
 }
 _MESSAGE: Shape = {
-    "created_time": _time,
-    "from": _person,
-    "message": _text,
-    "attachments": _edge,
-    "shares": _edge,
-    "sticker": _text,
-    "reactions": _any,
-    "story": _any,
-    "reply_to": _reply,
-    "is_unsupported": _flag,
-    "is_deleted": _flag,
-    "edited_time": _time,
+    "created_time": ("sent_at", _time),
+    "from": ("sender", _person),
+    "message": ("text", _text),
+    "attachments": ("attachments", _edge),
+    "shares": ("shares", _edge),
+    "sticker": ("sticker", _text),
+    "reactions": ("reactions", _edge),
+    "story": ("story", _any),
+    "reply_to": ("reply_to_message_id", _reply),
+    "is_unsupported": ("is_unsupported", _flag),
+    "is_deleted": ("is_deleted", _flag),
+    "edited_time": ("edited_at", _time),
 }

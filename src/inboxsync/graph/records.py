@@ -4,7 +4,7 @@ A record of a list also has a fingerprint of everything in it that would be stor
 stored one, nothing has to be built or written.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from hashlib import sha256
 from operator import attrgetter
@@ -15,22 +15,23 @@ import structlog
 
 from inboxsync.clock import Clock
 from inboxsync.graph.access import Access
-from inboxsync.graph.body import json_list, json_text, read_list, read_paging
+from inboxsync.graph.body import json_text, read_list, read_paging
 from inboxsync.graph.decode import (
     EMPTY,
     LONGEST_NUMBER,
     GraphConversation,
+    GraphEdge,
     GraphMessage,
     GraphPeople,
+    GraphReply,
     Json,
-    OddConversation,
-    OddMessage,
     normalise_conversation,
     normalise_messages,
 )
 from inboxsync.graph.errors import Fault, FaultError
 from inboxsync.graph.requests import Answer
 from inboxsync.model import Batch, Conversation, Dropped, Message, MessageBatch, Participant, SourceRecord
+from inboxsync.model.records import MESSAGE_FIELDS, Kind, Merge
 
 log = structlog.get_logger(__name__)
 
@@ -41,17 +42,6 @@ _CHUNK_BYTES = 2047
 # Of an Instagram conversation's messages only so many have details (graph-facts 1.6-2).
 _READABLE_ON_INSTAGRAM = 20
 _encode = msgspec.json.Encoder().encode
-
-_plain_values = attrgetter("id", "created_time", "sender", "message", "is_unsupported")
-_REST = (
-    *("attachments", "shares", "sticker", "reactions", "story", "reply_to"),
-    *("is_deleted", "edited_time"),
-)
-_rest_values = attrgetter(*_REST)
-_values_but_messages = attrgetter("id", "updated_time", "message_count", "unread_count", "snippet", "link")
-# Nearly all messages are text alone, and there are tens of thousands a second: one comparison shows it.
-_shape = attrgetter("__class__", *_REST)
-_TEXT_ALONE = (GraphMessage, *(None,) * len(_REST))
 
 
 class GraphRecord(msgspec.Struct, kw_only=True):
@@ -175,21 +165,6 @@ def decode_messages(
     return tuple(_messages(normalise_messages(data, dropped), own_ids, is_instagram=is_instagram))
 
 
-def timestamp(value: str | None) -> datetime | None:
-    """`2026-01-02T03:04:05+0000`, or seconds since the epoch as Meta's samples have it, as aware UTC."""
-    if value is None:
-        return None
-    try:
-        if value.isdecimal() and len(value) < LONGEST_NUMBER:
-            return datetime.fromtimestamp(int(value), UTC)
-        at = datetime.fromisoformat(value)
-    except (ValueError, OverflowError, OSError):
-        return None
-    if at.tzinfo is UTC:
-        return at
-    return at.replace(tzinfo=UTC) if at.tzinfo is None else at.astimezone(UTC)
-
-
 def _fingerprint(
     entry: GraphConversation, own_ids: frozenset[str], *, is_instagram: bool, newest: int | None = None
 ) -> str:
@@ -211,8 +186,8 @@ def _fingerprint(
         sorted((each.id, each.name or "", each.username or "", each.email or "") for each in people),
         _has_next(entry) or len(messages) < len(served),
         # Of text alone, everything is stored.
-        [message if _shape(message) == _TEXT_ALONE else _what_is_stored(message) for message in messages],
-        json_text(entry.extra) if isinstance(entry, OddConversation) else None,
+        [each if _all_but_text(each) == _TEXT_ALONE else _what_is_stored(each) for each in messages],
+        json_text(entry.others.fields) if entry.others is not None else None,
     )
     return _hash(_encode(content))
 
@@ -226,30 +201,26 @@ def _hash(content: bytes) -> str:
 
 
 def _what_is_stored(message: GraphMessage) -> tuple[object, ...]:
-    return (
-        _plain_values(message),
-        message.attachments is not None and message.attachments.data not in EMPTY,
-        message.shares is not None and message.shares.data not in EMPTY,
-        bool(message.sticker),
-        json_list(message.reactions),
-        json_text(message.story) is not None,
-        message.reply_to,
-        _is_deleted(message),
-        message.edited_time,
-        json_text(_extra(message)) is not None,
-        _has_details(message),
-    )
+    rest = [
+        (value is not None and (_is_there(value) if is_filled else as_stored(value))) or None
+        for (_, as_stored, is_filled), value in zip(_REST, _rest_values(message), strict=True)
+    ]
+    return _usual_values(message), rest, bool(_extra(message)), _has_details(message)
+
+
+def _is_there(value: Any) -> bool:  # noqa: ANN401 - any JSON
+    return (value.data if value.__class__ is GraphEdge else value) not in EMPTY
 
 
 def _extra(message: GraphMessage) -> Json:
     """What the store has no column for."""
-    extra = message.extra if isinstance(message, OddMessage) else {}
-    return extra if message.is_unsupported is None else {"is_unsupported": message.is_unsupported, **extra}
+    others = message.others.fields if message.others is not None else {}
+    return others if message.is_unsupported is None else {"is_unsupported": message.is_unsupported, **others}
 
 
 def _has_details(message: GraphMessage) -> bool:
     """Whether there is more of a message than its id and time (graph-facts 1.6)."""
-    if message.sender is not None or message.message:
+    if message.sender is not None or message.text:
         return True
     extra = (value for name, value in _extra(message).items() if name != "created_time")
     return any(value not in EMPTY for value in (*_rest_values(message), *extra))
@@ -277,7 +248,7 @@ def _conversation(entry: GraphConversation, own_ids: frozenset[str], *, is_insta
         link=entry.link or None,
         messages=messages,
         has_older_messages=_has_next(entry) or may_have_older,
-        extra=json_text(entry.extra) if isinstance(entry, OddConversation) else None,
+        extra=json_text(entry.others.fields) if entry.others is not None else None,
     )
 
 
@@ -312,34 +283,78 @@ def _messages(data: list[GraphMessage], own_ids: frozenset[str], *, is_instagram
             sender_id, sender_name = sender.id, sender.name or sender.username or None
         message = Message(
             message_id=each.id,
-            sent_at=timestamp(each.created_time),
+            sent_at=timestamp(each.sent_at),
             is_from_page=sender_id in own_ids,
             sender_id=sender_id,
             sender_name=sender_name,
-            text=each.message,
+            text=each.text,
             is_readable=not is_instagram or _has_details(each),
         )
-        if each.is_unsupported is not None or _shape(each) != _TEXT_ALONE:
+        if _all_but_text(each) != _TEXT_ALONE:
             message = msgspec.structs.replace(message, **_rest(each))
         messages.append(message)
     return messages
 
 
-def _is_deleted(message: GraphMessage) -> bool | None:
-    """True where the source says so, in its own type or as text (graph-facts A-13); else not known."""
-    return True if message.is_deleted in (True, "true") else None
-
-
 def _rest(message: GraphMessage) -> dict[str, Any]:
-    """All of a message but its text, time and sender."""
-    return {
-        "attachments": json_text(message.attachments.data) if message.attachments is not None else None,
-        "shares": json_text(message.shares.data) if message.shares is not None else None,
-        "sticker": message.sticker or None,
-        "reactions": json_list(message.reactions),
-        "story": json_text(message.story),
-        "reply_to_message_id": (message.reply_to.mid or None) if message.reply_to is not None else None,
-        "is_deleted": _is_deleted(message),
-        "edited_at": timestamp(message.edited_time),
-        "extra": json_text(_extra(message)),
-    }
+    """What the store keeps of a message beside its text, time and sender."""
+    values = zip(_REST, _rest_values(message), strict=True)
+    rest = {name: as_stored(value) for (name, as_stored, _), value in values if value is not None}
+    if extra := _extra(message):
+        rest["extra"] = json_text(extra)
+    return rest
+
+
+def _json(value: Any) -> str | None:  # noqa: ANN401 - any JSON
+    return json_text(value.data if value.__class__ is GraphEdge else value)
+
+
+def _id(value: GraphReply) -> str | None:
+    return value.mid or None
+
+
+def _text(value: str) -> str | None:
+    return value or None
+
+
+def _flag(value: bool | str) -> bool | None:  # noqa: FBT001 - it is a value
+    """True if Meta says so, in its own type or as text (graph-facts A-13); else it is not known."""
+    return True if value in (True, "true") else None
+
+
+def timestamp(value: str | None) -> datetime | None:
+    """`2026-01-02T03:04:05+0000`, or seconds since the epoch as Meta's samples have it, as aware UTC."""
+    if value is None:
+        return None
+    try:
+        if len(value) < LONGEST_NUMBER and value.isdecimal():
+            return datetime.fromtimestamp(int(value), UTC)
+        at = datetime.fromisoformat(value)
+    except (ValueError, OverflowError, OSError):
+        return None
+    if at.tzinfo is UTC:
+        return at
+    return at.replace(tzinfo=UTC) if at.tzinfo is None else at.astimezone(UTC)
+
+
+_usual_values = attrgetter("id", "sent_at", "sender", "text")
+_values_but_messages = attrgetter("id", "updated_time", "message_count", "unread_count", "snippet", "link")
+
+_AS_STORED: Mapping[Kind, Callable[[Any], Any]] = {
+    Kind.JSON: _json,
+    Kind.ID: _id,
+    Kind.TEXT: _text,
+    Kind.TIME: timestamp,
+    Kind.FLAG: _flag,
+}
+# What most messages do not have, of what Graph serves: the field, how its value is stored, and whether the
+# fingerprint has only that there is one.
+_REST = [
+    (field.name, _AS_STORED[field.kind], field.merge is Merge.FILL and field.kind is not Kind.FLAG)
+    for field in MESSAGE_FIELDS
+    if not field.is_usual and field.name in GraphMessage.__struct_fields__
+]
+_rest_values = attrgetter(*(name for name, _, _ in _REST))
+# Nearly all messages are text alone, and there are tens of thousands a second: one comparison shows it.
+_all_but_text = attrgetter(*(name for name, _, _ in _REST), "is_unsupported", "others")
+_TEXT_ALONE = (*(None for _ in _REST), None, None)
