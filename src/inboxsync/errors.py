@@ -33,7 +33,7 @@
         StoreTooNew          a newer inboxsync created it
         StoreOutdated        it needs `inboxsync db upgrade`
       OutputFailed           a file cannot be written or read
-      FileNotWhole           an exported file is cut or changed
+      FileIncomplete           an exported file is incomplete or changed
 
 `api.problems` has those of the HTTP service. Each has a stable `code` for scripts and a `hint`: the next
 thing to do. A message is one sentence, and contains neither a token nor a key.
@@ -293,8 +293,8 @@ class OutputFailed(InboxsyncError):
     default_hint = "Check the path, its permissions and the free space, then run it again."
 
 
-class FileNotWhole(InboxsyncError):
+class FileIncomplete(InboxsyncError):
     """An exported file is not as it was exported: it was cut or changed."""
 
-    code = "file_not_whole"
+    code = "file_incomplete"
     default_hint = "Export it again."

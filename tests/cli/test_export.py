@@ -84,14 +84,14 @@ def test_a_file_has_a_manifest_and_is_checked_against_it(run: Run, stored: int, 
     path.write_bytes(path.read_bytes()[:-100])
     cut = run("export", "check", str(path))
     assert cut.returncode == 3
-    assert "is not whole" in cut.stderr
+    assert "is not complete" in cut.stderr
 
 
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
         (["contacts", "--format", "xlsx"], "cannot be written to stdout"),
-        (["contacts", "-o", "contacts.doc"], "does not tell the format"),
+        (["contacts", "-o", "contacts.doc"], "is not the name of a format"),
         (["contacts", "--since", "yesterday"], "is not a time"),
         (["contacts", "--since", "2026-01-01", "--zone", "Mars"], "is not a time zone"),
         (["contacts", "--page", "9"], "There is no Page 9"),

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from inboxsync.errors import FileNotWhole, OutputFailed
+from inboxsync.errors import FileIncomplete, OutputFailed
 from inboxsync.model import BacklogItem, BacklogKind, Page
 from inboxsync.reports import archive as archives
 from inboxsync.reports.archive import Archived, open_archive
@@ -164,7 +164,7 @@ def test_messages_are_shown_in_time_with_gaps_as_gaps(
     assert "Times are in Asia/Ho_Chi_Minh" in shown
     assert 'https://cdn.invalid/b?x=1&y="2' in read.links()
     assert "contact 8" in shown
-    assert "lets nobody read" in shown
+    assert "lets no one read" in shown
 
 
 @FILES_ALONE
@@ -233,9 +233,9 @@ def test_what_is_there_is_never_overwritten_by_a_folder(
             write(path)
     target = tmp_path / "empty" / "conversations-0001.html"
     target.write_bytes(target.read_bytes()[:-1])
-    with pytest.raises(FileNotWhole):
+    with pytest.raises(FileIncomplete):
         check_folder(tmp_path / "empty")
-    with pytest.raises(FileNotWhole):
+    with pytest.raises(FileIncomplete):
         check_folder(tmp_path)
 
 

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from inboxsync.errors import FileNotWhole, OutputFailed, PageUnknown, SettingsInvalid, StoreError
+from inboxsync.errors import FileIncomplete, OutputFailed, PageUnknown, SettingsInvalid, StoreError
 from inboxsync.model import Page
 from inboxsync.reports import Export, ExportRequest, Format, What
 from inboxsync.reports.files import write_export
@@ -72,7 +72,7 @@ def test_a_trailer_says_that_streamed_ndjson_is_whole(export: Any, tmp_path: Pat
     lines = whole.splitlines(keepends=True)
     for cut in (lines[:-1], lines[1:], [*lines[:-1], lines[-1][:-5]], []):
         path.write_bytes(b"".join(cut))
-        with pytest.raises(FileNotWhole):
+        with pytest.raises(FileIncomplete):
             check_file(path)
 
 
@@ -87,11 +87,11 @@ def test_a_cut_or_changed_file_is_told_by_its_manifest(export: Any, tmp_path: Pa
     whole = path.read_bytes()
     for broken in (whole[:-1], whole[:1000], whole + b"x", whole[:-1] + b"\x01", b""):
         path.write_bytes(broken)
-        with pytest.raises(FileNotWhole):
+        with pytest.raises(FileIncomplete):
             check_file(path)
     path.write_bytes(whole)
     manifest_path(path).write_text("{")
-    with pytest.raises(FileNotWhole):
+    with pytest.raises(FileIncomplete):
         check_file(path)
     with pytest.raises(OutputFailed):
         check_file(tmp_path / "nothing.csv")

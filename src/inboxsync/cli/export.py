@@ -24,7 +24,7 @@ from inboxsync.cli.process import Interrupted, open_engine
 from inboxsync.cli.progress import counting
 from inboxsync.clock import SystemClock
 from inboxsync.engine import Engine
-from inboxsync.errors import FileNotWhole, OutputFailed, SettingsInvalid, StoreError
+from inboxsync.errors import FileIncomplete, OutputFailed, SettingsInvalid, StoreError
 from inboxsync.model import Page, Platform
 from inboxsync.reports import Export, ExportRequest, Format, What
 from inboxsync.reports.files import write_export
@@ -151,7 +151,7 @@ def check(
     for path in files:
         try:
             found = check_folder(path) if path.is_dir() else check_file(path)
-        except FileNotWhole as error:
+        except FileIncomplete as error:
             print_error(error)
             is_whole = False
         else:
@@ -209,7 +209,7 @@ def _export(request: ExportRequest, output: Path | None) -> None:
         try:
             manifest = _write(engine, request, path)
         except Interrupted:
-            kept = "No file was written" if path is not None else "What was printed is not whole"
+            kept = "No file was written" if path is not None else "What was printed is not complete"
             print_problem(f"Stopped. {kept}.", "Run the same command again.")
             raise typer.Exit(PARTIAL) from None
     _print_written(manifest, path)

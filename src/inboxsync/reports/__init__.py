@@ -1,4 +1,4 @@
-"""What is taken out of the store: exports, archives, and reports."""
+"""Takes data out of the store: exports, archives and reports."""
 
 from inboxsync.reports.activity import Activity, activity
 from inboxsync.reports.export import Export, ExportRequest

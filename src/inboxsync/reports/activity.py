@@ -1,4 +1,4 @@
-"""When people write: messages a day, and by weekday and hour."""
+"""When people write: messages per day, and by weekday and hour."""
 
 from collections import Counter
 from dataclasses import dataclass
@@ -33,10 +33,10 @@ class BusyHour:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Activity:
-    """The report. `by_day` has the days on which anybody wrote.
+    """The report. `by_day` has the days that have messages.
 
     `week_in` and `week_out` have seven rows, from Monday on, of 24 hours; `busiest` are the hours of the
-    week with most messages from contacts, the busiest first. `undated` messages have no known time.
+    week with most messages from contacts, the busiest first. `undated` counts messages without a known time.
     """
 
     zone: str
@@ -51,7 +51,7 @@ class Activity:
 
 
 def activity(connection: Connection, scope: Scope, zone: tzinfo) -> Activity:
-    """The report on these Pages: every message that can be read, sent since."""
+    """The report on these Pages: every readable message since `scope.since`."""
     days: dict[bool, Counter[date]] = {True: Counter(), False: Counter()}
     weeks: dict[bool, Counter[tuple[int, int]]] = {True: Counter(), False: Counter()}
     undated = 0

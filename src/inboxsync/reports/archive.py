@@ -1,7 +1,7 @@
-"""A Page's inbox as HTML that a person can open without anything else: a folder, or one file.
+"""A Page's inbox as HTML that a person can read with a browser alone: a folder, or one file.
 
-In a folder the conversations stand a hundred to a file, so that a browser's own search finds across many of
-them, and lists of them lead there. Both are whole or not there: they get their names at the end.
+A folder has files of a hundred conversations, so that a browser's own search covers many of them, and lists
+that link to them. A folder or file gets its name when it is complete; before, it is not there.
 """
 
 from bisect import bisect_right
@@ -18,13 +18,13 @@ from sqlalchemy import Connection
 from inboxsync.model import Page
 from inboxsync.reports.attachments import Link
 from inboxsync.reports.export import OnProgress
-from inboxsync.reports.files import whole_file
-from inboxsync.reports.folders import FolderManifest, NewFolder, whole_folder
+from inboxsync.reports.files import atomic_file
+from inboxsync.reports.folders import FolderManifest, NewFolder, atomic_folder
 from inboxsync.reports.pages import Pages
 from inboxsync.store import Store
 from inboxsync.store.reading import Scope, Thread, count_conversations, iter_messages_of, iter_threads
 
-# Conversations a file: some hundred kilobytes, unless somebody has written very much.
+# Conversations in a file: some hundred kilobytes, unless someone wrote very much.
 _A_FILE: Final = 100
 _FILE_BYTES: Final = 2_000_000
 _A_LIST: Final = 5_000
@@ -44,7 +44,7 @@ class Archived:
 
 
 class Archive:
-    """An archive about to be written, from one state of the database: see `open_archive`."""
+    """An archive of one state of the database, ready to be written: see `open_archive`."""
 
     def __init__(self, connection: Connection, page: Page, *, zone: tzinfo, now: datetime) -> None:
         self.conversations = count_conversations(connection, Scope(pages=(page,)))
@@ -55,16 +55,16 @@ class Archive:
         self._title = page.name or page.facebook_page_id
 
     def write_file(self, path: Path, on_progress: OnProgress) -> Archived:
-        """All of it in one file. Raises OutputFailed."""
+        """Write everything into one file. Raises OutputFailed."""
         size = 0
-        with whole_file(path.resolve()) as file:
+        with atomic_file(path.resolve()) as file:
             for part in self._one_file(on_progress):
                 size += file.write(part)
         return Archived(conversations=self.conversations, files=1, bytes=size)
 
     def write_folder(self, path: Path, on_progress: OnProgress) -> Archived:
-        """A new folder, `index.html` the file to open first. Raises OutputFailed."""
-        with whole_folder(path.resolve()) as folder:
+        """Write a new folder; `index.html` is the file to open first. Raises OutputFailed."""
+        with atomic_folder(path.resolve()) as folder:
             firsts = self._write_threads(folder, on_progress)
             self._write_lists(folder, firsts)
             written = folder.written
@@ -112,7 +112,7 @@ class Archive:
         numbered: Iterator[_Numbered],
         on_progress: OnProgress,
     ) -> _Numbered | None:
-        """One file of conversations; returns the first that is not in it."""
+        """Write one file of conversations; returns the first conversation that is not in it."""
         links = [_INDEX, *([Link(label="Newer", url=_threads_name(place - 1))] if place else [])]
         following: _Numbered | None = first
         with folder.opened(_threads_name(place)) as file:
@@ -131,7 +131,7 @@ class Archive:
         return following
 
     def _write_lists(self, folder: NewFolder, firsts: list[int]) -> None:
-        """Write the lists that lead to the conversations."""
+        """Write the lists that link to the conversations."""
         numbered = self._numbered()
         lists = max(1, -(-self.conversations // _A_LIST))
         for place in range(lists):
@@ -157,7 +157,7 @@ class Archive:
 
 @contextmanager
 def open_archive(store: Store, page: Page, *, zone: tzinfo, now: datetime) -> Iterator[Archive]:
-    """An archive of a Page, to be written while the context lasts; its times are told in `zone`."""
+    """An archive of a Page, to be written within the context; its times are shown in `zone`."""
     with store.read() as connection:
         yield Archive(connection, page, zone=zone, now=now)
 

@@ -1,7 +1,7 @@
-"""CSV as RFC 4180 has it: UTF-8, commas, CR LF, quotes where they are needed.
+"""CSV as of RFC 4180: UTF-8, commas, CR LF, quotes where they are needed.
 
-An empty cell is an absent value. Times are ISO 8601 in UTC, truth is `true` or `false`. A text that a
-spreadsheet would run as a formula has an apostrophe before it (`cells.harmless`).
+An empty cell is an absent value. Times are ISO 8601 in UTC, booleans are `true` or `false`. A text that a
+spreadsheet would run as a formula gets an apostrophe before it (`cells.escape_formula`).
 """
 
 import csv
@@ -10,10 +10,10 @@ from datetime import datetime
 from io import StringIO
 from typing import Final
 
-from inboxsync.reports.cells import encoded, harmless, without_nul
+from inboxsync.reports.cells import encoded, escape_formula, without_nul
 from inboxsync.reports.columns import Column, Record, Value, flat_names, flat_record
 
-# Excel takes a CSV without it for the local 8-bit character set; programs see it in the first heading.
+# Without it Excel reads a CSV in the local 8-bit character set. Other programs see it in the first heading.
 _BYTE_ORDER_MARK: Final = "\ufeff".encode()
 
 
@@ -32,7 +32,7 @@ class CsvWriter:
         return self._mark + _lines([flat_names(self._columns)])
 
     def write(self, records: Sequence[Record]) -> bytes:
-        """A line each."""
+        """One line for each record."""
         return _lines([[_cell(value) for value in flat_record(self._columns, each)] for each in records])
 
     def end(self) -> Iterator[bytes]:
@@ -40,7 +40,7 @@ class CsvWriter:
         return iter(())
 
     def close(self) -> None:
-        """Nothing is held."""
+        """There is nothing to release."""
 
 
 def _lines(rows: Sequence[Sequence[str]]) -> bytes:
@@ -53,12 +53,12 @@ def _cell(value: Value) -> str:
     if value is None:
         return ""
     if isinstance(value, str):
-        return harmless(value)
+        return escape_formula(value)
     if isinstance(value, bool):
         return "true" if value else "false"
     return iso(value) if isinstance(value, datetime) else str(value)
 
 
 def iso(at: datetime) -> str:
-    """`2026-01-02T03:04:05Z`, with milliseconds where it has any."""
+    """`2026-01-02T03:04:05Z`, with milliseconds if it has any."""
     return f"{at.replace(tzinfo=None).isoformat(timespec='milliseconds' if at.microsecond else 'seconds')}Z"

@@ -1,4 +1,4 @@
-"""NDJSON: a JSON object a line, every text exactly as it is stored."""
+"""NDJSON: one JSON object per line, every text exactly as it is stored."""
 
 import json
 from collections.abc import Iterator, Sequence
@@ -6,14 +6,14 @@ from typing import Any
 
 import msgspec
 
-from inboxsync.reports.cells import mended
+from inboxsync.reports.cells import without_surrogates
 from inboxsync.reports.columns import Column, Kind, Record, Value
 
 _encode_lines = msgspec.json.Encoder().encode_lines
 
 
 class NdjsonWriter:
-    """Writes NDJSON. JSON as served stays JSON; what was found is a list of {value, message_id}."""
+    """Writes NDJSON: JSON from Meta as JSON, phone numbers and addresses as lists of {value, message_id}."""
 
     rows_at_once = 1000
     cut_cells = 0
@@ -31,30 +31,31 @@ class NdjsonWriter:
         return b""
 
     def write(self, records: Sequence[Record]) -> bytes:
-        """A line each."""
+        """One line for each record."""
         rows = [self._object(record) for record in records]
         try:
             return _encode_lines(rows)
         except UnicodeEncodeError:
-            return _encode_lines(
-                [
-                    {name: mended(value) if isinstance(value, str) else value for name, value in row.items()}
-                    for row in rows
-                ]
-            )
+            return _encode_lines([_encodable(row) for row in rows])
 
     def end(self) -> Iterator[bytes]:
-        """Nothing: the trailer is the export's."""
+        """Nothing: the export writes the trailer."""
         return iter(())
 
     def close(self) -> None:
-        """Nothing is held."""
+        """There is nothing to release."""
 
     def _object(self, record: Record) -> dict[str, Any]:
         made: dict[str, Any] = dict(zip(self._names, record, strict=True))
         for place, kind in self._special:
             made[self._names[place]] = _as_json(kind, record[place])
         return made
+
+
+def _encodable(row: dict[str, Any]) -> dict[str, Any]:
+    return {
+        name: without_surrogates(value) if isinstance(value, str) else value for name, value in row.items()
+    }
 
 
 def _as_json(kind: Kind, value: Value) -> Any:  # noqa: ANN401 - any JSON
@@ -67,8 +68,8 @@ def _compact(text: str) -> str | bytes:
     try:
         return msgspec.json.format(text, indent=-1)
     except msgspec.DecodeError:
-        # Half a surrogate pair, escaped, is JSON to some. What is none at all is a text like any other.
+        # Some accept half a surrogate pair, escaped, as JSON. What is not JSON at all is written as text.
         try:
             return json.dumps(json.loads(text), separators=(",", ":"))
         except ValueError:
-            return msgspec.json.encode(mended(text))
+            return msgspec.json.encode(without_surrogates(text))

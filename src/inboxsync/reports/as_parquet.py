@@ -1,26 +1,26 @@
-"""Parquet, in row groups that are given away as they are written; needs pyarrow, the extra `parquet`."""
+"""Parquet, in row groups that are passed on as they are written; needs pyarrow, the extra `parquet`."""
 
 from collections.abc import Iterator, Sequence
 from importlib import import_module
 from typing import Any, Final
 
 from inboxsync.errors import SettingsInvalid
-from inboxsync.reports.cells import mended
+from inboxsync.reports.cells import without_surrogates
 from inboxsync.reports.columns import Column, Kind, Record, Value
 
 
 class ParquetWriter:
-    """Writes Parquet: times are UTC timestamps, JSON is text, what was found is a list of structs."""
+    """Writes Parquet: UTC timestamps, JSON as text, phone numbers and addresses as lists of structs."""
 
-    # A row group each. What pyarrow keeps of each until the end is 1 kB a column: of fewer rows than these,
-    # more groups; of more, larger ones.
+    # Each is a row group. pyarrow keeps 1 kB a column of each group until the end: fewer rows would make more
+    # groups, more rows larger ones.
     rows_at_once = 4000
     cut_cells = 0
 
     def __init__(self, columns: tuple[Column, ...]) -> None:
         self._arrow = _pyarrow()
         self._schema = _schema(self._arrow, columns)
-        # Not the system's: there, what is kept of each row group lies between what is given back.
+        # Not the system's heap: what pyarrow keeps of each group would lie there between freed blocks.
         self._pool = self._arrow.default_memory_pool()
         self._sink = _Sink()
         self._writer: Any = import_module("pyarrow.parquet").ParquetWriter(
@@ -31,7 +31,7 @@ class ParquetWriter:
         )
 
     def begin(self) -> bytes:
-        """What Parquet begins with."""
+        """The first bytes of a Parquet file."""
         return self._sink.take()
 
     def write(self, records: Sequence[Record]) -> bytes:
@@ -52,12 +52,12 @@ class ParquetWriter:
         yield self._sink.take()
 
     def close(self) -> None:
-        """Forget what was not given away."""
+        """Drop bytes that were not passed on."""
         self._sink.take()
 
 
 class _Sink:
-    """A file that is written to and taken from."""
+    """A file whose written bytes can be taken out."""
 
     def __init__(self) -> None:
         self.closed = False
@@ -112,8 +112,8 @@ def _schema(arrow: Any, columns: tuple[Column, ...]) -> Any:  # noqa: ANN401
 
 def _as_arrow(value: Value) -> Any:  # noqa: ANN401
     if isinstance(value, str):
-        # A quarter of the time of looking for what is hardly ever there.
-        return value if value.isascii() else mended(value)
+        # Takes a quarter of the time of a search for surrogates, which are very rare.
+        return value if value.isascii() else without_surrogates(value)
     if isinstance(value, tuple):
         return [found._asdict() for found in value]
     return value

@@ -1,8 +1,8 @@
-"""Excel workbooks, written a row at a time to files of their own and zipped at the end.
+"""Excel workbooks, written row by row to temporary files and zipped at the end.
 
-Texts are text cells, which run nothing; one that looks like a formula also has Excel's own mark for
-text (`quotePrefix`), so that it runs nothing after somebody has edited it. Excel's limits: a longer text is
-cut and marked with an ellipsis, and more rows go to further sheets.
+Texts are text cells, which run nothing. A text that looks like a formula also has Excel's own mark for text
+(`quotePrefix`), so that it still runs nothing after someone edited it. Excel's limits: a longer text is cut
+and ends with an ellipsis, and more rows go to further sheets.
 """
 
 from collections.abc import Iterator, Sequence
@@ -16,7 +16,7 @@ from xlsxwriter.exceptions import XlsxWriterException  # type: ignore[import-unt
 
 from inboxsync.errors import OutputFailed
 from inboxsync.reports.as_csv import iso
-from inboxsync.reports.cells import cut_to, is_formula, mended, without_nul
+from inboxsync.reports.cells import cut_to, is_formula, without_nul, without_surrogates
 from inboxsync.reports.columns import Column, Kind, Record, Value, flat_names, flat_record
 
 LONGEST_CELL: Final = 32_767
@@ -29,7 +29,7 @@ class XlsxWriter:
     """Writes a workbook; all its bytes come at the end."""
 
     rows_at_once = 1000
-    # A class's, so that a test need not write a million rows to see a second sheet.
+    # Of the class, so that a test sees a second sheet without a million rows.
     rows_a_sheet = 1_048_576
 
     def __init__(self, columns: tuple[Column, ...], *, title: str) -> None:
@@ -42,7 +42,7 @@ class XlsxWriter:
             str(self._path), {"constant_memory": True, "tmpdir": self._folder.name}
         )
         self._book.use_zip64()
-        # The day of making is no part of the data: the same rows, the same bytes.
+        # The day of the export is not part of the data: the same rows make the same bytes.
         self._book.set_properties({"created": datetime(2000, 1, 1)})  # noqa: DTZ001 - as the library wants it
         self._bold = self._book.add_format({"bold": True})
         self._time = self._book.add_format({"num_format": "yyyy-mm-dd hh:mm:ss"})
@@ -52,12 +52,12 @@ class XlsxWriter:
         self._sheet: Any = None
 
     def begin(self) -> bytes:
-        """The first sheet, which a table without rows has too."""
+        """Begin the first sheet, which a table without rows has too."""
         self._next_sheet()
         return b""
 
     def write(self, records: Sequence[Record]) -> bytes:
-        """Rows; their bytes are kept back."""
+        """Add rows; their bytes come at the end."""
         for record in records:
             if self._row == self.rows_a_sheet:
                 self._next_sheet()
@@ -78,9 +78,9 @@ class XlsxWriter:
                 yield chunk
 
     def close(self) -> None:
-        """Remove its files."""
+        """Remove the temporary files."""
         if self._book is not None:
-            # Closing the book would zip what nobody wants; left open, it would warn that it was not closed.
+            # To close the book would zip what is not needed; an open one warns that it was not closed.
             self._book.fileclosed = True
             for sheet in self._book.worksheets():
                 sheet.row_data_fh.close()
@@ -115,7 +115,7 @@ class XlsxWriter:
             self._sheet.write_string(self._row, place, iso(value))
 
     def _write_text(self, place: int, value: str) -> None:
-        clean = without_nul(mended(value))
+        clean = without_nul(without_surrogates(value))
         text = cut_to(clean, LONGEST_CELL)
         self.cut_cells += text != clean
         self._sheet.write_string(self._row, place, text, self._inert if is_formula(text) else None)

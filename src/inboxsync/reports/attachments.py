@@ -1,4 +1,4 @@
-"""What hangs on a message, as links for people: whatever the source served, however it served it."""
+"""Attachments, shares, stickers and stories of a message as links for people, in any form that Meta sends."""
 
 import json
 from collections.abc import Iterator
@@ -11,7 +11,7 @@ _SCHEMES = ("https://", "http://")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Link:
-    """Something to open: what it is, and where it was; None where the source told no address."""
+    """Something to open: what it is, and its address; None where Meta sent no address."""
 
     label: str
     url: str | None
@@ -24,7 +24,7 @@ def links_of(
     sticker: str | None = None,
     story: str | None = None,
 ) -> tuple[Link, ...]:
-    """All that hangs on a message, from the JSON as served; what is not understood is left out."""
+    """Everything attached to a message, from the stored JSON; entries of unknown form are omitted."""
     return (
         *(_attachment(entry) for entry in _entries(attachments)),
         *(_share(entry) for entry in _entries(shares)),
@@ -34,13 +34,13 @@ def links_of(
 
 
 def web_address(value: object) -> str | None:
-    """The address, if it is one of the web's: no other scheme is ever made a link."""
+    """The address if it is a web address: no other scheme becomes a link."""
     return value if isinstance(value, str) and value.lower().startswith(_SCHEMES) else None
 
 
 def _entries(text: str | None) -> Iterator[dict[str, Any]]:
     served = _decoded(text)
-    # A list, or the list's own answer around it.
+    # A list, or Meta's answer with the list in it.
     entries = served.get("data") if isinstance(served, dict) else served
     for entry in entries if isinstance(entries, list) else []:
         if isinstance(entry, dict):
@@ -69,19 +69,19 @@ def _attachment(entry: dict[str, Any]) -> Link:
 
 def _label(entry: dict[str, Any], template: object) -> str:
     titles = (template.get("title"), template.get("subtitle")) if isinstance(template, dict) else ()
-    told = (entry.get("name"), *titles, entry.get("mime_type"))
-    return next((each for each in told if isinstance(each, str) and each), "attachment")
+    names = (entry.get("name"), *titles, entry.get("mime_type"))
+    return next((each for each in names if isinstance(each, str) and each), "attachment")
 
 
 def _share(entry: dict[str, Any]) -> Link:
-    told = (entry.get("name"), entry.get("link"))
-    label = next((each for each in told if isinstance(each, str) and each), "shared link")
+    names = (entry.get("name"), entry.get("link"))
+    label = next((each for each in names if isinstance(each, str) and each), "shared link")
     return Link(label=label, url=web_address(entry.get("link")))
 
 
 def _story(text: str | None) -> Iterator[Link]:
     served = _decoded(text)
     for key, label in (("reply_to", "a story it replies to"), ("mention", "a story that mentions the Page")):
-        told = served.get(key) if isinstance(served, dict) else None
-        if isinstance(told, dict):
-            yield Link(label=label, url=web_address(told.get("link")))
+        of_kind = served.get(key) if isinstance(served, dict) else None
+        if isinstance(of_kind, dict):
+            yield Link(label=label, url=web_address(of_kind.get("link")))

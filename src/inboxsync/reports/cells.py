@@ -1,26 +1,26 @@
-"""Texts as a table's cells: safe to write, and safe to open."""
+"""Texts as cells of a table: safe to write, and safe to open."""
 
 import re
 from typing import Final
 
 REPLACEMENT: Final = "\ufffd"
-# What a spreadsheet takes for the beginning of a formula; some read the full-width forms alike.
+# Characters that begin a formula in a spreadsheet; some programs accept their full-width forms too.
 _FORMULA = frozenset("=+-@\t\r\uff1d\uff0b\uff0d\uff20")
-# What it may pass over on the way to one: blanks and what has no width; and the apostrophe, which is our own
-# and must not be taken for a text's.
+# Characters that a spreadsheet may skip before them: blanks and characters without width; and the apostrophe,
+# because ours must not be mistaken for a part of the text.
 _BLANKS = "".join(each for each in map(chr, range(0x3001)) if each.isspace() and each not in _FORMULA)
 _SKIPPED = f"{_BLANKS}\u00ad\u200b\u200c\u200d\u200e\u200f\u2060\ufeff'"
 _SUSPECT = _FORMULA | frozenset(_SKIPPED)
-# A sign with digits runs nothing: numbers and phone numbers stay as they are.
+# A sign followed by digits runs nothing: numbers and phone numbers stay unchanged.
 _NUMBER = re.compile(r"[+-][0-9][0-9 .]*(; \+[0-9]+)*")
 _SURROGATE = re.compile("[\ud800-\udfff]")
 
 
-def harmless(text: str) -> str:
-    """The text with an apostrophe before it where a spreadsheet would run it as a formula.
+def escape_formula(text: str) -> str:
+    """The text, with an apostrophe before it if a spreadsheet would run it as a formula.
 
-    Whoever reads the file back takes one apostrophe away where, apart from blanks and apostrophes,
-    a character of a formula follows, and has the text as it was.
+    To get the original text back, remove one apostrophe if it is followed, after blanks and further
+    apostrophes, by a character that begins a formula.
     """
     if not text or text[0] not in _SUSPECT:
         return text
@@ -30,17 +30,17 @@ def harmless(text: str) -> str:
 
 
 def is_formula(text: str) -> bool:
-    """Whether `harmless` puts an apostrophe before this."""
-    return harmless(text) is not text
+    """Whether `escape_formula` puts an apostrophe before this."""
+    return escape_formula(text) is not text
 
 
-def mended(text: str) -> str:
-    """The text with each half of a surrogate pair, which no file may hold, replaced."""
+def without_surrogates(text: str) -> str:
+    """The text with each half of a surrogate pair replaced: UTF-8 cannot encode them."""
     return _SURROGATE.sub(REPLACEMENT, text)
 
 
 def without_nul(text: str) -> str:
-    """The text with every U+0000, at which many readers stop, replaced."""
+    """The text with every U+0000 replaced: many programs stop reading there."""
     return text.replace("\0", REPLACEMENT)
 
 
@@ -49,11 +49,11 @@ def encoded(text: str) -> bytes:
     try:
         return text.encode()
     except UnicodeEncodeError:
-        return mended(text).encode()
+        return without_surrogates(text).encode()
 
 
 def cut_to(text: str, units: int) -> str:
-    """The text in so many units of UTF-16, as Excel counts; where it was cut the last one is a mark."""
+    """The text in at most so many UTF-16 units, as Excel counts; a cut text ends with an ellipsis."""
     if len(text) <= units // 2 or len(text.encode("utf-16-le", "surrogatepass")) // 2 <= units:
         return text
     kept = text[: units - 1].encode("utf-16-le", "surrogatepass")[: 2 * (units - 1)]

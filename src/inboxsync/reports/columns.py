@@ -1,4 +1,4 @@
-"""What an export has in its columns: names are a public interface, and new ones come at the end."""
+"""The columns of exports: their names are a public interface, and new ones are added at the end."""
 
 from dataclasses import dataclass
 from datetime import datetime
@@ -19,7 +19,7 @@ class Kind(Enum):
 
 
 class Found(NamedTuple):
-    """Something found in a contact's messages, and in which."""
+    """A value found in a contact's messages, and the message that contains it."""
 
     value: str
     message_id: str
@@ -39,12 +39,12 @@ class Column:
 
     @property
     def evidence(self) -> str:
-        """The name of the column beside this one where a format has no lists: `phones_message_ids`."""
+        """The name of the second column in formats without lists: `phones_message_ids`."""
         return f"{self.name}_message_ids"
 
 
 def flat_names(columns: tuple[Column, ...]) -> list[str]:
-    """The headings where a format has no lists: what was found, and beside it in which messages."""
+    """The headings in formats without lists: the values found, and a second column with their messages."""
     names: list[str] = []
     for column in columns:
         names += [column.name, column.evidence] if column.kind is Kind.FOUND else [column.name]
@@ -52,7 +52,7 @@ def flat_names(columns: tuple[Column, ...]) -> list[str]:
 
 
 def flat_record(columns: tuple[Column, ...], record: Record) -> list[Value]:
-    """The cells under `flat_names`; of several things found, one after the other: `+1...; +2...`."""
+    """The cells under `flat_names`; several values in one cell: `+1...; +2...`."""
     cells: list[Value] = []
     for column, value in zip(columns, record, strict=True):
         if column.kind is Kind.FOUND and isinstance(value, tuple):

@@ -1,4 +1,4 @@
-"""Takes a table away: one state of the database, a chunk of bytes at a time."""
+"""Exports a table: one state of the database, as chunks of bytes."""
 
 import asyncio
 import hashlib
@@ -20,16 +20,16 @@ from inboxsync.store.state.pages import find_pages, list_pages
 
 T = TypeVar("T")
 
-# Called with the rows written so far; it may raise to stop.
+# Called with the number of rows written so far; it may raise to stop.
 OnProgress = Callable[[int], None]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ExportRequest:
-    """What is to be taken away.
+    """What to export.
 
-    `pages` are ids of Pages, ours or Meta's; none: all. `byte_order_mark` is for CSV that Excel shall
-    open, `trailer` for NDJSON that nobody can lay a manifest beside.
+    `pages` are ids of Pages, ours or Meta's; none: all. `byte_order_mark` is for CSV that Excel opens,
+    `trailer` for NDJSON that has no manifest beside it.
     """
 
     what: What
@@ -41,14 +41,14 @@ class ExportRequest:
 
 
 class Export:
-    """An export that has begun: its transaction is open until `chunks` came to an end, or `close`.
+    """An export that has begun: its transaction is open until `chunks` ends, or until `close`.
 
-    `rows` is known before the first byte, from the same state of the database. What `chunks` brings
-    is whole only once it ends without an error; then `manifest` tells its length and checksum.
+    `rows` is known before the first byte, from the same state of the database. The bytes are complete only
+    when `chunks` ends without an error; then `manifest` has their length and checksum.
     """
 
     def __init__(self, store: Store, request: ExportRequest, *, now: datetime) -> None:
-        """Raises PageUnknown, SettingsInvalid where a library is missing, StoreError."""
+        """Raises PageUnknown, SettingsInvalid if a library is missing, StoreError."""
         self.request = request
         self.manifest: Manifest | None = None
         self._table = TABLES[request.what]
@@ -71,18 +71,18 @@ class Export:
 
     @property
     def media_type(self) -> str:
-        """What HTTP calls the format."""
+        """The format's media type in HTTP."""
         return MEDIA_TYPES[self.request.format]
 
     @property
     def filename(self) -> str:
-        """A name for the file, with the day it was made."""
+        """A name for the file, with the day of the export."""
         return f"{self.request.what}-{self._exported_at:%Y-%m-%d}.{self.request.format}"
 
     def chunks(self, on_progress: OnProgress | None = None) -> Generator[bytes, None, None]:
-        """The bytes, none of the chunks empty; once. May be driven from any thread, one at a time.
+        """The bytes, no chunk empty; can be read once. Any thread may read, one at a time.
 
-        Raises StoreError where the database goes away; what came until then is not whole.
+        Raises StoreError if the database fails; the bytes until then are not complete.
         """
         digest, size, rows = hashlib.sha256(), 0, 0
         with self._open, closing(self._parts()) as parts:
@@ -99,7 +99,7 @@ class Export:
             yield as_trailer(self.manifest)
 
     async def async_chunks(self) -> AsyncIterator[bytes]:
-        """The same for an event loop: the database and the format are worked on in threads."""
+        """The same for an event loop: threads read the database and write the format."""
         chunks = self.chunks()
         try:
             while (chunk := await _to_the_end(asyncio.to_thread(next, chunks, None))) is not None:
@@ -109,11 +109,11 @@ class Export:
             self.close()
 
     def close(self) -> None:
-        """End the transaction, and give up what was not asked for yet."""
+        """End the transaction and release everything."""
         self._open.close()
 
     def _parts(self) -> Generator[tuple[bytes, int], None, None]:
-        """Bytes, and how many rows they are."""
+        """Bytes, and the number of rows in them."""
         yield self._writer.begin(), 0
         records = self._table.rows(self._connection, self._scope)
         while batch := list(islice(records, self._writer.rows_at_once)):
@@ -141,7 +141,7 @@ class Export:
 
 
 async def _to_the_end(work: Coroutine[Any, Any, T]) -> T:
-    """What a thread brings. Cancelled, it waits for the thread: the transaction is that one's until then."""
+    """What a thread returns. If cancelled, it still waits: the thread uses the transaction until its end."""
     task = asyncio.ensure_future(work)
     try:
         return await asyncio.shield(task)

@@ -1,4 +1,4 @@
-"""Writes files that are whole or not there."""
+"""Writes files that are complete, or not there."""
 
 import os
 from collections.abc import Iterable, Iterator
@@ -15,30 +15,30 @@ from inboxsync.reports.manifest import Manifest, as_file, manifest_path
 def write_export(export: Export, path: Path, on_progress: OnProgress | None = None) -> Manifest:
     """Write an export and its manifest; interrupted anywhere, it leaves neither.
 
-    Its owner alone may read it: it holds what customers wrote. Raises OutputFailed.
+    Only the owner of the file may read it: it contains what customers wrote. Raises OutputFailed.
     """
     path = path.resolve()
-    with whole_file(path) as file:
+    with atomic_file(path) as file:
         for chunk in export.chunks(on_progress):
             file.write(chunk)
-        # The one of an older file must not vouch for this one, should we be killed in between.
+        # An older file's manifest must not stand beside this file if the process is killed now.
         manifest_path(path).unlink(missing_ok=True)
     if export.manifest is None:
-        raise AssertionError("chunks came to an end without a manifest")
-    write_whole(manifest_path(path), [as_file(export.manifest)])
+        raise AssertionError("the chunks ended without a manifest")
+    write_atomically(manifest_path(path), [as_file(export.manifest)])
     return export.manifest
 
 
-def write_whole(path: Path, chunks: Iterable[bytes]) -> None:
-    """Write a file."""
-    with whole_file(path) as file:
+def write_atomically(path: Path, chunks: Iterable[bytes]) -> None:
+    """Write a file, completely or not at all."""
+    with atomic_file(path) as file:
         for chunk in chunks:
             file.write(chunk)
 
 
 @contextmanager
-def whole_file(path: Path) -> Iterator[BinaryIO]:
-    """A file that gets its name when the context ends well, and is removed when it does not."""
+def atomic_file(path: Path) -> Iterator[BinaryIO]:
+    """A file that gets its name when the context ends without an error, and else is removed."""
     if path.exists() and not path.is_file():
         raise OutputFailed(
             f"{path} is not a file.", hint="Name a file with -o, or leave -o out to write to stdout."

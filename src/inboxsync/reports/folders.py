@@ -1,4 +1,4 @@
-"""Writes folders that are whole or not there, with a manifest of their files."""
+"""Writes folders that are complete, or not there, with a manifest of their files."""
 
 import shutil
 from collections.abc import Iterator
@@ -11,7 +11,7 @@ from typing import BinaryIO, Final
 
 import msgspec
 
-from inboxsync.errors import FileNotWhole, OutputFailed
+from inboxsync.errors import FileIncomplete, OutputFailed
 
 _MANIFEST: Final = "manifest.json"
 
@@ -25,7 +25,7 @@ class WrittenFile(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class FolderManifest(msgspec.Struct, frozen=True, kw_only=True):
-    """What is in a folder that was exported."""
+    """The contents of an exported folder."""
 
     what: str
     page_id: str
@@ -57,16 +57,14 @@ class NewFolder:
 
 
 @contextmanager
-def whole_folder(path: Path) -> Iterator[NewFolder]:
-    """A folder that gets its name when the context ends well, and is removed when it does not.
+def atomic_folder(path: Path) -> Iterator[NewFolder]:
+    """A folder that gets its name when the context ends without an error, and else is removed.
 
-    Its owner alone may open it. Raises OutputFailed, also where something is in the way.
+    Only its owner may open it. Raises OutputFailed, also if the name is taken.
     """
     try:
         if path.exists() and (not path.is_dir() or any(path.iterdir())):
-            raise OutputFailed(
-                f"{path} is there already.", hint="Name a new folder, or remove that one first."
-            )
+            raise OutputFailed(f"{path} exists already.", hint="Name a new folder, or remove that one first.")
         temporary = Path(mkdtemp(prefix=f".{path.name}.", suffix=".part", dir=path.parent))
         try:
             yield NewFolder(temporary)
@@ -79,22 +77,24 @@ def whole_folder(path: Path) -> Iterator[NewFolder]:
 
 
 def check_folder(path: Path) -> FolderManifest:
-    """Hold a folder against its manifest.
+    """Compare a folder with its manifest.
 
-    Raises FileNotWhole where a file is missing or changed, OutputFailed where one cannot be read.
+    Raises FileIncomplete if a file is missing or changed, OutputFailed if one cannot be read.
     """
     try:
-        told = msgspec.json.decode((path / _MANIFEST).read_bytes(), type=FolderManifest)
-        broken = [file.name for file in told.files if not _is_there(path, file)]
+        manifest = msgspec.json.decode((path / _MANIFEST).read_bytes(), type=FolderManifest)
+        broken = [file.name for file in manifest.files if not _is_there(path, file)]
     except (FileNotFoundError, msgspec.DecodeError):
-        raise FileNotWhole(f"{path} has no manifest of an export: it was cut, or never whole.") from None
+        raise FileIncomplete(
+            f"{path} has no manifest of an export: it was cut, or never completed."
+        ) from None
     except OSError as error:
         raise OutputFailed(f"{path} cannot be read: {error.strerror}.") from error
     if broken:
-        raise FileNotWhole(
-            f"{path} is not whole: {broken[0]} is missing, cut or changed ({len(broken)} in all)."
+        raise FileIncomplete(
+            f"{path} is not complete: {broken[0]} is missing, cut or changed ({len(broken)} in all)."
         )
-    return told
+    return manifest
 
 
 def _is_there(folder: Path, file: WrittenFile) -> bool:

@@ -1,4 +1,4 @@
-"""How a table is written: each format turns records into bytes, a batch at a time."""
+"""The formats of exports: each turns records into bytes, a batch at a time."""
 
 from collections.abc import Callable, Iterator, Sequence
 from enum import StrEnum
@@ -23,38 +23,38 @@ MEDIA_TYPES: Final = {
     Format.XLSX: "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet",
     Format.PARQUET: "application/vnd.apache.parquet",
 }
-# These can be read as they come; the others have an index at their end.
+# These can be read while they arrive; the others have an index at their end.
 STREAMED: Final = frozenset({Format.CSV, Format.NDJSON})
 
 
 class Writer(Protocol):
-    """Turns records into bytes. `close` gives back what it holds, whether or not it came to the end."""
+    """Turns records into bytes. `close` releases what it uses, at the end or before."""
 
     rows_at_once: int
     cut_cells: int
 
     def begin(self) -> bytes:
-        """What stands before the records."""
+        """The bytes before the records."""
 
     def write(self, records: Sequence[Record]) -> bytes:
-        """Some records; a format may keep their bytes back."""
+        """Some records; a format may return their bytes later."""
 
     def end(self) -> Iterator[bytes]:
-        """What stands behind the records, with all that was kept back."""
+        """The bytes after the records, and all that was not returned yet."""
 
     def close(self) -> None:
-        """Give back files and memory."""
+        """Release files and memory."""
 
 
 def writer_of(
     chosen: Format, columns: tuple[Column, ...], *, title: str, byte_order_mark: bool = False
 ) -> Writer:
-    """A writer of this format; `title` names the sheet. Raises SettingsInvalid where a library is missing."""
+    """A writer of this format; `title` names the sheet. Raises SettingsInvalid if a library is missing."""
     return _WRITERS[chosen](columns, title, byte_order_mark)
 
 
 def format_of(name: str) -> Format:
-    """The format that a file's name tells. Raises SettingsInvalid where it tells none."""
+    """The format that the ending of a file's name means. Raises SettingsInvalid if it means none."""
     ending = name.rpartition(".")[2].lower()
     if ending in {"jsonl", "ndjson"}:
         return Format.NDJSON
@@ -62,8 +62,8 @@ def format_of(name: str) -> Format:
         return Format(ending)
     except ValueError:
         raise SettingsInvalid(
-            f"The name {name} does not tell the format.",
-            hint=f"Say it with --format: {', '.join(Format)}.",
+            f"The ending of {name} is not the name of a format.",
+            hint=f"Choose one with --format: {', '.join(Format)}.",
         ) from None
 
 

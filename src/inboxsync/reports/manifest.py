@@ -1,7 +1,7 @@
-"""What tells a whole file from a cut one.
+"""How to know whether an exported file is complete.
 
-A file has a manifest beside it, `FILE.manifest.json`, written last. NDJSON that is streamed, where nobody may
-look for a second file, ends with a line that says the same: its only key is `inboxsync_export`.
+A file has a manifest beside it, `FILE.manifest.json`, written last. Streamed NDJSON, which has no second
+file, ends with a line that says the same: its only key is `inboxsync_export`.
 """
 
 import hashlib
@@ -11,11 +11,11 @@ from typing import Any, Final
 
 import msgspec
 
-from inboxsync.errors import FileNotWhole, OutputFailed
+from inboxsync.errors import FileIncomplete, OutputFailed
 
 TRAILER_KEY: Final = "inboxsync_export"
 _CHUNK: Final = 1 << 20
-# A trailer is shorter than this, however many Pages it names.
+# Every trailer is shorter than this, even if it names many Pages.
 _LONGEST_TRAILER: Final = 1 << 20
 
 
@@ -28,11 +28,11 @@ class ManifestPage(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Manifest(msgspec.Struct, frozen=True, kw_only=True):
-    """An export that came to its end: `bytes` and `sha256` are of all of it, less the trailer itself.
+    """A completed export: `bytes` and `sha256` cover all of it except the trailer itself.
 
-    `exported_at` is when it began: it shows the database as it was then. `cut_cells` counts texts
-    that Excel would not take whole. `details_current` (contacts alone): whether every message had been
-    looked through for phone numbers and e-mail addresses.
+    `exported_at` is when it began: it shows the state of the database at that time. `cut_cells` counts texts
+    that were too long for Excel. `details_current` (contacts only): whether every message had been searched
+    for phone numbers and e-mail addresses.
     """
 
     what: str
@@ -53,7 +53,7 @@ _decode = msgspec.json.Decoder(Manifest).decode
 
 
 def manifest_path(path: Path) -> Path:
-    """Where the manifest of a file is."""
+    """The path of a file's manifest."""
     return path.with_name(f"{path.name}.manifest.json")
 
 
@@ -68,34 +68,34 @@ def as_trailer(manifest: Manifest) -> bytes:
 
 
 def check_file(path: Path) -> Manifest:
-    """Hold a file against its manifest, or its trailer where it has no manifest.
+    """Compare a file with its manifest, or with its trailer if it has no manifest.
 
-    Raises FileNotWhole where it is not what was exported, OutputFailed where it cannot be read.
+    Raises FileIncomplete if it is not what was exported, OutputFailed if it cannot be read.
     """
     try:
         beside = manifest_path(path)
         if beside.is_file():
-            told, trailer = _read_manifest(beside), b""
+            manifest, trailer = _read_manifest(beside), b""
         else:
-            told, trailer = _read_trailer(path)
+            manifest, trailer = _read_trailer(path)
         size = path.stat().st_size - len(trailer)
         digest = _digest(path, size)
     except OSError as error:
         raise OutputFailed(f"{path} cannot be read: {error.strerror}.", hint="Correct its path.") from error
-    if (size, digest) != (told.bytes, told.sha256):
-        raise FileNotWhole(
-            f"{path} is not whole: {told.bytes:,} bytes were exported, it has {size:,}."
-            if size != told.bytes
-            else f"{path} was changed after it had been exported."
+    if (size, digest) != (manifest.bytes, manifest.sha256):
+        raise FileIncomplete(
+            f"{path} is not complete: {manifest.bytes:,} bytes were exported, it has {size:,}."
+            if size != manifest.bytes
+            else f"{path} was changed after the export."
         )
-    return told
+    return manifest
 
 
 def _read_manifest(path: Path) -> Manifest:
     try:
         return _decode(path.read_bytes())
     except msgspec.DecodeError:
-        raise FileNotWhole(f"{path} is no manifest of an export.") from None
+        raise FileIncomplete(f"{path} is not a manifest of an export.") from None
 
 
 def _read_trailer(path: Path) -> tuple[Manifest, bytes]:
@@ -108,8 +108,8 @@ def _read_trailer(path: Path) -> tuple[Manifest, bytes]:
     except msgspec.DecodeError:
         found = {}
     if set(found) != {TRAILER_KEY}:
-        raise FileNotWhole(
-            f"{path} has neither a manifest beside it nor a trailer: it was cut, or never whole."
+        raise FileIncomplete(
+            f"{path} has neither a manifest beside it nor a trailer: it was cut, or never completed."
         )
     return found[TRAILER_KEY], line
 

@@ -1,6 +1,6 @@
-"""The archive's HTML: small templates, filled one after the other, so that no page is ever held whole.
+"""The archive's HTML: small templates, filled one after the other, so that no page is held in memory.
 
-Nothing in them runs or is loaded; every text is escaped, and has a direction of its own.
+Nothing in them runs or is loaded. Every text is escaped, and has its own direction.
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -13,7 +13,7 @@ from markupsafe import Markup
 from inboxsync.model import Page
 from inboxsync.reports.as_csv import iso
 from inboxsync.reports.attachments import Link, links_of
-from inboxsync.reports.cells import mended, without_nul
+from inboxsync.reports.cells import without_nul, without_surrogates
 from inboxsync.store.reading import ConversationRecord, MessageRecord, Thread
 
 _SHOWN_OF_A_MESSAGE: Final = 120
@@ -42,7 +42,7 @@ class Pages:
         return self._filled("head", title=title, style=self._style, links=links)
 
     def foot(self, links: Sequence[Link] = ()) -> Iterator[bytes]:
-        """Its end."""
+        """The end of it."""
         return self._filled("foot", links=links)
 
     def cover(self, count: int, *, is_one_file: bool) -> Iterator[bytes]:
@@ -62,7 +62,7 @@ class Pages:
         return self._filled("list_head", first=first)
 
     def list_row(self, conversation: ConversationRecord, href: str) -> Iterator[bytes]:
-        """A line of it."""
+        """A line of a list."""
         text = conversation.last_message or ""
         shown = text if len(text) <= _SHOWN_OF_A_MESSAGE else f"{text[:_SHOWN_OF_A_MESSAGE]}\u2026"
         return self._filled(
@@ -74,7 +74,7 @@ class Pages:
         )
 
     def list_foot(self) -> Iterator[bytes]:
-        """Its end."""
+        """The end of it."""
         return self._filled("list_foot")
 
     def thread(self, number: int, thread: Thread, messages: Iterator[MessageRecord]) -> Iterator[bytes]:
@@ -96,7 +96,7 @@ class Pages:
             self._templates[name] = self._environment.get_template(f"{name}.html")
         stream = self._templates[name].stream(**values)
         stream.enable_buffering(50)
-        return (without_nul(mended(part)).encode() for part in stream)
+        return (without_nul(without_surrogates(part)).encode() for part in stream)
 
     def _when(self, at: datetime | None) -> Markup:
         if at is None:
@@ -110,7 +110,7 @@ class Pages:
 
 
 def name_of(conversation: ConversationRecord) -> str:
-    """How a conversation is called: by the contact's name, or by their id where the name was withheld."""
+    """What a conversation is called: the contact's name, or their id if the name was withheld."""
     if conversation.sender_name:
         return conversation.sender_name
     return f"contact {conversation.sender_id}" if conversation.sender_id else "nobody is left"

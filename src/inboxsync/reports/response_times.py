@@ -1,6 +1,6 @@
 """How soon contacts are answered, and who waits now.
 
-A response belongs to the day and hour at which the contact asked. What it is stands in `model.exchange`.
+A response counts for the day and hour of the contact's question. `model.exchange` defines what a response is.
 """
 
 import math
@@ -23,7 +23,7 @@ _NINE_TENTHS = 0.9
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Speed:
-    """How long responses took: half of them no longer than the one time, nine in ten than the other."""
+    """How long responses took: the median, and the time within which 9 of 10 came."""
 
     responses: int
     median_seconds: float | None
@@ -32,7 +32,7 @@ class Speed:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DaySpeed:
-    """The responses to what was asked on one day, in the report's time zone."""
+    """The responses to the questions of one day, in the report's time zone."""
 
     day: date
     speed: Speed
@@ -40,9 +40,9 @@ class DaySpeed:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Unanswered:
-    """Conversations in which the contact wrote last; those that the source no longer has do not count.
+    """Conversations in which the contact wrote last, without those that no longer exist at the source.
 
-    `in_window` of them may still be answered freely, `oldest_since` is when the first began to wait.
+    `in_window` of them may still be answered freely; `oldest_since` is when the first began to wait.
     """
 
     conversations: int
@@ -52,10 +52,10 @@ class Unanswered:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ResponseTimes:
-    """The report. `by_hour` has 24 entries, from midnight on; `by_day` the days on which anybody asked.
+    """The report. `by_hour` has 24 entries, from midnight on; `by_day` has the days with questions.
 
-    In `incomplete` conversations older messages are not stored: a question before the Page's first stored
-    message is not counted there, since nobody knows when it began.
+    In `incomplete` conversations older messages are not stored. A question before the Page's first stored
+    message is not counted there, because it is not known when it began.
     """
 
     zone: str
@@ -68,7 +68,7 @@ class ResponseTimes:
 
 
 def response_times(connection: Connection, scope: Scope, zone: tzinfo, *, now: datetime) -> ResponseTimes:
-    """The report on these Pages: every response to what was asked since, and who waits at `now`."""
+    """The report on these Pages: every response to a question since `scope.since`, and who waits at `now`."""
     tracker = _Tracker(scope.since, zone)
     waiting = _Waiting(now)
     for conversation, sent in iter_sent(connection, scope):
@@ -92,7 +92,7 @@ def response_times(connection: Connection, scope: Scope, zone: tzinfo, *, now: d
 
 
 def speed_of(seconds: Sequence[float]) -> Speed:
-    """The median, and the least that nine in ten do not exceed."""
+    """The median, and the smallest value that 9 of 10 do not exceed."""
     if not seconds:
         return Speed(responses=0, median_seconds=None, p90_seconds=None)
     ordered = sorted(seconds)

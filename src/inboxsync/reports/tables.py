@@ -55,8 +55,8 @@ _PAGE = (
     Column("platform", Kind.TEXT, "messenger or instagram"),
 )
 _CONTACT = (
-    Column("contact_id", Kind.TEXT, "Meta's id of the contact, scoped to the Page or app"),
-    Column("contact_name", Kind.TEXT, "the contact's name as served; empty when withheld"),
+    Column("contact_id", Kind.TEXT, "Meta's id of the contact, valid for this Page or app only"),
+    Column("contact_name", Kind.TEXT, "the contact's name as Meta sent it; empty if withheld"),
 )
 
 CONTACTS: Final = (
@@ -70,36 +70,40 @@ CONTACTS: Final = (
     Column("messages_out", Kind.INTEGER, "stored messages from the Page"),
     Column("unanswered_since", Kind.TIME, "when the contact first wrote after the Page's last message"),
     Column("reply_window_closes_at", Kind.TIME, "24 hours after the contact's last message"),
-    Column("has_older_messages", Kind.BOOLEAN, "the source has older messages than are stored"),
+    Column("has_older_messages", Kind.BOOLEAN, "Meta has older messages than are stored"),
     Column(
-        "phones", Kind.FOUND, "phone numbers (E.164) that the contact wrote, each with a message that says so"
+        "phones",
+        Kind.FOUND,
+        "phone numbers (E.164) that the contact wrote, each with a message that contains it",
     ),
-    Column("emails", Kind.FOUND, "e-mail addresses that the contact wrote, likewise"),
+    Column(
+        "emails", Kind.FOUND, "e-mail addresses that the contact wrote, each with a message that contains it"
+    ),
 )
 
 CONVERSATIONS: Final = (
     *_PAGE,
     Column("conversation_id", Kind.TEXT, "Graph's id of the conversation"),
     *_CONTACT,
-    Column("folder", Kind.TEXT, "the inbox folder it was listed in"),
-    Column("status", Kind.TEXT, "active, or gone when the source no longer has it"),
+    Column("folder", Kind.TEXT, "the folder of the inbox"),
+    Column("status", Kind.TEXT, "active, or gone if Meta no longer has it"),
     Column("first_message_at", Kind.TIME, "the oldest stored message"),
     Column("last_message_at", Kind.TIME, "the newest message"),
-    Column("last_message", Kind.TEXT, "the newest message in words"),
-    Column("last_sender", Kind.TEXT, "who wrote last: contact, page, or nobody where nothing is stored"),
+    Column("last_message", Kind.TEXT, "the newest message as text"),
+    Column("last_sender", Kind.TEXT, "who wrote last: contact, page, or nobody if no message is stored"),
     Column("unanswered_since", Kind.TIME, "when the contact first wrote after the Page's last message"),
     Column("reply_window_closes_at", Kind.TIME, "24 hours after the contact's last message"),
     Column(
         "first_response_seconds",
         Kind.INTEGER,
-        "from the contact's first message to the Page's answer; empty without one, or where older messages "
-        "are not stored, so that nobody knows",
+        "from the contact's first message to the Page's answer; empty without an answer, or if older "
+        "messages are not stored, so that it is unknown",
     ),
     Column("messages_in", Kind.INTEGER, "stored messages from the contact"),
     Column("messages_out", Kind.INTEGER, "stored messages from the Page"),
     Column("message_count", Kind.INTEGER, "Meta's estimate of the number of messages"),
     Column("unread_count", Kind.INTEGER, "Meta's estimate of unread ones"),
-    Column("has_older_messages", Kind.BOOLEAN, "the source has older messages than are stored"),
+    Column("has_older_messages", Kind.BOOLEAN, "Meta has older messages than are stored"),
     Column("link", Kind.TEXT, "the conversation in Meta's own inbox"),
 )
 
@@ -110,16 +114,16 @@ MESSAGES: Final = (
     Column("message_id", Kind.TEXT, "Graph's id of the message"),
     Column("sent_at", Kind.TIME, "when it was sent"),
     Column("direction", Kind.TEXT, "in: from the contact, out: from the Page"),
-    Column("sender_id", Kind.TEXT, "who sent it; empty when the source does not say"),
-    Column("sender_name", Kind.TEXT, "the sender's name as served with the message"),
-    Column("text", Kind.TEXT, "the text as served; empty for a sticker or an attachment alone"),
-    Column("attachments", Kind.JSON, "as served; the addresses in it expire"),
-    Column("shares", Kind.JSON, "shared links as served"),
+    Column("sender_id", Kind.TEXT, "who sent it; empty if Meta does not say"),
+    Column("sender_name", Kind.TEXT, "the sender's name as Meta sent it with the message"),
+    Column("text", Kind.TEXT, "the text as Meta sent it; empty for a sticker or an attachment alone"),
+    Column("attachments", Kind.JSON, "as Meta sent it; the addresses in it expire"),
+    Column("shares", Kind.JSON, "shared links as Meta sent them"),
     Column("sticker", Kind.TEXT, "address of a sticker"),
-    Column("reactions", Kind.JSON, "as served"),
-    Column("story", Kind.JSON, "the Instagram story it answers or mentions"),
+    Column("reactions", Kind.JSON, "as Meta sent it"),
+    Column("story", Kind.JSON, "the Instagram story that it answers or mentions"),
     Column("reply_to_message_id", Kind.TEXT, "Graph's id of the message it replies to"),
-    Column("source", Kind.TEXT, "how it first arrived: initial_sync, incremental_sync, ..."),
+    Column("source", Kind.TEXT, "how it was first stored: initial_sync, incremental_sync, ..."),
 )
 
 

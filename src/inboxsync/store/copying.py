@@ -1,8 +1,8 @@
 """Copies a whole database into another: SQLite to PostgreSQL, back, or to one of its kind.
 
-Table by table in the order of their references, and within a table in the order of its key, a batch a
-transaction. So what an interrupted copy has left is the beginning of every table, and the next one goes on
-behind it. A target that holds anything else is refused. At the end both are read and compared.
+The tables are copied in the order of their references, each in the order of its key, one transaction for a
+batch. So an interrupted copy leaves the beginning of every table, and the next one continues behind it. A
+target that holds other data is refused. At the end both databases are read and compared.
 """
 
 import json
@@ -22,17 +22,17 @@ from inboxsync.store.connection.types import JsonText, format_utc
 from inboxsync.store.tables import metadata
 
 _ROWS_A_BATCH = 2000
-# What is derived is not copied: the target's own triggers note each row that comes, and a pass makes it anew.
+# What is derived is not copied: the target's triggers note each new row, and a pass derives it again.
 TABLES = tuple(table for table in metadata.sorted_tables if not table.info.get("is_derived"))
-# A value as both databases give it: text, a number, a truth, an aware time, JSON as text, or None.
+# A value as both databases return it: text, a number, a bool, an aware time, JSON as text, or None.
 _Values = tuple[Any, ...]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Copied:
-    """One table of both databases; the checksums are of every value of every row, in the order of the key.
+    """One table of both databases. The checksums cover every value of every row, in the order of the key.
 
-    `replaced` counts the rows in which U+0000 became U+FFFD, which PostgreSQL does not hold.
+    `replaced` counts the rows in which U+0000, which PostgreSQL cannot store, became U+FFFD.
     """
 
     table: str
@@ -44,13 +44,13 @@ class Copied:
 
     @property
     def is_equal(self) -> bool:
-        """Whether the target holds what the source does."""
+        """Whether the target holds the same as the source."""
         return (self.source_rows, self.source_checksum) == (self.target_rows, self.target_checksum)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CopyProgress:
-    """How far a copy has come: `doing` is `copying` or `comparing`; `done` of `total` rows of this table."""
+    """How far a copy is: `doing` is `copying` or `comparing`; `done` of `total` rows of this table."""
 
     doing: str
     table: str
@@ -62,10 +62,10 @@ OnProgress = Callable[[CopyProgress], None]
 
 
 def copy_store(source: Store, target: Store, *, on_progress: OnProgress) -> list[Copied]:
-    """Copy what is not there yet, then compare; the source is seen as it was when this began.
+    """Copy what is missing, then compare; the source is read in the state it had at the beginning.
 
-    `on_progress` may raise to stop: what was copied stays. Raises StoreUnavailable where the target
-    holds other data.
+    `on_progress` may raise to stop: what was copied stays. Raises StoreUnavailable if the target holds other
+    data.
     """
     with source.read() as reading:
         for table in TABLES:
@@ -108,7 +108,7 @@ def _insert(connection: Connection, table: Table, rows: Sequence[_Values]) -> No
 def _as_sqlite_holds(value: Any) -> Any:  # noqa: ANN401 - whatever a column holds
     if not isinstance(value, datetime):
         return value
-    # Somebody may have set a time by hand, more exactly than we do.
+    # A time that was set by hand may be more exact than ours.
     return (
         format_utc(value) if value.microsecond % 1000 == 0 else f"{value.astimezone(UTC).isoformat()[:26]}Z"
     )
@@ -130,8 +130,8 @@ def _refuse_other_data(source: Connection, target: Connection, table: Table, *, 
     if not is_ours:
         raise StoreUnavailable(
             f"{where} holds other data than the source: its table {table.name} is not a part of this copy.",
-            hint="Name an empty database. Where the source was changed since a copy was interrupted, begin "
-            "anew with an empty one.",
+            hint="Name an empty database. If the source was changed since a copy was interrupted, start "
+            "again with an empty one.",
         )
 
 
@@ -171,7 +171,7 @@ def _checksum(table: Table, rows: Iterable[_Values]) -> tuple[int, str]:
 
 
 def _canonical(table: Table, row: _Values) -> _Values:
-    """The same for the same values, however a database writes them."""
+    """The same for the same values, no matter how a database writes them."""
     return tuple(
         _canonical_json(value)
         if value is not None and isinstance(column.type, JsonText)
@@ -193,7 +193,7 @@ def _number(text: str) -> float | int:
 
 
 def _as_held(table: Table, row: Row[Any], *, holds_nul: bool) -> tuple[_Values, bool]:
-    """A row as the target holds it, and whether U+0000 had to be replaced; `extra` then says so."""
+    """A row as the target stores it, and whether U+0000 had to be replaced; `extra` then says so."""
     values = tuple(row)
     if holds_nul or is_clean(*(value for value in values if isinstance(value, str))):
         return values, False
@@ -218,7 +218,7 @@ def _rows(connection: Connection, table: Table) -> Iterator[Row[Any]]:
 
 
 def _batches(connection: Connection, table: Table, *, after: object) -> Iterator[Sequence[Row[Any]]]:
-    """A table in the order of its key, so many rows at a time: flat memory at any size."""
+    """A table in the order of its key, some rows at a time: the memory does not grow with the table."""
     query = _ordered(connection, table).limit(_ROWS_A_BATCH)
     while True:
         page = query if after is None else query.where(_key(connection, table) > after)
@@ -226,8 +226,8 @@ def _batches(connection: Connection, table: Table, *, after: object) -> Iterator
             rows = connection.execute(page).all()
         except ValueError as error:
             raise StoreUnavailable(
-                f"The table {table.name} holds a time that is none: {error}.",
-                hint="Correct it in the source, then run it again: it goes on.",
+                f"The table {table.name} holds an invalid time: {error}.",
+                hint="Correct it in the source, then run the command again: it continues.",
             ) from error
         if not rows:
             return

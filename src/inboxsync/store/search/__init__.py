@@ -1,4 +1,4 @@
-"""Finds messages by their words, alike on SQLite and PostgreSQL."""
+"""Finds messages by their words, with the same results on SQLite and PostgreSQL."""
 
 from inboxsync.store.search.find import FoundMessage, FoundMessages, Order, SearchKey, search_messages
 from inboxsync.store.search.query import Pattern, Query, parse_query

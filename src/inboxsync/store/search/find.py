@@ -1,9 +1,9 @@
-"""Finds messages that have all the words of a query, newest first or best first, on both databases alike.
+"""Finds messages that have all the words of a query, newest first or best first, the same on both databases.
 
-Both indexes hold words without their places, so they only say where to look: whether a message has a phrase,
-its own `terms` say. Two looks find what is asked for in a bounded time. The newest messages are read through
-first: what many have is found there at once, while an index would list all of them to be sorted. What few
-have is then found by the index.
+Both indexes hold words without their positions, so they only say where to look. Whether a message has a
+phrase is looked up in its own `terms`. Two steps keep the time bounded. First the newest messages are read:
+common words are found there at once, while the index would list all their messages to be sorted. Rare words
+are then found by the index.
 """
 
 from collections.abc import Collection, Sequence
@@ -20,19 +20,19 @@ from inboxsync.store.search.query import Pattern, Query
 from inboxsync.store.tables import message_index, messages, messenger_conversations
 from inboxsync.store.tables.triggers import SEARCH_TABLE
 
-# How many of the newest are read through first.
+# How many of the newest messages are read first.
 _NEWEST: Final = 20_000
-# Of so many of the newest that are found the best ones come first.
+# By rank, only so many of the newest found messages are compared.
 RANKED: Final = 1_000
 _LAST_ID: Final = 2**63 - 1
-# A beginning of fewer letters says little.
+# The beginning of a word with fewer letters selects too little.
 _RELEVANT: Final = 3
-# So many words more a message would have to have, not to be found first for its shortness alone.
+# Added to a message's number of words, so that a very short message is not best only because it is short.
 _EVEN: Final = 4
 _VECTOR: Final = "array_to_tsvector(string_to_array('@' || i.page_id || rtrim(i.terms), ' '))"
 
 
-# Values of their own, for no planner to make a join of: only what is found is looked up.
+# Scalar subqueries, because a planner could turn joins around: only what is found is looked up.
 _IS_THERE: Final = """
   (SELECT c.conversation_status FROM messenger_conversations AS c WHERE c.id = i.conversation_id) <> 'gone'
   AND (SELECT m.is_readable FROM messages AS m
@@ -46,13 +46,13 @@ class Order(StrEnum):
     RANK = "rank"
 
 
-# Behind which the next ones stand: newest first (id,); by rank (score, id, the newest id that was ranked).
+# The key to continue behind: newest first (id,); by rank (score, id, the newest id that was ranked).
 SearchKey = tuple[int, ...]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FoundMessage:
-    """A message that has what was looked for, and where: `highlights` are ranges of characters of its text.
+    """A message that matches. `highlights` are the ranges of its text, in characters, that match.
 
     `conversation_id` is ours, `graph_conversation_id` Graph's; `sender_name` is the contact's.
     """
@@ -73,7 +73,7 @@ class FoundMessage:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FoundMessages:
-    """Some of what was found, and the key behind which the next ones stand; None at the end."""
+    """Some of the messages found, and the key to continue behind; None at the end."""
 
     messages: tuple[FoundMessage, ...]
     next: SearchKey | None
@@ -95,37 +95,37 @@ def search_messages(
     after: SearchKey | None = None,
     limit: int = 20,
 ) -> FoundMessages:
-    """Messages that have all of the query's patterns; none of a conversation that is gone.
+    """Messages that have all patterns of the query, without those of conversations that are gone.
 
-    Of one Page (our id), of several, or of all.
+    From one Page (our id), several, or all.
     """
     page_ids = [page_id] if isinstance(page_id, str) else None if page_id is None else sorted(page_id)
     if page_ids == []:
         return FoundMessages(messages=(), next=None)
-    looker = _Looker(connection, query, page_ids=page_ids, since=since)
+    search = _Search(connection, query, page_ids=page_ids, since=since)
     if order is Order.RANK:
-        keys, following = _ranked(looker, after, limit)
+        keys, following = _ranked(search, after, limit)
     else:
-        hits = looker.newest(below=after[0] if after else _LAST_ID, limit=limit + 1)
+        hits = search.newest(below=after[0] if after else _LAST_ID, limit=limit + 1)
         keys = [(hit.id,) for hit in hits[:limit]]
         following = keys[-1] if len(hits) > limit else None
-    return FoundMessages(messages=tuple(looker.told(keys, order)), next=following)
+    return FoundMessages(messages=tuple(search.messages(keys, order)), next=following)
 
 
 def _ranked(
-    looker: "_Looker", after: SearchKey | None, limit: int
+    search: "_Search", after: SearchKey | None, limit: int
 ) -> tuple[list[SearchKey], SearchKey | None]:
-    hits = looker.newest(below=after[2] + 1 if after else _LAST_ID, limit=RANKED)
+    hits = search.newest(below=after[2] + 1 if after else _LAST_ID, limit=RANKED)
     if not hits:
         return [], None
     newest = after[2] if after else hits[0].id
-    keys: list[SearchKey] = sorted(((looker.score(hit.terms), hit.id, newest) for hit in hits), reverse=True)
+    keys: list[SearchKey] = sorted(((search.score(hit.terms), hit.id, newest) for hit in hits), reverse=True)
     rest = [key for key in keys if after is None or key < after]
     return rest[:limit], rest[limit - 1] if len(rest) > limit else None
 
 
-class _Looker:
-    """Looks for one query in one transaction."""
+class _Search:
+    """One query in one transaction."""
 
     def __init__(
         self, connection: Connection, query: Query, *, page_ids: list[str] | None, since: datetime | None
@@ -141,24 +141,24 @@ class _Looker:
         self._values |= {f"p{number}": pattern.text for number, pattern in enumerate(query.patterns)}
 
     def newest(self, *, below: int, limit: int) -> list[_Hit]:
-        """The newest messages below this id that have it all, newest first."""
+        """The newest messages below this id that match, newest first."""
         values = self._values | {"below": below, "limit": limit, "newest": _NEWEST}
-        found = self._hits(self._read_through(), values)
+        found = self._hits(self._among_newest(), values)
         if len(found) < limit:
-            found = self._hits(self._looked_up(), values | {"match": self._match()})
+            found = self._hits(self._by_index(), values | {"match": self._match()})
         return found
 
-    def told(self, keys: Sequence[SearchKey], order: Order) -> list[FoundMessage]:
-        """The messages of these keys, in their order."""
+    def messages(self, keys: Sequence[SearchKey], order: Order) -> list[FoundMessage]:
+        """The messages with these keys, in their order."""
         place = 1 if order is Order.RANK else 0
-        rows = {row.id: row for row in self._connection.execute(_told([key[place] for key in keys]))}
+        rows = {row.id: row for row in self._connection.execute(_messages_of([key[place] for key in keys]))}
         return [self._message(rows[key[place]], key) for key in keys if key[place] in rows]
 
     def score(self, terms: str) -> int:
-        """How much of a message is what was looked for; short ones before long ones."""
+        """Which share of a message matches; short messages before long ones."""
         words = terms.count(" ") - 1
-        met = sum(terms.count(pattern.text) * len(pattern.words) for pattern in self._query.patterns)
-        return 1000 * met // (words + _EVEN)
+        matched = sum(terms.count(pattern.text) * len(pattern.words) for pattern in self._query.patterns)
+        return 1000 * matched // (words + _EVEN)
 
     def _hits(self, sql: str, values: dict[str, object]) -> list[_Hit]:
         query = text(sql)
@@ -166,45 +166,45 @@ class _Looker:
             query = query.bindparams(bindparam("pages", expanding=True))
         return [_Hit(*row) for row in self._connection.execute(query, values)]
 
-    def _read_through(self) -> str:
+    def _among_newest(self) -> str:
         return f"""
             SELECT i.id, i.terms FROM (
               SELECT id, page_id, conversation_id, message_id, terms FROM message_index
               WHERE id < :below AND id >= :first ORDER BY id DESC LIMIT :newest
             ) AS i
-            WHERE {self._has_it_all()} ORDER BY i.id DESC LIMIT :limit"""  # noqa: S608 - texts of our own
+            WHERE {self._matches()} ORDER BY i.id DESC LIMIT :limit"""  # noqa: S608 - texts of our own
 
-    def _looked_up(self) -> str:
+    def _by_index(self) -> str:
         if not self._is_postgresql:
-            # CROSS: from the search to the rows, never the other way round.
+            # CROSS: from the search index to the rows, never the other way round.
             return f"""
                 SELECT i.id, i.terms FROM {SEARCH_TABLE} CROSS JOIN message_index AS i
                 ON i.id = {SEARCH_TABLE}.rowid
                 WHERE {SEARCH_TABLE} MATCH :match
                 AND {SEARCH_TABLE}.rowid < :below AND {SEARCH_TABLE}.rowid >= :first
-                AND {self._has_it_all()} ORDER BY {SEARCH_TABLE}.rowid DESC LIMIT :limit"""  # noqa: S608
-        # What they say first, while they are read anyway; then in order, so that no more are looked up
-        # elsewhere than are asked for.
+                AND {self._matches()} ORDER BY {SEARCH_TABLE}.rowid DESC LIMIT :limit"""  # noqa: S608
+        # The terms are checked first, because they are read anyway. Then in order, so that no more messages
+        # are looked up elsewhere than the limit needs.
         return f"""
             WITH found AS MATERIALIZED (
               SELECT i.id, i.page_id, i.conversation_id, i.message_id, i.terms FROM message_index AS i
               WHERE {_VECTOR} @@ CAST(:match AS tsquery) AND i.id < :below AND i.id >= :first
-              AND {self._says_it_all()}
+              AND {self._has_terms()}
             )
             SELECT i.id, i.terms FROM (SELECT * FROM found ORDER BY id DESC OFFSET 0) AS i
             WHERE {_IS_THERE} ORDER BY i.id DESC LIMIT :limit"""  # noqa: S608
 
-    def _has_it_all(self) -> str:
-        return f"{self._says_it_all()} AND {_IS_THERE}"
+    def _matches(self) -> str:
+        return f"{self._has_terms()} AND {_IS_THERE}"
 
-    def _says_it_all(self) -> str:
+    def _has_terms(self) -> str:
         conditions = [f"{self._place}(i.terms, :p{n}) > 0" for n in range(len(self._query.patterns))]
         if self._page_ids is not None:
             conditions.append("i.page_id IN :pages")
         return " AND ".join(conditions)
 
     def _match(self) -> str:
-        """The words for the index: all of them but short beginnings, which half of all words may have."""
+        """The words for the index: all except short beginnings, which may match half of all words."""
         words = [(word, False) for pattern in self._query.patterns for word in _whole(pattern)]
         beginnings = [(each.words[-1], True) for each in self._query.patterns if each.is_prefix]
         words += [
@@ -214,12 +214,12 @@ class _Looker:
         either, both, quote, star = (
             (" | ", " & ", "'", ":*") if self._is_postgresql else (" OR ", " AND ", '"', "*")
         )
-        spelt = [
+        quoted = [
             f"{quote}{word}{quote}{star if is_prefix else ''}" for word, is_prefix in dict.fromkeys(words)
         ]
         if self._page_ids:
-            spelt.append(f"({either.join(f'{quote}@{page_id}{quote}' for page_id in self._page_ids)})")
-        return both.join(spelt)
+            quoted.append(f"({either.join(f'{quote}@{page_id}{quote}' for page_id in self._page_ids)})")
+        return both.join(quoted)
 
     def _message(self, row: Any, key: SearchKey) -> FoundMessage:  # noqa: ANN401 - a row
         return FoundMessage(
@@ -242,7 +242,7 @@ def _whole(pattern: Pattern) -> tuple[str, ...]:
     return pattern.words[:-1] if pattern.is_prefix else pattern.words
 
 
-def _told(ids: Sequence[int]) -> Select[Any]:
+def _messages_of(ids: Sequence[int]) -> Select[Any]:
     index, conversations = message_index, messenger_conversations
     of_message = and_(
         messages.c.conversation_id == index.c.conversation_id, messages.c.message_id == index.c.message_id

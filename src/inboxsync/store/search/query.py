@@ -1,4 +1,4 @@
-"""What somebody looks for: words, "phrases", beginnings of words*."""
+"""What a search asks for: words, "phrases", beginnings of words*."""
 
 import re
 from dataclasses import dataclass
@@ -14,25 +14,25 @@ _ELEMENT = re.compile(r'"([^"]*)"?(\*?)|([^\s"]+)')
 
 @dataclass(frozen=True, slots=True)
 class Pattern:
-    """Words that stand one behind the other; of the last one only the beginning where `is_prefix`."""
+    """Words that follow each other; with `is_prefix` the last one is only the beginning of a word."""
 
     words: tuple[str, ...]
     is_prefix: bool
 
     @property
     def text(self) -> str:
-        """As it stands in a message's terms."""
+        """As it appears in a message's terms."""
         return f" {' '.join(self.words)}{'' if self.is_prefix else ' '}"
 
 
 @dataclass(frozen=True, slots=True)
 class Query:
-    """A message is found where it has all of the patterns."""
+    """A message matches if it has all of the patterns."""
 
     patterns: tuple[Pattern, ...]
 
     def highlights(self, text: str) -> tuple[tuple[int, int], ...]:
-        """What of a text was looked for: ranges of characters [start, end), in order and apart."""
+        """What matches in a text: ranges of characters [start, end), in order and without overlap."""
         words = placed_words(text)
         found: set[int] = set()
         for pattern in self.patterns:
@@ -50,9 +50,9 @@ class Query:
 
 
 def parse_query(text: str) -> Query:
-    """Read what somebody typed. Raises SearchInvalid where there is no word in it, or too much.
+    """Parse what a person typed. Raises SearchInvalid if there is no word in it, or too much.
 
-    What folds to several words (`e-mail`, or anything in Thai, Japanese or Chinese) is a phrase.
+    Text that becomes several words (`e-mail`, or anything in Thai, Japanese or Chinese) is a phrase.
     """
     if len(text) > LONGEST_QUERY:
         raise SearchInvalid(f"More than {LONGEST_QUERY} characters cannot be searched for.")

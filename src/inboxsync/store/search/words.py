@@ -1,8 +1,8 @@
-"""Texts as words that compare: the same for both databases, for what is stored and for what is asked.
+"""Splits texts into words that can be compared: the same for both databases, stored texts and queries.
 
-Folded are case, accents, width and the letters that only look like accented ones (d and o with stroke, l with
-stroke, ...). Everything but letters, digits and pictures parts words. Scripts that write without spaces have
-each character for a word of its own, so that a phrase finds any part of a text; so has each picture.
+Words are folded: case, accents and width make no difference, nor do letters that only look accented (d, o and
+l with stroke, ...). Everything except letters, digits and pictures separates words. In scripts that write
+without spaces each character is a word, so a phrase finds any part of a text. Each picture is a word too.
 """
 
 import re
@@ -11,14 +11,14 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Final
 
-# Longer ones are cut into several words: PostgreSQL holds none of 2,048 bytes.
+# Longer words are cut into several: PostgreSQL cannot store words of 2,048 bytes.
 LONGEST: Final = 100
 _LETTERS: Final = {
     "đ": "d", "ð": "d", "ħ": "h", "\u0131": "i", "ĸ": "k", "ł": "l", "ŋ": "n", "ø": "o", "œ": "oe", "æ": "ae",
     "ŧ": "t", "þ": "th", "ƀ": "b", "ɓ": "b", "ɖ": "d", "ɗ": "d", "ɨ": "i", "ƙ": "k", "ƴ": "y", "ƶ": "z",
 }  # fmt: skip
-# Marks upon letters that people leave out: accents, Hebrew points, Arabic vowels, and the letter that only
-# stretches an Arabic word. Thai and Indian vowels are marks too, and are kept.
+# Marks on letters that people omit when they type: accents, Hebrew points, Arabic vowels, and the letter that
+# only stretches an Arabic word. Thai and Indian vowels are marks too, and are kept.
 _LEFT_OUT: Final = (
     (0x0300, 0x036F), (0x0483, 0x0487), (0x0591, 0x05BD), (0x05BF, 0x05BF), (0x05C1, 0x05C2),
     (0x05C4, 0x05C5), (0x0610, 0x061A), (0x0640, 0x0640), (0x064B, 0x065F), (0x0670, 0x0670),
@@ -44,7 +44,7 @@ _MARKS = re.compile("[" + "".join(f"{chr(a)}-{chr(b)}" for a, b in _LEFT_OUT) + 
 
 
 class _Parts(dict[int, str]):
-    """What becomes of each folded character: itself, nothing, a space, or a word of its own."""
+    """What each folded character becomes: itself, nothing, a space, or a word of its own."""
 
     def __missing__(self, code: int) -> str:
         character = chr(code)
@@ -73,7 +73,7 @@ _lower = {code: chr(code + 32) for code in range(ord("A"), ord("Z") + 1)}
 
 @dataclass(frozen=True, slots=True)
 class Word:
-    """A folded word and where it stands in the original: from character `start` up to `end`."""
+    """A folded word and its place in the original: from character `start` up to `end`."""
 
     text: str
     start: int
@@ -89,13 +89,13 @@ def folded_words(text: str) -> list[str]:
 
 
 def terms_of(text: str | None) -> str:
-    """The words of a text as they are stored: a space before and behind each; empty for none."""
+    """The words of a text as they are stored: a space before and after each; empty without words."""
     words = folded_words(text) if text else None
     return f" {' '.join(words)} " if words else ""
 
 
 def placed_words(text: str) -> list[Word]:
-    """The same words as `folded_words`, and where each stands; slower."""
+    """The same words as `folded_words`, with their places; slower."""
     words: list[Word] = []
     letters: list[tuple[str, int, int]] = []
 
@@ -123,7 +123,7 @@ def _folded(text: str) -> str:
 
 
 def _clusters(text: str) -> Iterator[tuple[int, int]]:
-    """What folds by itself: a letter with the marks upon it, or the parts of a Korean one."""
+    """What is folded together: a letter with its marks, or the parts of a Korean letter."""
     start, letter = 0, text[:1]
     for at, character in enumerate(text):
         if _is_mark(character):
@@ -139,7 +139,7 @@ def _clusters(text: str) -> Iterator[tuple[int, int]]:
 def _is_mark(character: str) -> bool:
     if _is_in(ord(character), _LEFT_OUT):
         return True
-    # Of half width it is a letter, which becomes a mark when it is folded.
+    # With half width it is a letter, which becomes a mark when it is folded.
     return unicodedata.category(unicodedata.normalize("NFKD", character)[0])[0] == "M"
 
 
