@@ -2,15 +2,30 @@
 
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any, Protocol
 
 from inboxsync.model import Conversation, Message, Page, Participant, Platform
-from inboxsync.reports import Format, What
+from inboxsync.reports import Export, ExportRequest, Format, What
+from inboxsync.reports.archive import Archived
+from inboxsync.reports.export import OnProgress
 from inboxsync.store import Store
 from inboxsync.store.state.pages import upsert_page
 from inboxsync.store.writing.upsert import upsert_batch
 
 NOON = datetime(2026, 6, 1, 12, 0, 0, tzinfo=UTC)
+
+
+class Write(Protocol):
+    """The fixture `write`: writes the Page's archive, a file or a folder by its name."""
+
+    def __call__(self, path: Path, on_progress: OnProgress = ...) -> Archived: ...
+
+
+class StartExport(Protocol):
+    """The fixture `export`: an export that has begun."""
+
+    def __call__(self, request: ExportRequest = ...) -> Export: ...
 
 
 class Exported(Protocol):

@@ -4,7 +4,6 @@ import re
 from datetime import UTC, datetime
 from html.parser import HTMLParser
 from pathlib import Path
-from typing import Any
 from zoneinfo import ZoneInfo
 
 import pytest
@@ -16,10 +15,12 @@ from inboxsync.model import BacklogItem, BacklogKind, Page
 from inboxsync.reports import archive as archives
 from inboxsync.reports.archive import Archived, open_archive
 from inboxsync.reports.attachments import links_of
+from inboxsync.reports.export import OnProgress
 from inboxsync.reports.folders import check_folder
 from inboxsync.store import Store
 from inboxsync.store.state.backlog import put_backlog_item
 from tests.fixtures import examples
+from tests.reports.fixtures import Inbox, Write
 
 NOON = datetime(2026, 6, 1, 12, 0, 0, tzinfo=UTC)
 HANOI = ZoneInfo("Asia/Ho_Chi_Minh")
@@ -54,8 +55,8 @@ class Read(HTMLParser):
 
 
 @pytest.fixture
-def write(store: Store, page: Page) -> Any:
-    def to(path: Path, on_progress: Any = lambda _: None) -> Archived:
+def write(store: Store, page: Page) -> Write:
+    def to(path: Path, on_progress: OnProgress = lambda _: None) -> Archived:
         with open_archive(store, page, zone=HANOI, now=NOON) as archive:
             write = archive.write_file if path.suffix == ".html" else archive.write_folder
             return write(path, on_progress)
@@ -64,7 +65,7 @@ def write(store: Store, page: Page) -> Any:
 
 
 def test_messages_backlog_in_the_middle_are_shown_where_they_are_missing(
-    inbox: Any, page: Page, write: Any, store: Store, tmp_path: Path
+    inbox: Inbox, page: Page, write: Write, store: Store, tmp_path: Path
 ) -> None:
     said = [inbox.said(minute, f"text {minute}") for minute in (1, 2, 3)]
     inbox.put(page, *(inbox.conversation(contact, *said) for contact in ("1", "2", "3", "4")))
@@ -97,7 +98,7 @@ def test_messages_backlog_in_the_middle_are_shown_where_they_are_missing(
 
 
 def test_every_link_of_a_folder_leads_to_its_conversation(
-    inbox: Any, page: Page, write: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    inbox: Inbox, page: Page, write: Write, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(archives, "_A_FILE", 10)
     monkeypatch.setattr(archives, "_A_LIST", 20)
@@ -126,7 +127,7 @@ def test_every_link_of_a_folder_leads_to_its_conversation(
             assert (path.parent / link.partition("#")[0]).is_file(), link
 
 
-def test_one_file_has_everything(inbox: Any, page: Page, write: Any, tmp_path: Path) -> None:
+def test_one_file_has_everything(inbox: Inbox, page: Page, write: Write, tmp_path: Path) -> None:
     inbox.put(page, *(inbox.conversation(f"{each}", inbox.said(0, f"text {each}")) for each in range(250)))
     told = write(tmp_path / "one.html")
     read = Read((tmp_path / "one.html").read_text())
@@ -136,7 +137,7 @@ def test_one_file_has_everything(inbox: Any, page: Page, write: Any, tmp_path: P
 
 
 def test_messages_are_shown_in_time_with_gaps_as_gaps(
-    inbox: Any, page: Page, write: Any, tmp_path: Path
+    inbox: Inbox, page: Page, write: Write, tmp_path: Path
 ) -> None:
     ask, answer = inbox.said, inbox.answered
     file = '[{"name": "bill.pdf", "file_url": "https://cdn.invalid/b?x=1&y=\\"2"}]'
@@ -170,7 +171,9 @@ def test_messages_are_shown_in_time_with_gaps_as_gaps(
 @FILES_ALONE
 @settings(max_examples=examples(20))
 @given(text=st.text(max_size=30) | st.sampled_from(["</p><script>alert(1)</script>", "\0", "a\r\nb", "&lt;"]))
-def test_whatever_people_write_is_text(inbox: Any, page: Page, write: Any, tmp_path: Path, text: str) -> None:
+def test_whatever_people_write_is_text(
+    inbox: Inbox, page: Page, write: Write, tmp_path: Path, text: str
+) -> None:
     with inbox.store.write() as connection:
         connection.exec_driver_sql("DELETE FROM messenger_conversations")
     sticker = f"javascript:{text}"
@@ -192,7 +195,7 @@ def test_whatever_people_write_is_text(inbox: Any, page: Page, write: Any, tmp_p
     ]
 
 
-def test_nothing_is_loaded_from_elsewhere(inbox: Any, page: Page, write: Any, tmp_path: Path) -> None:
+def test_nothing_is_loaded_from_elsewhere(inbox: Inbox, page: Page, write: Write, tmp_path: Path) -> None:
     image = '[{"image_data": {"url": "https://cdn.invalid/a.jpg"}}]'
     inbox.put(page, inbox.conversation("7", inbox.said(0, "", attachments=image)))
     write(tmp_path / "out")
@@ -206,7 +209,7 @@ def test_nothing_is_loaded_from_elsewhere(inbox: Any, page: Page, write: Any, tm
 
 
 @FILES_ALONE
-def test_one_that_is_stopped_leaves_nothing(inbox: Any, page: Page, write: Any, tmp_path: Path) -> None:
+def test_one_that_is_stopped_leaves_nothing(inbox: Inbox, page: Page, write: Write, tmp_path: Path) -> None:
     inbox.put(page, *(inbox.conversation(f"{each}", inbox.said(0)) for each in range(150)))
     out = tmp_path / "out"
     out.mkdir()
@@ -223,7 +226,7 @@ def test_one_that_is_stopped_leaves_nothing(inbox: Any, page: Page, write: Any, 
 
 @FILES_ALONE
 def test_what_is_there_is_never_overwritten_by_a_folder(
-    inbox: Any, page: Page, write: Any, tmp_path: Path
+    inbox: Inbox, page: Page, write: Write, tmp_path: Path
 ) -> None:
     inbox.put(page, inbox.conversation("7", inbox.said(0)))
     (tmp_path / "empty").mkdir()
@@ -240,7 +243,7 @@ def test_what_is_there_is_never_overwritten_by_a_folder(
 
 
 @FILES_ALONE
-def test_an_empty_inbox_is_a_page_that_says_so(write: Any, tmp_path: Path) -> None:
+def test_an_empty_inbox_is_a_page_that_says_so(write: Write, tmp_path: Path) -> None:
     assert write(tmp_path / "out").conversations == 0
     assert "0 conversations" in (tmp_path / "out" / "index.html").read_text()
 

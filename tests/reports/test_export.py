@@ -6,9 +6,9 @@ import json
 import threading
 from contextlib import closing
 from pathlib import Path
-from typing import Any
 
 import pytest
+from sqlalchemy import QueuePool
 
 from inboxsync.errors import FileIncomplete, OutputFailed, PageUnknown, SettingsInvalid, StoreError
 from inboxsync.model import Page
@@ -16,6 +16,7 @@ from inboxsync.reports import Export, ExportRequest, Format, What
 from inboxsync.reports.files import write_export
 from inboxsync.reports.manifest import check_file, manifest_path
 from inboxsync.store import Store
+from tests.reports.fixtures import Inbox, StartExport
 
 # What is claimed of files is the same whatever they were read from.
 FILES_ALONE = pytest.mark.parametrize("database", ["sqlite"])
@@ -26,8 +27,13 @@ class Stopped(Exception):
     pass
 
 
+def checked_out(store: Store) -> int:
+    assert isinstance(store.engine.pool, QueuePool)
+    return store.engine.pool.checkedout()
+
+
 @pytest.fixture
-def filled(inbox: Any, page: Page) -> Page:
+def filled(inbox: Inbox, page: Page) -> Page:
     inbox.put(
         page,
         *(
@@ -39,20 +45,24 @@ def filled(inbox: Any, page: Page) -> Page:
 
 
 @pytest.fixture
-def export(store: Store, inbox: Any, filled: Page) -> Any:  # noqa: ARG001 - it fills the store
-    return lambda request=MESSAGES: Export(store, request, now=inbox.at(0))
+def export(store: Store, inbox: Inbox, filled: Page) -> StartExport:  # noqa: ARG001 - it fills the store
+    def start(request: ExportRequest = MESSAGES) -> Export:
+        return Export(store, request, now=inbox.at(0))
+
+    return start
 
 
-def test_how_many_rows_is_known_before_the_first_and_the_manifest_after_the_last(export: Any) -> None:
+def test_how_many_rows_is_known_before_the_first_and_the_manifest_after_the_last(export: StartExport) -> None:
     made = export()
     assert (made.rows, made.manifest) == (3000, None)
     assert (made.media_type, made.filename) == ("application/x-ndjson", "messages-2026-06-01.ndjson")
     whole = b"".join(made.chunks())
+    assert made.manifest is not None
     assert (made.manifest.rows, made.manifest.bytes) == (3000, len(whole))
     assert made.manifest.sha256 == hashlib.sha256(whole).hexdigest()
 
 
-def test_it_shows_one_state_of_the_database(export: Any, inbox: Any, filled: Page) -> None:
+def test_it_shows_one_state_of_the_database(export: StartExport, inbox: Inbox, filled: Page) -> None:
     with closing(export()) as made:
         chunks = made.chunks()
         first = next(chunks)
@@ -62,7 +72,7 @@ def test_it_shows_one_state_of_the_database(export: Any, inbox: Any, filled: Pag
 
 
 @FILES_ALONE
-def test_a_trailer_says_that_streamed_ndjson_is_whole(export: Any, tmp_path: Path) -> None:
+def test_a_trailer_says_that_streamed_ndjson_is_whole(export: StartExport, tmp_path: Path) -> None:
     made = export(ExportRequest(what=What.MESSAGES, format=Format.NDJSON, trailer=True))
     whole = b"".join(made.chunks())
     assert set(json.loads(whole.splitlines()[-1])) == {"inboxsync_export"}
@@ -78,7 +88,9 @@ def test_a_trailer_says_that_streamed_ndjson_is_whole(export: Any, tmp_path: Pat
 
 @FILES_ALONE
 @pytest.mark.parametrize("chosen", list(Format))
-def test_a_cut_or_changed_file_is_told_by_its_manifest(export: Any, tmp_path: Path, chosen: Format) -> None:
+def test_a_cut_or_changed_file_is_told_by_its_manifest(
+    export: StartExport, tmp_path: Path, chosen: Format
+) -> None:
     path = tmp_path / f"contacts.{chosen}"
     told = write_export(export(ExportRequest(what=What.CONTACTS, format=chosen)), path)
     assert check_file(path) == told
@@ -100,7 +112,7 @@ def test_a_cut_or_changed_file_is_told_by_its_manifest(export: Any, tmp_path: Pa
 @FILES_ALONE
 @pytest.mark.parametrize("chosen", list(Format))
 def test_one_that_is_stopped_leaves_no_file_and_the_older_one_as_it_was(
-    export: Any, tmp_path: Path, chosen: Format
+    export: StartExport, tmp_path: Path, chosen: Format
 ) -> None:
     path = tmp_path / f"messages.{chosen}"
     request = ExportRequest(what=What.MESSAGES, format=chosen)
@@ -120,7 +132,7 @@ def test_one_that_is_stopped_leaves_no_file_and_the_older_one_as_it_was(
 
 @FILES_ALONE
 def test_a_second_export_replaces_the_first_with_its_manifest(
-    export: Any, tmp_path: Path, inbox: Any, filled: Page
+    export: StartExport, tmp_path: Path, inbox: Inbox, filled: Page
 ) -> None:
     path = tmp_path / "contacts.csv"
     request = ExportRequest(what=What.CONTACTS, format=Format.CSV)
@@ -130,19 +142,19 @@ def test_a_second_export_replaces_the_first_with_its_manifest(
 
 
 @FILES_ALONE
-def test_what_cannot_be_written_is_said(export: Any, tmp_path: Path) -> None:
+def test_what_cannot_be_written_is_said(export: StartExport, tmp_path: Path) -> None:
     for path in (tmp_path / "nowhere" / "a.csv", tmp_path, Path("/dev/null")):
         with closing(export()) as made, pytest.raises(OutputFailed):
             write_export(made, path)
 
 
-def test_a_page_that_is_not_there_is_said_at_once(store: Store, inbox: Any) -> None:
+def test_a_page_that_is_not_there_is_said_at_once(store: Store, inbox: Inbox) -> None:
     with pytest.raises(PageUnknown):
         Export(store, ExportRequest(what=What.CONTACTS, format=Format.CSV, pages=("9",)), now=inbox.at(0))
 
 
 @FILES_ALONE
-def test_nothing_stored_is_an_empty_table(store: Store, inbox: Any) -> None:
+def test_nothing_stored_is_an_empty_table(store: Store, inbox: Inbox) -> None:
     for chosen in Format:
         made = Export(store, ExportRequest(what=What.CONTACTS, format=chosen), now=inbox.at(0))
         whole = b"".join(made.chunks())
@@ -150,14 +162,14 @@ def test_nothing_stored_is_an_empty_table(store: Store, inbox: Any) -> None:
         assert (made.manifest.rows, bool(whole)) == (0, chosen is not Format.NDJSON)
 
 
-def test_an_event_loop_gets_the_same_bytes(export: Any) -> None:
+def test_an_event_loop_gets_the_same_bytes(export: StartExport) -> None:
     async def collect() -> bytes:
         return b"".join([chunk async for chunk in export().async_chunks()])
 
     assert asyncio.run(collect()) == b"".join(export().chunks())
 
 
-def test_a_client_that_goes_away_frees_the_connection(store: Store, export: Any) -> None:
+def test_a_client_that_goes_away_frees_the_connection(store: Store, export: StartExport) -> None:
     began = threading.Event()
 
     async def abandon() -> None:
@@ -172,16 +184,18 @@ def test_a_client_that_goes_away_frees_the_connection(store: Store, export: Any)
         with pytest.raises(asyncio.CancelledError):
             await task
         for _ in range(100):
-            if store.engine.pool.checkedout() == 0:
+            if checked_out(store) == 0:
                 return
             await asyncio.sleep(0.02)
 
     asyncio.run(run())
-    assert store.engine.pool.checkedout() == 0
+    assert checked_out(store) == 0
 
 
 @pytest.mark.parametrize("database", ["postgresql"])
-def test_a_database_that_goes_away_is_no_end(export: Any, url: str, request: Any) -> None:
+def test_a_database_that_goes_away_is_no_end(
+    export: StartExport, url: str, request: pytest.FixtureRequest
+) -> None:
     made = export()
     chunks = made.chunks()
     next(chunks)
@@ -196,7 +210,9 @@ def test_a_database_that_goes_away_is_no_end(export: Any, url: str, request: Any
 
 
 @FILES_ALONE
-def test_without_pyarrow_parquet_says_how_to_get_it(export: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_pyarrow_parquet_says_how_to_get_it(
+    export: StartExport, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setitem(__import__("sys").modules, "pyarrow", None)
     with pytest.raises(SettingsInvalid) as refused:
         export(ExportRequest(what=What.CONTACTS, format=Format.PARQUET))

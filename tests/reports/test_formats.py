@@ -5,14 +5,13 @@ import io
 import json
 import re
 import zipfile
-from collections.abc import Callable
+from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any
 from xml.etree import ElementTree as ET
 
-import pyarrow as pa
-import pyarrow.parquet as pq
+import pyarrow as pa  # type: ignore[import-untyped]
+import pyarrow.parquet as pq  # type: ignore[import-untyped]
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -26,7 +25,10 @@ from inboxsync.reports.formats import format_of, writer_of
 from inboxsync.store import Store
 from inboxsync.sync import Derive
 from tests.fixtures import examples
+from tests.reports.fixtures import Exported, Inbox
 
+# A record of these columns.
+Row = tuple[str | None, int | None, datetime | None, bool, str | None, tuple[Found, ...]]
 COLUMNS = (
     Column("name", Kind.TEXT, "a text"),
     Column("count", Kind.INTEGER, "a number"),
@@ -53,8 +55,8 @@ records = st.tuples(
 )
 
 
-def written(chosen: Format, rows: list[Record], **changes: Any) -> bytes:
-    writer = writer_of(chosen, COLUMNS, title="things", **changes)
+def written(chosen: Format, rows: Sequence[Record], *, byte_order_mark: bool = False) -> bytes:
+    writer = writer_of(chosen, COLUMNS, title="things", byte_order_mark=byte_order_mark)
     made = writer.begin()
     for start in range(0, len(rows), 2):
         made += writer.write(rows[start : start + 2])
@@ -89,7 +91,7 @@ def unescaped(text: str) -> str:
 
 @settings(max_examples=examples(50))
 @given(st.lists(records, max_size=5))
-def test_csv_reads_back_as_it_was(rows: list[Any]) -> None:
+def test_csv_reads_back_as_it_was(rows: list[Row]) -> None:
     heading, *read = csv.reader(io.StringIO(written(Format.CSV, rows).decode(), newline=""))
     assert heading == ["name", "count", "at", "is_true", "raw", "phones", "phones_message_ids"]
     for (name, count, at, is_true, raw, phones), cells in zip(rows, read, strict=True):
@@ -105,7 +107,7 @@ def test_csv_reads_back_as_it_was(rows: list[Any]) -> None:
 
 @settings(max_examples=examples(50))
 @given(st.lists(records, max_size=5))
-def test_ndjson_reads_back_exactly(rows: list[Any]) -> None:
+def test_ndjson_reads_back_exactly(rows: list[Row]) -> None:
     read = [json.loads(line) for line in written(Format.NDJSON, rows).splitlines()]
     assert len(read) == len(rows)
     for (name, count, at, is_true, raw, phones), line in zip(rows, read, strict=True):
@@ -117,7 +119,7 @@ def test_ndjson_reads_back_exactly(rows: list[Any]) -> None:
 
 @settings(max_examples=examples(30))
 @given(st.lists(records, max_size=5))
-def test_parquet_reads_back_exactly(rows: list[Any]) -> None:
+def test_parquet_reads_back_exactly(rows: list[Row]) -> None:
     read = pq.read_table(pa.BufferReader(written(Format.PARQUET, rows))).to_pylist()
     expected = [
         dict(
@@ -130,7 +132,7 @@ def test_parquet_reads_back_exactly(rows: list[Any]) -> None:
 
 @settings(max_examples=examples(20))
 @given(st.lists(records, max_size=4))
-def test_xlsx_reads_back_as_it_was(rows: list[Any]) -> None:
+def test_xlsx_reads_back_as_it_was(rows: list[Row]) -> None:
     ((heading, *read),) = sheets(written(Format.XLSX, rows))
     assert [text for _, text in heading][:2] == ["name", "count"]
     for (name, count, *_), cells in zip(rows, read, strict=True):
@@ -202,7 +204,7 @@ def test_a_name_tells_the_format(name: str, chosen: Format) -> None:
 
 
 @pytest.fixture
-def filled(inbox: Any, page: Page) -> Page:
+def filled(inbox: Inbox, page: Page) -> Page:
     ask, answer = inbox.said, inbox.answered
     inbox.put(
         page,
@@ -218,7 +220,7 @@ def filled(inbox: Any, page: Page) -> Page:
     return page
 
 
-def test_contacts_say_who_waits(filled: Page, exported: Callable[..., bytes]) -> None:
+def test_contacts_say_who_waits(filled: Page, exported: Exported) -> None:
     ann, nobody, bo = [json.loads(line) for line in exported(What.CONTACTS, Format.NDJSON).splitlines()]
     assert (ann["contact_name"], ann["name_source"]) == ("Ann", "participants")
     assert (nobody["contact_name"], nobody["name_source"]) == (None, "none")
@@ -230,7 +232,7 @@ def test_contacts_say_who_waits(filled: Page, exported: Callable[..., bytes]) ->
 
 
 def test_contacts_have_what_they_wrote_of_themselves_with_the_evidence(
-    inbox: Any, page: Page, store: Store, exported: Callable[..., bytes]
+    inbox: Inbox, page: Page, store: Store, exported: Exported
 ) -> None:
     inbox.put(
         page,
@@ -259,7 +261,7 @@ def test_contacts_have_what_they_wrote_of_themselves_with_the_evidence(
 
 
 def test_nobody_waits_in_what_the_source_no_longer_has(
-    filled: Page, store: Store, exported: Callable[..., bytes]
+    filled: Page, store: Store, exported: Exported
 ) -> None:
     with store.write() as connection:
         connection.exec_driver_sql("UPDATE messenger_conversations SET conversation_status = 'gone'")
@@ -268,7 +270,7 @@ def test_nobody_waits_in_what_the_source_no_longer_has(
         assert {row["unanswered_since"] for row in rows} == {None}, filled
 
 
-def test_conversations_say_how_soon_they_were_answered(filled: Page, exported: Callable[..., bytes]) -> None:
+def test_conversations_say_how_soon_they_were_answered(filled: Page, exported: Exported) -> None:
     rows = {
         row["conversation_id"]: row
         for row in map(json.loads, exported(What.CONVERSATIONS, Format.NDJSON).splitlines())
@@ -282,9 +284,7 @@ def test_conversations_say_how_soon_they_were_answered(filled: Page, exported: C
     assert all(row["page_name"] == filled.name for row in rows.values())
 
 
-def test_messages_come_conversation_by_conversation_in_time(
-    filled: Page, exported: Callable[..., bytes]
-) -> None:
+def test_messages_come_conversation_by_conversation_in_time(filled: Page, exported: Exported) -> None:
     rows = [json.loads(line) for line in exported(What.MESSAGES, Format.NDJSON).splitlines()]
     order = [(row["conversation_id"], row["message_id"]) for row in rows]
     assert order == [
@@ -304,13 +304,13 @@ def test_messages_come_conversation_by_conversation_in_time(
 
 @pytest.mark.parametrize(("what", "ids"), [(What.CONTACTS, 2), (What.CONVERSATIONS, 2), (What.MESSAGES, 3)])
 def test_since_leaves_out_what_is_older(
-    filled: Page, inbox: Any, exported: Callable[..., bytes], what: What, ids: int
+    filled: Page, inbox: Inbox, exported: Exported, what: What, ids: int
 ) -> None:
     made = exported(what, Format.NDJSON, since=inbox.at(4), pages=(filled.facebook_page_id,))
     assert len(made.splitlines()) == ids
 
 
-def test_other_pages_are_left_out(filled: Page, inbox: Any, exported: Callable[..., bytes]) -> None:
+def test_other_pages_are_left_out(filled: Page, inbox: Inbox, exported: Exported) -> None:
     other = inbox.page("105", "Another")
     inbox.put(other, inbox.conversation("7", inbox.said(0)))
     assert len(exported(What.CONTACTS, Format.NDJSON).splitlines()) == 4
@@ -319,9 +319,7 @@ def test_other_pages_are_left_out(filled: Page, inbox: Any, exported: Callable[.
     assert b"105" not in exported(What.MESSAGES, Format.CSV, pages=(filled.id,))
 
 
-def test_more_conversations_than_are_read_at_once(
-    inbox: Any, page: Page, exported: Callable[..., bytes]
-) -> None:
+def test_more_conversations_than_are_read_at_once(inbox: Inbox, page: Page, exported: Exported) -> None:
     inbox.put(
         page,
         *(
@@ -334,9 +332,7 @@ def test_more_conversations_than_are_read_at_once(
         assert [row["contact_id"] for row in rows] == [f"{number:04}" for number in range(450)]
 
 
-def test_a_conversation_of_many_messages_is_whole(
-    inbox: Any, page: Page, exported: Callable[..., bytes]
-) -> None:
+def test_a_conversation_of_many_messages_is_whole(inbox: Inbox, page: Page, exported: Exported) -> None:
     many = [inbox.said(number, message_id=f"m_{number}") for number in range(2500)]
     inbox.put(page, inbox.conversation("7", *many))
     rows = [json.loads(line) for line in exported(What.MESSAGES, Format.NDJSON).splitlines()]

@@ -46,8 +46,13 @@ def write(store: Store, inbox: Inbox, page: Page) -> Write:
                     who == "u"
                 )
             # Two conversations of each contact.
-            told_of = {"conversation_id": f"t_{number}", "has_older_messages": older}
-            inbox.put(page, inbox.conversation(f"{number // 2}", *messages, **told_of))
+            contact = f"{number // 2}"
+            inbox.put(
+                page,
+                inbox.conversation(
+                    contact, *messages, conversation_id=f"t_{number}", has_older_messages=older
+                ),
+            )
         with store.write() as connection:
             if gone:
                 connection.exec_driver_sql(

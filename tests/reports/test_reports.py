@@ -1,7 +1,6 @@
 """Reports say the same from both databases, in whatever zone."""
 
 from datetime import UTC, date, datetime, timedelta
-from typing import Any
 from zoneinfo import ZoneInfo
 
 import msgspec
@@ -14,13 +13,14 @@ from inboxsync.reports import activity, response_times
 from inboxsync.reports.response_times import speed_of
 from inboxsync.store import Store
 from inboxsync.store.reading import Scope
+from tests.reports.fixtures import Inbox
 
 NOON = datetime(2026, 6, 1, 12, 0, 0, tzinfo=UTC)  # a Monday
 HANOI, KOLKATA = ZoneInfo("Asia/Ho_Chi_Minh"), ZoneInfo("Asia/Kolkata")
 
 
 @pytest.fixture
-def scope(inbox: Any, page: Page) -> Scope:
+def scope(inbox: Inbox, page: Page) -> Scope:
     ask, answer = inbox.said, inbox.answered
     inbox.put(
         page,
@@ -81,7 +81,7 @@ def test_messages_are_counted_by_day_and_hour_of_the_zone(store: Store, scope: S
     assert sum(map(sum, told.week_in)) == told.messages_in
 
 
-def test_since_and_other_pages_are_left_out(store: Store, inbox: Any, scope: Scope) -> None:
+def test_since_and_other_pages_are_left_out(store: Store, inbox: Inbox, scope: Scope) -> None:
     inbox.put(inbox.page("105"), inbox.conversation("7", inbox.said(0)))
     late = Scope(pages=scope.pages, since=NOON + timedelta(minutes=5))
     with store.read() as connection:

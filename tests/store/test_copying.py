@@ -1,10 +1,9 @@
 """A copied database is the same database, in either direction and however often it was interrupted."""
 
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -43,6 +42,7 @@ from inboxsync.store.state.runs import append_run_events, start_run
 from inboxsync.store.state.schedules import put_schedule
 from inboxsync.store.state.tasks import add_task, put_worker
 from inboxsync.store.writing.upsert import upsert_batch
+from tests.store.fixtures import Rows
 
 NOW = datetime(2026, 6, 1, 12, 0, 0, 123_000, tzinfo=UTC)
 
@@ -223,9 +223,7 @@ def test_a_finished_copy_is_compared_again_and_left_alone(filled: Store, target:
     assert set(seen) == {"comparing"}
 
 
-def test_a_target_with_other_data_is_refused(
-    filled: Store, target: Store, rows: Callable[[str], Any]
-) -> None:
+def test_a_target_with_other_data_is_refused(filled: Store, target: Store, rows: Rows) -> None:
     copy_store(filled, target, on_progress=silent)
     with target.write() as connection:
         connection.exec_driver_sql("UPDATE facebook_pages SET name = 'Another Page'")

@@ -1,11 +1,8 @@
 """Lists and figures where there are many Pages: right, and without a statement for each."""
 
-from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
-from typing import Any
 
 import pytest
-from sqlalchemy import event
 
 from inboxsync.model import Conversation, Mode, Page, Participant, Platform, Run, RunStatus, Schedule
 from inboxsync.store import Store
@@ -14,6 +11,7 @@ from inboxsync.store.state.pages import list_pages_named, upsert_page
 from inboxsync.store.state.runs import list_open_runs, start_run
 from inboxsync.store.state.schedules import get_schedule, list_schedules, put_schedule
 from inboxsync.store.writing.upsert import upsert_batch
+from tests.store.fixtures import Statements, recorded
 
 NOW = datetime(2026, 6, 1, 12, 0, 0, tzinfo=UTC)
 MANY = 40
@@ -79,7 +77,7 @@ def test_the_list_of_all_pages_is_that_of_each_put_together(
 
 
 def test_of_many_pages_those_alone_are_read_that_are_shown(
-    store: Store, pages: list[Page], statements: Callable[[], Any]
+    store: Store, pages: list[Page], statements: Statements
 ) -> None:
     with store.read() as connection, statements() as sent:
         assert len(list_conversations(connection, ConversationFilter(), limit=5).records) == 5
@@ -97,15 +95,9 @@ def test_figures_are_counted_for_the_pages_that_are_asked_for(store: Store, page
 
 
 def test_figures_of_a_page_are_read_by_its_key(store: Store, pages: list[Page]) -> None:
-    asked: list[tuple[str, Any]] = []
-
-    def note(_connection: Any, _cursor: Any, statement: str, values: Any, *_: Any) -> None:
-        asked.append((statement, values))
-
     with store.read() as connection:
-        event.listen(connection, "before_cursor_execute", note)
-        get_overview(connection, pages[0])
-        event.remove(connection, "before_cursor_execute", note)
+        with recorded(connection) as asked:
+            get_overview(connection, pages[0])
         assert len(asked) == 6
         if connection.dialect.name == "sqlite":
             plans = [

@@ -1,11 +1,12 @@
 """Lists by key: every record once, in order, whatever comes meanwhile; the same on both databases."""
 
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from typing import Any, TypeVar
 
 import pytest
-from sqlalchemy import Connection, event, text
+from sqlalchemy import Connection, text
 
 from inboxsync.model import BacklogItem, BacklogKind, Conversation, Message, Page, Participant
 from inboxsync.store import Store
@@ -24,12 +25,14 @@ from inboxsync.store.reading import (
 )
 from inboxsync.store.state.backlog import put_backlog_item
 from inboxsync.store.writing.upsert import upsert_batch
+from tests.store.fixtures import recorded
 
 NOW = datetime(2026, 6, 1, 12, 0, 0, tzinfo=UTC)
+R = TypeVar("R")
 
 
 def conversation(number: int, **values: Any) -> Conversation:
-    """Several have the same time, some have none."""
+    """Several have the same time, some have none; `values` are further fields."""
     at = None if number % 10 == 9 else NOW - timedelta(minutes=number // 3)
     contact = Participant(id=str(1000 + number % 20), name=f"Ann {number}")
     given = {"source_updated_at": at, "contact": contact, "participants": (contact,)} | values
@@ -41,10 +44,10 @@ def put(store: Store, page: Page, conversations: list[Conversation], *, folder: 
         upsert_batch(connection, page, conversations, folder=folder, source="initial_sync", now=NOW)
 
 
-def all_of(store: Store, read: Callable[[Connection, Key | None], Listed[Any]]) -> list[Any]:
+def all_of(store: Store, read: Callable[[Connection, Key | None], Listed[R]]) -> list[R]:
     """A list to its end, each part in a transaction of its own."""
 
-    def parts() -> Iterator[Any]:
+    def parts() -> Iterator[R]:
         after: Key | None = None
         while True:
             with store.read() as connection:
@@ -97,7 +100,7 @@ def test_what_comes_meanwhile_hides_and_repeats_nothing(filled: Store, page: Pag
 
 
 def test_conversations_are_found_by_what_they_are(filled: Store, page: Page) -> None:
-    def found(**wanted: Any) -> set[int]:
+    def found(**wanted: Any) -> set[int]:  # fields of a filter
         ids = graph_ids(filled, ConversationFilter(page_id=page.id, **wanted))
         assert len(ids) == len(set(ids))
         return {int(each.removeprefix("t_")) for each in ids}
@@ -171,14 +174,8 @@ def test_an_overview_counts_each_page(filled: Store, page: Page) -> None:
 
 def plans(connection: Connection, read: Callable[[Connection], object]) -> str:
     """How the database goes about the statements of a read."""
-    asked: list[tuple[str, Any]] = []
-
-    def note(_connection: Any, _cursor: Any, statement: str, values: Any, *_: Any) -> None:
-        asked.append((statement, values))
-
-    event.listen(connection, "before_cursor_execute", note)
-    read(connection)
-    event.remove(connection, "before_cursor_execute", note)
+    with recorded(connection) as asked:
+        read(connection)
     explain = "EXPLAIN" if connection.dialect.name == "postgresql" else "EXPLAIN QUERY PLAN"
     rows = [
         row
@@ -231,10 +228,19 @@ def test_those_that_are_read_are_not_sorted_to_find_the_newest(store: Store, man
     assert "Seq Scan on messenger_conversations" not in plan
 
 
-@pytest.mark.parametrize("what", ["is_unanswered", "has_phone", "has_email"])
-def test_few_contacts_of_many_are_found_by_an_index_of_their_own(store: Store, many: Page, what: str) -> None:
-    index = f"ix_contacts_{what.replace('is_', '').replace('has_', 'with_')}"
-    wanted = ContactFilter(page_id=many.id, **{what: True})
+@pytest.mark.parametrize(
+    ("what", "wanted"),
+    [
+        ("unanswered", ContactFilter(is_unanswered=True)),
+        ("with_phone", ContactFilter(has_phone=True)),
+        ("with_email", ContactFilter(has_email=True)),
+    ],
+    ids=["unanswered", "with_phone", "with_email"],
+)
+def test_few_contacts_of_many_are_found_by_an_index_of_their_own(
+    store: Store, many: Page, what: str, wanted: ContactFilter
+) -> None:
+    index, wanted = f"ix_contacts_{what}", replace(wanted, page_id=many.id)
     with store.read() as connection:
         assert index in plans(connection, lambda reading: list_contacts(reading, wanted, limit=50))
         assert len(list_contacts(connection, wanted).records) == 10

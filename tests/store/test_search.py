@@ -4,10 +4,10 @@ import gzip
 import json
 import random
 import string
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any
+from typing import TypedDict, Unpack
 
 import pytest
 from hypothesis import example, given, settings
@@ -68,14 +68,24 @@ def put_texts(store: Store, page: Page, some: list[str], *, conversation: str = 
     Derive(store=store, clock=SystemClock()).run()
 
 
-def found(store: Store, typed: str, *, limit: int = 7, **how: Any) -> list[FoundMessage]:
+class How(TypedDict, total=False):
+    """Further parameters of a search."""
+
+    limit: int
+    page_id: str | list[str] | None
+    since: datetime | None
+    order: Order
+
+
+def found(store: Store, typed: str, **how: Unpack[How]) -> list[FoundMessage]:
     """Everything that is found, some at a time."""
+    how.setdefault("limit", 7)
 
     def parts() -> Iterator[FoundMessage]:
         after: SearchKey | None = None
         while True:
             with store.read() as connection:
-                some = search_messages(connection, parse_query(typed), after=after, limit=limit, **how)
+                some = search_messages(connection, parse_query(typed), after=after, **how)
             yield from some.messages
             after = some.next
             if after is None:
@@ -84,7 +94,7 @@ def found(store: Store, typed: str, *, limit: int = 7, **how: Any) -> list[Found
     return list(parts())
 
 
-def texts_found(store: Store, typed: str, **how: Any) -> list[str]:
+def texts_found(store: Store, typed: str, **how: Unpack[How]) -> list[str]:
     return [each.text for each in found(store, typed, **how)]
 
 
@@ -137,8 +147,9 @@ def test_what_holds_no_word_or_too_many_is_refused(typed: str) -> None:
         parse_query(typed)
 
 
-def a_query(draw: Callable[[Any], Any], corpus: list[str]) -> str:
+def a_query(data: st.DataObject, corpus: list[str]) -> str:
     """Made from pieces of what is there, mostly, and of anything."""
+    draw = data.draw
 
     def element() -> str:
         words = folded_words(draw(st.one_of(st.sampled_from(corpus), texts)))
@@ -175,7 +186,7 @@ def test_the_search_finds_what_like_over_the_folded_text_finds_and_nothing_else(
     @settings(max_examples=examples(80))
     @given(st.data())
     def check(data: st.DataObject) -> None:
-        typed = a_query(data.draw, corpus)
+        typed = a_query(data, corpus)
         try:
             query = parse_query(typed)
         except SearchInvalid:
@@ -190,9 +201,9 @@ def test_the_search_finds_what_like_over_the_folded_text_finds_and_nothing_else(
             monkeypatch.setattr(find, "_NEWEST", newest)
             got = found(store, typed, limit=dice.choice([1, 5, 1000]))
             assert [each.message_id for each in got] == expected
-        for each in got:
-            assert each.highlights
-            assert all(0 <= start < end <= len(each.text) for start, end in each.highlights)
+            for each in got:
+                assert each.highlights
+                assert all(0 <= start < end <= len(each.text) for start, end in each.highlights)
 
     check()
 
