@@ -86,11 +86,11 @@ def measure(
         with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
             assert process.stdin is not None
             assert process.stdout is not None
-            told: dict[str, Any] = {}
+            parts: dict[str, Any] = {}
             for line in process.stdout:
                 part = json.loads(line)
                 print(json.dumps({"database": name} | part), file=sys.stderr, flush=True)
-                told |= part
+                parts |= part
                 if "first" in part:
                     compare_sample(ready, Database(database))
                     print(file=process.stdin, flush=True)
@@ -98,9 +98,9 @@ def measure(
     changes = [
         f"| {name} | {each['changed']:,} | {each['calls']} "
         f"| {each['seconds']:.2f} | {each['own_seconds']:.2f} |"
-        for each in (told[f"changed {count}"] for count in (0, *changed))
+        for each in (parts[f"changed {count}"] for count in (0, *changed))
     ]
-    return first_rows(name, told.get("first"), files[0]), derive_rows(name, files[1]), changes
+    return first_rows(name, parts.get("first"), files[0]), derive_rows(name, files[1]), changes
 
 
 def first_rows(name: str, first: dict[str, Any] | None, notes: Path) -> list[str]:

@@ -1,11 +1,11 @@
-"""Every view of the dashboard at 100,000 conversations and 1,000,000 messages, beside an empty database.
+"""Every view of the dashboard at 100,000 conversations and 1,000,000 messages, and with an empty database.
 
     .venv/bin/python bench/views.py [--conversations 100000] [--keep FOLDER] [--only SQLite]
 
-The databases are filled as `bench/reads.py` fills them. Each view is asked for 30 times over HTTP, one after
-the other, with a session, at different places of its list; what counts is the 95th percentile, in
-milliseconds, from the request to the last byte, and in brackets the processor's part of it: on a machine that
-others use too, the rest is waiting for them.
+The databases are filled by the code of `bench/reads.py`. Each view is requested 30 times over HTTP, one after
+the other, with a session, at different places of its list. The figure is the 95th percentile in milliseconds,
+from the request to the last byte. In brackets is the processor time of it: on a machine with other work, the
+rest is waiting.
 """
 
 import argparse
@@ -48,10 +48,12 @@ def main() -> None:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--conversations", type=int, default=100_000)
-    parser.add_argument("--keep", type=Path, help="make the SQLite database here, or use the one that is")
-    parser.add_argument("--only", choices=("SQLite", "PostgreSQL"), help="one of the databases alone")
+    parser.add_argument(
+        "--keep", type=Path, help="make the SQLite database here, or use the one that is there"
+    )
+    parser.add_argument("--only", choices=("SQLite", "PostgreSQL"), help="only one of the databases")
     asked = parser.parse_args()
-    # A line for every request would be most of what is printed.
+    # Else most of the output would be a line for every request.
     structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.WARNING))
     with tempfile.TemporaryDirectory() as made, postgresql() as server:
         urls = {"SQLite": f"sqlite:///{(asked.keep or Path(made)) / 'views.db'}"}
@@ -93,7 +95,7 @@ def measure(url: str, conversations: int, *, schema: str, folder: Path) -> dict[
 
 
 def p95(client: httpx2.Client, place: Places) -> tuple[float, float]:
-    """Milliseconds, and those of them that this process had a processor; the first is left out."""
+    """Milliseconds, and how many of them were processor time of this process; the first is left out."""
     took, worked = [], []
     for _ in range(TIMES + 1):
         path = place()
@@ -106,7 +108,7 @@ def p95(client: httpx2.Client, place: Places) -> tuple[float, float]:
 
 
 def views(engine: Engine, client: httpx2.Client) -> dict[str, Places]:
-    """Where each view is asked for; lists at another place each time."""
+    """The path of each view; lists at a different place each time."""
     dice = random.Random(7)  # noqa: S311 - the same places every time
     with engine.store.read() as connection:
         pages = [each.page.id for each in list_overviews(connection)]
@@ -150,7 +152,7 @@ def views(engine: Engine, client: httpx2.Client) -> dict[str, Places]:
 
 @contextmanager
 def served(engine: Engine) -> Iterator[httpx2.Client]:
-    """A client with a session, of the dashboard over this engine."""
+    """A client with a session in a dashboard over this engine."""
     app = create_app(engine, queue=RunQueue(engine))
     mount_dashboard(app)
     listener = socket.create_server(("127.0.0.1", 0))

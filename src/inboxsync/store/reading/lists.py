@@ -1,4 +1,4 @@
-"""A list that is read by key, newest first."""
+"""Lists that are read by key, newest first."""
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
@@ -13,13 +13,13 @@ from inboxsync.store.connection.types import NO_TIME
 from inboxsync.store.tables import facebook_pages
 
 R = TypeVar("R")
-# When (None: not known), and the id that tells apart what has the same time.
+# A time (None: not known), and the id that distinguishes records with the same time.
 Key = tuple[datetime | None, str]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Listed(Generic[R]):
-    """Some records of a list, and the key behind which the next ones stand; None at its end."""
+    """Some records of a list, and the key to continue behind; None at its end."""
 
     records: tuple[R, ...]
     next: Key | None
@@ -27,10 +27,10 @@ class Listed(Generic[R]):
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class KeyedList(Generic[R]):
-    """A list by time and id, newest first, those without a time last; of each Page apart.
+    """A list by time and id, newest first, records without a time last; one for each Page.
 
-    `of_page` makes the query of one Page, by our id, or by the column of a query around it. Make one list for
-    all who ask for the same: its statements are built once, which takes longer than to answer them.
+    `of_page` makes the query of one Page, by our id or by the column of an outer query. Make one list for all
+    readers of the same: its statements are built once, because building them takes longer than the answer.
     """
 
     of_page: Callable[[ColumnElement[str]], Select[Any]]
@@ -42,9 +42,9 @@ class KeyedList(Generic[R]):
     def read(
         self, connection: Connection, page_id: str | None, *, after: Key | None, limit: int
     ) -> Listed[R]:
-        """What stands behind `after`, of one Page or of all, put together from the beginnings of each.
+        """The records behind `after`, of one Page or of all; of all, they are merged from each Page's list.
 
-        An index over all Pages together would cost every write.
+        An index over all Pages would slow down every write.
         """
         if page_id is not None:
             found = self._batch(connection, page_id, after=after, limit=limit + 1)
@@ -69,9 +69,9 @@ class KeyedList(Generic[R]):
         return [self.record(row) for row in found]
 
     def _leading(self, connection: Connection, *, after: Key | None, limit: int) -> Iterable[str]:
-        """The Pages that the next `limit` records are of, whatever else these Pages have.
+        """The Pages that the next `limit` records belong to.
 
-        So many Pages with the newest records have so many records already, none older than those.
+        The `limit` Pages with the newest first record have `limit` records that are at least as new.
         """
         values, has_timed, leading = _values(after), _has_timed(after), dict[str, None]()
         if has_timed:
@@ -83,14 +83,14 @@ class KeyedList(Generic[R]):
         return leading
 
     def ordered(self, page_id: ColumnElement[str], *, is_timed: bool, is_behind: bool) -> Select[Any]:
-        """The rows of a Page with a time, or those without; all, or those behind a key."""
+        """The rows of a Page that have a time, or those without; all of them, or those behind a key."""
         query = self.of_page(page_id)
         at, row_id = bindparam("after_at", type_=self.at.type), bindparam("after_id", type_=self.row_id.type)
         if is_timed:
             query = query.order_by(self.at.desc(), self.row_id.desc())
             if not is_behind:
                 return query.where(self.at.is_not(None))
-            # Spelt so that an index on the time alone serves it, on both databases.
+            # Written so that an index on the time alone is enough, on both databases.
             return query.where(self.at <= at, or_(self.at < at, self.row_id < row_id))
         query = query.where(self.at.is_(None)).order_by(self.row_id.desc())
         return query.where(self.row_id < row_id) if is_behind else query
@@ -110,7 +110,7 @@ def _first_of_each_page(listed: KeyedList[Any], *, is_timed: bool, is_behind: bo
 
 
 def _has_timed(after: Key | None) -> bool:
-    """Whether there may be records with a time behind it; else it stands among those without."""
+    """Whether records with a time may follow this key; if not, it is among those without."""
     return after is None or after[0] is not None
 
 
@@ -119,7 +119,7 @@ def _values(after: Key | None) -> dict[str, object]:
 
 
 def _of_the_greatest(values: Iterable[Row[str, Any]], limit: int) -> list[str]:
-    """The Pages whose value is among the `limit` greatest, or is the least of these."""
+    """The Pages whose value is among the `limit` greatest, or equal to the smallest of these."""
     found = sorted(((each, page_id) for page_id, each in values if each is not None), reverse=True)
     least = found[:limit][-1][0] if found else None
     return [page_id for each, page_id in found if each >= least]

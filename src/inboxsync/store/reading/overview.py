@@ -1,4 +1,4 @@
-"""Totals of every Page, cheap at any size."""
+"""Totals of each Page, fast at any size."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -25,8 +25,8 @@ _Counted = tuple[ColumnElement[str], Select[str, int]]
 class PageOverview:
     """One Page in numbers.
 
-    Conversations, unread ones and what is owed are as of now; contacts, messages and the unanswered as of
-    the last pass.
+    Conversations, unread ones and the backlog are as of now; contacts, messages and unanswered ones as of the
+    last derive pass.
     """
 
     page: Page
@@ -39,9 +39,9 @@ class PageOverview:
 
 
 def list_overviews(connection: Connection, pages: Sequence[Page] | None = None) -> list[PageOverview]:
-    """These Pages, in their order; without `pages` every one, in the order in which they were added.
+    """These Pages in their order; without `pages` all, in the order in which they were added.
 
-    Messages are summed up from `page_activity`: to count a million rows takes a second.
+    Messages are summed up from `page_activity`: counting a million rows would take a second.
     """
     page_ids = None if pages is None else [page.id for page in pages]
     numbers = {name: _counts(connection, query, page_ids) for name, query in _COUNTED.items()}
@@ -52,7 +52,7 @@ def list_overviews(connection: Connection, pages: Sequence[Page] | None = None) 
 
 
 def get_overview(connection: Connection, page: Page) -> PageOverview:
-    """One Page in numbers, without a look at the others."""
+    """One Page in numbers; the other Pages are not read."""
     (found,) = list_overviews(connection, [page])
     return found
 
@@ -85,6 +85,6 @@ def _counts(
 ) -> Mapping[str, int]:
     page_id, query = counted
     if page_ids is not None:
-        # Each of these has an index that begins with the Page, so no more is read than is shown.
+        # Each of these tables has an index that begins with the Page: only the rows shown are read.
         query = query.where(page_id.in_(page_ids))
     return {found: int(count) for found, count in connection.execute(query)}

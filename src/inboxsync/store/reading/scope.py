@@ -1,4 +1,4 @@
-"""What of a database is asked for, and how it is read without holding it."""
+"""Which part of a database is read, and how it is read in pieces that fit into memory."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -10,16 +10,16 @@ from sqlalchemy import ColumnElement, Connection, Row, Select, select
 from inboxsync.model import Page
 from inboxsync.store.tables import messenger_conversations as conversations
 
-# Conversations whose messages are asked for together.
+# Conversations that are read together, with their messages.
 CONVERSATIONS_AT_ONCE: Final = 200
 _ROWS_AT_ONCE = 1000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Scope:
-    """These Pages, and of them what has happened since; None: from the beginning.
+    """These Pages, and only what is not older than `since`; None: everything.
 
-    A conversation or a contact has happened when its newest message was sent.
+    The time of a conversation or a contact is that of its newest message.
     """
 
     pages: tuple[Page, ...]
@@ -32,12 +32,12 @@ class Scope:
 
 
 def iter_rows(connection: Connection, query: Select[*tuple[Any, ...]]) -> Iterator[Any]:
-    """The rows of a query as they come: PostgreSQL keeps those that were not asked for yet."""
+    """The rows of a query, some at a time: PostgreSQL keeps the others until they are asked for."""
     rows = connection.execute(query, execution_options={"yield_per": _ROWS_AT_ONCE})
     try:
         yield from rows
     finally:
-        # Whoever gave up in the middle may have closed the connection before this is cleared away.
+        # A reader that stopped in the middle may have closed the connection already.
         if not connection.closed:
             rows.close()
 
@@ -59,7 +59,7 @@ def iter_id_chunks(
 
 
 def iter_chunks(rows: Iterator[Row[Any]], size: int) -> Iterator[Sequence[Row[Any]]]:
-    """So many rows at a time."""
+    """The rows in lists of this size."""
     chunk: list[Row[Any]] = []
     for row in rows:
         chunk.append(row)

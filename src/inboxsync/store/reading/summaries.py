@@ -1,4 +1,4 @@
-"""What is stored, in outline, for holding it against the source."""
+"""Short descriptions of what is stored, to compare it with the source."""
 
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass
@@ -76,7 +76,7 @@ def oldest_stored_at(connection: Connection, page: Page, conversation_id: str) -
 
 
 def count_unreadable(connection: Connection, page: Page) -> int:
-    """Messages of which the source tells no more than that they are."""
+    """Messages of which the source gives only the id and the time."""
     query = select(func.count()).select_from(messages.join(table))
     return int(
         connection.execute(query.where(table.c.page_id == page.id, ~messages.c.is_readable)).scalar_one()
