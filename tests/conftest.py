@@ -128,7 +128,7 @@ def store(url: str) -> Iterator[Store]:
 
 @pytest.fixture(scope="session")
 def ending() -> Iterator[Ending]:
-    """Servers that were told to stop: each takes 0.2 s, which no test has to wait for."""
+    """Servers that were asked to stop: each takes 0.2 s, which no test has to wait for."""
     threads: Ending = []
     yield threads
     for thread in threads:

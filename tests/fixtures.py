@@ -36,7 +36,7 @@ PATIENCE_SECONDS = 300.0
 Json: TypeAlias = Any
 # A row of a query that a test has written; its columns have the types of the query.
 Row: TypeAlias = tuple[Any, ...]
-# Servers of this process that were told to stop: their threads, which the session joins at its end.
+# Servers of this process that were asked to stop: their threads, which the session joins at its end.
 Ending: TypeAlias = list[threading.Thread]
 
 

@@ -17,7 +17,7 @@ _SCRIPT = Path(__file__).with_name("fork_server.py")
 
 
 class Forked:
-    """A command that runs; its standard streams are the files that it was given."""
+    """A command that runs; its standard streams are the files of the one who started it."""
 
     def __init__(self, connection: socket.socket) -> None:
         self._connection = connection
@@ -104,16 +104,16 @@ class Sandboxes:
         self._started: list[Forked] = []
 
     def start(self, *switches: str, environment: Mapping[str, str] = os.environ) -> dict[str, Json]:
-        """What its ready line says."""
+        """Its ready line."""
         reading, writing = os.pipe()
-        with open(os.devnull, "rb") as nothing, open(reading, encoding="utf-8") as ready:  # noqa: PTH123 - no path
+        with open(os.devnull, "rb") as nothing, open(reading, encoding="utf-8") as out:  # noqa: PTH123 - no path
             streams = nothing.fileno(), writing, 2
             self._started.append(
                 self._forks.start("sandbox", *switches, environment=environment, streams=streams)
             )
             os.close(writing)
-            told: dict[str, Json] = json.loads(ready.readline())
-            return told
+            ready: dict[str, Json] = json.loads(out.readline())
+            return ready
 
     def close(self) -> None:
         for each in self._started:

@@ -55,7 +55,7 @@ def test_a_wrong_secret_is_named_and_nothing_is_kept(app: StartApp, run: Run) ->
     assert json.loads(run("pages", "list", "--json").stdout) == []
 
 
-def test_a_token_that_ends_soon_is_told_in_time(app: StartApp, run: Run) -> None:
+def test_a_token_that_ends_soon_is_reported_in_time(app: StartApp, run: Run) -> None:
     ready = app("--token-days", "3")
     assert add(run, ready).returncode == 0
     (page,) = json.loads(run("pages", "list", "--json").stdout)
@@ -63,9 +63,9 @@ def test_a_token_that_ends_soon_is_told_in_time(app: StartApp, run: Run) -> None
     assert timedelta(days=2) < ends_at - datetime.now(UTC) <= timedelta(days=3)
     synced = run("sync", "--json")
     assert synced.returncode == 0
-    told = json.loads(synced.stdout)
-    assert [problem["code"] for problem in told["errors"]] == ["token_ends_soon"]
-    assert f"inboxsync pages add {ready['page_id']}" in told["errors"][0]["hint"]
+    answer = json.loads(synced.stdout)
+    assert [problem["code"] for problem in answer["errors"]] == ["token_ends_soon"]
+    assert f"inboxsync pages add {ready['page_id']}" in answer["errors"][0]["hint"]
 
 
 def test_a_token_without_an_end_has_none(app: StartApp, run: Run) -> None:

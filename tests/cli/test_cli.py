@@ -21,7 +21,7 @@ def add_page(run: Run, ready: dict[str, Json]) -> None:
     assert added.returncode == 0, added.stderr
 
 
-def said(result: subprocess.CompletedProcess[str]) -> str:
+def stderr_of(result: subprocess.CompletedProcess[str]) -> str:
     assert "Traceback" not in result.stderr
     return result.stderr
 
@@ -31,16 +31,16 @@ def test_from_nothing_to_a_synced_page(run: Run, sandbox: StartSandbox, tmp_path
     add_page(run, ready)
     result = run("sync", "--json")
     assert result.returncode == 0, result.stderr
-    told = json.loads(result.stdout.splitlines()[-1])
-    assert told["status"] == "complete"
-    assert (told["page_id"], told["mode"], told["fetched"], told["inserted"]) == (
+    answer = json.loads(result.stdout.splitlines()[-1])
+    assert answer["status"] == "complete"
+    assert (answer["page_id"], answer["mode"], answer["fetched"], answer["inserted"]) == (
         ready["page_id"],
         "full",
         250,
         250,
     )
-    assert (told["errors"], told["next"], told["refused_calls"]) == ([], None, 0)
-    assert told["events"] > 250
+    assert (answer["errors"], answer["next"], answer["refused_calls"]) == ([], None, 0)
+    assert answer["events"] > 250
     assert {
         "updated",
         "unchanged",
@@ -48,8 +48,8 @@ def test_from_nothing_to_a_synced_page(run: Run, sandbox: StartSandbox, tmp_path
         "calls",
         "duration_seconds",
         "conversations_per_second",
-    } <= told.keys()
-    assert said(result).count("batch stored") == told["batches"]
+    } <= answer.keys()
+    assert stderr_of(result).count("batch stored") == answer["batches"]
 
     (page,) = json.loads(run("pages", "list", "--json").stdout)
     assert page["facebook_page_id"] == ready["page_id"]
@@ -58,12 +58,12 @@ def test_from_nothing_to_a_synced_page(run: Run, sandbox: StartSandbox, tmp_path
     assert page["last_synced_at"] is not None
     assert page["name"] == ready["pages"][0]["name"]
     (past,) = json.loads(run("runs", "--json").stdout)
-    assert (past["status"], past["fetched"], past["events"]) == ("complete", 250, told["events"])
+    assert (past["status"], past["fetched"], past["events"]) == ("complete", 250, answer["events"])
 
     connection = sqlite3.connect(tmp_path / "data" / "inboxsync.db")
     (count,) = connection.execute("SELECT COUNT(*) FROM contact_interaction_events").fetchone()
     connection.close()
-    assert count == told["events"]
+    assert count == answer["events"]
 
 
 def test_log_lines_can_be_json(run: Run, sandbox: StartSandbox) -> None:
@@ -74,13 +74,13 @@ def test_log_lines_can_be_json(run: Run, sandbox: StartSandbox) -> None:
     assert events[-1] == "sync ended"
 
 
-def test_a_limit_ends_partial_and_the_next_run_goes_on(run: Run, sandbox: StartSandbox) -> None:
+def test_a_limit_ends_partial_and_the_next_run_continues(run: Run, sandbox: StartSandbox) -> None:
     ready = sandbox("--conversations", "250")
     add_page(run, ready)
     first = run("sync", ready["page_id"], "--json", "--max-conversations", "100")
     assert first.returncode == 3
-    told = json.loads(first.stdout)
-    assert (told["status"], told["next"]) == ("partial", f"inboxsync sync {ready['page_id']}")
+    answer = json.loads(first.stdout)
+    assert (answer["status"], answer["next"]) == ("partial", f"inboxsync sync {ready['page_id']}")
     second = run("sync", ready["page_id"], "--json")
     assert second.returncode == 0
     assert json.loads(second.stdout)["inserted"] == 150
@@ -99,10 +99,10 @@ def test_a_signal_ends_the_run_at_a_batch_boundary(
     source.release()
     out, _ = process.communicate(timeout=PATIENCE_SECONDS)
     assert process.returncode == 3
-    told = json.loads(out.splitlines()[-1])
-    assert told["status"] == "partial"
+    answer = json.loads(out.splitlines()[-1])
+    assert answer["status"] == "partial"
     (page,) = json.loads(run("pages", "list", "--json").stdout)
-    assert page["counts"]["conversations"] == told["fetched"] > 0
+    assert page["counts"]["conversations"] == answer["fetched"] > 0
     assert page["last_synced_at"] is None
 
 
@@ -129,10 +129,10 @@ def test_a_dead_token_asks_for_a_person(run: Run, sandbox: StartSandbox) -> None
     add_page(run, ready)
     result = run("sync", "--json")
     assert result.returncode == 4
-    told = json.loads(result.stdout)
-    assert told["status"] == "failed"
-    assert told["errors"][0]["code"] == "token_invalid"
-    assert told["next"] == f"inboxsync pages add {ready['page_id']}"
+    answer = json.loads(result.stdout)
+    assert answer["status"] == "failed"
+    assert answer["errors"][0]["code"] == "token_invalid"
+    assert answer["next"] == f"inboxsync pages add {ready['page_id']}"
     assert ready["token"] not in result.stdout + result.stderr
 
 
@@ -140,7 +140,7 @@ def test_a_wrong_token_is_refused_in_one_sentence(run: Run, sandbox: StartSandbo
     ready = sandbox("--conversations", "5")
     result = run("pages", "add", ready["page_id"], "--token-stdin", stdin="EAAwrongwrongwrongwrongwrong\n")
     assert result.returncode == 4
-    assert "pages add" in said(result)
+    assert "pages add" in stderr_of(result)
     assert "EAAwrong" not in result.stdout + result.stderr
     assert json.loads(run("pages", "list", "--json").stdout) == []
 
@@ -149,7 +149,7 @@ def test_a_page_that_the_token_cannot_see(run: Run, sandbox: StartSandbox) -> No
     ready = sandbox("--conversations", "5", "--pages", "2")
     result = run("pages", "add", ready["pages"][1]["page_id"], "--token-stdin", stdin=ready["token"])
     assert result.returncode == 4
-    assert "Check the Page id" in said(result)
+    assert "Check the Page id" in stderr_of(result)
 
 
 def test_removing_a_page_forgets_everything_of_it(run: Run, sandbox: StartSandbox, tmp_path: Path) -> None:
@@ -210,7 +210,7 @@ def test_unusable_arguments_are_one_sentence_and_exit_2(
 ) -> None:
     result = run(*arguments, stdin=stdin)
     assert result.returncode == 2
-    assert words in said(result)
+    assert words in stderr_of(result)
     assert result.stdout == ""
 
 
@@ -226,7 +226,7 @@ def test_every_problem_of_the_settings_is_shown_at_once(run: Run) -> None:
     )
     assert result.returncode == 2
     for name in ("INBOXSYNC_GRAPH_URL", "INBOXSYNC_GRAPH_VERSION", "INBOXSYNC_LOG_FORMAT"):
-        assert name in said(result)
+        assert name in stderr_of(result)
 
 
 def test_a_broken_dataset_line_is_named(run: Run, tmp_path: Path) -> None:
@@ -234,22 +234,22 @@ def test_a_broken_dataset_line_is_named(run: Run, tmp_path: Path) -> None:
     (tmp_path / "broken.ndjson").write_text(json.dumps(good) + "\n" + '{"id": "2"}\n')
     result = run("demo", "--dataset", str(tmp_path / "broken.ndjson"), "--fast")
     assert result.returncode == 2
-    assert "line 2" in said(result)
+    assert "line 2" in stderr_of(result)
 
 
 def test_a_source_that_is_not_there(run: Run, sandbox: StartSandbox) -> None:
     add_page(run, sandbox("--conversations", "5"))
     result = run("sync", "--json", INBOXSYNC_GRAPH_URL="http://127.0.0.1:9")
     assert result.returncode == 1
-    told = json.loads(result.stdout)
-    assert told["errors"][0]["code"] == "source_unreachable"
-    assert "INBOXSYNC_GRAPH_URL" in told["errors"][0]["hint"]
+    answer = json.loads(result.stdout)
+    assert answer["errors"][0]["code"] == "source_unreachable"
+    assert "INBOXSYNC_GRAPH_URL" in answer["errors"][0]["hint"]
 
 
 def test_a_database_that_cannot_be_made(run: Run) -> None:
     result = run("pages", "list", INBOXSYNC_DATABASE_URL="sqlite:////dev/null/inboxsync.db")
     assert result.returncode == 1
-    assert "cannot be made" in said(result)
+    assert "cannot be made" in stderr_of(result)
 
 
 def test_a_database_of_a_newer_version(run: Run, tmp_path: Path) -> None:
@@ -260,14 +260,14 @@ def test_a_database_of_a_newer_version(run: Run, tmp_path: Path) -> None:
     connection.close()
     result = run("pages", "list")
     assert result.returncode == 1
-    assert "Update inboxsync" in said(result)
+    assert "Update inboxsync" in stderr_of(result)
 
 
 def test_another_key_does_not_open_the_token(run: Run, sandbox: StartSandbox) -> None:
     add_page(run, sandbox("--conversations", "5"))
     result = run("sync", INBOXSYNC_SECRET_KEY="another key altogether")
     assert result.returncode == 4
-    assert "does not open with this key" in said(result)
+    assert "does not open with this key" in stderr_of(result)
 
 
 def test_a_demo_syncs_and_a_second_one_finds_nothing_new(run: Run, environment: dict[str, str]) -> None:
@@ -314,9 +314,9 @@ def test_one_page_that_fails_does_not_stop_the_others(
     connection.close()
     result = run("sync", "--json")
     assert result.returncode == 4
-    told = [json.loads(line) for line in result.stdout.splitlines()]
-    assert [each["status"] for each in told] == ["complete", "failed", "complete"]
-    assert told[1]["errors"][0]["code"] == "token_undecryptable"
+    answer = [json.loads(line) for line in result.stdout.splitlines()]
+    assert [each["status"] for each in answer] == ["complete", "failed", "complete"]
+    assert answer[1]["errors"][0]["code"] == "token_undecryptable"
 
 
 @pytest.mark.skipif(not Path("/proc/self").exists(), reason="needs /proc")

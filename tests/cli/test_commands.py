@@ -80,7 +80,7 @@ def until(process: subprocess.Popen[str], words: str) -> None:
         pytest.fail(f"ended without {words!r}")
 
 
-def told(result: subprocess.CompletedProcess[str]) -> dict[str, Json]:
+def answer_of(result: subprocess.CompletedProcess[str]) -> dict[str, Json]:
     assert "Traceback" not in result.stderr
     return dict(json.loads(result.stdout.splitlines()[-1]))
 
@@ -123,7 +123,7 @@ def test_the_bar_shows_until_when_it_waits_for_meta(
     calls = source.calls()
 
     again = run("sync", "--json", "--max-duration", "20", INBOXSYNC_LOG_FORMAT="json")
-    answer = told(again)
+    answer = answer_of(again)
     assert again.returncode == 3
     assert (answer["status"], answer["calls"]) == ("partial", 0)
     assert answer["waiting"] == f"waiting for Meta until {until_time} (messenger {text_percent(text)} %)"
@@ -144,7 +144,7 @@ def text_percent(text: str) -> str:
 def test_no_call_is_refused_at_metas_own_call_rate(inbox: MakeInbox, run: Run) -> None:
     inbox("--conversations", "60", "--penalty", "5", limits=True, batch_size=10)
     time.sleep(1.5)  # the Page was added in a hurry
-    answer = told(run("sync", "--json", INBOXSYNC_CALLS_PER_SECOND="2"))
+    answer = answer_of(run("sync", "--json", INBOXSYNC_CALLS_PER_SECOND="2"))
     assert (answer["status"], answer["refused_calls"]) == ("complete", 0)
 
 
@@ -152,7 +152,7 @@ def test_every_command_shows_the_backlog(inbox: MakeInbox, run: Run, terminal: O
     source = inbox("--conversations", "40", "--fault", "poison_slots=3,9", batch_size=20)
     page_id = source.ready["page_id"]
     result = run("sync", "--json")
-    answer = told(result)
+    answer = answer_of(result)
     assert result.returncode == 3
     assert (answer["status"], answer["inserted"]) == ("partial", 38)
     assert answer["backlog"] == {"conversation": 2, "gap": 0, "history": 0}
@@ -166,14 +166,17 @@ def test_every_command_shows_the_backlog(inbox: MakeInbox, run: Run, terminal: O
     assert "2 that could not be read" in text
     verified = run("verify", page_id, "--json")
     assert verified.returncode == 3
-    assert (told(verified)["is_complete"], told(verified)["next"]) == (False, f"inboxsync sync {page_id}")
+    assert (answer_of(verified)["is_complete"], answer_of(verified)["next"]) == (
+        False,
+        f"inboxsync sync {page_id}",
+    )
     code, text = terminal("verify").end()
     assert code == 3
     assert "Not complete" in text
     assert "2 conversations in the backlog: could not be read" in text
     assert_commands_are_whole(text)
     source.post("faults", heal=True, poison_slots=[])
-    healed = told(run("sync", "--json"))
+    healed = answer_of(run("sync", "--json"))
     assert (healed["status"], healed["backlog"]["conversation"], healed["errors"]) == ("complete", 0, [])
     assert run("verify").returncode == 0
     (page,) = json.loads(run("pages", "show", page_id, "--json").stdout)
@@ -182,19 +185,19 @@ def test_every_command_shows_the_backlog(inbox: MakeInbox, run: Run, terminal: O
 
 def test_all_history_is_remembered_and_nothing_older_is_reported(inbox: MakeInbox, run: Run) -> None:
     source = inbox("--conversations", "20", "--messages", "5:60")
-    newest = told(run("sync", "--json"))
+    newest = answer_of(run("sync", "--json"))
     assert newest["older_not_fetched"]["conversations"] > 0
     assert newest["older_not_fetched"]["messages"] > 0
-    everything = told(run("sync", "--json", "--history", "all"))
+    everything = answer_of(run("sync", "--json", "--history", "all"))
     assert everything["status"] == "complete"
     assert everything["older_not_fetched"] == {"conversations": 0, "messages": 0}
     source.assert_stored(whole=True)
     source.post("messages", slot=4, text="one more", times=25)
-    assert told(run("sync", "--json"))["events"] == 25  # without the option: the Page remembers
+    assert answer_of(run("sync", "--json"))["events"] == 25  # without the option: the Page remembers
     source.assert_stored(whole=True)
     (page,) = json.loads(run("pages", "show", source.ready["page_id"], "--json").stdout)
     assert page["history"] == "all"
-    assert told(run("verify", "--deep", "--json"))["is_complete"] is True
+    assert answer_of(run("verify", "--deep", "--json"))["is_complete"] is True
 
 
 def test_a_verification_finds_what_is_missing_and_the_next_sync_brings_it(inbox: MakeInbox, run: Run) -> None:
@@ -205,10 +208,10 @@ def test_a_verification_finds_what_is_missing_and_the_next_sync_brings_it(inbox:
         source.change("DELETE FROM messenger_conversations WHERE conversation_id = ?", graph_id)
     result = run("verify", "--json")
     assert result.returncode == 3
-    answer = told(result)
+    answer = answer_of(result)
     assert (answer["is_complete"], answer["missing"], answer["listed"]) == (False, 3, 45)
     assert sorted(id_ for folder in answer["folders"] for id_ in folder["missing"]) == sorted(lost)
-    assert told(run("sync", "--json"))["inserted"] == 3
+    assert answer_of(run("sync", "--json"))["inserted"] == 3
     assert run("verify").returncode == 0
     source.assert_stored(adds_up=False)
 
@@ -258,7 +261,7 @@ def test_a_second_signal_ends_at_once_and_loses_nothing(inbox: MakeInbox, start:
     ("subcode", "reason"),
     [(460, "password_changed"), (492, "role_lost")],
 )
-def test_a_dead_token_shows_its_reason_and_a_new_one_goes_on(
+def test_a_dead_token_shows_its_reason_and_a_new_one_continues(
     inbox: MakeInbox, run: Run, terminal: OpenTerminal, subcode: int, reason: str
 ) -> None:
     source = inbox("--conversations", "60", batch_size=10)
@@ -267,7 +270,7 @@ def test_a_dead_token_shows_its_reason_and_a_new_one_goes_on(
     source.post("tokens", kill=subcode)
     for command in ("sync", "verify"):
         result = run(command, "--json")
-        assert (result.returncode, told(result)["errors"][0]["code"]) == (4, "token_invalid")
+        assert (result.returncode, answer_of(result)["errors"][0]["code"]) == (4, "token_invalid")
     (page,) = json.loads(run("pages", "list", "--json").stdout)
     assert (page["token_state"], page["token_reason"]) == ("invalid", reason)
     assert "inboxsync pages add" in page["token_problem"]
@@ -278,14 +281,14 @@ def test_a_dead_token_shows_its_reason_and_a_new_one_goes_on(
     assert run("pages", "add", page_id, "--token-stdin", stdin=token).returncode == 0
     (page,) = json.loads(run("pages", "list", "--json").stdout)
     assert (page["token_state"], page["token_reason"], page["token_problem"]) == ("valid", None, None)
-    assert told(run("sync", "--json"))["inserted"] == 30
+    assert answer_of(run("sync", "--json"))["inserted"] == 30
     source.assert_stored()
 
 
 def test_an_inbox_that_lists_nothing_is_reported(inbox: MakeInbox, run: Run) -> None:
     inbox("--conversations", "40", "--standard-access")
     result = run("sync", "--json")
-    assert [each["code"] for each in told(result)["errors"]] == ["nothing_listed"]
+    assert [each["code"] for each in answer_of(result)["errors"]] == ["nothing_listed"]
     (page,) = json.loads(run("pages", "list", "--json").stdout)
     assert page["last_synced_at"] is None
 
@@ -293,12 +296,12 @@ def test_an_inbox_that_lists_nothing_is_reported(inbox: MakeInbox, run: Run) -> 
 def test_a_stall_fails_and_says_where(inbox: MakeInbox, run: Run) -> None:
     inbox("--conversations", "200", "--fault", "repeat_cursor=1", batch_size=10)
     result = run("sync", "--json", INBOXSYNC_STALL_CALLS="10")
-    answer = told(result)
+    answer = answer_of(result)
     assert (result.returncode, answer["status"], answer["errors"][0]["code"]) == (1, "failed", "stalled")
     assert "10 calls in a row" in answer["errors"][0]["message"]
 
 
-def test_a_page_that_is_removed_while_another_is_synced_is_said_to_be_gone(
+def test_a_page_that_is_removed_while_another_is_synced_is_reported_as_gone(
     inbox: MakeInbox, start: Start, run: Run
 ) -> None:
     source = inbox("--conversations", "400", "--pages", "2", batch_size=50)

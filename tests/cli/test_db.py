@@ -110,7 +110,7 @@ def test_what_cannot_be_copied_is_one_sentence(run: Run, filled: str, tmp_path: 
     assert "secret" not in away.stderr + away.stdout
 
 
-def test_a_signal_stops_a_copy_and_the_next_goes_on(
+def test_a_signal_stops_a_copy_and_the_next_one_continues(
     run: Run, start: Start, filled: str, tmp_path: Path
 ) -> None:
     target = f"sqlite:///{tmp_path / 'target.db'}"
@@ -118,8 +118,8 @@ def test_a_signal_stops_a_copy_and_the_next_goes_on(
     assert process.stderr is not None
     process.stderr.readline()
     process.send_signal(signal.SIGTERM)
-    _, said = process.communicate(timeout=PATIENCE_SECONDS)
+    _, err = process.communicate(timeout=PATIENCE_SECONDS)
     assert process.returncode in (0, 3)  # it may have been done by then
     if process.returncode == 3:
-        assert "it continues" in said
+        assert "it continues" in err
     assert run("db", "copy", filled, target).returncode == 0

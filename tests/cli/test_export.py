@@ -88,7 +88,7 @@ def test_a_file_has_a_manifest_and_is_checked_against_it(run: Run, stored: int, 
 
 
 @pytest.mark.parametrize(
-    ("arguments", "said"),
+    ("arguments", "words"),
     [
         (["contacts", "--format", "xlsx"], "cannot be written to stdout"),
         (["contacts", "-o", "contacts.doc"], "is not the name of a format"),
@@ -98,21 +98,21 @@ def test_a_file_has_a_manifest_and_is_checked_against_it(run: Run, stored: int, 
     ],
 )
 def test_what_is_asked_for_wrongly_is_one_sentence_and_exit_code_2(
-    run: Run, arguments: list[str], said: str
+    run: Run, arguments: list[str], words: str
 ) -> None:
     refused = run("export", *arguments)
     assert (refused.returncode, refused.stdout) == (2, "")
-    assert said in refused.stderr
+    assert words in refused.stderr
     assert "Traceback" not in refused.stderr
 
 
-def test_a_file_that_cannot_be_written_is_said(run: Run, tmp_path: Path) -> None:
+def test_a_file_that_cannot_be_written_is_an_error(run: Run, tmp_path: Path) -> None:
     refused = run("export", "contacts", "-o", str(tmp_path / "nowhere" / "a.csv"))
     assert refused.returncode == 1
     assert "cannot be written" in refused.stderr
 
 
-def test_a_closed_stdout_is_said_and_no_success(start: Start, stored: int) -> None:
+def test_a_closed_stdout_is_an_error(start: Start, stored: int) -> None:
     command = f"'{sys.executable}' -m inboxsync export contacts >&-"
     process = start("/bin/sh", "-c", command)
     _, err = process.communicate(timeout=PATIENCE_SECONDS)
@@ -122,7 +122,7 @@ def test_a_closed_stdout_is_said_and_no_success(start: Start, stored: int) -> No
 
 
 @pytest.mark.parametrize("unbuffered", ["", "1"])
-def test_a_stdout_that_takes_a_part_alone_is_said_and_no_success(
+def test_a_stdout_that_takes_only_a_part_is_an_error(
     environment: dict[str, str], stored: int, tmp_path: Path, unbuffered: str
 ) -> None:
     # As on a disk that becomes full within the last write: a file may grow to 36 kB and no further.

@@ -29,15 +29,15 @@ def test_pages_are_synced_side_by_side_each_at_its_own_call_rate(
 ) -> None:
     result = run("sync", "--all", "--parallel", "6", "--json", INBOXSYNC_CALLS_PER_SECOND="2")
     assert result.returncode == 0, result.stderr
-    told = [json.loads(line) for line in result.stdout.splitlines()]
-    assert [each["page_id"] for each in told] == [page["page_id"] for page in pages]
-    assert {(each["status"], each["fetched"], each["refused_calls"]) for each in told} == {
+    answers = [json.loads(line) for line in result.stdout.splitlines()]
+    assert [each["page_id"] for each in answers] == [page["page_id"] for page in pages]
+    assert {(each["status"], each["fetched"], each["refused_calls"]) for each in answers} == {
         ("complete", 250, 0)
     }
-    began = [each["started_at"] for each in told]
-    ended = [each["finished_at"] for each in told]
+    began = [each["started_at"] for each in answers]
+    ended = [each["finished_at"] for each in answers]
     assert max(began) < min(ended)
-    # Every line of the log says whose it is.
+    # Every line of the log names its Page.
     assert {page["page_id"] for page in pages} <= {
         word.removeprefix("page_id=") for word in result.stderr.split() if word.startswith("page_id=")
     }
@@ -45,9 +45,9 @@ def test_pages_are_synced_side_by_side_each_at_its_own_call_rate(
 
 def test_one_at_a_time_is_one_at_a_time(run: Run, pages: list[dict[str, Json]]) -> None:
     result = run("sync", "--parallel", "1", "--json", "--max-conversations", "100")
-    told = [json.loads(line) for line in result.stdout.splitlines()]
-    assert len(told) == len(pages)
-    for earlier, later in pairwise(told):
+    answers = [json.loads(line) for line in result.stdout.splitlines()]
+    assert len(answers) == len(pages)
+    for earlier, later in pairwise(answers):
         assert earlier["finished_at"] <= later["started_at"]
 
 

@@ -17,9 +17,9 @@ def test_reports_on_a_synced_page(run: Run, inbox: MakeInbox) -> None:
     assert words.returncode == 0, words.stderr
     assert "Times are in Asia/Tokyo." in words.stdout
     assert "unanswered now" in words.stdout
-    told = json.loads(run("report", "response-times", "--json", "--zone", "UTC").stdout)
-    assert told["zone"] == "UTC"
-    assert told["overall"]["responses"] == sum(hour["responses"] for hour in told["by_hour"]) > 0
+    answer = json.loads(run("report", "response-times", "--json", "--zone", "UTC").stdout)
+    assert answer["zone"] == "UTC"
+    assert answer["overall"]["responses"] == sum(hour["responses"] for hour in answer["by_hour"]) > 0
     week = run("report", "activity", "--zone", "Asia/Kolkata", "--since", "2020-01-01")
     assert "Busiest hours: " in week.stdout
     assert "Sun " in week.stdout
@@ -39,5 +39,5 @@ def test_reports_on_a_synced_page(run: Run, inbox: MakeInbox) -> None:
         (90, "1 min"),
     ],
 )
-def test_a_span_is_told_in_its_two_largest_units(seconds: float | None, words: str) -> None:
+def test_a_duration_has_its_two_largest_units(seconds: float | None, words: str) -> None:
     assert span(seconds) == words

@@ -23,9 +23,9 @@ def test_a_run_that_is_followed_ends_with_its_page(inbox: MakeInbox, run: Run, s
     assert following.stdout is not None
     assert json.loads(following.stdout.readline())["status"] == "starting"
     assert run("pages", "remove", page_id, "--yes").returncode == 0
-    _, said = following.communicate(timeout=PATIENCE_SECONDS)
+    _, err = following.communicate(timeout=PATIENCE_SECONDS)
     assert following.returncode == 2
-    assert said.splitlines() == [
+    assert err.splitlines() == [
         f"inboxsync: Run {run_id} does not exist any more.",
         "  Its Page was removed.",
     ]
@@ -34,9 +34,9 @@ def test_a_run_that_is_followed_ends_with_its_page(inbox: MakeInbox, run: Run, s
 def test_an_unknown_run_is_an_error_that_says_where_ids_are(inbox: MakeInbox, run: Run) -> None:
     inbox("--conversations", "20")
     for command in ("show", "cancel"):
-        result = run("runs", command, "nobody")
+        result = run("runs", command, "unknown")
         assert (result.returncode, result.stdout) == (2, "")
         assert result.stderr.splitlines() == [
-            "inboxsync: There is no run nobody.",
+            "inboxsync: There is no run unknown.",
             "  `inboxsync runs --json` shows the ids of the newest runs.",
         ]

@@ -43,7 +43,7 @@ class Service:
     process: subprocess.Popen[str]
     url: str
     log: list[str]
-    # Nobody else reads them, and a pipe that is full holds up who writes into it.
+    # No one else reads the pipe, and a process that writes into a full one waits.
     reader: Thread
 
     def ask(self, path: str, body: object = None, **headers: str) -> tuple[int, Json]:
@@ -137,19 +137,19 @@ def test_no_answer_waits_for_the_reader_half_way() -> None:
             assert accepted.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)
 
 
-def test_sigterm_drains_and_the_interrupted_run_goes_on_after_the_restart(
+def test_sigterm_drains_and_the_interrupted_run_continues_after_the_restart(
     inbox: MakeInbox, service: Serving
 ) -> None:
     box = inbox("--conversations", "500", "--messages", "1:2", batch_size=25)
     box.hold(after=6)
     ((page_id, meta_id),) = box.query("SELECT id, facebook_page_id FROM facebook_pages")
     first = service()
-    status, told = first.ask(
+    status, answer = first.ask(
         "/api/conversations/sync", {"pageId": page_id, "facebookPageId": meta_id}, Prefer="respond-async"
     )
-    assert (status, told["complete"]) == (202, False)
+    assert (status, answer["complete"]) == (202, False)
     wait_until(lambda: box.query("SELECT COUNT(*) FROM messenger_conversations")[0][0])
-    command = [sys.executable, "-c", _LISTEN, f"{first.url}{told['location']}/stream"]
+    command = [sys.executable, "-c", _LISTEN, f"{first.url}{answer['location']}/stream"]
     listener = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
     assert listener.stdout is not None
     assert listener.stdout.readline() == "listening\n"
@@ -159,8 +159,8 @@ def test_sigterm_drains_and_the_interrupted_run_goes_on_after_the_restart(
     stored = box.query("SELECT COUNT(*) FROM messenger_conversations")[0][0]
     assert 0 < stored < 500
     second = service()
-    wait_until(lambda: second.ask(told["location"])[1]["status"] not in ("queued", "running"))
-    run = second.ask(told["location"])[1]
+    wait_until(lambda: second.ask(answer["location"])[1]["status"] not in ("queued", "running"))
+    run = second.ask(answer["location"])[1]
     assert (run["status"], run["complete"]) == ("complete", True)
     assert box.query("SELECT COUNT(*) FROM messenger_conversations")[0][0] == 500
     assert second.end(signal.SIGINT) == 0
@@ -184,35 +184,37 @@ def test_a_waiting_caller_is_answered_when_the_service_ends(inbox: MakeInbox, se
     )
     wait_until(lambda: box.query("SELECT COUNT(*) FROM sync_runs WHERE status = 'running'")[0][0])
     assert running.end(then=box.release) == 0
-    told = json.loads(caller.communicate(timeout=PATIENCE_SECONDS)[0])
-    assert (told["success"], told["complete"]) == (False, False)
-    assert told["next"]
+    answer = json.loads(caller.communicate(timeout=PATIENCE_SECONDS)[0])
+    assert (answer["success"], answer["complete"]) == (False, False)
+    assert answer["next"]
 
 
 def workers_in(box: Inbox) -> list[int]:
-    """The processes of the workers that say that they live."""
+    """Process ids of the workers in the registry."""
     return [int(worker.split(":")[-2]) for (worker,) in box.query("SELECT id FROM workers")]
 
 
-def test_a_worker_that_is_killed_is_restarted_and_the_run_goes_on(inbox: MakeInbox, service: Serving) -> None:
+def test_a_worker_that_is_killed_is_restarted_and_the_run_continues(
+    inbox: MakeInbox, service: Serving
+) -> None:
     box = inbox("--conversations", "500", "--messages", "1:2", batch_size=25)
     box.hold(after=6)
     ((page_id, meta_id),) = box.query("SELECT id, facebook_page_id FROM facebook_pages")
     running = service()
     asked = {"pageId": page_id, "facebookPageId": meta_id}
-    told = running.ask("/api/conversations/sync", asked, Prefer="respond-async")[1]
+    answer = running.ask("/api/conversations/sync", asked, Prefer="respond-async")[1]
     wait_until(lambda: box.query("SELECT COUNT(*) FROM messenger_conversations")[0][0])
     (first,) = workers_in(box)
     os.kill(first, signal.SIGKILL)
     box.release()
-    wait_until(lambda: running.ask(told["location"])[1]["status"] == "complete")
+    wait_until(lambda: running.ask(answer["location"])[1]["status"] == "complete")
     assert box.query("SELECT COUNT(*) FROM messenger_conversations")[0][0] == 500
     (second,) = workers_in(box)
     assert second != first
     assert running.end() == 0
-    said = [json.loads(line) for line in running.log if line.startswith("{")]
-    assert [each["why"] for each in said if each["event"] == "the worker has ended"] == ["signal 9"]
-    assert [each["event"] for each in said].count("worker started") == 2
+    lines = [json.loads(line) for line in running.log if line.startswith("{")]
+    assert [each["why"] for each in lines if each["event"] == "the worker has ended"] == ["signal 9"]
+    assert [each["event"] for each in lines].count("worker started") == 2
 
 
 def test_the_worker_ends_when_the_service_is_killed(inbox: MakeInbox, service: Serving) -> None:
@@ -236,9 +238,9 @@ def test_ctrl_c_reaches_both_and_both_end(inbox: MakeInbox, service: Serving, se
     os.kill(worker, signal.SIGINT)
     assert running.process.wait(PATIENCE_SECONDS) == 0
     running.reader.join(PATIENCE_SECONDS)
-    said = [json.loads(line)["event"] for line in running.log if line.startswith("{")]
-    assert {"ending", "worker drains", "worker ended", "ended"} <= set(said)
-    assert "the worker has ended" not in said
+    lines = [json.loads(line)["event"] for line in running.log if line.startswith("{")]
+    assert {"ending", "worker drains", "worker ended", "ended"} <= set(lines)
+    assert "the worker has ended" not in lines
 
 
 @pytest.mark.parametrize(

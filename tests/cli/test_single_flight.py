@@ -25,7 +25,7 @@ def until(process: subprocess.Popen[str], words: str) -> str:
     pytest.fail(f"ended without {words!r}")
 
 
-def told(process: subprocess.Popen[str]) -> dict[str, Json]:
+def answer_of(process: subprocess.Popen[str]) -> dict[str, Json]:
     out, err = process.communicate(timeout=PATIENCE_SECONDS)
     assert "Traceback" not in err
     return dict(json.loads(out.splitlines()[-1]))
@@ -41,9 +41,9 @@ class HeldElsewhere(Protocol):
 
 @pytest.fixture
 def held_elsewhere(inbox: MakeInbox) -> HeldElsewhere:
-    """An added Page whose lease a process of another machine holds, for so many seconds yet."""
+    """An added Page whose lease a process of another machine holds, for so many more seconds."""
 
-    def hold(*switches: str, seconds: float) -> Inbox:
+    def make(*switches: str, seconds: float) -> Inbox:
         source = inbox(*switches)
         now = datetime.now(UTC)
         ((page_id,),) = source.query("SELECT id FROM facebook_pages")
@@ -58,7 +58,7 @@ def held_elsewhere(inbox: MakeInbox) -> HeldElsewhere:
         )
         return source
 
-    return hold
+    return make
 
 
 def begin(source: Inbox, start: Start, *arguments: str) -> subprocess.Popen[str]:
@@ -92,12 +92,12 @@ def test_the_second_of_two_syncs_leaves_the_page_to_the_first(
     assert f"Process {first.pid}" in words.stdout + words.stderr
     assert "conversations fetched" not in words.stdout  # nothing was tried
     source.release()
-    assert told(first)["status"] == "complete"
+    assert answer_of(first)["status"] == "complete"
     source.assert_stored()
     assert len(json.loads(run("runs", "--json").stdout)) == 1
 
 
-def test_a_sync_that_waits_gets_its_turn_and_says_so_once(inbox: MakeInbox, start: Start) -> None:
+def test_a_sync_that_waits_gets_its_turn_and_reports_the_wait_once(inbox: MakeInbox, start: Start) -> None:
     source = inbox(*INBOX, batch_size=25)
     first = begin(source, start, "sync", "--json")
     second = start("sync", "--json", "--wait")
@@ -109,7 +109,7 @@ def test_a_sync_that_waits_gets_its_turn_and_says_so_once(inbox: MakeInbox, star
     answer = json.loads(out)
     assert (answer["status"], answer["mode"], answer["inserted"]) == ("complete", "incremental", 0)
     assert "waiting" not in err
-    assert told(first)["status"] == "complete"
+    assert answer_of(first)["status"] == "complete"
     source.assert_stored()
 
 
@@ -121,7 +121,7 @@ def test_a_wait_ends_with_a_signal(
     waiting = start("sync", "--json", "--wait")
     until(waiting, "waiting")
     waiting.send_signal(number)
-    answer = told(waiting)
+    answer = answer_of(waiting)
     assert waiting.returncode == 3
     assert (answer["status"], answer["stopped"]) == ("partial", f"{number.name} was received")
     assert source.query("SELECT * FROM sync_runs") == []
@@ -167,7 +167,7 @@ def test_a_killed_owner_elsewhere_is_followed_as_soon_as_its_half_minute_is_over
     waiting = start("sync", "--json", "--wait", INBOXSYNC_LOG_FORMAT="json")
     until(waiting, "waiting")
     source.change("UPDATE page_leases SET expires_at = ?", at(datetime.now(UTC)))
-    assert told(waiting)["status"] == "complete"
+    assert answer_of(waiting)["status"] == "complete"
     source.assert_stored()
 
 
@@ -197,7 +197,7 @@ def test_an_owner_that_was_frozen_writes_nothing_when_it_wakes(
     )
     before = [source.query(f"SELECT * FROM {table} ORDER BY 1, 2") for table in kept]
     frozen.send_signal(signal.SIGCONT)
-    answer = told(frozen)
+    answer = answer_of(frozen)
     assert frozen.returncode == 1
     assert (answer["status"], answer["errors"][0]["code"]) == ("failed", "lease_lost")
     assert [source.query(f"SELECT * FROM {table} ORDER BY 1, 2") for table in kept] == before
@@ -212,7 +212,7 @@ def test_a_verify_that_was_frozen_writes_nothing_when_it_wakes(inbox: MakeInbox,
         "UPDATE page_leases SET owner = 'elsewhere:4711:abcd', expires_at = '2099-01-01T00:00:00.000Z'"
     )
     frozen.send_signal(signal.SIGCONT)
-    answer = told(frozen)
+    answer = answer_of(frozen)
     assert (frozen.returncode, answer["errors"][0]["code"]) == (1, "lease_lost")
     assert source.query("SELECT * FROM verifications") == []
     assert source.query("SELECT * FROM backlog") == []
@@ -227,7 +227,7 @@ def test_two_pages_are_synced_at_once(inbox: MakeInbox, start: Start) -> None:
     assert first.poll() is None
     source.release()
     until(second, "batch stored")
-    assert [told(process)["status"] for process in (first, second)] == ["complete", "complete"]
+    assert [answer_of(process)["status"] for process in (first, second)] == ["complete", "complete"]
 
 
 def test_a_sync_and_a_verification_exclude_each_other(inbox: MakeInbox, start: Start, run: Run) -> None:
@@ -240,11 +240,11 @@ def test_a_sync_and_a_verification_exclude_each_other(inbox: MakeInbox, start: S
     waiting = start("verify", "--json", "--wait")
     until(waiting, "waiting")
     source.release()
-    assert told(syncing)["status"] == "complete"
-    assert told(waiting)["is_complete"] is True
+    assert answer_of(syncing)["status"] == "complete"
+    assert answer_of(waiting)["is_complete"] is True
 
     verifying = begin(source, start, "verify", "--json")
     assert json.loads(run("sync", "--json").stdout)["errors"][0]["code"] == "page_busy"
     source.release()
-    assert told(verifying)["is_complete"] is True
+    assert answer_of(verifying)["is_complete"] is True
     source.assert_stored()

@@ -1,4 +1,4 @@
-"""docs/tutorial.md is a shell session that works, and says what it says."""
+"""docs/tutorial.md is a shell session that works, and prints what it shows."""
 
 import os
 import re

@@ -26,7 +26,7 @@ _TOKEN = re.compile(r'name="csrf" value="([^"]+)"')
 
 @dataclass
 class Visitor:
-    """Somebody at the dashboard without a browser: cookies, and the token of the form they looked at."""
+    """A person at the dashboard without a browser: cookies, and the token of the form they looked at."""
 
     client: httpx2.Client
     csrf: str = ""
@@ -149,12 +149,12 @@ class Tab:
         self.page = page
         self.url = url
         self.complaints: list[str] = []
-        page.on("console", self._hear)
+        page.on("console", self._on_console)
         page.on("pageerror", lambda error: self.complaints.append(str(error)))
 
-    def _hear(self, said: "ConsoleMessage") -> None:
-        if said.type in ("error", "warning"):
-            self.complaints.append(said.text)
+    def _on_console(self, message: "ConsoleMessage") -> None:
+        if message.type in ("error", "warning"):
+            self.complaints.append(message.text)
 
     def go(self, path: str) -> "Response | None":
         return self.page.goto(f"{self.url}{path}")

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 HOSTILE = "<script>alert(1)</script><img src=x onerror=alert(2)>"
 RING = "(e => [getComputedStyle(e).outlineStyle, getComputedStyle(e).outlineWidth])(document.activeElement)"
-# What is wider than the card it stands in.
+# What is wider than its card.
 CUT = "[...document.querySelectorAll('.card')].filter(e => e.scrollWidth > e.clientWidth + 1).map(String)"
 LOOKS: list[tuple[int, Literal["light", "dark"]]] = [
     (1280, "light"),
@@ -285,8 +285,8 @@ def hostile_dataset(tmp_path: Path) -> Path:
 
 
 def focused(page: "Page") -> list[str]:
-    """The element that has the focus: its kind, and what it says."""
-    told: list[str] = page.evaluate(
+    """The element that has the focus: its kind, and its text."""
+    found: list[str] = page.evaluate(
         "[document.activeElement.tagName, document.activeElement.textContent.trim()]"
     )
-    return told
+    return found

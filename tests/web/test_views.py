@@ -164,7 +164,13 @@ def test_names_and_texts_are_only_text_whatever_they_contain(web: ServeWeb, tmp_
 
 def test_what_does_not_exist_gets_an_error_page(web: ServeWeb) -> None:
     admin = web().admin()
-    for path in ("/pages/nobody", "/conversations/nobody", "/runs/nobody", "/runs/nobody/events", "/nothing"):
+    for path in (
+        "/pages/unknown",
+        "/conversations/unknown",
+        "/runs/unknown",
+        "/runs/unknown/events",
+        "/nothing",
+    ):
         answer = admin.get(path)
         assert answer.status_code == 404, path
         assert "<h1>" in answer.text
@@ -243,7 +249,7 @@ def test_the_live_view_gets_the_events_of_the_run_and_continues_after_the_last_o
     queue = stored.app.state.service.queue
     run = queue.enqueue(page, RunRequest())
     now = datetime.now(UTC)
-    told: list[tuple[datetime, str, dict[str, object]]] = [
+    events: list[tuple[datetime, str, dict[str, object]]] = [
         (
             now,
             "processing",
@@ -259,7 +265,7 @@ def test_the_live_view_gets_the_events_of_the_run_and_continues_after_the_last_o
         for n in (1, 2, 3)
     ]
     with stored.engine.store.write() as connection:
-        append_run_events(connection, run.id, told)
+        append_run_events(connection, run.id, events)
     queue.cancel(run.id)
     admin = stored.admin()
     messages = [

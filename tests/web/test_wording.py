@@ -19,7 +19,7 @@ NOTHING_OLDER = Older(conversations=0, messages=0)
 
 
 @pytest.mark.parametrize(
-    ("seconds", "said"),
+    ("seconds", "words"),
     [
         (0, "just now"),
         (30, "just now"),
@@ -32,8 +32,8 @@ NOTHING_OLDER = Older(conversations=0, messages=0)
         (86_400 * 40, "17 Oct 2026"),
     ],
 )
-def test_times_are_in_words(seconds: int, said: str) -> None:
-    assert wording.ago(NOW - timedelta(seconds=seconds), NOW) == said
+def test_times_are_in_words(seconds: int, words: str) -> None:
+    assert wording.ago(NOW - timedelta(seconds=seconds), NOW) == words
 
 
 def test_what_never_was_is_never() -> None:
@@ -41,7 +41,7 @@ def test_what_never_was_is_never() -> None:
 
 
 @pytest.mark.parametrize(
-    ("seconds", "said"),
+    ("seconds", "words"),
     [
         (0, "0 s"),
         (59.4, "59 s"),
@@ -51,8 +51,8 @@ def test_what_never_was_is_never() -> None:
         (864_000, "10 days"),
     ],
 )
-def test_durations_have_two_parts_at_most(seconds: float, said: str) -> None:
-    assert wording.duration(seconds) == said
+def test_durations_have_two_parts_at_most(seconds: float, words: str) -> None:
+    assert wording.duration(seconds) == words
 
 
 @pytest.mark.parametrize(
@@ -101,8 +101,8 @@ def test_speed_is_what_the_last_seconds_brought() -> None:
         data: dict[str, object] = {"seconds": seconds, "fetched": fetched}
         return RunEvent(run_id="r", seq=seq, at=NOW, status="processing", data=data)
 
-    told = [event(at, at * 1.0, 100 * at) for at in range(1, 10)] + [event(10, 10.0, 900)]
-    speeds = speeds_of(told)
+    events = [event(at, at * 1.0, 100 * at) for at in range(1, 10)] + [event(10, 10.0, 900)]
+    speeds = speeds_of(events)
     assert speeds[0] == (2.0, 100.0)
     assert speeds[-1][1] < 100.0
 
@@ -207,14 +207,14 @@ def test_only_web_addresses_become_links() -> None:
         "not an object",
     ]
     shown = entries(message(1, None, attachments=msgspec.json.encode(served).decode(), sticker="//evil"))
-    (said,) = (entry for entry in shown if entry.kind == "message")
-    assert [each.href for each in said.attachments] == ["https://cdn.example.com/a.jpg", "", "", "", ""]
-    assert said.attachments[0].label == "Image"
+    (words,) = (entry for entry in shown if entry.kind == "message")
+    assert [each.href for each in words.attachments] == ["https://cdn.example.com/a.jpg", "", "", "", ""]
+    assert words.attachments[0].label == "Image"
 
 
 def test_an_unreadable_message_says_so() -> None:
-    (_, said) = entries(message(1, None, is_readable=False))
-    assert said.remark == "The platform gives only the time of this message."
+    (_, words) = entries(message(1, None, is_readable=False))
+    assert words.remark == "The platform gives only the time of this message."
 
 
 def test_a_reply_links_only_to_messages_on_the_page() -> None:
