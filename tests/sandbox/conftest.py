@@ -12,14 +12,17 @@ import pytest
 import uvicorn
 
 from inboxsync.sandbox import Sandbox, SandboxConfig
-from tests.fixtures import Serve
+from tests.fixtures import PATIENCE_SECONDS, FakeClock, Serve
 from tests.sandbox.fixtures import Graph, Process, StartGraph, StartProcess
 
 
 @pytest.fixture
-def graph(serve: Serve) -> StartGraph:
+def graph(serve: Serve, clock: FakeClock) -> StartGraph:
+    """Its limits count by a clock that stands still until a test moves it."""
+
     def start(**switches: object) -> Graph:
         served = serve(**switches)
+        served.sandbox.graph.now = clock.monotonic
         return Graph(served.sandbox.ready(url=served.url, port=0))
 
     return start
@@ -54,4 +57,4 @@ def process() -> Iterator[StartProcess]:
     for child in started:
         child.send_signal(signal.SIGTERM)
     for child in started:
-        child.communicate(timeout=20)
+        child.communicate(timeout=PATIENCE_SECONDS)

@@ -7,7 +7,7 @@ from http.client import HTTPConnection, HTTPMessage
 from typing import Protocol, TypeAlias
 from urllib.parse import urlencode, urlsplit
 
-from tests.fixtures import Json
+from tests.fixtures import PATIENCE_SECONDS, Json
 
 _VERSION = "v26.0"
 
@@ -67,7 +67,7 @@ class Graph:
     ) -> Answer:
         """Exactly this URL."""
         parts = urlsplit(url)
-        connection = HTTPConnection(parts.netloc or urlsplit(self.url).netloc, timeout=20)
+        connection = HTTPConnection(parts.netloc or urlsplit(self.url).netloc, timeout=PATIENCE_SECONDS)
         try:
             target = f"{parts.path}?{parts.query}" if parts.query else parts.path
             connection.request(method, target, body, headers or {})

@@ -1,13 +1,13 @@
 """`inboxsync sandbox` and what it cannot read."""
 
-import subprocess
-import sys
+import os
 from dataclasses import fields
 
 import pytest
 
 from inboxsync.cli.sandbox import Switches, config_of
 from inboxsync.sandbox import Faults, SandboxConfig
+from tests.processes import ForkServer
 
 # A value of each setting that is not its default.
 CHANGED = {
@@ -87,9 +87,10 @@ def test_a_fault_is_read_as_its_type_says() -> None:
         (["--set", "folders=1"], "There is no setting 'folders'"),
     ],
 )
-def test_a_switch_that_cannot_be_read_is_one_sentence(switches: list[str], said: str) -> None:
-    command = [sys.executable, "-m", "inboxsync", "sandbox", *switches]
-    ended = subprocess.run(command, capture_output=True, text=True, timeout=30, check=False)
+def test_a_switch_that_cannot_be_read_is_one_sentence(
+    forks: ForkServer, switches: list[str], said: str
+) -> None:
+    ended = forks.run("sandbox", *switches, environment=os.environ)
     assert ended.returncode == 2
     assert said in " ".join(ended.stderr.split())
     assert "Traceback" not in ended.stderr

@@ -3,8 +3,7 @@
 import gzip
 import itertools
 import json
-import subprocess
-import sys
+import os
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Protocol
@@ -13,6 +12,7 @@ import pytest
 
 from inboxsync.sandbox import DatasetError, Sandbox, SandboxConfig
 from tests.fixtures import Json, Serve
+from tests.processes import ForkServer
 from tests.sandbox.fixtures import Graph, StartGraph
 
 RECORDED = Path(__file__).parents[3] / "shared" / "data" / "conversations.ndjson.gz"
@@ -217,10 +217,9 @@ def test_a_folder_is_no_file(tmp_path: Path) -> None:
 
 
 @pytest.mark.system
-def test_the_command_names_the_broken_line(write: Write) -> None:
+def test_the_command_names_the_broken_line(forks: ForkServer, write: Write) -> None:
     path = write(conversation(), b"{")
-    command = [sys.executable, "-m", "inboxsync", "sandbox", "--dataset", str(path)]
-    ended = subprocess.run(command, capture_output=True, text=True, timeout=30, check=False)
+    ended = forks.run("sandbox", "--dataset", str(path), environment=os.environ)
     assert ended.returncode != 0
     assert "line 2" in " ".join(ended.stderr.split())
     assert "Traceback" not in ended.stderr

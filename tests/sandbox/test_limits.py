@@ -1,11 +1,10 @@
 """The call rate, the day's quota, and the headers that report them (graph-facts 2)."""
 
 import json
-import time
 
 import pytest
 
-from tests.fixtures import Json
+from tests.fixtures import FakeClock, Json
 from tests.sandbox.fixtures import Answer, Graph, Parameter, StartGraph
 
 OAUTH = "OAuthException"
@@ -27,26 +26,26 @@ def test_a_third_call_within_the_second_is_refused(graph: StartGraph, code: int)
     assert facts(answers[2]) == (400, code, None, OAUTH)
 
 
-def test_half_a_second_later_one_more_call_is_answered(graph: StartGraph) -> None:
+def test_half_a_second_later_one_more_call_is_answered(graph: StartGraph, clock: FakeClock) -> None:
     served = graph(conversations=30, limits=True)
     burst(served, 3)
-    time.sleep(0.55)
+    clock.pass_seconds(0.55)
     assert [each.status for each in burst(served, 2)] == [200, 400]
 
 
-def test_a_bucket_lets_three_calls_into_one_second(graph: StartGraph) -> None:
+def test_a_bucket_lets_three_calls_into_one_second(graph: StartGraph, clock: FakeClock) -> None:
     served = graph(conversations=30, limits=True)
     statuses = [each.status for each in burst(served, 2)]
-    time.sleep(0.55)
+    clock.pass_seconds(0.55)
     assert [*statuses, served.inbox().status] == [200] * 3
 
 
-def test_a_rolling_second_never_holds_more_than_two_calls(graph: StartGraph) -> None:
+def test_a_rolling_second_never_holds_more_than_two_calls(graph: StartGraph, clock: FakeClock) -> None:
     served = graph(conversations=30, limits=True, pace="rolling")
     statuses = [each.status for each in burst(served, 2)]
-    time.sleep(0.55)
+    clock.pass_seconds(0.55)
     statuses.append(served.inbox().status)
-    time.sleep(0.6)
+    clock.pass_seconds(0.6)
     assert [*statuses, *(each.status for each in burst(served, 3))] == [200, 200, 400, 200, 200, 400]
 
 
@@ -73,12 +72,12 @@ def test_each_of_several_ids_counts(graph: StartGraph) -> None:
     assert served.get("", ids=",".join(ids[:2])).error["code"] == 613
 
 
-def test_a_penalty_refuses_every_call_until_it_ends(graph: StartGraph) -> None:
+def test_a_penalty_refuses_every_call_until_it_ends(graph: StartGraph, clock: FakeClock) -> None:
     served = graph(conversations=30, limits=True, penalty_seconds=0.8)
     burst(served, 3)
-    time.sleep(0.55)
+    clock.pass_seconds(0.55)
     assert served.inbox().status == 400
-    time.sleep(0.9)
+    clock.pass_seconds(0.9)
     assert served.inbox().status == 200
 
 
@@ -117,12 +116,12 @@ def test_a_batch_reports_the_usage_of_every_object(graph: StartGraph) -> None:
     assert set(usage(answer)) == {served.page_id, served.ready["pages"][0]["instagram_id"]}
 
 
-def test_after_the_days_calls_a_refusal_has_the_minutes_to_wait(graph: StartGraph) -> None:
+def test_after_the_days_calls_a_refusal_has_the_minutes_to_wait(graph: StartGraph, clock: FakeClock) -> None:
     served = graph(conversations=30, limits=True, engaged_users=1)
     served.batch(*["me/conversations"] * 50)
     for _ in range(3):
         served.batch(*["me/conversations"] * 50)
-    time.sleep(0.55)
+    clock.pass_seconds(0.55)
     answer = served.inbox()
     assert facts(answer) == (400, 80006, None, OAUTH)
     assert usage(answer)[served.page_id][0]["call_count"] == 100
@@ -169,19 +168,19 @@ def test_a_used_quota_has_its_own_code(graph: StartGraph, path: str, code: int) 
     assert [each["error"]["code"] for each in answers] == [code]
 
 
-def test_a_used_quota_does_not_change_the_others(graph: StartGraph) -> None:
+def test_a_used_quota_does_not_change_the_others(graph: StartGraph, clock: FakeClock) -> None:
     served = graph(conversations=30, limits=True, calls_a_day=3)
     served.batch(*["me/conversations"] * 9)
-    time.sleep(1.1)
+    clock.pass_seconds(1.1)
     assert [served.get(each).status for each in ("me/conversations", "me")] == [400, 200]
 
 
-def test_a_used_quota_answers_again_when_the_day_is_over(graph: StartGraph) -> None:
+def test_a_used_quota_answers_again_when_the_day_is_over(graph: StartGraph, clock: FakeClock) -> None:
     served = graph(conversations=30, limits=True, calls_a_day=3, day_seconds=1.5)
     served.batch(*["me/conversations"] * 5)
-    time.sleep(0.6)
+    clock.pass_seconds(0.6)
     assert served.inbox().error["code"] == 80006
-    time.sleep(1.6)
+    clock.pass_seconds(1.6)
     assert served.inbox().status == 200
 
 

@@ -9,7 +9,7 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from tests.fixtures import Json
+from tests.fixtures import PATIENCE_SECONDS, Json
 from tests.sandbox.fixtures import Graph, StartGraph
 
 PLATFORMS = ["messenger", "instagram"]
@@ -196,7 +196,7 @@ def test_every_field_of_the_reference_may_be_asked_for(graph: StartGraph, platfo
 
 
 def packed(served: Graph, path: str, **headers: str) -> tuple[str | None, bytes]:
-    connection = HTTPConnection(urlsplit(served.url).netloc, timeout=20)
+    connection = HTTPConnection(urlsplit(served.url).netloc, timeout=PATIENCE_SECONDS)
     try:
         connection.request("GET", f"/v26.0/{path}?access_token={served.token}", headers=headers)
         response = connection.getresponse()

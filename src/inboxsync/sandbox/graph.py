@@ -44,6 +44,7 @@ class Graph:
         self._config = config
         self._renderer = Renderer(config)
         self.conversations = Conversations(config, self._renderer)
+        self.now = time.monotonic  # what the limits count by
         self._subscribed: dict[str, list[str]] = {}
 
     def answer(self, call: Call) -> str:
@@ -70,7 +71,7 @@ class Graph:
     def headers(self, call: Call) -> dict[str, str]:
         """Usage headers of the objects that this call counted against."""
         usage_by_object: dict[str, list[Json]] = {}
-        now = time.monotonic()
+        now = self.now()
         for object_id, kind in sorted(call.spent_on):
             usage = self.limits.usage(object_id, kind, users=self._users(object_id), now=now)
             if usage is None:
@@ -89,7 +90,7 @@ class Graph:
 
     def _spend(self, call: Call, object_id: str, kind: str) -> None:
         call.spent_on.add((object_id, kind))
-        self.limits.spend(object_id, kind, users=self._users(object_id), now=time.monotonic())
+        self.limits.spend(object_id, kind, users=self._users(object_id), now=self.now())
 
     def _users(self, object_id: str) -> int:
         page = self._world.page(object_id) or self._world.page_of_instagram(object_id)

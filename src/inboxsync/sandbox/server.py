@@ -38,10 +38,10 @@ class Sandbox:
     def __init__(self, config: SandboxConfig) -> None:
         self.world = World(config)
         self.tokens = Tokens(self.world, days=config.token_days)
-        graph = Graph(config, self.world, self.tokens)
-        self.http = GraphHttp(config, graph, self.tokens)
-        self.conversations = graph.conversations
-        control = Control(self.world, self.tokens, graph, self.http)
+        self.graph = Graph(config, self.world, self.tokens)
+        self.http = GraphHttp(config, self.graph, self.tokens)
+        self.conversations = self.graph.conversations
+        control = Control(self.world, self.tokens, self.graph, self.http)
         self.app = _Sides(Starlette(routes=control.routes()), self.http)
 
     def ready(self, *, url: str, port: int) -> dict[str, Any]:
