@@ -20,7 +20,7 @@ from inboxsync.sandbox import Sandbox, SandboxConfig
 from inboxsync.settings import Settings
 from inboxsync.workers import RunQueue
 from tests.api.fixtures import Api, Live, PlainEngine, ServeApi, WorkerThread
-from tests.fixtures import Ending, Json
+from tests.fixtures import PATIENCE_SECONDS, Ending, Json
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -58,7 +58,7 @@ def serve_api(ending: Ending) -> Iterator[ServeApi]:
         thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]}, daemon=True)
         thread.start()
         url = f"http://127.0.0.1:{listener.getsockname()[1]}"
-        api = Api(app, engine, url, httpx2.Client(base_url=url, timeout=30))
+        api = Api(app, engine, url, httpx2.Client(base_url=url, timeout=PATIENCE_SECONDS))
         running.append((api, server, thread))
         return api
 
@@ -94,7 +94,7 @@ def live(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactor
     worker.start()
     app = create_app(engine, queue=RunQueue(engine))
     service = _Threaded(Server(app, trusted_proxies="127.0.0.1"))
-    client = httpx2.Client(base_url=service.url, timeout=30)
+    client = httpx2.Client(base_url=service.url, timeout=PATIENCE_SECONDS)
     pages = [
         asyncio.run(engine.add_page(each.page_id, platform=Platform.MESSENGER, token=each.token, name=None))[
             0

@@ -15,7 +15,7 @@ from inboxsync.sandbox import Sandbox
 from inboxsync.store.state.credentials import create_api_key
 from inboxsync.store.state.pages import upsert_page
 from inboxsync.workers import Worker
-from tests.fixtures import Json
+from tests.fixtures import PATIENCE_SECONDS, Json
 
 Headers = dict[str, str] | httpx2.Headers | None
 
@@ -87,10 +87,10 @@ class WorkerThread:
 
     def start(self) -> None:
         self._thread.start()
-        asyncio.run_coroutine_threadsafe(self._worker.start(), self._loop).result(30)
+        asyncio.run_coroutine_threadsafe(self._worker.start(), self._loop).result(PATIENCE_SECONDS)
 
     def drain(self) -> None:
-        asyncio.run_coroutine_threadsafe(self._worker.drain(2), self._loop).result(30)
+        asyncio.run_coroutine_threadsafe(self._worker.drain(2), self._loop).result(PATIENCE_SECONDS)
         self._loop.call_soon_threadsafe(self._loop.stop)
         self._thread.join()
         self._loop.close()

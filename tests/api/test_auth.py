@@ -13,6 +13,7 @@ from inboxsync.errors import StoreUnreachable
 from inboxsync.model import Scope
 from inboxsync.store.state.credentials import revoke_api_key
 from tests.api.fixtures import Api, PlainEngine, ServeApi
+from tests.fixtures import PATIENCE_SECONDS
 
 
 def test_until_a_key_is_created_only_this_machine_is_let_in(api: Api) -> None:
@@ -151,7 +152,7 @@ def test_for_a_body_of_another_kind_the_hint_names_json(api: Api) -> None:
 def test_a_body_that_never_ends_is_refused(api: Api, monkeypatch: pytest.MonkeyPatch, limit: str) -> None:
     monkeypatch.setattr(f"inboxsync.api.middleware.{limit}", 0.2)
     host, port = api.url.removeprefix("http://").split(":")
-    with socket.create_connection((host, int(port)), timeout=10) as connection:
+    with socket.create_connection((host, int(port)), timeout=PATIENCE_SECONDS) as connection:
         connection.sendall(
             b"POST /api/v1/pages HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
             b"Content-Length: 100\r\n\r\n{"
@@ -166,7 +167,7 @@ def test_headers_that_never_end_close_the_connection(
 ) -> None:
     monkeypatch.setattr("inboxsync.api.middleware._HEAD_SECONDS", 0.3)
     host, port = api.url.removeprefix("http://").split(":")
-    with socket.create_connection((host, int(port)), timeout=10) as connection:
+    with socket.create_connection((host, int(port)), timeout=PATIENCE_SECONDS) as connection:
         connection.sendall(first + b"GET / HTTP/1.1\r\nX-Slow: ")
         with suppress(ConnectionResetError):
             assert b"".join(iter(lambda: connection.recv(4096), b"")).count(b"HTTP/1.1") == bool(first)
@@ -174,7 +175,7 @@ def test_headers_that_never_end_close_the_connection(
 
 def test_headers_without_end_are_not_kept(api: Api) -> None:
     host, port = api.url.removeprefix("http://").split(":")
-    with socket.create_connection((host, int(port)), timeout=10) as connection:
+    with socket.create_connection((host, int(port)), timeout=PATIENCE_SECONDS) as connection:
         connection.sendall(b"GET / HTTP/1.1\r\nX-Long: ")
         with pytest.raises(OSError, match=r"reset|Broken pipe"):
             connection.sendall(b"x" * 40_000_000)

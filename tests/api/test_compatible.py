@@ -8,7 +8,7 @@ import httpx2
 import pytest
 
 from tests.api.fixtures import Live
-from tests.fixtures import Json
+from tests.fixtures import PATIENCE_SECONDS, Json
 
 SETTINGS = {"request_stop_seconds": 20.0}
 SYNC = "/api/conversations/sync"
@@ -114,7 +114,7 @@ def test_two_calls_at_once_are_one_run_and_both_get_its_result(live: Live) -> No
     answers: list[Json] = []
 
     def call() -> None:
-        answers.append(httpx2.post(live.api.url + SYNC, json=asked, timeout=30).json())
+        answers.append(httpx2.post(live.api.url + SYNC, json=asked, timeout=PATIENCE_SECONDS).json())
 
     threads = [threading.Thread(target=call) for _ in range(4)]
     for thread in threads:

@@ -11,11 +11,12 @@ import pytest
 from inboxsync.api.problems import RequestError, status_of_code
 from inboxsync.model import Scope
 from tests.api.fixtures import Live
+from tests.fixtures import PATIENCE_SECONDS
 
 SANDBOX = {"pages": 1, "conversations": 12}
 PAGE = (Path(__file__).parents[2] / "docs" / "api.md").read_text(encoding="utf-8")
 # As a reader's terminal has it, but loud where an answer is no success.
-CURL = 'curl() { command curl -sS --fail-with-body --max-time 60 "$@" && echo; }\n'
+CURL = 'curl() { command curl -sS --fail-with-body --max-time 300 "$@" && echo; }\n'
 
 
 def blocks() -> list[str]:
@@ -55,7 +56,7 @@ def test_every_curl_of_the_docs_works(live: Live) -> None:
             env=environment,
             capture_output=True,
             text=True,
-            timeout=120,
+            timeout=PATIENCE_SECONDS,
             check=False,
         )
         assert done.returncode == 0, f"{block}\n{done.stdout}\n{done.stderr}"

@@ -14,7 +14,7 @@ from inboxsync.model import Conversation, Message, Page, Participant, Scope
 from inboxsync.store.tables import facebook_pages, messenger_conversations
 from inboxsync.store.writing.upsert import upsert_batch
 from tests.api.fixtures import Api, ServeApi
-from tests.fixtures import EngineFor, Serve
+from tests.fixtures import PATIENCE_SECONDS, EngineFor, Serve
 
 # As the examples of the document have them.
 PAGE_ID = "01978b2e-4a10-7cc3-9f6d-3a2b1c0d9e8f"
@@ -56,7 +56,14 @@ def test_schemathesis_finds_nothing(filled: Api, tmp_path: Path) -> None:
     command += ["--max-examples", "2", "--seed", "1", "--header", f"Authorization: {key}", "--no-color"]
     # One worker: CPython before 3.11.9 and 3.12.1 counts the depth of all threads that parse Python in one
     # place, and two that do it at once, as two workers may, end in a SystemError (cpython issue 106905).
-    command += ["--workers", "1", "--suppress-health-check", "all", "--request-timeout", "20"]
+    command += [
+        "--workers",
+        "1",
+        "--suppress-health-check",
+        "all",
+        "--request-timeout",
+        f"{PATIENCE_SECONDS:g}",
+    ]
     done = subprocess.run(
         command,
         env=os.environ
@@ -64,7 +71,7 @@ def test_schemathesis_finds_nothing(filled: Api, tmp_path: Path) -> None:
         cwd=tmp_path,
         capture_output=True,
         text=True,
-        timeout=400,
+        timeout=4 * PATIENCE_SECONDS,
         check=False,
     )
     assert done.returncode == 0, done.stdout[-20_000:] + done.stderr[-2000:]

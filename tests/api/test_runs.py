@@ -18,6 +18,7 @@ from inboxsync.store.tables import facebook_pages
 from inboxsync.workers import RunQueue
 from inboxsync.workers.queue import end_cancelled
 from tests.api.fixtures import Api, Live, PlainEngine, ServeApi
+from tests.fixtures import PATIENCE_SECONDS
 
 SANDBOX = {"pages": 3, "conversations": 60}
 
@@ -216,7 +217,7 @@ def test_a_call_that_waits_for_a_removed_page_is_told_so(api: Api) -> None:
     event_streams = api.service.event_streams
 
     async def go() -> tuple[httpx2.Response, httpx2.Response]:
-        async with httpx2.AsyncClient(base_url=api.url, timeout=20) as client:
+        async with httpx2.AsyncClient(base_url=api.url, timeout=PATIENCE_SECONDS) as client:
             waiting = asyncio.create_task(client.post("/api/conversations/sync", json=asked))
             listening = asyncio.create_task(client.get("/api/conversations/sync-stream", params=asked))
             await followed_by(event_streams, 2)
@@ -248,7 +249,7 @@ def test_reads_are_answered_while_many_wait_for_a_locked_database(api: Api) -> N
 
     async def go() -> list[int]:
         limits = httpx2.Limits(max_connections=None)
-        async with httpx2.AsyncClient(base_url=api.url, timeout=30, limits=limits) as client:
+        async with httpx2.AsyncClient(base_url=api.url, timeout=PATIENCE_SECONDS, limits=limits) as client:
             with api.engine.store.write():
                 calls = [
                     asyncio.create_task(client.post("/api/conversations/sync", json=asked, headers=no_wait))
@@ -293,7 +294,7 @@ def test_a_number_that_does_not_exist_yet_hides_no_event_from_others(api: Api) -
     event_streams = api.service.event_streams
 
     async def go() -> tuple[list[str], list[str]]:
-        async with httpx2.AsyncClient(base_url=api.url, timeout=20) as client:
+        async with httpx2.AsyncClient(base_url=api.url, timeout=PATIENCE_SECONDS) as client:
 
             async def listen(after: str) -> list[str]:
                 header = {"Last-Event-ID": f"{run.id}.{after}"}
@@ -323,7 +324,7 @@ def test_a_client_that_joins_others_costs_no_query_and_gets_all_events(
     queried: list[str] = []
 
     async def go() -> tuple[str, str]:
-        async with httpx2.AsyncClient(base_url=api.url, timeout=20) as client:
+        async with httpx2.AsyncClient(base_url=api.url, timeout=PATIENCE_SECONDS) as client:
 
             async def listen() -> str:
                 return (await client.get(f"/api/v1/runs/{run.id}/stream")).text
@@ -357,7 +358,7 @@ def test_many_clients_of_one_run_cost_as_much_as_one(api: Api) -> None:
 
     async def go() -> tuple[list[int], int]:
         limits = httpx2.Limits(max_connections=None)
-        async with httpx2.AsyncClient(base_url=api.url, timeout=20, limits=limits) as client:
+        async with httpx2.AsyncClient(base_url=api.url, timeout=PATIENCE_SECONDS, limits=limits) as client:
 
             async def listen() -> int:
                 answer = await client.get(f"/api/v1/runs/{run.id}/stream")

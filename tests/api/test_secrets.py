@@ -11,7 +11,7 @@ import pytest
 
 from inboxsync.model import Scope
 from tests.api.fixtures import Live
-from tests.fixtures import Json
+from tests.fixtures import PATIENCE_SECONDS, Json
 
 SANDBOX = {"pages": 8, "conversations": 30}
 SETTINGS = {"request_stop_seconds": 3.0, "timeout_seconds": 1.0, "stall_calls": 6}
@@ -93,5 +93,5 @@ def change(live: Live, faults: dict[str, Json]) -> None:
     asked = urllib.request.Request(  # noqa: S310 - our own
         f"{live.api.engine.settings.graph_url}/sandbox/faults", json.dumps(faults).encode()
     )
-    with urllib.request.urlopen(asked, timeout=20) as answer:  # noqa: S310
+    with urllib.request.urlopen(asked, timeout=PATIENCE_SECONDS) as answer:  # noqa: S310
         assert answer.status == 200
