@@ -1,6 +1,7 @@
 """The command as its users run it: what the fixtures of this directory give."""
 
 import json
+import os
 import signal
 import sqlite3
 import subprocess
@@ -90,6 +91,8 @@ class Inbox:
         """Stop it (SIGSTOP) where it writes nothing, so that others can."""
         while True:
             process.send_signal(signal.SIGSTOP)
+            # The signal is sent, but a thread of it may still be about to begin a transaction.
+            os.waitid(os.P_PID, process.pid, os.WSTOPPED)
             with closing(sqlite3.connect(self.database, timeout=0.1)) as connection:
                 try:
                     connection.execute("BEGIN IMMEDIATE")

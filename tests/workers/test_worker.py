@@ -160,7 +160,6 @@ def test_a_task_releases_its_slot_after_its_turn(
 
     async def both_are_scanned() -> None:
         while any(find_run(engine, run.id).batches < 4 for run in runs):
-            assert all(find_run(engine, run.id).status.is_open for run in runs)
             await asyncio.sleep(0.05)
 
     with capture_logs() as logs:
