@@ -1,7 +1,10 @@
 """`inboxsync sandbox` and what it cannot read."""
 
 import os
+import re
 from dataclasses import fields
+from pathlib import Path
+from typing import get_type_hints
 
 import pytest
 
@@ -59,6 +62,14 @@ def test_a_fault_is_read_as_its_type_says() -> None:
         Switches(fault=["reset=0.5", "poison_slots=0,5", "endless=1", "weight_limit=500"])
     ).faults
     assert faults == Faults(reset=0.5, poison_slots=(0, 5), endless=True, weight_limit=500)
+
+
+def test_the_help_and_the_docs_name_every_fault() -> None:
+    page = (Path(__file__).parents[2] / "docs" / "sandbox.md").read_text(encoding="utf-8")
+    fault_help = get_type_hints(Switches, include_extras=True)["fault"].__metadata__[0].help
+    for each in fields(Faults):
+        assert f"`{each.name}`" in page
+        assert re.search(rf"\b{each.name}\b", fault_help), each.name
 
 
 @pytest.mark.system

@@ -1,5 +1,6 @@
 """Each fault switch does what `config` says; a client that keeps the cursor and retries sees everything."""
 
+import contextlib
 import time
 from collections.abc import Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
@@ -257,6 +258,33 @@ def test_exactly_the_named_slots_are_poisoned(graph: StartGraph, platform: str) 
     assert [at for at, each in enumerate(listed) if served.get(each).status == 500] == [0, 5]
 
 
+@pytest.mark.parametrize("platform", ["messenger", "instagram"])
+def test_poison_in_lists_is_readable_by_its_own_node(graph: StartGraph, platform: str) -> None:
+    served = with_faults(graph, 40, list_poison_slots=(0, 5))
+    listed = ids(served.insist(limit=200, platform=platform))
+    assert served.inbox(limit=1, fields=NESTED, platform=platform).status == 500
+    assert {served.get(each, fields=NESTED).status for each in listed} == {200}
+    assert served.get(f"{listed[0]}/messages").status == 200
+
+
+def test_both_kinds_of_poison_are_of_different_conversations(graph: StartGraph) -> None:
+    served = with_faults(graph, 40, poison=3, list_poison=4)
+    by_node = poisoned(served)
+    in_lists = set()
+    cursor: dict[str, str] = {}
+    for each in ids(served.insist(limit=200)):
+        if served.inbox(limit=1, fields=NESTED, **cursor).status == 500:
+            in_lists.add(each)
+        cursor = {"after": served.inbox(limit=1, **cursor).paging["cursors"]["after"]}
+    assert (len(by_node), len(in_lists), by_node <= in_lists) == (3, 7, True)
+
+
+def test_poison_in_lists_heals(graph: StartGraph) -> None:
+    served = with_faults(graph, 40, list_poison=2)
+    served.control("faults", heal=True)
+    assert served.inbox(limit=40, fields=NESTED).status == 200
+
+
 def test_poisoned_slots_heal_and_can_be_poisoned_again(graph: StartGraph) -> None:
     served = with_faults(graph, 40)
     statuses = [served.inbox(limit=200, fields=NESTED).status]
@@ -319,6 +347,7 @@ MIXED = {"reset": 0.1, "html": 0.1, "empty": 0.1, "null": 0.1, "cut": 0.1, "code
     "faults",
     [
         *({name: 0.4} for name in ("reset", "html", "empty", "null", "cut", "code_1", "code_2", "transient")),
+        {"passing": 0.6},
         *({name: 0.5} for name in ("short_batch", "empty_batch", "repeat_cursor")),
         MIXED | {"short_batch": 0.3, "empty_batch": 0.3, "repeat_cursor": 0.3},
     ],
@@ -356,3 +385,21 @@ def test_the_stats_count_what_happened(graph: StartGraph) -> None:
         "refused": 1,
         "error:100": 1,
     }
+
+
+def test_passing_faults_are_a_mix_of_six(graph: StartGraph) -> None:
+    served = with_faults(graph, passing=1.0)
+    for _ in range(60):
+        with contextlib.suppress(OSError, RemoteDisconnected):
+            served.inbox()
+    shown = served.open("/sandbox/stats").json
+    met = {name.removeprefix("fault:") for name in shown if name.startswith("fault:")}
+    assert met == {"reset", "html", "empty", "null", "code_2", "cut"}
+    assert sum(shown[f"fault:{name}"] for name in met) == 60
+
+
+def test_a_fault_that_does_not_exist_or_a_value_of_another_kind_is_refused_whole(graph: StartGraph) -> None:
+    served = with_faults(graph)
+    answers = [served.control("faults", html=1.0, hmtl=1.0), served.control("faults", html=7)]
+    assert [each.status for each in answers] == [400, 400]
+    assert served.inbox().status == 200

@@ -49,6 +49,15 @@ def test_a_rolling_second_never_holds_more_than_two_calls(graph: StartGraph, clo
     assert [*statuses, *(each.status for each in burst(served, 3))] == [200, 200, 400, 200, 200, 400]
 
 
+def test_a_strict_bucket_never_lets_two_calls_in_at_once(graph: StartGraph, clock: FakeClock) -> None:
+    served = graph(conversations=30, limits=True, pace="strict")
+    statuses = [each.status for each in burst(served, 2)]
+    for seconds in (0.5, 0.49, 0.01, 5):
+        clock.pass_seconds(seconds)
+        statuses.append(served.inbox().status)
+    assert [*statuses, served.inbox().status] == [200, 400, 200, 400, 200, 200, 400]
+
+
 def test_each_platform_has_its_own_call_rate(graph: StartGraph) -> None:
     served = graph(conversations=30, limits=True)
     answers = burst(served, 2) + burst(served, 2, platform="instagram")

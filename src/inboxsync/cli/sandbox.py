@@ -21,9 +21,11 @@ if TYPE_CHECKING:
 
 _FAULT_HELP = (
     "Something that goes wrong, as NAME=VALUE; may be repeated. Shares of calls, 0 to 1: reset, html, empty, "
-    "null, cut, code_1, code_2, transient, stall, short_batch, empty_batch, repeat_cursor. Others: "
-    "stall_seconds=30, hold_after=20, refuse_cursors=1, forget_cursors=1, endless=1, deepest_cursor=500, "
-    "weight_limit=500, poison=3, poison_slots=0,5, refuse_code=368, refuse_subcode=1, token_dies_after=40, "
+    "null, cut, code_1, code_2, transient, stall, short_batch, empty_batch, repeat_cursor, passing. Others: "
+    "stall_seconds=30, hold_after=20, jitter_seconds=0.06, outage_seconds=20, outage_after=100, "
+    "outage_every=100, outage_kind=503, outage_body=json, retry_after=left, refuse_cursors=1, "
+    "forget_cursors=1, endless=1, deepest_cursor=500, weight_limit=500, poison=3, poison_slots=0,5, "
+    "list_poison=3, list_poison_slots=0,5, refuse_code=368, refuse_subcode=1, token_dies_after=40, "
     "token_subcode=460."
 )
 _SET_HELP = (
@@ -82,7 +84,10 @@ class Switches:
     ] = None
     pace: Annotated[
         str | None,
-        typer.Option(help="How 2 calls a second are counted: bucket (default), or rolling (in any second)."),
+        typer.Option(
+            help="How 2 calls a second are counted: bucket (default), strict (never two at once), or rolling "
+            "(in any second)."
+        ),
     ] = None
     penalty: Annotated[
         float | None,

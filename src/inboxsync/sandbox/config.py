@@ -18,8 +18,11 @@ class Faults:
     """What goes wrong; each value is the share of calls (0 to 1) that it happens to, if not said otherwise.
 
     Shapes as in graph-facts 3 and 5. Which call is hit depends only on the seed and the
-    call's number.
+    call's number. docs/sandbox.md has them in groups.
     """
+
+    # shared out among reset, html, empty, null, code_2 and cut as 4 : 4 : 3 : 2 : 4 : 3
+    passing: Share = 0.0
 
     reset: Share = 0.0  # the connection is cut before any answer
     html: Share = 0.0  # HTTP 500 with Meta's HTML error page
@@ -31,6 +34,15 @@ class Faults:
     transient: Share = 0.0  # another code with is_transient
     stall: Share = 0.0  # the answer takes `stall_seconds`
     stall_seconds: Seconds = 30.0
+    jitter_seconds: Seconds = 0.0  # each call takes 0 to this long before it is counted, evenly spread
+    outage_seconds: Seconds = 0.0  # no call is answered for so long ...
+    outage_after: Count = 0  # ... once so many calls are over; 0 by the control address: at once ...
+    outage_every: Count = 0  # ... and again so many calls after each end; 0: never again
+    # refused: nobody listens (the control address neither); silent: no answer before the end
+    outage_kind: Literal["refused", "reset", "silent", "429", "502", "503", "504"] = "reset"
+    outage_body: Literal["html", "json", "empty"] = "html"
+    # the `Retry-After` of an outage's answers, as it is; `left`: the seconds until its end
+    retry_after: str | None = None
     hold_after: Count | None = None  # calls after which none is answered, until this is changed
     short_batch: Share = 0.0  # fewer entries than asked for, with `next`
     empty_batch: Share = 0.0  # `data: []` with `next`
@@ -42,6 +54,8 @@ class Faults:
     weight_limit: int | None = None  # code 1 if conversations x messages asked for is more than this
     poison: Count = 0  # so many conversations fail every answer with their messages, and their own node
     poison_slots: tuple[int, ...] = ()  # these do: 0 is the newest of the inbox at the start
+    list_poison: Count = 0  # so many others fail lists with their messages, and can be read by their own node
+    list_poison_slots: tuple[int, ...] = ()  # these do
     refuse_code: int | None = None  # every call is refused with this code ...
     refuse_subcode: int | None = None  # ... and this subcode
     token_dies_after: int | None = None  # calls after which the Page tokens die ...
@@ -63,8 +77,9 @@ class SandboxConfig:
     limits: bool = True  # 2 calls a second for each Page, and a daily quota
     # the code for a call that comes too soon
     rate_code: Literal[613, 80006] = 613
-    # bucket: two at once, then one each half second; rolling: two in any second
-    pace: Literal["bucket", "rolling"] = "bucket"
+    # bucket: two at once, then one each half second; strict: one, then one each half second;
+    # rolling: two in any second
+    pace: Literal["bucket", "strict", "rolling"] = "bucket"
     penalty_seconds: Seconds = 0.0  # after a refusal, every call is refused for so long
     engaged_users: Count | None = None  # the daily quota is 200 x this; by default one for each conversation
     calls_a_day: CountFromOne | None = None  # the daily quota itself, for every type of calls

@@ -15,19 +15,21 @@ a folder, of the inbox) or by Graph's own `"conversation_id"`; `"page"` is the P
   `{"slot", "react": {"ordinal", "reaction": TEXT | null}}`; ordinal 0 is the oldest message, -1 the
   newest. None of them moves the conversation's time; answers `{"conversation_id", "message_id"?}`.
 * `POST /sandbox/faults` `{NAME: VALUE, ...}`: change switches of `Faults`; `"heal": true` heals the
-  poisoned, naming `poison` or `poison_slots` poisons again.
+  poisoned, naming any of the poisons poisons again; `outage_seconds` begins an outage, or with 0 ends it.
 * `POST /sandbox/tokens` `{"kill": SUBCODE}` or `{"mint": true}`: Page tokens die; a new one is answered.
 """
 
 from collections.abc import Awaitable, Callable
-from dataclasses import asdict, replace
+from dataclasses import asdict, fields
 from typing import Any
 
+import msgspec
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 from inboxsync.sandbox import ids
+from inboxsync.sandbox.config import Faults
 from inboxsync.sandbox.folders import TOP, Folder
 from inboxsync.sandbox.graph import Graph
 from inboxsync.sandbox.http import GraphHttp
@@ -38,6 +40,7 @@ from inboxsync.sandbox.tokens import Tokens
 from inboxsync.sandbox.world import World
 
 _EXPIRED = 463
+_POISONS = {"poison", "poison_slots", "list_poison", "list_poison_slots"}
 _CHANGES = ("move_to", "delete", "unsend", "edit", "react")
 
 Asked = dict[str, Any]
@@ -122,12 +125,14 @@ class Control:
     def _change_faults(self, asked: Asked) -> Any:
         if asked.pop("heal", False):
             self._conversations.heal(self._world.pages)
-        if "poison_slots" in asked:
-            asked["poison_slots"] = tuple(asked["poison_slots"])
-        faults = replace(self._http.faults, **asked)
-        if asked.keys() & {"poison", "poison_slots"}:
+        unknown = asked.keys() - {each.name for each in fields(Faults)}
+        if unknown:
+            raise TypeError(f"there is no fault {min(unknown)!r}")
+        faults = msgspec.convert(asdict(self._http.faults) | asked, Faults)
+        if asked.keys() & _POISONS:
             self._conversations.healed.clear()
-        self._http.faults = self._conversations.faults = faults
+        self._http.change(faults, is_outage="outage_seconds" in asked)
+        self._conversations.faults = faults
         return asdict(faults)
 
     def _change_tokens(self, asked: Asked) -> Any:
@@ -166,7 +171,7 @@ def _answered(do: Callable[[Asked], Any], asked: Asked) -> Response:
         return JSONResponse(do(asked))
     except _NotFoundError as missing:
         return JSONResponse({"error": str(missing)}, 404)
-    except (KeyError, TypeError, ValueError) as wrong:
+    except (KeyError, TypeError, ValueError, msgspec.ValidationError) as wrong:
         return JSONResponse({"error": f"this cannot be read: {wrong!r}"}, 400)
 
 

@@ -52,23 +52,43 @@ class Conversations:
         self._calls += 1
         part = self._part(call, view, folder, limit)
         if any(field.name == "messages" for field in fields):
-            self.refuse_poisoned(view, part.entries)
+            self.refuse_poisoned(view, part.entries, is_list=True)
         text = self._render(call, view, fields, part, limit)
         self._write_meanwhile(view, folder)
         return text
 
-    def refuse_poisoned(self, view: View, threads: list[Thread]) -> None:
-        """Every answer with a poisoned conversation fails, until it is healed."""
+    def refuse_poisoned(self, view: View, threads: list[Thread], *, is_list: bool = False) -> None:
+        """Every answer with a poisoned conversation fails, until it is healed; a list with more of them."""
         poisoned = self.poisoned(view)
+        if is_list:
+            poisoned |= self.poisoned_in_lists(view)
         if any(view.thread_id(thread) in poisoned for thread in threads):
             raise Refusal(1, "An unknown error occurred", subcode=99, status=500)
 
     def poisoned(self, view: View) -> set[str]:
-        """The ids of those that fail."""
+        """The ids of those that fail in lists and by their own node."""
+        return self._ids(view, self._poisoned_slots(view))
+
+    def poisoned_in_lists(self, view: View) -> set[str]:
+        """The ids of those that fail in lists only."""
         # By the base slots: conversations that begin later must not change which are poisoned.
+        count, most = view.mailbox.inbox.count, self.faults.list_poison
+        taken = set(self._poisoned_slots(view))
+        slots = []
+        for place in range(most):
+            slot = (2 * place + 1) * count // (2 * most)
+            while slot in taken and slot < count:
+                slot += 1
+            taken.add(slot)
+            slots.append(slot)
+        return self._ids(view, [*slots, *self.faults.list_poison_slots])
+
+    def _poisoned_slots(self, view: View) -> list[int]:
         count, most = view.mailbox.inbox.count, self.faults.poison
         slots = [(place + 1) * count // (most + 1) for place in range(most)]
-        slots += self.faults.poison_slots
+        return [*slots, *self.faults.poison_slots]
+
+    def _ids(self, view: View, slots: list[int]) -> set[str]:
         threads = [thread for slot in slots if (thread := view.mailbox.thread(slot)) is not None]
         return {view.thread_id(thread) for thread in threads} - self.healed
 
@@ -76,7 +96,8 @@ class Conversations:
         """All that are poisoned now are healed."""
         for page in pages:
             for is_instagram in (False, True):
-                self.healed |= self.poisoned(View(page, is_instagram))
+                view = View(page, is_instagram)
+                self.healed |= self.poisoned(view) | self.poisoned_in_lists(view)
 
     def _refuse_whole(self, view: View) -> None:
         if self._config.high_volume:

@@ -16,8 +16,10 @@ from inboxsync.sandbox.attachments import SIGNATURE
 from inboxsync.sandbox.batch import answer_batch
 from inboxsync.sandbox.call import Call
 from inboxsync.sandbox.config import Faults, SandboxConfig
+from inboxsync.sandbox.door import Door
 from inboxsync.sandbox.forms import read_form
 from inboxsync.sandbox.graph import Graph
+from inboxsync.sandbox.outage import Outage
 from inboxsync.sandbox.refusal import Refusal, any_refusal, no_user
 from inboxsync.sandbox.render import to_text
 from inboxsync.sandbox.tokens import Tokens
@@ -37,7 +39,9 @@ _SUCCESS_HEADERS = {
 }
 _WORTH_PACKING = 1_000
 _LOOK_SECONDS = 0.01  # how often a held call looks whether it is released
-_SHOWN_FAULTS = ("reset", "html", "empty", "null", "cut", "code_1", "code_2", "transient", "stall")
+_SHARES = ("reset", "html", "empty", "null", "cut", "code_1", "code_2", "transient", "stall")
+# What `passing` is a mix of, in twentieths.
+_PASSING = {"reset": 4, "html": 4, "empty": 3, "null": 2, "code_2": 4, "cut": 3}
 
 
 class GraphHttp:
@@ -48,24 +52,83 @@ class GraphHttp:
         self._graph = graph
         self._tokens = tokens
         self._died_after: int | None = None
-        self.faults: Faults = config.faults
+        self._outage = Outage(config.faults)
+        self._shutting: asyncio.Task[None] | None = None
+        self._faults = config.faults
         self.counts: Counter[str] = Counter()
+        self.door: Door | None = None  # without one, a refused connection is a cut one
+
+    @property
+    def faults(self) -> Faults:
+        """What goes wrong; may be changed while it runs."""
+        return self._faults
+
+    @faults.setter
+    def faults(self, faults: Faults) -> None:
+        self.change(faults, is_outage=faults.outage_seconds != self._faults.outage_seconds)
+
+    def change(self, faults: Faults, *, is_outage: bool) -> None:
+        """Other faults from now on; with `is_outage` an outage begins, or ends."""
+        self._faults = faults
+        now = self._graph.now()
+        self._outage.change(faults, begins=is_outage, number=self.counts["received"], now=now)
+        self._shut()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """One request, from its faults to its answer."""
         request = Request(scope, receive)
         self.counts["received"] += 1
         number = self.counts["received"]
-        fault = self._fault(number)
+        is_away = self._outage.is_on(number, self._graph.now())
+        fault = "outage" if is_away else self._fault(number)
         if fault is not None:
             self.counts[f"fault:{fault}"] += 1
-        if fault == "reset":
+        if is_away:
+            response = await self._be_away()
+        elif fault == "reset":
+            response = None
+        else:
+            response = await self._serve(request, number, fault)
+        if response is None:
             await _abort(receive, send)
-            return
+        else:
+            await response(scope, receive, send)
+
+    async def _serve(self, request: Request, number: int, fault: str | None) -> Response:
         await self._hold(number)
-        await asyncio.sleep(self.faults.stall_seconds if fault == "stall" else self._config.latency_seconds)
+        jitter = Random(ids.digest(self._config.seed, "jitter", number)).random()
+        await asyncio.sleep(jitter * self.faults.jitter_seconds)
+        if fault == "stall":
+            await asyncio.sleep(self.faults.stall_seconds)
         response = _broken(fault) or await self._answer(request, number, fault)
-        await response(scope, receive, send)
+        await asyncio.sleep(self._config.latency_seconds)
+        return response
+
+    async def _be_away(self) -> Response | None:
+        """What a call gets during an outage; None cuts the connection."""
+        self._shut()
+        match self.faults.outage_kind:
+            case "refused" | "reset":
+                return None
+            case "silent":
+                await self._wait_for_end()
+                return None
+        return self._outage.answer(self._graph.now())
+
+    def _shut(self) -> None:
+        """Refuse connections until the outage is over, where that is its kind."""
+        is_away = self.faults.outage_kind == "refused" and self._outage.seconds_left(self._graph.now())
+        if is_away and self.door is not None and (self._shutting is None or self._shutting.done()):
+            self.door.close()
+            self._shutting = asyncio.create_task(self._open_again(self.door))
+
+    async def _open_again(self, door: Door) -> None:
+        await self._wait_for_end()
+        await door.open()
+
+    async def _wait_for_end(self) -> None:
+        while self._outage.seconds_left(self._graph.now()):  # noqa: ASYNC110 - any thread may change it
+            await asyncio.sleep(_LOOK_SECONDS)
 
     async def _hold(self, number: int) -> None:
         while self.faults.hold_after is not None and number > self.faults.hold_after:  # noqa: ASYNC110 - any thread may change it
@@ -141,8 +204,12 @@ class GraphHttp:
 
     def _fault(self, number: int) -> str | None:
         chance = Random(ids.digest(self._config.seed, "fault", number)).random()
-        for name in _SHOWN_FAULTS:
+        for name in _SHARES:
             chance -= getattr(self.faults, name)
+            if chance < 0:
+                return name
+        for name, twentieths in _PASSING.items():
+            chance -= self.faults.passing * twentieths / 20
             if chance < 0:
                 return name
         return None

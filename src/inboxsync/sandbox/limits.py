@@ -1,9 +1,9 @@
 """The limits, and the headers that report them (graph-facts 2).
 
 2 calls a second for each Page or Instagram account: a bucket of two that fills twice a
-second, or by switch two in any second (it is not known which of them is Meta's). A quota for a
-rolling day for each type of calls on an object. Calls are counted before the answer, refused
-ones too.
+second, or by switch a bucket of one, or two in any second (it is not known which of them is
+Meta's). A quota for a rolling day for each type of calls on an object. Calls are counted as they
+arrive, before the answer, refused ones too.
 """
 
 import math
@@ -17,7 +17,8 @@ from inboxsync.sandbox.config import SandboxConfig
 from inboxsync.sandbox.refusal import Refusal
 
 _PER_SECOND = 2.0
-_BUCKET = 2.0
+# How many calls may come at once.
+_BURST = {"bucket": 2.0, "strict": 1.0, "rolling": 2.0}
 # A day is counted in so many parts.
 _PARTS_OF_A_DAY = 1_440
 # Calls a day for each engaged user; for Instagram each impression, of which there are as many here.
@@ -41,7 +42,8 @@ class _Pace:
 
     filled_at: float
     is_rolling: bool
-    level: float = _BUCKET
+    burst: float
+    level: float
     blocked_until: float = 0.0
     calls: int = 0
     latest: deque[float] = field(default_factory=deque)
@@ -55,7 +57,7 @@ class _Pace:
         self.most_in_a_second = max(self.most_in_a_second, len(self.latest))
 
     def may_pass(self, now: float, *, penalty_seconds: float) -> bool:
-        self.level = min(_BUCKET, self.level + (now - self.filled_at) * _PER_SECOND)
+        self.level = min(self.burst, self.level + (now - self.filled_at) * _PER_SECOND)
         self.filled_at = now
         _roll(self.let_in, now)
         is_free = len(self.let_in) < _PER_SECOND if self.is_rolling else self.level + _SLACK >= 1
@@ -115,7 +117,8 @@ class Limits:
 
     def spend(self, object_id: str, kind: str, *, users: int, now: float) -> None:
         """Count a call against an object; raises Refusal if that is too much. `now`: monotonic seconds."""
-        pace = self._paces.setdefault(object_id, _Pace(now, self._config.pace == "rolling"))
+        burst = _BURST[self._config.pace]
+        pace = self._paces.setdefault(object_id, _Pace(now, self._config.pace == "rolling", burst, burst))
         day = self._days.setdefault((object_id, kind), _Day(self._config.day_seconds))
         pace.count(now)
         day.count(now)

@@ -2,7 +2,6 @@
 
 import json
 import os
-import socket
 import sys
 import threading
 import time
@@ -14,6 +13,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from inboxsync.sandbox.config import SandboxConfig
 from inboxsync.sandbox.control import Control
+from inboxsync.sandbox.door import Door, listen
 from inboxsync.sandbox.graph import Graph
 from inboxsync.sandbox.http import GraphHttp
 from inboxsync.sandbox.tokens import Tokens
@@ -80,18 +80,15 @@ def serve(
     Raises DatasetError, or OSError if the port is not free.
     """
     sandbox = Sandbox(config)
-    # asyncio sends small answers at once only if the socket says that it is TCP; else each waits 40 ms.
-    with socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP) as listener:
-        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        listener.bind((host, port))
+    with listen(host, port) as listener:
         bound = listener.getsockname()[1]
-        listener.listen(128)
         print(json.dumps(sandbox.ready(url=f"http://{host}:{bound}", port=bound)), flush=True)  # noqa: T201 - the ready line
         server = uvicorn.Server(
             uvicorn.Config(
                 sandbox.app, log_level="error", access_log=False, lifespan="off", timeout_keep_alive=60
             )
         )
+        sandbox.http.door = Door(server, host, bound)
         if ends_with_parent:
             threading.Thread(target=_watch_parent, args=(server, os.getppid()), daemon=True).start()
         try:
