@@ -20,13 +20,17 @@ if TYPE_CHECKING:
     from inboxsync.sandbox import SandboxConfig
 
 _FAULT_HELP = (
-    "Something that goes wrong, as NAME=VALUE; may be repeated. Shares of calls, 0 to 1: reset, html, empty, "
-    "null, cut, code_1, code_2, transient, stall, short_batch, empty_batch, repeat_cursor, passing. Others: "
-    "stall_seconds=30, hold_after=20, jitter_seconds=0.06, outage_seconds=20, outage_after=100, "
-    "outage_every=100, outage_kind=503, outage_body=json, retry_after=left, refuse_cursors=1, "
-    "forget_cursors=1, endless=1, deepest_cursor=500, weight_limit=500, poison=3, poison_slots=0,5, "
-    "list_poison=3, list_poison_slots=0,5, refuse_code=368, refuse_subcode=1, token_dies_after=40, "
-    "token_subcode=460."
+    "Something that goes wrong, as NAME=VALUE; may be repeated. docs/sandbox.md explains each. Shares of "
+    "calls, 0 to 1: reset, html, empty, null, cut, cut_error, code_1, code_2, transient, passing, stall, "
+    "huge, trickle, short_batch, empty_batch, repeat_cursor. Others: stall_seconds=30, huge_bytes=400000000, "
+    "huge_form=plain, huge_chunked=1, huge_is_json=0, trickle_bytes=1, trickle_seconds=1, "
+    "padding_bytes=1000000, where=lists, hold_after=20, jitter_seconds=0.06, outage_seconds=20, "
+    "outage_after=100, outage_every=100, outage_kind=503, outage_body=json, retry_after=left, "
+    "refuse_cursors=1, forget_cursors=1, cursor_cycle=20, endless=1, deepest_cursor=500, weight_limit=500, "
+    "poison=3, poison_slots=0,5, list_poison=3, list_poison_slots=0,5, refuse_code=368, refuse_subcode=1, "
+    "refuse_words=TEXT, refusal=page_merged, refuse_fields=snippet,sticker, refuse_fields_code=12, "
+    "refuse_fields_words=TEXT, refuse_fields_language=fr, token_dies_after=40, token_subcode=460, "
+    "odd=milliseconds, odd_share=0.1, message_order=oldest, usage=call_volume, usage_headers=JSON."
 )
 _SET_HELP = (
     "Another setting, as NAME=VALUE; may be repeated. rate_code=80006: the code for a call too soon, "

@@ -1,5 +1,6 @@
 """The settings of a sandbox: its world, its limits, its faults. Their types say which values are valid."""
 
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -11,6 +12,50 @@ Share = Annotated[float, Meta(ge=0, le=1)]
 Seconds = Annotated[float, Meta(ge=0)]
 Count = Annotated[int, Meta(ge=0)]
 CountFromOne = Annotated[int, Meta(ge=1)]
+
+# What each is: `odd_refusals`, `odd_contents`, `odd_usage`.
+OddRefusalName = Literal[
+    "page_merged",
+    "no_application",
+    "page_unpublished",
+    "new_pages_experience",
+    "data_access_ended",
+    "code_on_top",
+    "error_code_on_top",
+    "error_is_text",
+    "error_is_true",
+    "error_is_json_text",
+    "error_is_list",
+    "errors",
+    "meta",
+    "batch_item",
+    "json_in_text",
+    "code_is_text",
+    "code_is_fraction",
+    "too_many_requests",
+    "unavailable",
+]
+OddContent = Literal[
+    "message_object",
+    "message_number",
+    "story_reply",
+    "sticker_number",
+    "sender_without_id",
+    "bare_messages",
+    "milliseconds",
+    "microseconds",
+    "second_account_id",
+    "account_without_id",
+]
+OddUsage = Literal[
+    "call_volume",
+    "text_numbers",
+    "huge_number",
+    "other_page",
+    "cut",
+    "list",
+    "page_usage",
+]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -29,11 +74,23 @@ class Faults:
     empty: Share = 0.0  # HTTP 200 with no body
     null: Share = 0.0  # HTTP 200 with `null`
     cut: Share = 0.0  # a body that ends in the middle
+    cut_error: Share = 0.0  # code 2, whose body ends in the middle
     code_1: Share = 0.0  # code 1, subcode 99: unknown, temporary
     code_2: Share = 0.0  # code 2: service temporarily unavailable
     transient: Share = 0.0  # another code with is_transient
     stall: Share = 0.0  # the answer takes `stall_seconds`
     stall_seconds: Seconds = 30.0
+    huge: Share = 0.0  # blanks before the last character make the answer this large ...
+    huge_bytes: CountFromOne = 400_000_000
+    huge_form: Literal["packed", "plain"] = "packed"  # ... packed by gzip, asked for or not ...
+    huge_chunked: bool = False  # ... without a length ...
+    huge_is_json: bool = True  # ... or with no last character
+    trickle: Share = 0.0  # the body comes `trickle_bytes` at a time, with pauses
+    trickle_bytes: CountFromOne = 1
+    trickle_seconds: Seconds = 1.0
+    padding_bytes: Count = 0  # so many blanks with each conversation of a list
+    # the calls that meet the shares above, `refuse_code` and `refusal`: Page is the Page's own node
+    where: Literal["all", "lists", "page", "nodes"] = "all"
     jitter_seconds: Seconds = 0.0  # each call takes 0 to this long before it is counted, evenly spread
     outage_seconds: Seconds = 0.0  # no call is answered for so long ...
     outage_after: Count = 0  # ... once so many calls are over; 0 by the control address: at once ...
@@ -49,6 +106,7 @@ class Faults:
     repeat_cursor: Share = 0.0  # `after` is the one that was sent
     refuse_cursors: bool = False  # every `after` is refused
     forget_cursors: Count = 0  # raised by one, it refuses every opaque cursor given before
+    cursor_cycle: Count = 0  # the end of a list leads back to the place after so many conversations
     endless: bool = False  # after the last entry, empty answers with `next`, without end
     deepest_cursor: int | None = None  # an `after` deeper in the list than this is refused
     weight_limit: int | None = None  # code 1 if conversations x messages asked for is more than this
@@ -57,9 +115,30 @@ class Faults:
     list_poison: Count = 0  # so many others fail lists with their messages, and can be read by their own node
     list_poison_slots: tuple[int, ...] = ()  # these do
     refuse_code: int | None = None  # every call is refused with this code ...
-    refuse_subcode: int | None = None  # ... and this subcode
+    refuse_subcode: int | None = None  # ... this subcode ...
+    refuse_words: str | None = None  # ... and this message
+    refusal: OddRefusalName | None = None  # every call is refused in this shape
+    refuse_fields: tuple[str, ...] = ()  # calls that ask for one of these, however deep, are refused ...
+    refuse_fields_code: int = 100  # ... with this code ...
+    # ... and these words, with {field} (the first), {fields} (all of them) and {node} ...
+    refuse_fields_words: str | None = None
+    refuse_fields_language: Literal["en", "fr", "de"] = (
+        "en"  # ... or in this language, without `locale=en_US`
+    )
     token_dies_after: int | None = None  # calls after which the Page tokens die ...
     token_subcode: int = 463  # ... with this subcode
+    odd: tuple[OddContent, ...] = ()  # so many things of another type or unit ...
+    odd_share: Share = 1.0  # ... in this share of messages and conversations
+    # reversed: the newest messages, the oldest of them first; oldest: the oldest messages first
+    message_order: Literal["newest", "reversed", "oldest"] = "newest"
+    usage: OddUsage | None = None  # usage headers of another form ...
+    # ... or any: a JSON object from header to value, with PAGE for the Page's id
+    usage_headers: str | None = None
+
+    def __post_init__(self) -> None:
+        """Raises ValueError."""
+        if self.usage_headers is not None and not isinstance(json.loads(self.usage_headers), dict):
+            raise ValueError("usage_headers is a JSON object")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

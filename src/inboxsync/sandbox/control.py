@@ -128,7 +128,7 @@ class Control:
         unknown = asked.keys() - {each.name for each in fields(Faults)}
         if unknown:
             raise TypeError(f"there is no fault {min(unknown)!r}")
-        faults = msgspec.convert(asdict(self._http.faults) | asked, Faults)
+        faults = msgspec.convert(msgspec.to_builtins(self._http.faults) | asked, Faults)
         if asked.keys() & _POISONS:
             self._conversations.healed.clear()
         self._http.change(faults, is_outage="outage_seconds" in asked)

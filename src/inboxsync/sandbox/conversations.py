@@ -38,8 +38,18 @@ class Conversations:
         self._config = config
         self._renderer = renderer
         self._calls = 0
-        self.faults: Faults = config.faults
+        self._faults = config.faults
         self.healed: set[str] = set()
+
+    @property
+    def faults(self) -> Faults:
+        """What goes wrong."""
+        return self._faults
+
+    @faults.setter
+    def faults(self, faults: Faults) -> None:
+        self._faults = faults
+        self._renderer.change(faults)
 
     def answer(self, call: Call, view: View) -> str:
         """One part of the list. Raises Refusal."""
@@ -161,6 +171,8 @@ class Conversations:
             # Another cursor to the same place: nothing was served, nothing is skipped.
             same_place = conversations.same_place(after, nonce=self._calls)
             return Slice([], after, same_place, has_next=True, has_previous=True)
+        if self.faults.cursor_cycle and part.entries and not part.has_next:
+            return replace(part, after=conversations.place_after(self.faults.cursor_cycle), has_next=True)
         if self.faults.endless and not part.has_next:
             return self._without_end(conversations, part, after)
         if trouble.repeats_cursor and after is not None and part.has_next:
@@ -173,7 +185,8 @@ class Conversations:
         return replace(part, before=part.before or after, after=end, has_next=end is not None)
 
     def _render(self, call: Call, view: View, fields: tuple[Field, ...], part: Slice, limit: int) -> str:
-        texts = [self._renderer.thread_text(call, view, thread, fields) for thread in part.entries]
+        padding = " " * self.faults.padding_bytes
+        texts = [padding + self._renderer.thread_text(call, view, thread, fields) for thread in part.entries]
         base = f"{call.root}{view.page.page_id}/conversations"
         paging = part.paging(
             next_url(base, call.parameters, token=call.token, limit=limit, after=part.after),

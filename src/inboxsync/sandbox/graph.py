@@ -1,6 +1,7 @@
 """The endpoints: from a call to JSON text, or a refusal."""
 
 import time
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 from inboxsync.sandbox import ids
@@ -17,6 +18,7 @@ from inboxsync.sandbox.refusal import (
     Refusal,
     no_user,
     page_token_needed,
+    refused_fields,
     unknown_field,
     unknown_object,
     unreadable_message,
@@ -50,6 +52,7 @@ class Graph:
     def answer(self, call: Call) -> str:
         """The body of the answer. Raises Refusal."""
         self._refuse_app(call)
+        self._refuse_fields(call)
         may_write = call.path.rstrip("/").endswith("/subscribed_apps") and call.method in ("POST", "DELETE")
         if call.method != "GET" and not may_write:
             raise unsupported(call.method)
@@ -87,6 +90,20 @@ class Graph:
         """The whole app has used its quota."""
         if self._config.app_usage_percent >= 100 and call.page is not None:
             raise Refusal(4, "(#4) Application request limit reached", status=403, is_transient=True)
+
+    def _refuse_fields(self, call: Call) -> None:
+        """Fields that a fault takes away."""
+        faults = self.conversations.faults
+        if not faults.refuse_fields:
+            return
+        asked = [name for name in _names(call.fields()) if name in faults.refuse_fields]
+        if asked:
+            node = "UnifiedThread" if call.path.rstrip("/").endswith("/conversations") else "User"
+            raise refused_fields(faults, asked, node, call.parameters.get("locale", ""))
+
+    def is_page(self, path: str) -> bool:
+        """Whether this path is a Page's own node."""
+        return path.strip("/") == "me" or self._world.page(path.strip("/")) is not None
 
     def _spend(self, call: Call, object_id: str, kind: str) -> None:
         call.spent_on.add((object_id, kind))
@@ -312,6 +329,13 @@ class Graph:
             if field.name in values:
                 rendered[field.name] = narrow(field, values[field.name])
         return rendered | ({"id": values["id"]} if "id" in values else {})
+
+
+def _names(fields: Iterable[Field]) -> Iterator[str]:
+    """Every field asked for, however deep."""
+    for field in fields:
+        yield field.name
+        yield from _names(field.inner or ())
 
 
 def _subscribed_fields(call: Call) -> list[str]:

@@ -14,21 +14,20 @@ from starlette.types import Receive, Scope, Send
 from inboxsync.sandbox import ids
 from inboxsync.sandbox.attachments import SIGNATURE
 from inboxsync.sandbox.batch import answer_batch
+from inboxsync.sandbox.broken import abort, broken, huge, trickle
 from inboxsync.sandbox.call import Call
 from inboxsync.sandbox.config import Faults, SandboxConfig
 from inboxsync.sandbox.door import Door
 from inboxsync.sandbox.forms import read_form
 from inboxsync.sandbox.graph import Graph
+from inboxsync.sandbox.odd_refusals import odd_refusal
+from inboxsync.sandbox.odd_usage import odd_usage
 from inboxsync.sandbox.outage import Outage
 from inboxsync.sandbox.refusal import Refusal, any_refusal, no_user
 from inboxsync.sandbox.render import to_text
 from inboxsync.sandbox.tokens import Tokens
 from inboxsync.sandbox.versions import split_version
 
-_HTML = (
-    '<!DOCTYPE html><html lang="en"><head><title>Facebook | Error</title></head>'
-    "<body><h1>Sorry, something went wrong.</h1></body></html>"
-)
 _SUCCESS_HEADERS = {
     "Content-Type": "application/json; charset=UTF-8",
     "Access-Control-Allow-Origin": "*",
@@ -39,7 +38,10 @@ _SUCCESS_HEADERS = {
 }
 _WORTH_PACKING = 1_000
 _LOOK_SECONDS = 0.01  # how often a held call looks whether it is released
-_SHARES = ("reset", "html", "empty", "null", "cut", "code_1", "code_2", "transient", "stall")
+_SHARES = (
+    *("reset", "html", "empty", "null", "cut", "code_1", "code_2", "transient", "stall"),
+    *("cut_error", "huge", "trickle"),
+)
 # What `passing` is a mix of, in twentieths.
 _PASSING = {"reset": 4, "html": 4, "empty": 3, "null": 2, "code_2": 4, "cut": 3}
 
@@ -80,7 +82,8 @@ class GraphHttp:
         self.counts["received"] += 1
         number = self.counts["received"]
         is_away = self._outage.is_on(number, self._graph.now())
-        fault = "outage" if is_away else self._fault(number)
+        path = split_version(request.url.path)[2]
+        fault = "outage" if is_away else self._fault(number) if self._is_meant(path) else None
         if fault is not None:
             self.counts[f"fault:{fault}"] += 1
         if is_away:
@@ -90,7 +93,7 @@ class GraphHttp:
         else:
             response = await self._serve(request, number, fault)
         if response is None:
-            await _abort(receive, send)
+            await abort(receive, send)
         else:
             await response(scope, receive, send)
 
@@ -100,7 +103,7 @@ class GraphHttp:
         await asyncio.sleep(jitter * self.faults.jitter_seconds)
         if fault == "stall":
             await asyncio.sleep(self.faults.stall_seconds)
-        response = _broken(fault) or await self._answer(request, number, fault)
+        response = broken(fault) or await self._answer(request, number, fault)
         await asyncio.sleep(self._config.latency_seconds)
         return response
 
@@ -142,7 +145,11 @@ class GraphHttp:
         call: Call | None = None
         try:
             call = await self._call(request, path, prefix, number)
-            self._refuse(fault)
+            if self._is_meant(path):
+                self._refuse(fault)
+                if self.faults.refusal is not None:
+                    self.counts["refused"] += 1
+                    return odd_refusal(self.faults.refusal, self._page_id(call))
             if "batch" in call.parameters and request.method == "POST":
                 text = answer_batch(self._graph, call, trace_id)
             else:
@@ -150,19 +157,45 @@ class GraphHttp:
         except Refusal as refusal:
             self.counts["refused"] += 1
             self.counts[f"error:{refusal.code}"] += 1
-            headers |= self._graph.headers(call) if call else {}
+            headers |= self._usage(call) if call else {}
             headers |= {"WWW-Authenticate": _latin(refusal.challenge), "Cache-Control": "no-store"}
             headers["Content-Type"] = _SUCCESS_HEADERS["Content-Type"]
-            return Response(to_text(refusal.envelope(trace_id)), refusal.status, headers)
+            text = to_text(refusal.envelope(trace_id))
+            return Response(text[: len(text) // 2] if fault == "cut_error" else text, refusal.status, headers)
         self._count(path)
-        headers |= _SUCCESS_HEADERS | {"ETag": f'"{secrets.token_hex(20)}"'} | self._graph.headers(call)
+        headers |= _SUCCESS_HEADERS | {"ETag": f'"{secrets.token_hex(20)}"'} | self._usage(call)
         text = text.replace(SIGNATURE, secrets.token_hex(16))
+        return self._wrap(request, text, headers, fault)
+
+    def _wrap(self, request: Request, text: str, headers: dict[str, str], fault: str | None) -> Response:
+        """A good answer, as whole as its fault lets it be."""
         body = (text[: len(text) // 2] if fault == "cut" else text).encode()
+        if fault == "huge":
+            return huge(body, self.faults, headers)
+        if fault == "trickle":
+            return trickle(body, self.faults, headers)
         takes_gzip = self._config.gzip and "gzip" in request.headers.get("accept-encoding", "")
         if takes_gzip and len(body) >= _WORTH_PACKING:
             headers["Content-Encoding"] = "gzip"
             body = gzip.compress(body, compresslevel=1)
         return Response(body, 200, headers)
+
+    def _usage(self, call: Call) -> dict[str, str]:
+        return odd_usage(self.faults, self._page_id(call)) or self._graph.headers(call)
+
+    def _page_id(self, call: Call) -> str:
+        return call.page.page_id if call.page is not None else ""
+
+    def _is_meant(self, path: str) -> bool:
+        """Whether a call of this path meets the faults that `where` restricts."""
+        match self.faults.where:
+            case "lists":
+                return path.rstrip("/").endswith("/conversations")
+            case "page":
+                return self._graph.is_page(path)
+            case "nodes":
+                return "/" not in path.strip("/") and not self._graph.is_page(path)
+        return True
 
     async def _call(self, request: Request, path: str, prefix: str, number: int) -> Call:
         parameters = dict(request.query_params)
@@ -216,11 +249,11 @@ class GraphHttp:
 
     def _refuse(self, fault: str | None) -> None:
         if self.faults.refuse_code is not None:
-            raise any_refusal(self.faults.refuse_code, self.faults.refuse_subcode)
+            raise any_refusal(self.faults.refuse_code, self.faults.refuse_subcode, self.faults.refuse_words)
         match fault:
             case "code_1":
                 raise Refusal(1, "An unknown error occurred", subcode=99, status=500)
-            case "code_2":
+            case "code_2" | "cut_error":
                 raise Refusal(2, "Service temporarily unavailable", status=500, is_transient=True)
             case "transient":
                 raise Refusal(960, "(#960) Request aborted. Try again.", is_transient=True)
@@ -236,29 +269,6 @@ def _token(request: Request, parameters: dict[str, Any]) -> str | None:
     if scheme.lower() in ("bearer", "oauth") and given:
         return given.strip()
     return parameters.get("access_token") or None
-
-
-def _broken(fault: str | None) -> Response | None:
-    match fault:
-        case "html":
-            return Response(_HTML, 500, {"Content-Type": "text/html; charset=utf-8"})
-        case "empty":
-            return Response(b"", 200, {"Content-Type": "application/json; charset=UTF-8"})
-        case "null":
-            return Response(b"null", 200, {"Content-Type": "application/json; charset=UTF-8"})
-    return None
-
-
-async def _abort(receive: Receive, send: Send) -> None:
-    """Cut the connection, as a network does: ASGI has no message for it, the server's transport has."""
-    cycle = getattr(send, "__self__", None)
-    transport = getattr(cycle, "transport", None)
-    if transport is None:
-        raise ConnectionResetError("reset by the sandbox")
-    transport.abort()
-    # Until the server has noticed: otherwise it logs that no answer came.
-    while (await receive())["type"] != "http.disconnect":
-        pass
 
 
 def _latin(text: str) -> str:

@@ -119,6 +119,11 @@ class ConversationList:
             return cursor
         return opaque_cursor(self._name, [*self._place(cursor), nonce])
 
+    def place_after(self, count: int) -> str:
+        """A cursor to the place after so many conversations, or the end."""
+        slots = list(islice(self._window(TOP), count))
+        return index_cursor(len(slots) - 1) if self._config.cursors == "index" else self._cursor(slots[-1])
+
     def _refuse_depth(self, place: Key) -> None:
         if self._deepest is None:
             return
@@ -205,6 +210,16 @@ def message_slice(
     # `before` has been seen to be absent (graph-facts 1.5): here at the top of some conversations.
     has_before = has_previous or thread.slot % _WITHOUT_BEFORE_EVERY != 6
     return Slice(entries, first if has_before else None, last, bottom > oldest, has_previous)
+
+
+def oldest_messages(thread: Thread, name: str, *, limit: int, after: str | None) -> Slice:
+    """Messages of a conversation, oldest first."""
+    start = _message_place(thread, after, name) + 1 if after else 0
+    entries: list[Message] = thread.messages[start : start + limit]
+    if not entries:
+        return _EMPTY
+    first, last = (opaque_cursor(name, [each.ordinal]) for each in (entries[0], entries[-1]))
+    return Slice(entries, first, last, start + limit < len(thread.messages), start > 0)
 
 
 def _message_place(thread: Thread, cursor: str, name: str) -> int:

@@ -2,6 +2,8 @@
 
 from typing import Any
 
+from inboxsync.sandbox.config import Faults
+
 _BAD_REQUEST = 400
 
 
@@ -137,16 +139,42 @@ def too_much() -> Refusal:
     )
 
 
-def any_refusal(code: int, subcode: int | None) -> Refusal:
+def any_refusal(code: int, subcode: int | None, words: str | None = None) -> Refusal:
     """A code of the table in graph-facts 3, with the status it has there."""
     status = 500 if code in (1, 2) else 403 if code in (4, 10, 230, 368) or 200 <= code <= 299 else 400
     return Refusal(
         code,
-        f"(#{code}) Refused by the sandbox",
+        f"(#{code}) Refused by the sandbox" if words is None else words,
         subcode=subcode,
         status=status,
         is_transient=True if code == 4 else None,
     )
+
+
+def refused_fields(faults: Faults, names: list[str], node: str, locale: str) -> Refusal:
+    """Fields that are no longer served, in the words and the language asked for."""
+    code = faults.refuse_fields_code
+    words = faults.refuse_fields_words
+    if words is None:
+        language = "en" if locale.startswith("en") else faults.refuse_fields_language
+        words = f"(#{code}) " + _NO_FIELD[language, code == 100]
+    for name, value in {"{field}": names[0], "{fields}": ", ".join(names), "{node}": node}.items():
+        words = words.replace(name, value)
+    return Refusal(code, words)
+
+
+# By language, and whether the code is 100.
+_NO_FIELD = {
+    ("en", True): "Tried accessing nonexisting field ({field}) on node type ({node})",
+    ("fr", True): "Tentative d'accès à un champ inexistant ({field}) sur le type de noeud ({node})",
+    (
+        "de",
+        True,
+    ): "Zugriff auf ein nicht vorhandenes Feld ({field}) des Knotentyps ({node})",
+    ("en", False): "{field} field is deprecated for versions v26.0 and higher",
+    ("fr", False): "Le champ {field} est obsolète à partir de la version v26.0",
+    ("de", False): "Das Feld {field} gibt es ab Version v26.0 nicht mehr",
+}
 
 
 def unreadable_message() -> Refusal:

@@ -7,12 +7,14 @@ measure the client, not the sandbox. Slashes and all beyond ASCII are escaped, a
 import json
 from collections import OrderedDict
 from collections.abc import Mapping
+from random import Random
 from typing import Any
 
+from inboxsync.sandbox import ids
 from inboxsync.sandbox.call import Call
-from inboxsync.sandbox.config import SandboxConfig
+from inboxsync.sandbox.config import Faults, OddContent, SandboxConfig
 from inboxsync.sandbox.fields import Field, defaults
-from inboxsync.sandbox.lists import message_slice, next_url, read_limit
+from inboxsync.sandbox.lists import message_slice, next_url, oldest_messages, read_limit
 from inboxsync.sandbox.nodes import (
     MESSAGE_DEFAULTS,
     MESSAGE_FIELDS,
@@ -20,6 +22,7 @@ from inboxsync.sandbox.nodes import (
     THREAD_FIELDS,
     View,
 )
+from inboxsync.sandbox.odd_contents import IN_CONVERSATIONS, IN_MESSAGES, Change
 from inboxsync.sandbox.refusal import unknown_field, unreadable_message
 from inboxsync.sandbox.selection import narrow
 from inboxsync.sandbox.threads import Message, Thread
@@ -39,7 +42,14 @@ class Renderer:
 
     def __init__(self, config: SandboxConfig) -> None:
         self._config = config
+        self._faults = config.faults
         self._kept: OrderedDict[tuple[object, ...], str] = OrderedDict()
+
+    def change(self, faults: Faults) -> None:
+        """Other faults from now on."""
+        if faults != self._faults:
+            self._kept.clear()
+        self._faults = faults
 
     def thread_text(self, call: Call, view: View, thread: Thread, fields: tuple[Field, ...]) -> str:
         """A conversation as JSON text, kept for the next time it is asked for in the same way."""
@@ -75,7 +85,9 @@ class Renderer:
                 raise unknown_field(field.name, "UnifiedThread")
             if value is not None:
                 rendered[field.name] = value
-        return rendered | {"id": view.thread_id(thread)}
+        rendered |= {"id": view.thread_id(thread)}
+        self._make_odd(view, rendered, IN_CONVERSATIONS)
+        return rendered
 
     def message(
         self, call: Call, view: View, thread: Thread, message: Message, fields: tuple[Field, ...]
@@ -98,7 +110,9 @@ class Renderer:
             value = narrow(field, MESSAGE_FIELDS[field.name](view, thread, message))
             if value is not None:
                 rendered[field.name] = _with_next(value, f"{call.root}{message_id}/{field.name}", call.token)
-        return rendered | {"id": message_id}
+        rendered |= {"id": message_id}
+        self._make_odd(view, rendered, IN_MESSAGES)
+        return rendered
 
     def messages_edge(
         self, call: Call, view: View, thread: Thread, fields: tuple[Field, ...], parameters: Mapping[str, str]
@@ -106,21 +120,36 @@ class Renderer:
         """The messages of a conversation, newest first, with paging."""
         limit = read_limit(parameters.get("limit"), self._config)
         thread_id = view.thread_id(thread)
-        part = message_slice(
-            thread,
-            f"{call.epoch}:messages:{thread_id}",
-            limit=limit,
-            after=parameters.get("after"),
-            before=parameters.get("before"),
-            oldest=self._first_listed(view, thread, fields),
-        )
+        name, after = f"{call.epoch}:messages:{thread_id}", parameters.get("after")
+        if self._faults.message_order == "oldest":
+            part = oldest_messages(thread, name, limit=limit, after=after)
+        else:
+            part = message_slice(
+                thread,
+                name,
+                limit=limit,
+                after=after,
+                before=parameters.get("before"),
+                oldest=self._first_listed(view, thread, fields),
+            )
         base = f"{call.root}{thread_id}/messages"
         paging = part.paging(
             next_url(base, parameters, token=call.token, limit=limit, after=part.after),
             next_url(base, parameters, token=call.token, limit=limit, before=part.before),
         )
         data = [self.message(call, view, thread, message, fields) for message in part.entries]
+        if self._faults.message_order == "reversed":
+            data.reverse()
         return {"data": data} | ({"paging": paging} if paging else {})
+
+    def _make_odd(self, view: View, node: Json, changes: Mapping[OddContent, Change]) -> None:
+        """By the object's id: which ones are odd stays the same."""
+        for name in self._faults.odd:
+            if name not in changes:
+                continue
+            chance = Random(ids.digest(self._config.seed, "odd", name, node["id"])).random()
+            if chance < self._faults.odd_share:
+                changes[name](view, node)
 
     def _first_listed(self, view: View, thread: Thread, fields: tuple[Field, ...]) -> int:
         """How many of the oldest messages a list leaves out: by switch those without details."""
