@@ -75,7 +75,9 @@ def main() -> None:
     with opened(url, folder) as engine:
         derive(engine, derive_notes)
         (overview,) = overviews(engine)
-        assert overview.contacts == overview.conversations == conversations, overview
+        # Of a few in a million only messages of the Page are listed, so nobody knows their contact.
+        assert overview.conversations == conversations, overview
+        assert conversations - overview.contacts <= conversations / 100_000 + 1, overview
     for number, changed in enumerate((0, *map(int, sys.argv[7:]))):
         write(
             ready, [(number + place * conversations // changed) % conversations for place in range(changed)]

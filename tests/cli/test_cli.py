@@ -267,7 +267,7 @@ def test_another_key_does_not_open_the_token(run: Run, sandbox: StartSandbox) ->
     add_page(run, sandbox("--conversations", "5"))
     result = run("sync", INBOXSYNC_SECRET_KEY="another key altogether")
     assert result.returncode == 4
-    assert "does not open with this key" in stderr_of(result)
+    assert "cannot be decrypted with this key" in stderr_of(result)
 
 
 def test_a_demo_syncs_and_a_second_one_finds_nothing_new(run: Run, environment: dict[str, str]) -> None:
