@@ -14,7 +14,7 @@ help: ## list the targets
 
 install: .venv/installed ## set up .venv with what inboxsync needs to run
 
-demo: .venv/installed ## sync a 10,000-conversation sandbox Page at Meta's own pace
+demo: .venv/installed ## sync a 10,000-conversation sandbox Page at Meta's call rate
 	@$(BIN)/inboxsync demo
 
 test: .venv/installed-dev ## run every test
@@ -26,7 +26,7 @@ check: .venv/installed-dev ## lint, types, layers
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
-format: .venv/installed-dev ## format the code and mend what ruff can
+format: .venv/installed-dev ## format the code and fix what ruff can
 	$(BIN)/ruff check --fix-only --quiet .
 	$(BIN)/ruff format --quiet .
 
@@ -43,7 +43,7 @@ bench-scale: .venv/installed-dev .venv-bench/installed ## a million conversation
 	.venv-bench/bin/python -m pip --disable-pip-version-check -qq install matplotlib
 	.venv-bench/bin/python bench/curve.py docs/scale.png .bench/scale-*-1000000.txt
 
-bench-pace: .venv/installed-dev ## time a sync at Meta's own pace beside its predecessor (five minutes)
+bench-pace: .venv/installed-dev ## time a sync at Meta's call rate beside its predecessor (five minutes)
 	$(BIN)/python bench/pace.py
 
 bench-load: .venv/installed-dev ## time the HTTP service with 200 readers and 50 listeners while two Pages sync
@@ -52,7 +52,7 @@ bench-load: .venv/installed-dev ## time the HTTP service with 200 readers and 50
 docs: .venv/installed ## write docs/reference/ from the code
 	$(BIN)/python docs/render.py
 
-lock: .venv/installed ## resolve the dependencies anew into the lock files (needs uv)
+lock: .venv/installed ## resolve the dependencies again into the lock files (needs uv)
 	uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-annotate --no-header \
 		pyproject.toml --group build -o requirements.lock
 	uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-annotate --no-header \
@@ -78,5 +78,5 @@ clean: ## remove .venv and what the tools left
 
 .venv-bench/installed: | .venv/python
 	@.venv/bin/python -m venv .venv-bench
-	@.venv-bench/bin/python -m pip --disable-pip-version-check -qq install 'dlt[postgres]' 'sqlalchemy>=2' || echo "dlt cannot be installed: the bench goes on without it."
+	@.venv-bench/bin/python -m pip --disable-pip-version-check -qq install 'dlt[postgres]' 'sqlalchemy>=2' || echo "dlt cannot be installed: the bench continues without it."
 	@touch $@

@@ -19,7 +19,7 @@ COMMENT ON COLUMN api_keys.name IS 'what its owner calls it';
 
 COMMENT ON COLUMN api_keys.scope IS 'what it opens: read, sync or admin';
 
-COMMENT ON COLUMN api_keys.prefix IS 'how the key begins: tells it from others, opens nothing';
+COMMENT ON COLUMN api_keys.prefix IS 'how the key begins: identifies it; gives no access';
 
 COMMENT ON COLUMN api_keys.digest IS 'SHA-256 of the whole key, in hex; never the key';
 
@@ -96,7 +96,7 @@ COMMENT ON COLUMN contacts.last_message_at IS 'when the newest stored message wa
 
 COMMENT ON COLUMN contacts.last_contact_message_at IS 'when the contact last wrote; 24 hours later the Page may no longer reply freely';
 
-COMMENT ON COLUMN contacts.unanswered_since_at IS 'since when an answer is owed; NULL: none is';
+COMMENT ON COLUMN contacts.unanswered_since_at IS 'since when a person waits for an answer; NULL: no one does';
 
 COMMENT ON COLUMN contacts.conversations IS 'how many it has with this Page';
 
@@ -195,7 +195,7 @@ COMMENT ON COLUMN detail_region.id IS '1: there is one row at most';
 
 COMMENT ON COLUMN detail_region.region IS 'where phone numbers without a country''s were taken to be';
 
-COMMENT ON COLUMN detail_region.again_after IS 'our id of the conversation behind which all are looked through anew; NULL: none is';
+COMMENT ON COLUMN detail_region.again_after IS 'our id of the conversation after which all are searched again; NULL: none are';
 
 CREATE TABLE facebook_pages (
 	id TEXT COLLATE "C" NOT NULL,
@@ -267,7 +267,7 @@ CREATE TABLE message_index (
 
 COMMENT ON TABLE message_index IS 'Messages in the order of their time, with the words that the search finds them by';
 
-COMMENT ON COLUMN message_index.id IS 'the second it was sent in, times 2 to the 31st, plus what tells apart: newest last';
+COMMENT ON COLUMN message_index.id IS 'the second it was sent in, times 2^31, plus a number that makes it unique; newest last';
 
 COMMENT ON COLUMN message_index.page_id IS 'the Page';
 
@@ -608,19 +608,19 @@ COMMENT ON COLUMN sync_runs.refused_calls IS 'of them refused for their rate';
 
 COMMENT ON COLUMN sync_runs.problems IS 'what went wrong: [{code, message, hint}]';
 
-COMMENT ON COLUMN sync_runs.next IS 'the command that goes on; NULL when there is nothing to do';
+COMMENT ON COLUMN sync_runs.next IS 'the command that continues the run; NULL: nothing is left to do';
 
 COMMENT ON COLUMN sync_runs.kind IS 'sync, or verify: a comparison with the source';
 
 COMMENT ON COLUMN sync_runs.request IS 'what a worker was asked for; NULL: a command of its own';
 
-COMMENT ON COLUMN sync_runs.queued_at IS 'when it was handed to the workers; NULL: it was not';
+COMMENT ON COLUMN sync_runs.queued_at IS 'when it was enqueued for the workers; NULL: it was not';
 
 COMMENT ON COLUMN sync_runs.cancel_asked_at IS 'when somebody asked that it end; NULL: nobody has';
 
 COMMENT ON COLUMN sync_runs.updated_at IS 'when this row last changed';
 
-COMMENT ON COLUMN sync_runs.active_seconds IS 'seconds at work, without waits between slices';
+COMMENT ON COLUMN sync_runs.active_seconds IS 'working time in seconds, without waits between tasks';
 
 CREATE TABLE verifications (
 	id TEXT COLLATE "C" NOT NULL,

@@ -1,4 +1,4 @@
-"""An export is whole, or says that it is not."""
+"""An export is complete, or says that it is not."""
 
 import asyncio
 import hashlib

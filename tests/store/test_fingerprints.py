@@ -131,9 +131,9 @@ def test_one_that_was_gone_is_looked_at(store: Store, page: Page) -> None:
 
 def test_what_is_backlog_is_looked_at(store: Store, page: Page) -> None:
     put(store, page, served(), served("d2", number=2))
-    owed = BacklogItem(conversation_id="t_1", kind=BacklogKind.GAP, folder="inbox")
+    item = BacklogItem(conversation_id="t_1", kind=BacklogKind.GAP, folder="inbox")
     with store.write() as connection:
-        put_backlog_item(connection, page, owed, now=NOW)
+        put_backlog_item(connection, page, item, now=NOW)
     again, other = served(), served("d2", number=2)
     put(store, page, again, other)
     assert again.is_decoded

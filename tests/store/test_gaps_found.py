@@ -77,7 +77,7 @@ def test_messages_that_meet_none_leave_a_hole_down_to_the_newest_stored(
     written = upsert(store, page, conversation(99, 98, has_older=True), conversation(1, graph_id="t_2"))
     assert written.found_gaps == (gap(*range(29, 9, -1)),)
     assert written.whole == ("t_2",)
-    # Below its anchors nothing has changed: the gap is the ledger's.
+    # Below its anchors nothing has changed: the gap is in the backlog.
     assert rows(BACKLOG) == [(0,), (0,)]
 
 
@@ -179,7 +179,7 @@ def test_the_bottom_is_noted_once(store: Store, page: Page, rows: Callable[[str]
 
 
 def missing(store: Store, backlog: list[FoundGap], served: int) -> set[int]:
-    """Which of the messages 1..served are neither stored nor accounted for by what is owed."""
+    """Which of the messages 1..served are neither stored nor in the backlog."""
     with store.read() as connection:
         ids = connection.exec_driver_sql("SELECT message_id FROM messages").scalars()
         stored = {int(each.removeprefix("m_")) for each in ids}

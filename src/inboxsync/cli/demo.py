@@ -121,7 +121,7 @@ def _added_page(engine: Engine, ready: dict[str, Any]) -> Page:
 
 
 def _introduce(ready: dict[str, Any], page: Page, stored: int, *, fast: bool) -> None:
-    call_rate = "without limits" if fast else "at Meta's own pace, 2 calls a second"
+    call_rate = "without limits" if fast else "at Meta's call rate, 2 calls a second"
     console = stdout()
     console.print(f"A sandbox Page with {_conversations(ready):,} conversations, {call_rate}.")
     for note in ready.get("notes", ()):

@@ -49,7 +49,7 @@ ByteOrderMark = Annotated[
         help="Begin CSV with a byte order mark, so that Excel reads UTF-8. Default: only in files.",
     ),
 ]
-Trailer = Annotated[bool, typer.Option(help="End NDJSON on stdout with a line that says it is whole.")]
+Trailer = Annotated[bool, typer.Option(help="End NDJSON on stdout with a line that says it is complete.")]
 
 
 @app.command()
@@ -156,7 +156,7 @@ def check(
             is_whole = False
         else:
             stdout().print(
-                f"{path} is whole: {_content(found)}, exported {found.exported_at:%Y-%m-%d %H:%M} UTC."
+                f"{path} is complete: {_content(found)}, exported {found.exported_at:%Y-%m-%d %H:%M} UTC."
             )
     if not is_whole:
         raise typer.Exit(PARTIAL)
@@ -257,11 +257,13 @@ def _print_written(manifest: Manifest, path: Path | None) -> None:
         stderr().print(f"Exported {_content(manifest)}: {manifest.bytes:,} bytes, SHA-256 {manifest.sha256}.")
         return
     stdout().print(f"Wrote {_content(manifest)} to {path} ({manifest.bytes:,} bytes).")
-    stdout().print(f"  {manifest_path(path).name} shows whether it is whole: inboxsync export check {path}")
+    stdout().print(
+        f"  {manifest_path(path).name} shows whether it is complete: inboxsync export check {path}"
+    )
     if manifest.cut_cells:
         stdout().print(
-            f"  {some(manifest.cut_cells, 'text')} of more than 32,767 characters had to be cut: Excel takes "
-            "no longer one; each ends with an ellipsis. The other formats have the whole text."
+            f"  {some(manifest.cut_cells, 'text')} of more than 32,767 characters were cut: Excel cannot "
+            "store longer ones. Each cut text ends with an ellipsis. The other formats have all of it."
         )
 
 

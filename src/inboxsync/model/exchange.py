@@ -1,6 +1,6 @@
 """Who has answered whom: the one definition of *unanswered* and of *response*.
 
-Told from the messages of one conversation that can be read and have a time. Graph's times are exact to
+Computed from the messages of one conversation that can be read and have a time. Graph's times are exact to
 the second, and an automatic reply comes in the same second as the question: so a contact's message counts
 as answered by a message of the Page sent at that time or later. The order of messages everywhere here is
 therefore by time, and within one second the contact's before the Page's.
@@ -34,7 +34,7 @@ class Response:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Exchange:
-    """What the messages of one conversation tell about who waits for whom.
+    """What the messages of one conversation show who waits for whom.
 
     `first_response` is None where nobody has answered, and where nobody knows, because older
     messages are not stored: see `exchange_of`.
@@ -70,7 +70,7 @@ Sent = tuple[datetime | None, bool]
 
 
 def exchange_of(sent: Iterable[Sent], *, has_older: bool) -> Exchange:
-    """The exchange of one conversation, its messages in the order that the module's text tells.
+    """The exchange of one conversation, its messages in the order described above.
 
     `has_older`: the source has older messages than these, so nobody knows which response was the first.
     """
@@ -101,7 +101,7 @@ def exchange_of(sent: Iterable[Sent], *, has_older: bool) -> Exchange:
 
 
 def iter_responses(sent: Iterable[Sent], *, has_older: bool) -> Iterator[Response]:
-    """Every response of one conversation, its messages in the order that the module's text tells.
+    """Every response of one conversation, its messages in the order described above.
 
     With `has_older` a question before the Page's first message is left out: it may have begun earlier.
     """

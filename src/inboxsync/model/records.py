@@ -74,7 +74,7 @@ class SourceRecord(Protocol):
     def fingerprint(self, newest: int | None = None) -> str | None:
         """A hash of everything in it that would be stored: same fingerprint, same rows. None: not known.
 
-        With `newest`, as if only so many of its newest messages had been asked for.
+        With `newest`, as if only that many of its newest messages had been requested.
         """
 
     def whole(self) -> "Conversation":

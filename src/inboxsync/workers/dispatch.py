@@ -149,7 +149,7 @@ class Dispatcher:
         ):
             DBOS.delete_workflows([each.workflow_id for each in ended])
             purged += len(ended)
-        # Those of dead workers, and those whose end DBOS could not write: they stay begun for ever.
+        # Those of dead workers, and those whose end DBOS could not write: they stay PENDING and never end.
         begun = DBOS.list_workflows(
             status="PENDING", dequeued_before=at, name=_WORKFLOW, load_input=False, load_output=False
         )

@@ -60,8 +60,8 @@ _KEEP_WORKFLOWS = timedelta(hours=1)
 class WorkerRegistry:
     """Which workers live, seen from one of them.
 
-    It goes by its own clock: by when it saw a heartbeat change, not by what another clock says. And time
-    counts only while its own heartbeat changes: no worker can write one while a database is away or locked.
+    It uses only its own clock: the time at which it saw a heartbeat change. And time counts only while its
+    own heartbeat changes: no worker can write one while a database is away or locked.
     """
 
     worker_id: str

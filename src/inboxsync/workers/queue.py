@@ -33,7 +33,7 @@ from inboxsync.store.state.tasks import (
 )
 from inboxsync.sync import end_event
 
-# Tasks begin in the order in which they are due: so much earlier is what someone waits for.
+# Tasks begin in the order in which they are due: a run that a person requested is due this much earlier.
 _AHEAD = timedelta(hours=1)
 
 

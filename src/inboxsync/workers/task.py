@@ -190,7 +190,7 @@ class TaskExecution:
         return Following(queue, self._due_at(suspension.until))
 
     def _again(self, begun: Begun, *, after: timedelta) -> Following:
-        """The same once more, as the Page is another's for now."""
+        """Repeat the task later: another process works on the Page."""
         return Following(begun.task.queue, self._engine.clock.now() + after, begun.task.failures)
 
     def _due_at(self, until: datetime | None) -> datetime:

@@ -44,7 +44,9 @@ _SQLITE = {
         "{where} is not an SQLite database.",
         "Point INBOXSYNC_DATABASE_URL at another file; this one is left as it is.",
     ),
-    "malformed": _Fault("{where} is damaged.", "Restore it from a backup, or move it away and sync anew."),
+    "malformed": _Fault(
+        "{where} is damaged.", "Restore it from a backup, or move it to another place and sync again."
+    ),
     "is locked": _LOCKED,
     "disk i/o error": _Fault("{where} could not be read or written: the disk reports an error.", None),
 }

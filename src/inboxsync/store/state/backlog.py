@@ -1,6 +1,6 @@
-"""Rows of `backlog`, the ledger, and what is owed beyond it: the older messages of each conversation.
+"""Rows of `backlog`, and conversations whose older messages are not stored.
 
-A conversation that is gone is owed nothing: the source no longer has it.
+A conversation that is gone has none to fetch: the source no longer has it.
 """
 
 from collections.abc import Collection
@@ -41,7 +41,7 @@ class Older:
 
 
 def put_backlog_item(connection: Connection, page: Page, item: BacklogItem, *, now: datetime) -> None:
-    """Owe this, or replace what is noted of it. Since when it is owed stays."""
+    """Add an item, or replace it. Its `created_at` stays."""
     problem = item.problem
     row = {
         "page_id": page.id,
@@ -65,13 +65,13 @@ def put_backlog_item(connection: Connection, page: Page, item: BacklogItem, *, n
 def get_backlog_item(
     connection: Connection, page: Page, kind: BacklogKind, conversation_id: str
 ) -> BacklogItem | None:
-    """What is owed of this conversation in this phase, gone or not."""
+    """The item of this kind and conversation, gone or not."""
     row = connection.execute(select(table).where(_key(page, kind, conversation_id))).one_or_none()
     return _item(row) if row else None
 
 
 def delete_backlog_item(connection: Connection, page: Page, kind: BacklogKind, conversation_id: str) -> None:
-    """It is owed no longer."""
+    """Nothing of this kind is missing any longer."""
     connection.execute(delete(table).where(_key(page, kind, conversation_id)))
 
 
@@ -85,7 +85,7 @@ def list_backlog(
     due_only: bool = True,
     excluding: Collection[str] = (),
 ) -> list[BacklogItem]:
-    """What is owed: fewest failed attempts first, then the longest owed."""
+    """Items of this kind: fewest failed attempts first, then the oldest."""
     query = (
         select(table)
         .where(table.c.page_id == page.id, table.c.kind == kind.value, ~_is_gone())
@@ -97,7 +97,7 @@ def list_backlog(
 
 
 def list_failed_backlog(connection: Connection, page: Page, *, limit: int) -> list[BacklogItem]:
-    """A few of what was tried and failed, what failed most often first."""
+    """A few items that were tried and failed, the most attempts first."""
     query = (
         select(table)
         .where(table.c.page_id == page.id, table.c.error_code.is_not(None), ~_is_gone())
@@ -107,7 +107,7 @@ def list_failed_backlog(connection: Connection, page: Page, *, limit: int) -> li
 
 
 def count_backlog(connection: Connection, page: Page) -> dict[BacklogKind, int]:
-    """How much is owed in each phase, due or not."""
+    """How many items there are of each kind, due or not."""
     rows = connection.execute(
         select(table.c.kind, func.count())
         .where(table.c.page_id == page.id, ~_is_gone())
@@ -121,7 +121,7 @@ def list_history(
 ) -> list[BacklogItem]:
     """Conversations with older messages than are stored, the newest first.
 
-    With how far each has come where the ledger knows; not those whose next attempt is not due.
+    Each has its cursor if the backlog has one. Those whose next attempt is not due are left out.
     """
     conversations = messenger_conversations
     noted = and_(

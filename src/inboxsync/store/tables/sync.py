@@ -1,4 +1,4 @@
-"""What the sync knows of its own work: how far it is, what it owes, who is at it, what it has proved."""
+"""What the sync knows of its own work: positions, backlog, leases, runs, verifications."""
 
 from sqlalchemy import (
     Boolean,
@@ -82,7 +82,7 @@ sync_runs = Table(
         comment="of them refused for their rate",
     ),
     Column("problems", JsonText, comment="what went wrong: [{code, message, hint}]"),
-    Column("next", Text, comment="the command that goes on; NULL when there is nothing to do"),
+    Column("next", Text, comment="the command that continues the run; NULL: nothing is left to do"),
     # Columns that came later stand at the end, as they do in every database.
     Column(
         "kind",
@@ -92,10 +92,10 @@ sync_runs = Table(
         comment="sync, or verify: a comparison with the source",
     ),
     Column("request", JsonText, comment="what a worker was asked for; NULL: a command of its own"),
-    Column("queued_at", UtcDateTime, comment="when it was handed to the workers; NULL: it was not"),
+    Column("queued_at", UtcDateTime, comment="when it was enqueued for the workers; NULL: it was not"),
     Column("cancel_asked_at", UtcDateTime, comment="when somebody asked that it end; NULL: nobody has"),
     Column("updated_at", UtcDateTime, comment="when this row last changed"),
-    Column("active_seconds", Float, comment="seconds at work, without waits between slices"),
+    Column("active_seconds", Float, comment="working time in seconds, without waits between tasks"),
     Index(None, "page_id", "started_at"),
     comment="Executions of a sync, and how they ended",
 )

@@ -25,7 +25,7 @@ def note_fingerprints(connection: Connection, fingerprints: Mapping[str, str | N
 
 
 def keep_fingerprint(connection: Connection, row_id: str, merged: Merged) -> None:
-    """Messages of this conversation (our id) came by themselves.
+    """Messages of this conversation (our id) were fetched without the list.
 
     New ones change nothing of what a list serves; where others were changed, it has to be looked at again.
     """

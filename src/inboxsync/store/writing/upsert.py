@@ -1,7 +1,7 @@
 """Puts a batch of conversations, and the messages they bring, into the store.
 
 Every write here may be repeated: the key of a conversation is (Page, Graph's id), that of a message
-(conversation, Graph's id). What an answer may change in a stored row says the merge rule (`merge`).
+(conversation, Graph's id). The merge rule (`merge`) says what an answer may change in a stored row.
 
 A conversation's messages are stored without a gap from its newest down to where its row says whether there
 are older ones, except for what the backlog knows to be missing. `upsert_batch` reports every gap that it
@@ -100,18 +100,17 @@ class _Served:
         return served_at is not None and stored_at is not None and served_at < stored_at
 
     @property
-    def may_part(self) -> bool:
-        """Whether, where its messages meet none that is stored, others may lie between the two.
+    def may_have_gap(self) -> bool:
+        """Whether messages may be missing between these and the stored ones, if none of these is stored.
 
-        An older answer may lie below all that is stored, down to the very bottom.
+        An older answer may be below all that is stored, down to the bottom.
         """
         return bool(self.whole.messages) if self.is_older else self.whole.has_older_messages
 
     def has_older(self, *, stands_alone: bool) -> bool:
         """Whether there are older messages than will be stored.
 
-        A batch that joins on to what is stored, or that a gap separates from it, tells nothing of what
-        lies below that.
+        If the conversation has stored messages, the batch does not show whether older ones than those exist.
         """
         before = self.stored is not None and self.stored.has_older_messages
         if self.whole.has_older_messages:
@@ -192,7 +191,7 @@ class _BatchUpsert:
             listed.setdefault(each.conversation_id, prepare(each))
         fingerprints = {graph_id: each.fingerprint() for graph_id, each in listed.items()}
         stored, in_backlog = look_up_conversations(self._connection, self._page, fingerprints)
-        served = self._looked_at(listed, stored, in_backlog)
+        served = self._changed(listed, stored, in_backlog)
         skipped = len(listed) - len(served)
 
         new = [each for each in served.values() if each.stored is None]
@@ -217,13 +216,13 @@ class _BatchUpsert:
             in_backlog=in_backlog,
         )
 
-    def _looked_at(
+    def _changed(
         self,
         listed: Mapping[str, PreparedConversation],
         stored: Mapping[str, StoredConversation],
         in_backlog: Collection[str],
     ) -> dict[str, _Served]:
-        """What is not served just as it is stored, as the database can hold it."""
+        """Those that differ from the stored ones, without characters that the database cannot hold."""
         served: dict[str, _Served] = {}
         for graph_id, each in listed.items():
             have = stored.get(graph_id)
@@ -255,20 +254,31 @@ class _BatchUpsert:
     def _merge(self, known: Mapping[str, _Served]) -> tuple[Merged, dict[str, tuple[str, ...]]]:
         """Bring stored conversations (our ids) up to date, with their messages.
 
-        Returns how many conversations were changed and how many messages were new; and those that the batch
-        does not join on to, each with its anchors.
+        Returns how many conversations were changed and how many messages were new; and the conversations
+        with a gap, each with its anchors.
         """
         messages = {row_id: each.whole.messages for row_id, each in known.items()}
         found = look_up_messages(self._connection, messages)
-        apart = [i for i, each in known.items() if each.may_part and not found.get(i, NO_MESSAGES).meets]
-        newest = newest_message_ids(self._connection, apart, limit=_ANCHORS)
-        anchors = {row_id: newest.get(row_id, ()) for row_id in apart}
+        anchors = self._find_gaps(known, found)
         changed = self._merge_conversations(known, anchors)
         new = _merge_messages(self._bulk, messages, found, self._of_messages).new
         # What an older answer brings is not what the source would serve again.
         noted = {i: None if each.is_older else each.fingerprints for i, each in known.items()}
         note_fingerprints(self._connection, noted)
         return Merged(new=new, changed=changed), anchors
+
+    def _find_gaps(
+        self, known: Mapping[str, _Served], found: Mapping[str, StoredMessages]
+    ) -> dict[str, tuple[str, ...]]:
+        """The conversations (our ids) with a gap, each with its anchors.
+
+        None of the served messages is stored (`found`), so others may be missing between the two.
+        """
+        with_gap = [
+            i for i, each in known.items() if each.may_have_gap and not found.get(i, NO_MESSAGES).meets
+        ]
+        newest = newest_message_ids(self._connection, with_gap, limit=_ANCHORS)
+        return {row_id: newest.get(row_id, ()) for row_id in with_gap}
 
     def _merge_conversations(
         self, known: Mapping[str, _Served], anchors: Mapping[str, tuple[str, ...]]

@@ -2,7 +2,7 @@ CREATE TABLE api_keys (
 	id TEXT NOT NULL /* our id of the key, UUIDv7 */,
 	name TEXT NOT NULL /* what its owner calls it */,
 	scope TEXT NOT NULL /* what it opens: read, sync or admin */,
-	prefix TEXT NOT NULL /* how the key begins: tells it from others, opens nothing */,
+	prefix TEXT NOT NULL /* how the key begins: identifies it; gives no access */,
 	digest TEXT NOT NULL /* SHA-256 of the whole key, in hex; never the key */,
 	created_at TEXT NOT NULL /* when it was made */,
 	revoked_at TEXT /* from then on it opens nothing; NULL: it does */,
@@ -30,7 +30,7 @@ CREATE TABLE contacts (
 	first_message_at TEXT /* when the oldest stored message was sent */,
 	last_message_at TEXT /* when the newest stored message was sent */,
 	last_contact_message_at TEXT /* when the contact last wrote; 24 hours later the Page may no longer reply freely */,
-	unanswered_since_at TEXT /* since when an answer is owed; NULL: none is */,
+	unanswered_since_at TEXT /* since when a person waits for an answer; NULL: no one does */,
 	conversations INTEGER NOT NULL /* how many it has with this Page */,
 	messages_from_contact INTEGER NOT NULL /* stored messages from the contact */,
 	messages_from_page INTEGER NOT NULL /* stored messages from the Page */,
@@ -83,7 +83,7 @@ CREATE TABLE derive_queue (
 CREATE TABLE detail_region (
 	id INTEGER NOT NULL /* 1: there is one row at most */,
 	region TEXT NOT NULL /* where phone numbers without a country's were taken to be */,
-	again_after TEXT /* our id of the conversation behind which all are looked through anew; NULL: none is */,
+	again_after TEXT /* our id of the conversation after which all are searched again; NULL: none are */,
 	CONSTRAINT pk_detail_region PRIMARY KEY (id)
 );
 
@@ -110,7 +110,7 @@ CREATE TABLE facebook_pages (
 );
 
 CREATE TABLE message_index (
-	id INTEGER NOT NULL /* the second it was sent in, times 2 to the 31st, plus what tells apart: newest last */,
+	id INTEGER NOT NULL /* the second it was sent in, times 2^31, plus a number that makes it unique; newest last */,
 	page_id TEXT NOT NULL /* the Page */,
 	conversation_id TEXT NOT NULL /* our id of the conversation */,
 	message_id TEXT NOT NULL /* Graph's id of the message */,
@@ -251,13 +251,13 @@ CREATE TABLE sync_runs (
 	calls INTEGER DEFAULT 0 NOT NULL /* calls made to the source */,
 	refused_calls INTEGER DEFAULT 0 NOT NULL /* of them refused for their rate */,
 	problems TEXT /* what went wrong: [{code, message, hint}] */,
-	next TEXT /* the command that goes on; NULL when there is nothing to do */,
+	next TEXT /* the command that continues the run; NULL: nothing is left to do */,
 	kind TEXT DEFAULT 'sync' NOT NULL /* sync, or verify: a comparison with the source */,
 	request TEXT /* what a worker was asked for; NULL: a command of its own */,
-	queued_at TEXT /* when it was handed to the workers; NULL: it was not */,
+	queued_at TEXT /* when it was enqueued for the workers; NULL: it was not */,
 	cancel_asked_at TEXT /* when somebody asked that it end; NULL: nobody has */,
 	updated_at TEXT /* when this row last changed */,
-	active_seconds FLOAT /* seconds at work, without waits between slices */,
+	active_seconds FLOAT /* working time in seconds, without waits between tasks */,
 	CONSTRAINT pk_sync_runs PRIMARY KEY (id),
 	CONSTRAINT fk_sync_runs_page_id FOREIGN KEY(page_id) REFERENCES facebook_pages (id) ON DELETE CASCADE
 );
