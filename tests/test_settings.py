@@ -44,7 +44,7 @@ def test_every_problem_has_a_line_of_its_own_and_no_jargon(environment: pytest.M
         "INBOXSYNC_GRAPH_VERSION",
         "INBOXSYNC_SECRET_KEY",
     ]
-    assert "should be a version such as v25.0" in lines[1]
+    assert "should be a version such as v27.0" in lines[1]
     assert "short." not in caught.value.message
 
 

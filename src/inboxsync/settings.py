@@ -13,8 +13,8 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 from inboxsync.clock import local_zone, named_zone
 from inboxsync.errors import SettingsInvalid
 
-# The newest version whose reference was read for docs/graph-facts.md; served until 2028.
-GRAPH_VERSION = "v25.0"
+# The newest version that docs/graph-facts.md vouches for (1.1-2).
+GRAPH_VERSION = "v27.0"
 _ADDRESS = TypeAdapter(HttpUrl)
 _ORIGIN = re.compile(r"https?://[^/\s*]+")
 _VERSION = re.compile(r"v\d+\.\d+")

@@ -41,13 +41,13 @@ def open_client(clock: FakeClock) -> OpenClient:
         rate_limiter = options.get("rate_limiter") or RateLimiter(
             clock=used, calls_per_second=options.get("calls_per_second")
         )
-        async with open_transport(f"{url}/v25.0", timeout_seconds=options.get("timeout_seconds", 30)) as http:
+        async with open_transport(f"{url}/v27.0", timeout_seconds=options.get("timeout_seconds", 30)) as http:
             yield GraphClient(
                 http=http,
                 rate_limiter=rate_limiter,
                 policy=RetryPolicy(attempts=3, base_seconds=0.01),
                 clock=used,
-                version="v25.0",
+                version="v27.0",
                 app=options.get("app"),
             )
 

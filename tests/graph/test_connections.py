@@ -126,7 +126,7 @@ def test_what_a_person_typed_as_a_page_is_one_part_of_the_path(
 
     asyncio.run(go())
     target, headers = head_of(server.requests[0])
-    assert target == "/v25.0/..%2Fme%3Ffields%3Dx%20%23%0D%0AX%3A%20y?fields=id%2Cname"
+    assert target == "/v27.0/..%2Fme%3Ffields%3Dx%20%23%0D%0AX%3A%20y?fields=id%2Cname"
     assert "x" not in headers
 
 

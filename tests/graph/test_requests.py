@@ -129,7 +129,7 @@ def test_old_ids_stay_one_part_of_the_path(play: Play) -> None:
         lambda client: client.fetch_messages(ACCESS, "t_mid.$c:1/2", after=None, limit=5, ids_only=True),
         answer({"data": []}),
     )
-    assert source.asked[0].raw_path.startswith("/v25.0/t_mid.%24c%3A1%2F2/messages?")
+    assert source.asked[0].raw_path.startswith("/v27.0/t_mid.%24c%3A1%2F2/messages?")
     assert source.params()[0]["fields"] == "id,created_time"
 
 

@@ -9,7 +9,7 @@ from urllib.parse import urlencode, urlsplit
 
 from tests.fixtures import PATIENCE_SECONDS, Json
 
-_VERSION = "v26.0"
+_VERSION = "v27.0"
 
 # A parameter of a call; None is not sent.
 Parameter: TypeAlias = str | int | None

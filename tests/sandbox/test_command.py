@@ -33,6 +33,8 @@ CHANGED = {
     "cursors_die_with_token": True,
     "gzip": False,
     "time_windows": True,
+    "legacy": True,
+    "sticker_attachments": 1.0,
     "standard_access": True,
     "high_volume": True,
     "require_proof": True,

@@ -37,11 +37,11 @@ def paths(served: Graph) -> list[str]:
         for platform in ("messenger", "instagram")
     ]
     return [
-        *(f"/v26.0/{served.page_id}/conversations?{urlencode(each)}" for each in lists),
-        f"/v26.0/me/accounts?{urlencode({'access_token': served.ready['user_token']})}",
-        f"/v26.0/debug_token?{urlencode({'input_token': served.token} | token)}",
-        f"/v26.0/me/conversations?{urlencode({'folder': 'page_done'} | token)}",
-        f"/v26.0/t_100000000000699/messages?{urlencode({'fields': 'message,attachments'} | token)}",
+        *(f"/v27.0/{served.page_id}/conversations?{urlencode(each)}" for each in lists),
+        f"/v27.0/me/accounts?{urlencode({'access_token': served.ready['user_token']})}",
+        f"/v27.0/debug_token?{urlencode({'input_token': served.token} | token)}",
+        f"/v27.0/me/conversations?{urlencode({'folder': 'page_done'} | token)}",
+        f"/v27.0/t_100000000000699/messages?{urlencode({'fields': 'message,attachments'} | token)}",
     ]
 
 

@@ -75,12 +75,6 @@ def test_each_call_of_a_batch_counts(graph: StartGraph) -> None:
     assert (answers.status, [each["code"] for each in answers.json]) == (200, [200, 200, 400])
 
 
-def test_each_of_several_ids_counts(graph: StartGraph) -> None:
-    served = graph(conversations=30, limits=True)
-    ids = [each["id"] for each in served.inbox().data]
-    assert served.get("", ids=",".join(ids[:2])).error["code"] == 613
-
-
 def test_a_penalty_refuses_every_call_until_it_ends(graph: StartGraph, clock: FakeClock) -> None:
     served = graph(conversations=30, limits=True, penalty_seconds=0.8)
     burst(served, 3)

@@ -72,7 +72,6 @@ def test_next_repeats_the_call_with_its_token_and_the_cursor(graph: StartGraph) 
     answer = served.inbox(fields="id,participants.limit(1){id}", limit=7, platform="messenger")
     assert query(answer.paging["next"]) == {
         "access_token": served.token,
-        "pretty": "0",
         "fields": "id,participants.limit(1){id}",
         "platform": "messenger",
         "limit": "7",
@@ -258,7 +257,7 @@ def test_nested_paging_leads_to_the_rest_of_the_messages(graph: StartGraph, plat
     served = graph(conversations=5, messages=(90, 90))
     entry = served.inbox(platform=platform, fields="messages.limit(10){id,created_time}").data[0]
     nested = entry["messages"]
-    assert urlsplit(nested["paging"]["next"]).path == f"/v26.0/{entry['id']}/messages"
+    assert urlsplit(nested["paging"]["next"]).path == f"/v27.0/{entry['id']}/messages"
     found = nested["data"]
     url = nested["paging"]["next"]
     while url:

@@ -39,7 +39,7 @@ def source_case(name: str) -> Json:
 def raw(served: Graph) -> Iterator[HTTPResponse]:
     """The list's answer, unread."""
     connection = HTTPConnection(served.url.removeprefix("http://"), timeout=PATIENCE_SECONDS)
-    path = f"/v26.0/{served.page_id}/conversations?access_token={served.token}"
+    path = f"/v27.0/{served.page_id}/conversations?access_token={served.token}"
     connection.request("GET", path)
     try:
         yield connection.getresponse()

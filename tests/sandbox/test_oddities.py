@@ -131,6 +131,47 @@ def test_instagram_messages_may_be_unsupported_in_either_spelling(many: Graph) -
     assert {json.dumps(each) for each in found} == {"true", '"true"'}
 
 
+def test_stickers_are_a_url_an_attachment_or_both(many: Graph) -> None:
+    fields = "sticker,attachments{type,sticker_id}"
+    found = [
+        each
+        for each in messages(many, fields)
+        if "sticker" in each or each.get("attachments", {}).get("data", [{}])[0].get("type") == "sticker"
+    ]
+    assert {frozenset(each) - {"id"} for each in found} == {
+        frozenset({"sticker"}),
+        frozenset({"attachments"}),
+        frozenset({"sticker", "attachments"}),
+    }
+    entries = [each["attachments"]["data"][0] for each in found if "attachments" in each]
+    assert {frozenset(each) for each in entries} == {frozenset({"id", "type", "sticker_id"})}
+    assert all(each["sticker_id"].isdecimal() for each in entries)
+
+
+@pytest.mark.parametrize("share", [0.0, 1.0])
+def test_by_switch_every_sticker_is_an_attachment_or_none(graph: StartGraph, share: float) -> None:
+    served = graph(conversations=200, messages=(20, 20), sticker_attachments=share)
+    found = list(messages(served, "sticker,attachments{type}"))
+    attached = [
+        each for each in found if each.get("attachments", {}).get("data", [{}])[0].get("type") == "sticker"
+    ]
+    urls = [each for each in found if "sticker" in each and each not in attached]
+    assert (bool(attached), bool(urls)) == (share == 1.0, share == 0.0)
+
+
+def test_a_post_of_instagram_is_an_attachment_and_no_share(many: Graph) -> None:
+    found = list(messages(many, "shares,attachments{type,ig_post_media_id,title,url}", "instagram"))
+    posts = [
+        each for each in found if each.get("attachments", {}).get("data", [{}])[0].get("type") == "ig_post"
+    ]
+    assert posts
+    assert not any("shares" in each for each in posts)
+    assert {frozenset(each["attachments"]["data"][0]) for each in posts} == {
+        frozenset({"id", "type", "ig_post_media_id", "title", "url"})
+    }
+    assert any("shares" in each for each in found)
+
+
 def test_instagram_messages_may_answer_or_mention_a_story(many: Graph) -> None:
     stories = [each["story"] for each in messages(many, "story", "instagram") if "story" in each]
     assert {frozenset(each) for each in stories} == {frozenset({"reply_to"}), frozenset({"mention"})}
@@ -198,7 +239,7 @@ def test_every_field_of_the_reference_may_be_asked_for(graph: StartGraph, platfo
 def packed(served: Graph, path: str, **headers: str) -> tuple[str | None, bytes]:
     connection = HTTPConnection(urlsplit(served.url).netloc, timeout=PATIENCE_SECONDS)
     try:
-        connection.request("GET", f"/v26.0/{path}?access_token={served.token}", headers=headers)
+        connection.request("GET", f"/v27.0/{path}?access_token={served.token}", headers=headers)
         response = connection.getresponse()
         return response.headers["Content-Encoding"], response.read()
     finally:

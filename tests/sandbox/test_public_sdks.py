@@ -109,9 +109,15 @@ def test_facebook_sdk_finds_the_pages_of_its_user(old: StartGraph) -> None:
 
 
 def test_facebook_sdk_reads_several_objects_at_once(old: StartGraph) -> None:
-    served = old(conversations=60)
+    served = old(conversations=60, legacy=True)
     ids = all_ids(served)[:50]
     assert set(facebook.GraphAPI(served.token).get_objects(ids, fields="message_count")) == set(ids)
+
+
+def test_facebook_sdk_no_longer_reads_several_objects_at_once_as_with_meta(old: StartGraph) -> None:
+    served = old(conversations=2)
+    with pytest.raises(facebook.GraphAPIError, match="ids is deprecated"):
+        facebook.GraphAPI(served.token).get_objects(all_ids(served))
 
 
 def test_facebook_sdk_looks_at_a_token(old: StartGraph) -> None:
@@ -261,10 +267,16 @@ def test_python_facebook_reads_a_conversation_whole(graph: StartGraph) -> None:
 
 
 def test_python_facebook_reads_conversations_by_their_ids(graph: StartGraph) -> None:
-    served = graph(conversations=50)
+    served = graph(conversations=50, legacy=True)
     ids = all_ids(served)
     found = python_facebook(served).conversation.get_batch(ids)
     assert [found[each].id for each in ids] == ids
+
+
+def test_python_facebook_no_longer_reads_conversations_by_their_ids_as_with_meta(graph: StartGraph) -> None:
+    served = graph(conversations=2)
+    with pytest.raises(FacebookError, match="ids is deprecated"):
+        python_facebook(served).conversation.get_batch(all_ids(served))
 
 
 def test_python_facebook_reads_one_message(graph: StartGraph) -> None:
@@ -305,7 +317,7 @@ def test_python_facebook_gets_the_app_its_token(graph: StartGraph) -> None:
     assert python_facebook(served).get_app_token()["access_token"] == served.ready["app_token"]
 
 
-@pytest.mark.parametrize("version", [*GraphAPI.VALID_API_VERSIONS, "v26.0"])
+@pytest.mark.parametrize("version", [*GraphAPI.VALID_API_VERSIONS, "v27.0"])
 def test_python_facebook_is_served_at_every_version_it_knows(graph: StartGraph, version: str) -> None:
     served = graph(conversations=1)
     api = FacebookApi(access_token=served.token, base_url=f"{served.url}/", version=version)

@@ -32,8 +32,3 @@ def test_fields_that_there_are_not_are_refused(served: Graph, fields: str | None
     answer = change(served, "POST", fields)
     assert (answer.status, answer.error["code"]) == (400, 100)
     assert subscribed(served) == []
-
-
-def test_an_empty_list_of_ids_is_refused_as_missing(served: Graph) -> None:
-    answer = served.get("", ids="")
-    assert (answer.status, answer.error["message"]) == (400, "(#100) The parameter ids is required")

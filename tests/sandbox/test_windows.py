@@ -2,9 +2,11 @@
 
 from collections.abc import Iterable
 from datetime import datetime
+from urllib.parse import urlencode
 
 import pytest
 
+from tests.fixtures import Json
 from tests.sandbox.fixtures import Answer, Graph, Parameter, StartGraph
 
 PLATFORMS = ["messenger", "instagram"]
@@ -34,6 +36,21 @@ def test_the_switch_honours_both_bounds_of_a_window(graph: StartGraph, middle_ms
         [each for each in whole if each >= "2025"],
         [each for each in whole if each < "2025"],
     )
+
+
+def test_a_version_that_lacks_them_ignores_them(graph: StartGraph, middle_ms: int) -> None:
+    served = graph(conversations=30, time_windows=True)
+
+    def listed(version: str, **parameters: object) -> list[Json]:
+        asked = urlencode({"access_token": served.token, "limit": 30} | parameters)
+        return served.open(f"/{version}/me/conversations?{asked}").data
+
+    whole = listed("v27.0")
+    for version in ("v25.0", "v21.0"):
+        assert listed(version, updated_before_ms=middle_ms) == whole
+        assert listed(version, updated_after_ms="soon") == whole
+    for version in ("v26.0", "v27.0"):
+        assert 0 < len(listed(version, updated_before_ms=middle_ms)) < len(whole)
 
 
 def window(served: Graph, **parameters: Parameter) -> list[str]:

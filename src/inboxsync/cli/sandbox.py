@@ -39,7 +39,8 @@ _SET_HELP = (
     "lists fail, single conversations can be read. cursors_die_with_token=1: a dead token's cursors are "
     "invalid. write_every=10: a message arrives at every 10th list call. write_people=3: from 3 people. "
     "write_burst=2: 2 messages each. write_new_every=10: a conversation begins at every 10th list call. "
-    "largest_limit=100: the most conversations in an answer."
+    "largest_limit=100: the most conversations in an answer. sticker_attachments=1: every sticker is an "
+    "attachment."
 )
 # The sandbox has names for so many folders beside the inbox and the three that every Page has.
 _MOST_FOLDERS: Final = 5
@@ -120,6 +121,9 @@ class Switches:
     require_proof: Annotated[bool, typer.Option("--require-proof", help="Require an appsecret_proof.")] = (
         False
     )
+    legacy: Annotated[
+        bool, typer.Option("--legacy", help="Serve what Meta removed in autumn 2026, such as ?ids=.")
+    ] = False
     fault: Annotated[list[str] | None, typer.Option(metavar="NAME=VALUE", help=_FAULT_HELP)] = None
     set: Annotated[list[str] | None, typer.Option(metavar="NAME=VALUE", help=_SET_HELP)] = None
     ends_with_parent: Annotated[bool, typer.Option("--ends-with-parent", hidden=True)] = False

@@ -11,8 +11,10 @@ _IN_THE_EU = "Media not available due to new privacy rules in Europe. Go to the 
 Json = dict[str, Any]
 
 
-def attachments(thread: Thread, message: Message, *, is_instagram: bool) -> Json | None:
-    """A list of one; None if there is none."""
+def attachments(
+    thread: Thread, message: Message, *, is_instagram: bool, is_sticker: bool = False
+) -> Json | None:
+    """A list of one; None if there is none. `is_sticker`: stickers are attachments, too."""
     number = str(651_000_000_000_000 + thread.slot * 1000 + message.ordinal)
     match message.kind:
         case "image":
@@ -28,10 +30,19 @@ def attachments(thread: Thread, message: Message, *, is_instagram: bool) -> Json
             entry |= {"file_url": media_url(thread, message, "pdf")}
         case "share" if message.ordinal % 4 == 1 and not is_instagram:
             entry = _template(thread, message, number)
+        case "share" if is_instagram_post(message, is_instagram=is_instagram):
+            entry = _instagram_post(thread, message, number)
+        case "sticker" if is_sticker and not is_instagram:
+            entry = {"id": number, "type": "sticker", "sticker_id": str(369_239_000_000_000 + thread.slot)}
         case _:
             return None
     # One attachment, and still a `next`: following it leads nowhere (graph-facts 1.7).
     return {"data": [entry], "paging": {"cursors": {"before": "MAZDZD", "after": "MAZDZD"}, "next": None}}
+
+
+def is_instagram_post(message: Message, *, is_instagram: bool) -> bool:
+    """Whether a share is a post of Instagram: an attachment, and no share (graph-facts 1.6-10)."""
+    return is_instagram and message.kind == "share" and message.ordinal % 4 == 1
 
 
 def shares(thread: Thread, message: Message) -> Json | None:
@@ -65,6 +76,12 @@ def _video(number: str, url: str) -> Json:
     video |= {"url": url, "preview_url": url}
     named = {"id": number, "mime_type": "video/mp4", "name": f"video-{number}.mp4", "size": 1_994_148}
     return named | {"video_data": video}
+
+
+def _instagram_post(thread: Thread, message: Message, number: str) -> Json:
+    post: Json = {"id": number, "type": "ig_post", "title": "A product"}
+    post |= {"ig_post_media_id": str(17_900_000_000_000_000 + thread.slot)}
+    return post | {"url": media_url(thread, message, "jpg")}
 
 
 def _template(thread: Thread, message: Message, number: str) -> Json:

@@ -12,8 +12,9 @@ from inboxsync.sandbox.world import PageWorld
 class Call:
     """Method, path below the version, parameters, and the token's owner.
 
-    `root` is the caller's own address with the version, for `next` URLs. `page` is the token's
-    Page; None for the user's or the app's token. Cursors of another `epoch` are refused.
+    `root` is the caller's own address with the version, for `next` URLs; `version`
+    is the one that answers. `page` is the token's Page; None for the user's or the app's token.
+    Cursors of another `epoch` are refused.
     """
 
     method: str
@@ -21,6 +22,8 @@ class Call:
     parameters: Mapping[str, str]
     token: str
     root: str
+    version: tuple[int, int]
+    is_legacy: bool = False
     page: PageWorld | None = None
     number: int = 0
     epoch: int = 0

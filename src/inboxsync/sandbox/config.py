@@ -172,7 +172,9 @@ class SandboxConfig:
     cursors: Literal["opaque", "index"] = "opaque"
     cursors_die_with_token: bool = False  # when a token dies, every opaque cursor is refused
     gzip: bool = True  # compress answers for clients that accept gzip
-    time_windows: bool = False  # honour updated_before_ms and updated_after_ms
+    time_windows: bool = False  # versions that have updated_before_ms and updated_after_ms honour them
+    legacy: bool = False  # serve what Meta removed on 27 October and 4 November 2026
+    sticker_attachments: Share = 0.5  # so many stickers of Messenger are attachments; half of these only that
     standard_access: bool = False  # no one in the lists has a role on the app
     high_volume: bool = False  # listing fails, single conversations answer
     require_proof: bool = False  # refuse calls without a right appsecret_proof

@@ -16,6 +16,7 @@ from inboxsync.sandbox.refusal import Refusal, bad_cursor, too_much
 from inboxsync.sandbox.render import Renderer, to_text
 from inboxsync.sandbox.selection import check_fields
 from inboxsync.sandbox.threads import Thread
+from inboxsync.sandbox.versions import HAS_TIME_WINDOWS
 from inboxsync.sandbox.world import PageWorld
 
 _DEFAULT_NESTED = 25
@@ -148,7 +149,7 @@ class Conversations:
         if after is not None and self.faults.refuse_cursors:
             raise bad_cursor()
         name = f"{call.epoch}:{view.page.page_id}:{view.is_instagram}:{folder.name}"
-        windows = self._config.time_windows
+        windows = self._config.time_windows and call.version >= HAS_TIME_WINDOWS
         conversations = ConversationList(
             self._config,
             view.mailbox,
@@ -189,8 +190,8 @@ class Conversations:
         texts = [padding + self._renderer.thread_text(call, view, thread, fields) for thread in part.entries]
         base = f"{call.root}{view.page.page_id}/conversations"
         paging = part.paging(
-            next_url(base, call.parameters, token=call.token, limit=limit, after=part.after),
-            next_url(base, call.parameters, token=call.token, limit=limit, before=part.before),
+            next_url(base, call, call.parameters, limit=limit, after=part.after),
+            next_url(base, call, call.parameters, limit=limit, before=part.before),
         )
         tail = f',"paging":{to_text(paging)}' if paging else ""
         return f'{{"data":[{",".join(texts)}]{tail}}}'

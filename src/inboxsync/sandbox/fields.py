@@ -21,6 +21,11 @@ class Field:
     arguments: dict[str, str] = field(default_factory=dict)
     inner: tuple["Field", ...] | None = None
 
+    @property
+    def shown(self) -> str:
+        """The key in the answer: its name, or the alias of `.as(...)`."""
+        return self.arguments.get("as", self.name)
+
 
 def parse_fields(text: str) -> tuple[Field, ...]:
     """The fields asked for, in order. Raises Refusal 2500 for what Graph cannot parse."""

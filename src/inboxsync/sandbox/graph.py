@@ -24,6 +24,7 @@ from inboxsync.sandbox.refusal import (
     unreadable_message,
     unsupported,
 )
+from inboxsync.sandbox.removed import refuse_removed
 from inboxsync.sandbox.render import Renderer, to_text
 from inboxsync.sandbox.selection import check_fields, narrow
 from inboxsync.sandbox.threads import Thread
@@ -52,6 +53,8 @@ class Graph:
     def answer(self, call: Call) -> str:
         """The body of the answer. Raises Refusal."""
         self._refuse_app(call)
+        if not self._config.legacy:
+            refuse_removed(call)
         self._refuse_fields(call)
         may_write = call.path.rstrip("/").endswith("/subscribed_apps") and call.method in ("POST", "DELETE")
         if call.method != "GET" and not may_write:
@@ -147,8 +150,8 @@ class Graph:
         body: Json = {"data": data}
         if data:
             body["paging"] = part.paging(
-                next_url(base, call.parameters, token=call.token, limit=limit, after=part.after),
-                next_url(base, call.parameters, token=call.token, limit=limit, before=part.before),
+                next_url(base, call, call.parameters, limit=limit, after=part.after),
+                next_url(base, call, call.parameters, limit=limit, before=part.before),
             )
         if call.parameters.get("summary", "").lower() in ("1", "true", "total_count"):
             body["summary"] = {"total_count": len(self._world.pages)}
@@ -327,7 +330,7 @@ class Graph:
             if field.name not in values and field.name not in _OPTIONAL.get(node, ()):
                 raise unknown_field(field.name, node)
             if field.name in values:
-                rendered[field.name] = narrow(field, values[field.name])
+                rendered[field.shown] = narrow(field, values[field.name])
         return rendered | ({"id": values["id"]} if "id" in values else {})
 
 

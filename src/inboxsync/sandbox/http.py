@@ -2,6 +2,7 @@
 
 import asyncio
 import gzip
+import hashlib
 import secrets
 from collections import Counter
 from random import Random
@@ -26,7 +27,7 @@ from inboxsync.sandbox.outage import Outage
 from inboxsync.sandbox.refusal import Refusal, any_refusal, no_user
 from inboxsync.sandbox.render import to_text
 from inboxsync.sandbox.tokens import Tokens
-from inboxsync.sandbox.versions import split_version
+from inboxsync.sandbox.versions import Version, split_version, version_text
 
 _SUCCESS_HEADERS = {
     "Content-Type": "application/json; charset=UTF-8",
@@ -140,11 +141,15 @@ class GraphHttp:
     async def _answer(self, request: Request, number: int, fault: str | None) -> Response:
         version, prefix, path = split_version(request.url.path)
         trace_id = f"A{secrets.token_urlsafe(16)}"
-        headers = {"facebook-api-version": version, "x-fb-trace-id": trace_id, "x-fb-request-id": trace_id}
+        headers = {
+            "facebook-api-version": version_text(version),
+            "x-fb-trace-id": trace_id,
+            "x-fb-request-id": trace_id,
+        }
         headers |= {"x-fb-rev": "1000000000", "X-FB-Debug": secrets.token_urlsafe(32)}
         call: Call | None = None
         try:
-            call = await self._call(request, path, prefix, number)
+            call = await self._call(request, path, prefix, version, number)
             if self._is_meant(path):
                 self._refuse(fault)
                 if self.faults.refusal is not None:
@@ -163,7 +168,14 @@ class GraphHttp:
             text = to_text(refusal.envelope(trace_id))
             return Response(text[: len(text) // 2] if fault == "cut_error" else text, refusal.status, headers)
         self._count(path)
-        headers |= _SUCCESS_HEADERS | {"ETag": f'"{secrets.token_hex(20)}"'} | self._usage(call)
+        if self._config.legacy:
+            # Else nobody can tell that two answers are the same.
+            headers["ETag"] = f'"{hashlib.sha1(text.encode(), usedforsecurity=False).hexdigest()}"'
+            if request.headers.get("if-none-match") == headers["ETag"]:
+                return Response(None, 304, headers | self._usage(call))
+            if "callback" in call.parameters:
+                text = f"/**/ {call.parameters['callback']}({text});"
+        headers = {"ETag": f'"{secrets.token_hex(20)}"'} | headers | _SUCCESS_HEADERS | self._usage(call)
         text = text.replace(SIGNATURE, secrets.token_hex(16))
         return self._wrap(request, text, headers, fault)
 
@@ -197,7 +209,7 @@ class GraphHttp:
                 return "/" not in path.strip("/") and not self._graph.is_page(path)
         return True
 
-    async def _call(self, request: Request, path: str, prefix: str, number: int) -> Call:
+    async def _call(self, request: Request, path: str, prefix: str, version: Version, number: int) -> Call:
         parameters = dict(request.query_params)
         if request.method == "POST":
             parameters |= read_form(request.headers.get("content-type", ""), await request.body())
@@ -217,14 +229,17 @@ class GraphHttp:
             proof = parameters.get("appsecret_proof")
             if proof is not None or (self._config.require_proof and not self._tokens.is_app(token)):
                 self._tokens.check_proof(token, proof)
+        method = parameters.get("method", "") if self._config.legacy else ""
         root = f"{request.url.scheme}://{request.headers.get('host', 'localhost')}/"
         root += f"{prefix}/" if prefix else ""
         return Call(
-            method=request.method,
+            method=method.upper() or request.method,
             path=path,
             parameters=parameters,
             token=token or "",
             root=root,
+            version=version,
+            is_legacy=self._config.legacy,
             page=page,
             number=number,
             epoch=self._epoch(),

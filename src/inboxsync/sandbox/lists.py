@@ -6,6 +6,7 @@ from itertools import islice, takewhile
 from typing import Any
 from urllib.parse import urlencode
 
+from inboxsync.sandbox.call import Call
 from inboxsync.sandbox.config import SandboxConfig
 from inboxsync.sandbox.cursors import index_cursor, opaque_cursor, read_index, read_opaque
 from inboxsync.sandbox.folders import TOP, Folder, Key
@@ -55,7 +56,7 @@ def read_limit(text: str | None, config: SandboxConfig) -> int:
 
 
 def next_url(
-    base: str, parameters: Mapping[str, str], *, token: str, limit: int, **cursor: str | None
+    base: str, call: Call, parameters: Mapping[str, str], *, limit: int, **cursor: str | None
 ) -> str:
     """An absolute URL of the next slice, with the token in it, as Meta's."""
     kept = {
@@ -64,7 +65,9 @@ def next_url(
         if name not in ("access_token", "after", "before", "limit", "pretty")
     }
     given = {name: value for name, value in cursor.items() if value is not None}
-    return f"{base}?{urlencode({'access_token': token, 'pretty': '0', **kept, 'limit': limit, **given})}"
+    # That today's `next` has no `pretty` is our assumption (graph-facts 8).
+    pretty = {"pretty": "0"} if call.is_legacy else {}
+    return f"{base}?{urlencode({'access_token': call.token, **pretty, **kept, 'limit': limit, **given})}"
 
 
 class ConversationList:

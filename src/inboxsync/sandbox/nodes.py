@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from inboxsync.sandbox import ids
-from inboxsync.sandbox.attachments import attachments, media_url, shares, sticker
+from inboxsync.sandbox.attachments import attachments, is_instagram_post, media_url, shares, sticker
 from inboxsync.sandbox.mailbox import Mailbox
 from inboxsync.sandbox.people import Person
 from inboxsync.sandbox.threads import Message, Thread
@@ -153,6 +153,21 @@ def _unsupported(view: View, _thread: Thread, message: Message) -> bool | str | 
     return "true" if message.ordinal % 2 else True
 
 
+def _shares(view: View, thread: Thread, message: Message) -> Json | None:
+    is_other = _story(view, thread, message) or is_instagram_post(message, is_instagram=view.is_instagram)
+    return None if is_other else shares(thread, message)
+
+
+def _is_sticker_attached(view: View, thread: Thread, message: Message) -> bool:
+    """Whether a sticker is an attachment: by switch, a share of them (graph-facts 1.6-9)."""
+    return (thread.slot * 31 + message.ordinal * 7) % 100 < 100 * view.page.sticker_attachments
+
+
+def _sticker(view: View, thread: Thread, message: Message) -> str | None:
+    is_attached_only = message.ordinal % 2 and _is_sticker_attached(view, thread, message)
+    return None if view.is_instagram or is_attached_only else sticker(thread, message)
+
+
 def _tags(_view: View, _thread: Thread, message: Message) -> Json:
     names = ["inbox", "read", "sent"] if message.from_page else ["inbox"]
     return {"data": [{"name": name} for name in (*names, "source:chat")]}
@@ -164,11 +179,14 @@ MESSAGE_FIELDS: Mapping[str, MessageField] = {
     "to": _recipients,
     # Stickers and attachments: an empty text, or on some none at all (graph-facts 1.6).
     "message": lambda _view, _thread, message: message.text if message.text or message.ordinal % 2 else None,
-    "attachments": lambda view, thread, message: attachments(thread, message, is_instagram=view.is_instagram),
-    "shares": lambda view, thread, message: (
-        None if _story(view, thread, message) else shares(thread, message)
+    "attachments": lambda view, thread, message: attachments(
+        thread,
+        message,
+        is_instagram=view.is_instagram,
+        is_sticker=_is_sticker_attached(view, thread, message),
     ),
-    "sticker": lambda view, thread, message: None if view.is_instagram else sticker(thread, message),
+    "shares": _shares,
+    "sticker": _sticker,
     "tags": _tags,
     "reactions": _reactions,
     "story": _story,

@@ -84,7 +84,7 @@ class Renderer:
             else:
                 raise unknown_field(field.name, "UnifiedThread")
             if value is not None:
-                rendered[field.name] = value
+                rendered[field.shown] = value
         rendered |= {"id": view.thread_id(thread)}
         self._make_odd(view, rendered, IN_CONVERSATIONS)
         return rendered
@@ -109,7 +109,7 @@ class Renderer:
                 continue
             value = narrow(field, MESSAGE_FIELDS[field.name](view, thread, message))
             if value is not None:
-                rendered[field.name] = _with_next(value, f"{call.root}{message_id}/{field.name}", call.token)
+                rendered[field.shown] = _with_next(call, value, f"{call.root}{message_id}/{field.name}")
         rendered |= {"id": message_id}
         self._make_odd(view, rendered, IN_MESSAGES)
         return rendered
@@ -134,8 +134,8 @@ class Renderer:
             )
         base = f"{call.root}{thread_id}/messages"
         paging = part.paging(
-            next_url(base, parameters, token=call.token, limit=limit, after=part.after),
-            next_url(base, parameters, token=call.token, limit=limit, before=part.before),
+            next_url(base, call, parameters, limit=limit, after=part.after),
+            next_url(base, call, parameters, limit=limit, before=part.before),
         )
         data = [self.message(call, view, thread, message, fields) for message in part.entries]
         if self._faults.message_order == "reversed":
@@ -168,12 +168,12 @@ def _asks_for_details(fields: tuple[Field, ...]) -> bool:
     return any(field.name not in MESSAGE_DEFAULTS for field in fields)
 
 
-def _with_next(value: Any, base: str, token: str) -> Any:
+def _with_next(call: Call, value: Any, base: str) -> Any:
     """An attachment list has a `next` though it is complete (graph-facts 1.7)."""
     paging = value.get("paging") if isinstance(value, dict) else None
     if not isinstance(paging, dict):
         return value
-    url = next_url(base, {}, token=token, limit=25, after=paging["cursors"]["after"])
+    url = next_url(base, call, {}, limit=25, after=paging["cursors"]["after"])
     return value | {"paging": paging | {"next": url}}
 
 

@@ -35,6 +35,7 @@ _KNOWN: Mapping[str, Collection[str]] = {
     "User": {"id", "name", "email", "username", "user_id"},
     "MessageAttachment": {
         *("id", "mime_type", "name", "size", "image_data", "video_data", "file_url", "generic_template"),
+        *("type", "sticker_id", "ig_post_media_id", "title", "url"),
     },
     "MessageShare": {"id", "link", "name", "description", "picture", "template"},
     "MessageReaction": {"id", "reaction", "users"},

@@ -26,6 +26,7 @@ class PageWorld:
             f" {number + 1}" if number >= len(_PAGE_NAMES) else ""
         )
         self.token = ids.token(key, "page", number)
+        self.sticker_attachments = config.sticker_attachments
         # Newest first, as the list has them; a tie keeps the file's order.
         newest = sorted(recorded, key=lambda each: -each.ends_at) if recorded is not None else None
         self._slot_of = {each.id: slot for slot, each in enumerate(newest or ())}
