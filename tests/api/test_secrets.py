@@ -7,13 +7,15 @@ import urllib.request
 from pathlib import Path
 
 import httpx2
+import msgspec
 import pytest
 
 from inboxsync.model import Scope
+from inboxsync.sandbox import Faults
 from tests.api.fixtures import Live
 from tests.fixtures import PATIENCE_SECONDS, Json
 
-SANDBOX = {"pages": 8, "conversations": 30}
+SANDBOX = {"pages": 13, "conversations": 30}
 SETTINGS = {"request_stop_seconds": 3.0, "timeout_seconds": 1.0, "stall_calls": 6}
 # Every kind of fault, those together that can be.
 FAULTS: list[dict[str, Json]] = [
@@ -21,16 +23,35 @@ FAULTS: list[dict[str, Json]] = [
     {"stall": 0.3, "stall_seconds": 2.0, "short_batch": 0.3, "empty_batch": 0.2, "repeat_cursor": 0.1},
     {"refuse_cursors": True, "endless": True, "deepest_cursor": 10, "forget_cursors": 1},
     {"weight_limit": 50, "poison": 2, "poison_slots": [0, 5]},
-    {"refuse_code": 368, "refuse_subcode": 1},
+    {"list_poison": 2, "list_poison_slots": [3], "padding_bytes": 1_000, "passing": 0.2},
+    {"cut_error": 0.1, "huge": 0.1, "huge_bytes": 100_000, "huge_form": "plain", "huge_chunked": True}
+    | {
+        "huge_is_json": False,
+        "trickle": 0.1,
+        "trickle_bytes": 1_000,
+        "trickle_seconds": 0.01,
+        "where": "lists",
+    },
+    {
+        "outage_seconds": 1.0,
+        "outage_after": 2,
+        "outage_every": 20,
+        "outage_kind": "503",
+        "outage_body": "json",
+    }
+    | {"retry_after": "left", "jitter_seconds": 0.02},
+    {"odd": ["milliseconds", "sender_without_id"], "odd_share": 0.5, "message_order": "reversed"}
+    | {"usage": "cut", "usage_headers": '{"X-App-Usage": "nonsense"}', "cursor_cycle": 5},
+    {"refuse_fields": ["sticker"], "refuse_fields_code": 12, "refuse_fields_words": "(#12) no {field}"}
+    | {"refuse_fields_language": "fr"},
+    {"refusal": "code_on_top"},
+    {"refuse_code": 368, "refuse_subcode": 1, "refuse_words": "(#368) stop"},
     {"hold_after": 5},
     {"token_dies_after": 2, "token_subcode": 460},
 ]
-HEALTHY = {
-    **dict.fromkeys(("reset", "html", "empty", "null", "cut", "code_1", "code_2", "transient"), 0.0),
-    **dict.fromkeys(("stall", "short_batch", "empty_batch", "repeat_cursor"), 0.0),
-    **dict.fromkeys(("refuse_cursors", "endless"), False),
-    **dict.fromkeys(("deepest_cursor", "weight_limit", "refuse_code", "refuse_subcode", "token_dies_after")),
-    **dict.fromkeys(("hold_after",)),
+# What was forgotten stays forgotten.
+HEALTHY: dict[str, Json] = {
+    name: value for name, value in msgspec.to_builtins(Faults()).items() if name != "forget_cursors"
 }
 
 
@@ -41,8 +62,6 @@ def spellings(secret: str) -> list[bytes]:
 
 
 def test_every_kind_of_fault_is_tried() -> None:
-    from inboxsync.sandbox.config import Faults  # noqa: PLC0415
-
     assert {name for faults in FAULTS for name in faults} == set(Faults.__dataclass_fields__)
 
 
