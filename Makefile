@@ -1,6 +1,6 @@
 # Everything runs in .venv, installed from a hashed lock file. Needs Python >= 3.11 and make.
 .DEFAULT_GOAL := help
-.PHONY: help install demo test check format bench bench-scale bench-pace bench-load docs lock clean
+.PHONY: help install demo test check format bench bench-scale bench-pace bench-faults bench-load docs lock clean
 
 PYTHON ?= $(shell for p in python3 python3.14 python3.13 python3.12 python3.11 python; do \
 	command -v $$p >/dev/null 2>&1 && $$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null \
@@ -45,6 +45,9 @@ bench-scale: .venv/installed-dev .venv-bench/installed ## a million conversation
 
 bench-pace: .venv/installed-dev ## time a sync at Meta's call rate beside its predecessor (five minutes)
 	$(BIN)/python bench/pace.py
+
+bench-faults: .venv/installed-dev ## count the calls of syncs where much goes wrong at once (a few minutes)
+	$(BIN)/python bench/faults.py
 
 bench-load: .venv/installed-dev ## time the HTTP service with 200 readers and 50 listeners while two Pages sync
 	$(BIN)/python bench/load.py

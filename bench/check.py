@@ -32,11 +32,19 @@ def compare_sample(ready: dict[str, Any], database: "Database") -> None:
     """Some thousand conversations, chosen at random among those stored."""
     chosen = database.sample(_SAMPLE)
     connection = http.client.HTTPConnection("127.0.0.1", ready["port"])
+    headers = {
+        "Authorization": f"Bearer {ready['token']}",
+        "Content-Type": "application/x-www-form-urlencoded",
+    }
     for at in range(0, len(chosen), _IDS_A_CALL):
-        query = urlencode({"ids": ",".join(chosen[at : at + _IDS_A_CALL]), "fields": FIELDS})
-        connection.request("GET", f"/v25.0/?{query}", headers={"Authorization": f"Bearer {ready['token']}"})
-        answer = json.loads(connection.getresponse().read())
-        _compare(list(answer.values()), database, ready["page_id"])
+        wanted = [
+            {"method": "GET", "relative_url": f"{each}?{urlencode({'fields': FIELDS})}"}
+            for each in chosen[at : at + _IDS_A_CALL]
+        ]
+        form = urlencode({"batch": json.dumps(wanted), "include_headers": "false"})
+        connection.request("POST", "/v27.0/", form, headers)
+        answers_of_batch = json.loads(connection.getresponse().read())
+        _compare([json.loads(each["body"]) for each in answers_of_batch], database, ready["page_id"])
     connection.close()
 
 

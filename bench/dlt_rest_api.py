@@ -22,7 +22,7 @@ def main() -> None:
     source = rest_api_source(
         {
             "client": {
-                "base_url": f"{ready['url']}/v25.0/",
+                "base_url": f"{ready['url']}/v27.0/",
                 "auth": {"type": "bearer", "token": ready["token"]},
                 "paginator": {"type": "json_link", "next_url_path": "paging.next"},
             },

@@ -48,7 +48,7 @@ def answers(ready: dict[str, Any], *, pause_seconds: float = 0.0) -> Iterator[di
     headers = {"Authorization": f"Bearer {ready['token']}"}
     after: str | None = ""
     while after is not None:
-        connection.request("GET", f"/v25.0/{ready['page_id']}/conversations?{query}{after}", headers=headers)
+        connection.request("GET", f"/v27.0/{ready['page_id']}/conversations?{query}{after}", headers=headers)
         answer = json.loads(connection.getresponse().read())
         yield answer
         has_next = "next" in answer["paging"]
