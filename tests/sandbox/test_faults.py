@@ -348,6 +348,7 @@ MIXED = {"reset": 0.1, "html": 0.1, "empty": 0.1, "null": 0.1, "cut": 0.1, "code
         *({name: 0.4} for name in ("reset", "html", "empty", "null", "cut", "code_1", "code_2", "transient")),
         {"passing": 0.6},
         *({name: 0.5} for name in ("short_batch", "empty_batch", "repeat_cursor")),
+        {"passing": 0.4, "cut_error": 0.1, "short_batch": 0.3, "jitter_seconds": 0.002},
         MIXED | {"short_batch": 0.3, "empty_batch": 0.3, "repeat_cursor": 0.3},
     ],
     ids=lambda faults: "+".join(faults) if len(faults) == 1 else "all",

@@ -105,10 +105,10 @@ def test_a_cut_error_is_half_an_error(graph: StartGraph) -> None:
 @pytest.mark.parametrize(
     ("where", "statuses"),
     [
-        ("all", [500, 500, 500]),
-        ("lists", [500, 200, 200]),
-        ("page", [200, 500, 200]),
-        ("nodes", [200, 200, 500]),
+        ("all", [500, 500, 500, 500, 500]),
+        ("lists", [500, 200, 200, 200, 200]),
+        ("page", [200, 500, 200, 200, 200]),
+        ("nodes", [200, 200, 500, 500, 200]),
     ],
 )
 @pytest.mark.parametrize("fault", [{"html": 1.0}, {"refuse_code": 2}])
@@ -118,7 +118,13 @@ def test_where_says_which_calls_meet_a_fault(
     served = with_faults(graph)
     thread = served.inbox().data[0]["id"]
     served.control("faults", where=where, **fault)
-    answers = [served.inbox(), served.get(served.page_id), served.get(thread)]
+    answers = [
+        served.inbox(),
+        served.get(served.page_id),
+        served.get(thread),
+        served.get(f"{thread}/messages"),
+        served.get("debug_token", input_token=served.token),
+    ]
     assert [each.status for each in answers] == statuses
 
 
@@ -129,6 +135,69 @@ def test_every_odd_refusal_is_an_answer_of_its_own_and_counts(graph: StartGraph,
     assert "data" not in answer.text
     assert served.get(served.page_id).status == 200
     assert served.open("/sandbox/stats").json["refused"] == 1
+
+
+# What serves the behaviour of each shared case.
+SWITCHES: dict[str, list[dict[str, object]]] = {
+    "01-refused-field-in-page-call.json": [
+        {"refuse_fields": ("instagram_business_account",), "where": "page"},
+    ],
+    "02-own-account-second-id.json": [{"odd": ("second_account_id",)}],
+    "03-refused-field-other-words.json": [
+        {"refuse_fields": ("snippet",), "refuse_fields_code": 12},
+        {
+            "refuse_fields": ("sticker",),
+            "refuse_fields_code": 12,
+            "refuse_fields_words": "(#12) {field} is deprecated for versions v26.0 and higher",
+        },
+        {"refuse_fields": ("sticker",), "refuse_fields_words": "(#100) Unknown fields: {fields}."},
+        {"refuse_fields": ("snippet",), "refuse_fields_language": "fr"},
+    ],
+    "04-usage-call-volume.json": [{"usage": "call_volume"}],
+    "05-usage-number-as-text.json": [{"usage": "text_numbers"}],
+    "06-usage-huge-number.json": [{"usage": "huge_number"}],
+    "07-usage-of-another-page.json": [{"usage": "other_page"}],
+    "08-only-a-person-can-help.json": [
+        {"refusal": each}
+        for each in ("page_merged", "no_application", "page_unpublished", "new_pages_experience")
+    ],
+    "09-refusal-without-error-object.json": [
+        {"refusal": each} for each in ("code_on_top", "error_code_on_top", "error_is_text")
+    ],
+    "10-too-many-requests.json": [{"outage_kind": "429", "outage_seconds": 25, "retry_after": "30"}],
+    "11-known-field-of-another-type.json": [
+        {"odd": (each,)}
+        for each in (
+            *("message_object", "message_number", "story_reply", "sticker_number", "sender_without_id"),
+            "bare_messages",
+        )
+    ],
+    "12-times-in-milliseconds.json": [{"odd": ("milliseconds",)}],
+    "13-cursor-cycle.json": [{"cursor_cycle": 2}],
+    "14-large-answer.py": [{"huge": 1.0, "where": "lists"}],
+}
+
+
+@shared_cases
+def test_every_shared_case_can_be_served(graph: StartGraph) -> None:
+    found = {each.name for each in CASES.iterdir() if each.name[:1].isdigit()}
+    assert found == set(SWITCHES)
+    for switches in SWITCHES.values():
+        for faults in switches:
+            assert with_faults(graph, **faults).open("/sandbox/stats").status == 200
+
+
+@shared_cases
+def test_the_refused_fields_of_the_shared_case_are_refused_in_its_words(graph: StartGraph) -> None:
+    name = "03-refused-field-other-words.json"
+    case = source_case(name)
+    words = [case["body"]["error"]["message"], *case["also"]]
+    for expected, faults in zip(words, SWITCHES[name], strict=True):
+        error = with_faults(graph, **faults).inbox(fields="id,snippet,messages{sticker}").error
+        assert (error["code"], error["message"]) == (
+            int(expected[2:].partition(")")[0]) if expected.startswith("(#") else 100,
+            expected,
+        )
 
 
 @shared_cases
