@@ -66,6 +66,11 @@ def test_a_fault_is_read_as_its_type_says() -> None:
     assert faults == Faults(reset=0.5, poison_slots=(0, 5), endless=True, weight_limit=500)
 
 
+def test_the_docs_name_every_setting() -> None:
+    page = (Path(__file__).parents[2] / "docs" / "sandbox.md").read_text(encoding="utf-8")
+    assert [each.name for each in fields(SandboxConfig) if f"`{each.name}`" not in page] == []
+
+
 def test_the_help_and_the_docs_name_every_fault() -> None:
     page = (Path(__file__).parents[2] / "docs" / "sandbox.md").read_text(encoding="utf-8")
     fault_help = get_type_hints(Switches, include_extras=True)["fault"].__metadata__[0].help
