@@ -1,8 +1,15 @@
 """What of a text is a phone number or an e-mail address, and what only looks like one."""
 
+import json
+from pathlib import Path
+from random import Random
+
 import pytest
 
 from inboxsync.sync.details import details_in
+from tests.sync.contact_texts import ALL
+
+SHARED_CASES = Path(__file__).parents[3] / "shared" / "cases" / "use"
 
 
 def found(text: str, region: str | None = None) -> list[str]:
@@ -79,3 +86,43 @@ def test_an_address_is_found_whole_and_nothing_beside_it(text: str, address: str
 )
 def test_what_only_looks_like_an_address_is_none(text: str) -> None:
     assert found(text) == []
+
+
+@pytest.mark.parametrize(("text", "region", "right"), ALL)
+def test_of_each_text_of_the_labelled_set_all_is_found_and_nothing_else(
+    text: str, region: str | None, right: tuple[str, ...]
+) -> None:
+    assert found(text, region) == list(right)
+
+
+def test_what_is_found_alone_is_found_beside_any_other() -> None:
+    for seed in range(300):
+        some = Random(seed).sample([each for each in ALL if each[1] in {None, "VN"}], 3)  # noqa: S311
+        together = found("\n\n".join(text for text, _, _ in some), "VN")
+        alone = [value for text, _, _ in some for value in found(text, "VN")]
+        assert sorted(together) == sorted(set(alone)), some
+
+
+@pytest.mark.parametrize(
+    ("name", "region"),
+    [
+        ("email-beside-letters", None),
+        ("details-behind-links", None),
+        ("dates-de", "DE"),
+        ("phone-signs", "VN"),
+    ],
+)
+def test_the_data_sets_give_what_their_table_says(name: str, region: str | None) -> None:
+    path = SHARED_CASES / f"{name}.ndjson"
+    if not path.exists():
+        pytest.skip(f"{path.name} is not beside this checkout")
+    records = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
+    values = [found(record["messages"][0]["text"], region) for record in records]
+    if name == "email-beside-letters":
+        assert values == [["ann@example.com"]] * 13
+    elif name == "details-behind-links":
+        assert all(len(each) == 1 for each in values)
+    elif name == "dates-de":
+        assert values == [[], [], [], ["+49301234567"]]
+    else:
+        assert values[4:] == [["+84901234567"]] * 5
