@@ -73,6 +73,22 @@ def test_stdout_has_the_rows_and_stderr_says_that_they_are_whole(run: Run, store
     assert len(run("export", "conversations", "--format=ndjson", "--no-trailer").stdout.splitlines()) == 400
 
 
+def test_csv_has_the_delimiter_that_was_asked_for_or_that_excel_expects(run: Run, stored: int) -> None:
+    assert stored
+    for option, delimiter in (
+        ("--delimiter=semicolon", ";"),
+        ("--delimiter=tab", "\t"),
+        ("--excel=vi-VN", ";"),
+    ):
+        printed = run("export", "contacts", option).stdout
+        assert printed.startswith("\ufeff") == option.startswith("--excel")
+        rows = list(csv.reader(io.StringIO(printed.removeprefix("\ufeff"), newline=""), delimiter=delimiter))
+        assert rows[0][:2] == ["page_id", "page_name"]
+        assert "'=HYPERLINK()" in {row[4] for row in rows}
+    for wrong in (["--delimiter=x"], ["--excel=?"], ["--delimiter=tab", "--format=ndjson"]):
+        assert run("export", "contacts", *wrong).returncode == 2
+
+
 def test_a_file_has_a_manifest_and_is_checked_against_it(run: Run, stored: int, tmp_path: Path) -> None:
     path = tmp_path / "messages.csv"
     written = run("export", "messages", "-o", str(path), "--since", "2026-06-01T11:50", "--zone", "UTC")

@@ -3,6 +3,7 @@
 import os
 import sys
 from contextlib import closing
+from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
 from typing import Annotated
@@ -27,6 +28,7 @@ from inboxsync.engine import Engine
 from inboxsync.errors import FileIncomplete, OutputFailed, SettingsInvalid, StoreError
 from inboxsync.model import Page, Platform
 from inboxsync.reports import Export, ExportRequest, Format, What
+from inboxsync.reports.delimiters import delimiter_of, delimiter_of_excel
 from inboxsync.reports.files import write_export
 from inboxsync.reports.folders import FolderManifest, check_folder
 from inboxsync.reports.formats import STREAMED, format_of
@@ -49,6 +51,23 @@ ByteOrderMark = Annotated[
         help="Begin CSV with a byte order mark, so that Excel reads UTF-8. Default: only in files.",
     ),
 ]
+Delimiter = Annotated[
+    str | None,
+    typer.Option(
+        "--delimiter",
+        help="Between the cells of CSV: comma, semicolon, tab or pipe. Default: comma.",
+        metavar="SIGN",
+    ),
+]
+Excel = Annotated[
+    str | None,
+    typer.Option(
+        "--excel",
+        help="CSV as Excel in this locale opens it (de, vi-VN; auto: this machine's): its delimiter, a "
+        "byte order mark.",
+        metavar="LOCALE",
+    ),
+]
 Trailer = Annotated[bool, typer.Option(help="End NDJSON on stdout with a line that says it is complete.")]
 
 
@@ -61,11 +80,13 @@ def contacts(
     zone: Zone = None,
     output: Output = None,
     bom: ByteOrderMark = None,
+    delimiter: Delimiter = None,
+    excel: Excel = None,
     trailer: Trailer = True,
 ) -> None:
     """Export all contacts, and who waits for an answer. With --since: those who have written since then."""
     request = _request(What.CONTACTS, chosen, output, page, _since(since, zone), bom=bom, trailer=trailer)
-    _export(request, output)
+    _export(_separated(request, delimiter, excel, bom), output)
 
 
 @app.command()
@@ -77,13 +98,15 @@ def conversations(
     zone: Zone = None,
     output: Output = None,
     bom: ByteOrderMark = None,
+    delimiter: Delimiter = None,
+    excel: Excel = None,
     trailer: Trailer = True,
 ) -> None:
     """Export the conversations, with first response times. With --since: those with a message since then."""
     request = _request(
         What.CONVERSATIONS, chosen, output, page, _since(since, zone), bom=bom, trailer=trailer
     )
-    _export(request, output)
+    _export(_separated(request, delimiter, excel, bom), output)
 
 
 @app.command()
@@ -95,11 +118,13 @@ def messages(
     zone: Zone = None,
     output: Output = None,
     bom: ByteOrderMark = None,
+    delimiter: Delimiter = None,
+    excel: Excel = None,
     trailer: Trailer = True,
 ) -> None:
     """Export every message that can be read, conversation by conversation."""
     request = _request(What.MESSAGES, chosen, output, page, _since(since, zone), bom=bom, trailer=trailer)
-    _export(request, output)
+    _export(_separated(request, delimiter, excel, bom), output)
 
 
 @app.command()
@@ -187,6 +212,28 @@ def _request(
         byte_order_mark=bom if bom is not None else path is not None,
         trailer=trailer and path is None,
     )
+
+
+def _separated(
+    request: ExportRequest,
+    delimiter: str | None,
+    excel: str | None,
+    bom: bool | None,  # noqa: FBT001 - an option's value
+) -> ExportRequest:
+    """The request with the delimiter that was asked for."""
+    if delimiter is None and excel is None:
+        return request
+    if request.format is not Format.CSV:
+        raise SettingsInvalid(
+            f"{request.format} has no delimiter.",
+            hint="Leave out --delimiter and --excel, or use --format csv.",
+        )
+    if delimiter is not None and excel is not None:
+        raise SettingsInvalid("--delimiter and --excel both name the delimiter.", hint="Use one of them.")
+    if excel is not None:
+        marked = bom if bom is not None else True
+        return replace(request, delimiter=delimiter_of_excel(excel), byte_order_mark=marked)
+    return replace(request, delimiter=delimiter_of(delimiter or ","))
 
 
 def _since(text: str | None, zone: str | None) -> datetime | None:

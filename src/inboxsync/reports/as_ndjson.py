@@ -1,8 +1,11 @@
-"""NDJSON: one JSON object per line, every text exactly as it is stored."""
+"""NDJSON: one JSON object per line, every text exactly as it is stored.
+
+U+0085, U+2028 and U+2029 are escaped: some readers end lines there.
+"""
 
 import json
 from collections.abc import Iterator, Sequence
-from typing import Any
+from typing import Any, Final
 
 import msgspec
 
@@ -10,6 +13,12 @@ from inboxsync.reports.cells import without_surrogates
 from inboxsync.reports.columns import Column, Kind, Record, Value
 
 _encode_lines = msgspec.json.Encoder().encode_lines
+# In UTF-8; each stands in a JSON text only, where an escape means the same.
+_LINE_ENDS: Final = (
+    (b"\xc2\x85", b"\\u0085"),
+    (b"\xe2\x80\xa8", b"\\u2028"),
+    (b"\xe2\x80\xa9", b"\\u2029"),
+)
 
 
 class NdjsonWriter:
@@ -34,9 +43,12 @@ class NdjsonWriter:
         """One line for each record."""
         rows = [self._object(record) for record in records]
         try:
-            return _encode_lines(rows)
+            lines = _encode_lines(rows)
         except UnicodeEncodeError:
-            return _encode_lines([_encodable(row) for row in rows])
+            lines = _encode_lines([_encodable(row) for row in rows])
+        for raw, escaped in _LINE_ENDS:
+            lines = lines.replace(raw, escaped)
+        return lines
 
     def end(self) -> Iterator[bytes]:
         """Nothing: the export writes the trailer."""

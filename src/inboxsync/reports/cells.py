@@ -1,7 +1,7 @@
 """Texts as cells of a table: safe to write, and safe to open."""
 
 import re
-from typing import Final
+from typing import Final, TypeGuard
 
 REPLACEMENT: Final = "\ufffd"
 # Characters that begin a formula in a spreadsheet; some programs accept their full-width forms too.
@@ -13,6 +13,26 @@ _SKIPPED = f"{_BLANKS}\u00ad\u200b\u200c\u200d\u200e\u200f\u2060\ufeff'"
 _SUSPECT = _FORMULA | frozenset(_SKIPPED)
 # A sign followed by digits runs nothing: numbers and phone numbers stay unchanged.
 _NUMBER = re.compile(r"[+-][0-9][0-9 .]*(; \+[0-9]+)*")
+_SIGNS = "=+\\-@\uff1d\uff0b\uff0d\uff20"
+_SKIPPED_IN_CELL = re.escape("".join(each for each in _SKIPPED if each not in "\r\n") + '"')
+_PHONE_NUMBERS = re.compile(r"\+[0-9]+(?:; \+[0-9]+)*")
+_WHOLE_NUMBER = r"[+-][0-9][0-9 .]*"
+
+
+def _behind(delimiter: str) -> re.Pattern[str]:
+    """Where a formula begins inside a text, if it is read with another delimiter than this."""
+    places = "|".join(
+        rf"(?<={sign})(?!{_WHOLE_NUMBER}[{ends}])"
+        for sign, ends in (
+            *((re.escape(other), re.escape(other) + r"\r\n") for other in DELIMITERS if other != delimiter),
+            (r"[\r\n]", r"\r\n"),
+        )
+    )
+    return re.compile(rf"(?:{places})(?=[{_SKIPPED_IN_CELL}]*[{_SIGNS}])")
+
+
+DELIMITERS: Final = (",", ";", "\t", "|")
+_BEHIND: Final = {delimiter: _behind(delimiter) for delimiter in DELIMITERS}
 _SURROGATE = re.compile("[\ud800-\udfff]")
 
 
@@ -27,6 +47,23 @@ def escape_formula(text: str) -> str:
     if text.lstrip(_SKIPPED)[:1] not in _FORMULA or _NUMBER.fullmatch(text):
         return text
     return f"'{text}"
+
+
+def escape_cells(text: str, delimiter: str) -> str:
+    """The text for CSV with this delimiter, safe to read with any other of `,` `;` tab and `|` too.
+
+    Read with another one, a cell may begin behind each of these signs and behind each line end, whatever
+    quotes stand around the text. So `escape_formula` holds at the beginning, and an apostrophe is put there
+    as well if a formula begins behind it. Numbers stay where they are the whole cell.
+    """
+    begun = escape_formula(text)
+    inner = _BEHIND[delimiter]
+    return inner.sub("'", begun) if inner.search(begun) else begun
+
+
+def is_phone_numbers(value: object) -> TypeGuard[str]:
+    """Whether it is phone numbers (E.164), as they stand in one cell: nothing runs in them."""
+    return isinstance(value, str) and _PHONE_NUMBERS.fullmatch(value) is not None
 
 
 def is_formula(text: str) -> bool:

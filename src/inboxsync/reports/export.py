@@ -29,7 +29,8 @@ class ExportRequest:
     """What to export.
 
     `pages` are ids of Pages, ours or Meta's; none: all. `byte_order_mark` is for CSV that Excel opens,
-    `trailer` for NDJSON that has no manifest beside it.
+    `delimiter` stands between its cells (one of `cells.DELIMITERS`), `trailer` for NDJSON that has no
+    manifest beside it.
     """
 
     what: What
@@ -37,6 +38,7 @@ class ExportRequest:
     pages: tuple[str, ...] = ()
     since: datetime | None = None
     byte_order_mark: bool = False
+    delimiter: str = ","
     trailer: bool = False
 
 
@@ -59,6 +61,7 @@ class Export:
                 self._table.columns,
                 title=request.what.value,
                 byte_order_mark=request.byte_order_mark,
+                delimiter=request.delimiter,
             )
             opening.callback(self._writer.close)
             self._connection = opening.enter_context(store.read())

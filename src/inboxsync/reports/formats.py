@@ -47,10 +47,17 @@ class Writer(Protocol):
 
 
 def writer_of(
-    chosen: Format, columns: tuple[Column, ...], *, title: str, byte_order_mark: bool = False
+    chosen: Format,
+    columns: tuple[Column, ...],
+    *,
+    title: str,
+    byte_order_mark: bool = False,
+    delimiter: str = ",",
 ) -> Writer:
     """A writer of this format; `title` names the sheet. Raises SettingsInvalid if a library is missing."""
-    return _WRITERS[chosen](columns, title, byte_order_mark)
+    if chosen is Format.CSV:
+        return _csv(columns, byte_order_mark=byte_order_mark, delimiter=delimiter)
+    return _WRITERS[chosen](columns, title)
 
 
 def format_of(name: str) -> Format:
@@ -67,32 +74,31 @@ def format_of(name: str) -> Format:
         ) from None
 
 
-def _csv(columns: tuple[Column, ...], _title: str, byte_order_mark: bool) -> Writer:  # noqa: FBT001 - a row of a table
+def _csv(columns: tuple[Column, ...], *, byte_order_mark: bool, delimiter: str) -> Writer:
     from inboxsync.reports.as_csv import CsvWriter  # noqa: PLC0415 - each format's libraries on demand
 
-    return CsvWriter(columns, byte_order_mark=byte_order_mark)
+    return CsvWriter(columns, byte_order_mark=byte_order_mark, delimiter=delimiter)
 
 
-def _ndjson(columns: tuple[Column, ...], _title: str, _mark: bool) -> Writer:  # noqa: FBT001
+def _ndjson(columns: tuple[Column, ...], _title: str) -> Writer:
     from inboxsync.reports.as_ndjson import NdjsonWriter  # noqa: PLC0415
 
     return NdjsonWriter(columns)
 
 
-def _xlsx(columns: tuple[Column, ...], title: str, _mark: bool) -> Writer:  # noqa: FBT001
+def _xlsx(columns: tuple[Column, ...], title: str) -> Writer:
     from inboxsync.reports.as_xlsx import XlsxWriter  # noqa: PLC0415
 
     return XlsxWriter(columns, title=title)
 
 
-def _parquet(columns: tuple[Column, ...], _title: str, _mark: bool) -> Writer:  # noqa: FBT001
+def _parquet(columns: tuple[Column, ...], _title: str) -> Writer:
     from inboxsync.reports.as_parquet import ParquetWriter  # noqa: PLC0415
 
     return ParquetWriter(columns)
 
 
-_WRITERS: Final[dict[Format, Callable[[tuple[Column, ...], str, bool], Writer]]] = {
-    Format.CSV: _csv,
+_WRITERS: Final[dict[Format, Callable[[tuple[Column, ...], str], Writer]]] = {
     Format.NDJSON: _ndjson,
     Format.XLSX: _xlsx,
     Format.PARQUET: _parquet,

@@ -7,6 +7,7 @@ from starlette.responses import Response, StreamingResponse
 
 from inboxsync.errors import InboxsyncError
 from inboxsync.reports import Export, ExportRequest, Format, What
+from inboxsync.reports.delimiters import delimiter_of, delimiter_of_excel
 from inboxsync.web.lists import page_choice
 from inboxsync.web.request_context import RequestContext
 
@@ -21,6 +22,12 @@ _FORMATS: Final = {
     Format.NDJSON: "NDJSON, one object per line",
     Format.PARQUET: "Parquet, for data tools",
 }
+_DELIMITERS: Final = (
+    ("comma", "comma"),
+    ("semicolon", "semicolon: for Excel where a comma is the decimal sign"),
+    ("tab", "tab"),
+    ("pipe", "vertical bar"),
+)
 
 
 def show(context: RequestContext) -> Response:
@@ -52,14 +59,22 @@ def _request(context: RequestContext) -> ExportRequest:
         pages=(page_id,) if page_id else (),
         since=context.since_param(),
         byte_order_mark=True,
+        delimiter=_delimiter(context),
         trailer=True,
     )
+
+
+def _delimiter(context: RequestContext) -> str:
+    """As `delimiter` or `excel` of the command line. Raises SettingsInvalid."""
+    if excel := context.param("excel"):
+        return delimiter_of_excel(excel)
+    return delimiter_of(context.param("delimiter") or "comma")
 
 
 def _form(context: RequestContext, *, problem: InboxsyncError | None = None) -> Response:
     with context.service.engine.store.read() as connection:
         choice = page_choice(connection, context.param("page"))
-    filled_in = {name: context.param(name) for name in ("what", "format", "page", "since")}
+    filled_in = {name: context.param(name) for name in ("what", "format", "page", "since", "delimiter")}
     return context.show(
         "exports.html",
         here="exports",
@@ -68,5 +83,6 @@ def _form(context: RequestContext, *, problem: InboxsyncError | None = None) -> 
         problem=problem,
         kinds=[(kind.value, label) for kind, label in _KINDS.items()],
         formats=[(each.value, label) for each, label in _FORMATS.items()],
+        delimiters=_DELIMITERS,
         chosen=filled_in | {"what": filled_in["what"] or What.CONTACTS.value},
     )
