@@ -1,6 +1,7 @@
 """`inboxsync report` as its users run it."""
 
 import json
+from pathlib import Path
 
 import pytest
 
@@ -8,6 +9,14 @@ from inboxsync.cli.report import span
 from tests.cli.fixtures import MakeInbox, Run
 
 pytestmark = pytest.mark.system
+
+
+@pytest.fixture
+def shared_case() -> Path:
+    path = Path(__file__).parents[3] / "shared" / "cases" / "use" / "automatic-greeting.ndjson"
+    if not path.exists():
+        pytest.skip(f"{path.name} is not beside this checkout")
+    return path
 
 
 def test_reports_on_a_synced_page(run: Run, inbox: MakeInbox) -> None:
@@ -41,3 +50,17 @@ def test_reports_on_a_synced_page(run: Run, inbox: MakeInbox) -> None:
 )
 def test_a_duration_has_its_two_largest_units(seconds: float | None, words: str) -> None:
     assert span(seconds) == words
+
+
+def test_automatic_greetings_are_shown_and_count_on_request(
+    run: Run, inbox: MakeInbox, shared_case: Path
+) -> None:
+    inbox("--dataset", str(shared_case))
+    assert run("sync").returncode == 0
+    told = run("report", "response-times").stdout
+    assert "15 responses: half within 3 h" in told
+    assert "5 conversations unanswered now" in told
+    assert "in 20 conversations: Thank you for your message!" in told
+    counted = run("report", "response-times", "--count-automatic").stdout
+    assert "20 responses: half within 1 s" in counted
+    assert "counted as answers" in counted

@@ -4,7 +4,7 @@ import csv
 import io
 import json
 import re
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -15,6 +15,7 @@ from inboxsync.model import RunRequest, RunStatus
 from inboxsync.store.state.pages import list_pages
 from inboxsync.store.state.runs import append_run_events, list_runs
 from inboxsync.store.tables import messages
+from tests.reports.fixtures import Inbox
 from tests.web.fixtures import ServeWeb, Web
 
 HOSTILE = '<script>alert(1)</script><img src=x onerror="alert(2)">'
@@ -301,6 +302,22 @@ def test_a_page_shows_how_fast_it_answers(stored: Web) -> None:
     assert answer.status_code == 200
     assert "Half answered within" in answer.text
     assert f'href="/pages/{page.id}/answers"' in admin.get(f"/pages/{page.id}").text
+
+
+def test_automatic_greetings_are_shown_and_can_be_counted(stored: Web) -> None:
+    admin, inbox = stored.admin(), Inbox(stored.engine.store)
+    page = inbox.page("9105", "Greeter")
+    now = datetime.now(UTC) - timedelta(hours=1)
+    for number in range(5):
+        asked = inbox.said(0, sent_at=now, message_id=f"g_in_{number}")
+        sent = inbox.answered(0, "<Welcome>!", sent_at=now, message_id=f"g_out_{number}")
+        inbox.put(page, inbox.conversation(f"g{number}", asked, sent))
+    told = admin.get(f"/pages/{page.id}/answers").text
+    assert "Automatic greetings" in told
+    assert "&lt;Welcome&gt;!" in told
+    assert "They do not count as answers" in told
+    counted = admin.get(f"/pages/{page.id}/answers?automatic=count").text
+    assert "Here they count as answers" in counted
 
 
 def test_a_download_holds_every_row(stored: Web) -> None:

@@ -20,6 +20,7 @@ from inboxsync.settings import load_settings
 from inboxsync.store.reading import Scope
 
 _DAYS_SHOWN = 14
+_TEXT_SHOWN = 60
 _WEEKDAYS = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
 _SHADES = "\u00b7\u2591\u2592\u2593\u2588"
 _UNITS = ((86_400, "d"), (3600, "h"), (60, "min"))
@@ -29,13 +30,24 @@ app = typer.Typer(help="How soon people are answered, and when they write.", no_
 AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object.")]
 
 
+CountAutomatic = Annotated[
+    bool, typer.Option("--count-automatic", help="Count the Page's automatic greetings as answers.")
+]
+
+
 @app.command("response-times")
 def response_times(
-    *, page: OnlyPages = None, since: Since = None, zone: Zone = None, as_json: AsJson = False
+    *,
+    page: OnlyPages = None,
+    since: Since = None,
+    zone: Zone = None,
+    count_automatic: CountAutomatic = False,
+    as_json: AsJson = False,
 ) -> None:
     """Show how soon contacts are answered, by day and by hour, and who waits now.
 
     A response time is counted from the contact's first unanswered message to the Page's next message.
+    Automatic greetings are no answers: texts that a Page sends within seconds in many conversations.
     """
     settings = load_settings()
     with open_engine(settings) as engine:
@@ -43,7 +55,7 @@ def response_times(
         began = parse_since(since, now=now, zone=chosen)
         scope = Scope(pages=tuple(pages_or_none(engine, page)), since=began)
         with engine.store.read() as connection:
-            report = response_times_of(connection, scope, chosen, now=now)
+            report = response_times_of(connection, scope, chosen, now=now, count_automatic=count_automatic)
     if as_json:
         print_json(report)
     else:
@@ -93,6 +105,7 @@ def _print_response_times(report: ResponseTimes, pages: Sequence[Page], zone: tz
             f"In {some(report.incomplete, 'conversation')} older messages are not stored: questions before "
             "the Page's first stored message are not counted there."
         )
+    _print_automatic(console, report)
     if overall.responses:
         days = [(f"{each.day:%Y-%m-%d}", each.speed) for each in report.by_day[-_DAYS_SHOWN:]]
         _print_speeds(console, "Asked on", days)
@@ -100,6 +113,19 @@ def _print_response_times(report: ResponseTimes, pages: Sequence[Page], zone: tz
             console.print(f"The last {_DAYS_SHOWN} of {len(report.by_day):,} days; --json has all.")
         hours = [(f"{hour:02}:00", speed) for hour, speed in enumerate(report.by_hour) if speed.responses]
         _print_speeds(console, "Asked at", hours)
+
+
+def _print_automatic(console: Console, report: ResponseTimes) -> None:
+    if not report.automatic:
+        return
+    treated = "counted as answers" if report.automatic_counted else "not counted as answers"
+    console.print(f"Automatic greetings, {treated}:")
+    for each in report.automatic:
+        text = " ".join(each.text.split())
+        shown = text if len(text) <= _TEXT_SHOWN else f"{text[: _TEXT_SHOWN - 1]}\u2026"
+        console.print(Text(f"  in {some(each.conversations, 'conversation')}: {shown}"))
+    if not report.automatic_counted:
+        console.print("  --count-automatic counts them.")
 
 
 def _print_activity(report: Activity, pages: Sequence[Page], zone: tzinfo) -> None:

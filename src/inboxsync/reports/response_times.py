@@ -6,7 +6,7 @@ A response counts for the day and hour of the contact's question. `model.exchang
 import math
 from array import array
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, tzinfo
 from statistics import median
@@ -14,8 +14,9 @@ from statistics import median
 from sqlalchemy import Connection
 
 from inboxsync.model import REPLY_WINDOW, iter_responses
+from inboxsync.model.automatic import AutomaticTexts, without_automatic
 from inboxsync.model.exchange import Sent, exchange_of
-from inboxsync.store.reading import Scope, iter_sent
+from inboxsync.store.reading import ConversationRecord, Scope, iter_said, iter_sent
 
 _HOURS = 24
 _NINE_TENTHS = 0.9
@@ -51,9 +52,19 @@ class Unanswered:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class AutomaticText:
+    """What the Page sent by itself, an ellipsis for the contact's name; in how many conversations."""
+
+    page_id: str
+    text: str
+    conversations: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ResponseTimes:
     """The report. `by_hour` has 24 entries, from midnight on; `by_day` has the days with questions.
 
+    `automatic` texts (see `model.automatic`) are no answers, except if the report was asked to count them.
     In `incomplete` conversations older messages are not stored. A question before the Page's first stored
     message is not counted there, because it is not known when it began.
     """
@@ -65,14 +76,21 @@ class ResponseTimes:
     by_hour: tuple[Speed, ...]
     unanswered: Unanswered
     incomplete: int
+    automatic: tuple[AutomaticText, ...]
+    automatic_counted: bool
 
 
-def response_times(connection: Connection, scope: Scope, zone: tzinfo, *, now: datetime) -> ResponseTimes:
-    """The report on these Pages: every response to a question since `scope.since`, and who waits at `now`."""
+def response_times(
+    connection: Connection, scope: Scope, zone: tzinfo, *, now: datetime, count_automatic: bool = False
+) -> ResponseTimes:
+    """The report on these Pages: every response to a question since `scope.since`, and who waits at `now`.
+
+    `count_automatic`: what a Page sent by itself counts as an answer too.
+    """
     tracker = _Tracker(scope.since, zone)
     waiting = _Waiting(now)
-    for conversation, sent in iter_sent(connection, scope):
-        messages = list(sent)
+    automatic = _automatic_texts(connection, scope)
+    for conversation, messages in _answered_by(connection, scope, {} if count_automatic else automatic):
         tracker.add(messages, has_older=conversation.has_older_messages)
         if not conversation.is_gone:
             waiting.add(messages)
@@ -88,7 +106,43 @@ def response_times(connection: Connection, scope: Scope, zone: tzinfo, *, now: d
             oldest_since=waiting.oldest_since,
         ),
         incomplete=tracker.incomplete,
+        automatic=tuple(
+            AutomaticText(page_id=page_id, text=text, conversations=count)
+            for page_id, texts in automatic.items()
+            for text, count in texts.items()
+        ),
+        automatic_counted=count_automatic,
     )
+
+
+def _automatic_texts(connection: Connection, scope: Scope) -> dict[str, dict[str, int]]:
+    """The automatic texts of each Page (our id) that has any, and in how many conversations each came."""
+    found: dict[str, dict[str, int]] = {}
+    for page in scope.pages:
+        alone, texts = Scope(pages=(page,)), AutomaticTexts()
+        for conversation, said in iter_said(connection, alone):
+            texts.look(said, conversation.sender_name)
+        if not texts.leave_rare():
+            continue
+        for conversation, said in iter_said(connection, alone):
+            texts.count(said, conversation.sender_name)
+        if of_page := texts.found():
+            found[page.id] = of_page
+    return found
+
+
+def _answered_by(
+    connection: Connection, scope: Scope, automatic: Mapping[str, Collection[str]]
+) -> Iterator[tuple[ConversationRecord, list[Sent]]]:
+    """Every conversation, and its messages without the automatic ones."""
+    for page in scope.pages:
+        alone = Scope(pages=(page,), since=scope.since)
+        texts = automatic.get(page.id)
+        if not texts:
+            yield from ((conversation, list(sent)) for conversation, sent in iter_sent(connection, alone))
+            continue
+        for conversation, said in iter_said(connection, alone):
+            yield conversation, without_automatic(said, conversation.sender_name, texts)
 
 
 def speed_of(seconds: Sequence[float]) -> Speed:

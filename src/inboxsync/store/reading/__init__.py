@@ -42,6 +42,7 @@ from inboxsync.store.reading.messages import (
     count_messages,
     iter_messages,
     iter_messages_of,
+    iter_said,
     iter_sent,
     list_messages,
 )
@@ -77,6 +78,7 @@ __all__ = [
     "iter_messages",
     "iter_messages_of",
     "iter_quarters",
+    "iter_said",
     "iter_sent",
     "iter_threads",
     "list_contact_details",

@@ -8,8 +8,9 @@ from operator import itemgetter
 from typing import Any, Final
 
 import msgspec
-from sqlalchemy import ColumnElement, Connection, Select, func, literal, select, tuple_
+from sqlalchemy import ColumnElement, Connection, Select, case, func, literal, select, tuple_
 
+from inboxsync.model.automatic import Said
 from inboxsync.model.exchange import Sent
 from inboxsync.store.connection.types import NO_TIME
 from inboxsync.store.reading.conversations import ConversationRecord, iter_conversation_chunks
@@ -124,16 +125,28 @@ def iter_messages(connection: Connection, scope: Scope) -> Iterator[StreamedMess
 
 def iter_sent(connection: Connection, scope: Scope) -> Iterator[tuple[ConversationRecord, Iterator[Sent]]]:
     """Every conversation of these Pages that has readable messages, and when these were sent, at any time."""
+    for conversation, said in _iter_said(connection, scope, literal(None, table.c.text.type)):
+        yield conversation, ((at, is_from_page) for at, is_from_page, _ in said)
+
+
+def iter_said(connection: Connection, scope: Scope) -> Iterator[tuple[ConversationRecord, Iterator[Said]]]:
+    """The same, with the texts of the Page's messages."""
+    return _iter_said(connection, scope, case((table.c.is_from_page, table.c.text)))
+
+
+def _iter_said(
+    connection: Connection, scope: Scope, text: ColumnElement[Any]
+) -> Iterator[tuple[ConversationRecord, Iterator[Said]]]:
     for page in scope.pages:
         for chunk in iter_conversation_chunks(connection, page):
             record_of = {record.id: record for record in chunk}
             query = (
-                select(table.c.conversation_id, table.c.sent_at, table.c.is_from_page)
+                select(table.c.conversation_id, table.c.sent_at, table.c.is_from_page, text)
                 .where(table.c.conversation_id.in_(list(record_of)), table.c.is_readable)
                 .order_by(table.c.conversation_id, table.c.sent_at, table.c.is_from_page)
             )
             for row_id, rows in groupby(iter_rows(connection, query), key=itemgetter(0)):
-                yield record_of[row_id], ((at, is_from_page) for _, at, is_from_page in rows)
+                yield record_of[row_id], ((at, is_from_page, text) for _, at, is_from_page, text in rows)
 
 
 def _wanted(scope: Scope) -> list[ColumnElement[bool]]:

@@ -32,7 +32,8 @@ def show(context: RequestContext) -> Response:
     with context.service.engine.store.read() as connection:
         page = get_page(connection, context.path_param("id"))
         scope = Scope(pages=(page,), since=now - timedelta(days=_DAYS))
-        report = response_times(connection, scope, zone, now=now)
+        counts = context.param("automatic") == "count"
+        report = response_times(connection, scope, zone, now=now, count_automatic=counts)
     overall, waiting = report.overall, report.unanswered
     figures = [
         ("Responses", f"{overall.responses:,}"),
@@ -69,6 +70,8 @@ def show(context: RequestContext) -> Response:
         hours=hours,
         days=days,
         incomplete=report.incomplete,
+        automatic=report.automatic,
+        automatic_counted=report.automatic_counted,
     )
 
 
