@@ -36,14 +36,17 @@ class CsvWriter:
 
     def write(self, records: Sequence[Record]) -> bytes:
         """One line for each record."""
+        rows = [flat_record(self._columns, each) for each in records]
         delimiter = self._delimiter
+        if not any(self._found):
+            return self._lines([[_cell(value, delimiter) for value in row] for row in rows])
         return self._lines(
             [
                 [
                     value if is_found and is_phone_numbers(value) else _cell(value, delimiter)
-                    for value, is_found in zip(flat_record(self._columns, each), self._found, strict=True)
+                    for value, is_found in zip(row, self._found, strict=True)
                 ]
-                for each in records
+                for row in rows
             ]
         )
 

@@ -46,8 +46,9 @@ class NdjsonWriter:
             lines = _encode_lines(rows)
         except UnicodeEncodeError:
             lines = _encode_lines([_encodable(row) for row in rows])
-        for raw, escaped in _LINE_ENDS:
-            lines = lines.replace(raw, escaped)
+        if not lines.isascii():
+            for raw, escaped in _LINE_ENDS:
+                lines = lines.replace(raw, escaped)
         return lines
 
     def end(self) -> Iterator[bytes]:

@@ -32,6 +32,14 @@ def _behind(delimiter: str) -> re.Pattern[str]:
 
 
 DELIMITERS: Final = (",", ";", "\t", "|")
+_MAYBE_BEHIND: Final = {
+    delimiter: re.compile(
+        "["
+        + "".join(each for each in DELIMITERS if each != delimiter)
+        + f"\r\n][{_SKIPPED_IN_CELL}]*[{_SIGNS}]"
+    ).search
+    for delimiter in DELIMITERS
+}
 _BEHIND: Final = {delimiter: _behind(delimiter) for delimiter in DELIMITERS}
 _SURROGATE = re.compile("[\ud800-\udfff]")
 
@@ -57,8 +65,8 @@ def escape_cells(text: str, delimiter: str) -> str:
     as well if a formula begins behind it. Numbers stay where they are the whole cell.
     """
     begun = escape_formula(text)
-    inner = _BEHIND[delimiter]
-    return inner.sub("'", begun) if inner.search(begun) else begun
+    # This look at the signs alone is quick, and nearly always enough.
+    return _BEHIND[delimiter].sub("'", begun) if _MAYBE_BEHIND[delimiter](begun) else begun
 
 
 def is_phone_numbers(value: object) -> TypeGuard[str]:
