@@ -329,6 +329,19 @@ def test_a_download_holds_every_row(stored: Web) -> None:
         assert len(rows) - 1 == int(answer.headers["x-inboxsync-rows"]) > 0, what
 
 
+def test_a_download_has_the_delimiter_that_was_chosen_and_the_form_offers_excels(stored: Web) -> None:
+    admin = stored.admin()
+    for parameter, delimiter in (("delimiter=tab", "\t"), ("delimiter=semicolon", ";"), ("excel=de", ";")):
+        text = admin.get(f"/exports/file?what=contacts&format=csv&{parameter}").content.decode("utf-8-sig")
+        assert text.startswith(f"page_id{delimiter}page_name{delimiter}")
+    for wrong in ("delimiter=x", "excel=%3F"):
+        refused = admin.get(f"/exports/file?what=contacts&format=csv&{wrong}")
+        assert refused.status_code == 422
+    for language, chosen in (("vi-VN,vi;q=0.9,en;q=0.8", "semicolon"), ("en-US", "comma"), ("*", "comma")):
+        form = admin.client.get("/exports", headers={"Accept-Language": language}).text
+        assert f'<option value="{chosen}" selected>' in form
+
+
 def test_a_key_is_created_shown_once_and_revoked(web: ServeWeb) -> None:
     site = web()
     admin = site.admin()

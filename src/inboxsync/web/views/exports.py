@@ -5,7 +5,7 @@ from typing import Final
 
 from starlette.responses import Response, StreamingResponse
 
-from inboxsync.errors import InboxsyncError
+from inboxsync.errors import InboxsyncError, SettingsInvalid
 from inboxsync.reports import Export, ExportRequest, Format, What
 from inboxsync.reports.delimiters import delimiter_of, delimiter_of_excel
 from inboxsync.web.lists import page_choice
@@ -71,6 +71,15 @@ def _delimiter(context: RequestContext) -> str:
     return delimiter_of(context.param("delimiter") or "comma")
 
 
+def _delimiter_of_browser(context: RequestContext) -> str:
+    """What Excel expects in the language that the browser asks for first."""
+    language = context.request.headers.get("accept-language", "").partition(",")[0].partition(";")[0].strip()
+    try:
+        return "semicolon" if language and delimiter_of_excel(language) == ";" else "comma"
+    except SettingsInvalid:
+        return "comma"
+
+
 def _form(context: RequestContext, *, problem: InboxsyncError | None = None) -> Response:
     with context.service.engine.store.read() as connection:
         choice = page_choice(connection, context.param("page"))
@@ -84,5 +93,9 @@ def _form(context: RequestContext, *, problem: InboxsyncError | None = None) -> 
         kinds=[(kind.value, label) for kind, label in _KINDS.items()],
         formats=[(each.value, label) for each, label in _FORMATS.items()],
         delimiters=_DELIMITERS,
-        chosen=filled_in | {"what": filled_in["what"] or What.CONTACTS.value},
+        chosen=filled_in
+        | {
+            "what": filled_in["what"] or What.CONTACTS.value,
+            "delimiter": filled_in["delimiter"] or _delimiter_of_browser(context),
+        },
     )
