@@ -6,17 +6,18 @@ A response counts for the day and hour of the contact's question. `model.exchang
 import math
 from array import array
 from collections import defaultdict
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, tzinfo
 from statistics import median
+from typing import NamedTuple
 
 from sqlalchemy import Connection
 
 from inboxsync.model import REPLY_WINDOW, iter_responses
 from inboxsync.model.automatic import AutomaticTexts, without_automatic
 from inboxsync.model.exchange import Sent, exchange_of
-from inboxsync.store.reading import ConversationRecord, Scope, iter_said, iter_sent
+from inboxsync.store.reading import ConversationRecord, Scope, iter_said
 
 _HOURS = 24
 _NINE_TENTHS = 0.9
@@ -87,13 +88,19 @@ def response_times(
 
     `count_automatic`: what a Page sent by itself counts as an answer too.
     """
-    tracker = _Tracker(scope.since, zone)
-    waiting = _Waiting(now)
-    automatic = _automatic_texts(connection, scope)
-    for conversation, messages in _answered_by(connection, scope, {} if count_automatic else automatic):
-        tracker.add(messages, has_older=conversation.has_older_messages)
-        if not conversation.is_gone:
-            waiting.add(messages)
+    answers = _Answers(_Tracker(scope.since, zone), _Waiting(now))
+    texts = {page.id: AutomaticTexts() for page in scope.pages}
+    for conversation, said in iter_said(connection, scope):
+        messages = list(said)
+        texts[conversation.page_id].look(messages, conversation.sender_name)
+        answers.add(conversation, [(at, is_from_page) for at, is_from_page, _ in messages])
+    automatic = _automatic_texts(connection, scope, texts)
+    if automatic and not count_automatic:
+        answers = _Answers(_Tracker(scope.since, zone), _Waiting(now))
+        for conversation, said in iter_said(connection, scope):
+            own = automatic.get(conversation.page_id, {})
+            answers.add(conversation, without_automatic(said, conversation.sender_name, own))
+    tracker, waiting = answers.tracker, answers.waiting
     return ResponseTimes(
         zone=str(zone),
         since=scope.since,
@@ -115,34 +122,21 @@ def response_times(
     )
 
 
-def _automatic_texts(connection: Connection, scope: Scope) -> dict[str, dict[str, int]]:
+def _automatic_texts(
+    connection: Connection, scope: Scope, texts: Mapping[str, AutomaticTexts]
+) -> dict[str, dict[str, int]]:
     """The automatic texts of each Page (our id) that has any, and in how many conversations each came."""
     found: dict[str, dict[str, int]] = {}
     for page in scope.pages:
-        alone, texts = Scope(pages=(page,)), AutomaticTexts()
-        for conversation, said in iter_said(connection, alone):
-            texts.look(said, conversation.sender_name)
-        if not texts.leave_rare():
+        of_page = texts[page.id]
+        # Few Pages have any text in many conversations: only theirs are read again.
+        if not of_page.leave_rare():
             continue
-        for conversation, said in iter_said(connection, alone):
-            texts.count(said, conversation.sender_name)
-        if of_page := texts.found():
-            found[page.id] = of_page
+        for conversation, said in iter_said(connection, Scope(pages=(page,))):
+            of_page.count(said, conversation.sender_name)
+        if automatic := of_page.found():
+            found[page.id] = automatic
     return found
-
-
-def _answered_by(
-    connection: Connection, scope: Scope, automatic: Mapping[str, Collection[str]]
-) -> Iterator[tuple[ConversationRecord, list[Sent]]]:
-    """Every conversation, and its messages without the automatic ones."""
-    for page in scope.pages:
-        alone = Scope(pages=(page,), since=scope.since)
-        texts = automatic.get(page.id)
-        if not texts:
-            yield from ((conversation, list(sent)) for conversation, sent in iter_sent(connection, alone))
-            continue
-        for conversation, said in iter_said(connection, alone):
-            yield conversation, without_automatic(said, conversation.sender_name, texts)
 
 
 def speed_of(seconds: Sequence[float]) -> Speed:
@@ -155,6 +149,16 @@ def speed_of(seconds: Sequence[float]) -> Speed:
         median_seconds=median(ordered),
         p90_seconds=ordered[math.ceil(_NINE_TENTHS * len(ordered)) - 1],
     )
+
+
+class _Answers(NamedTuple):
+    tracker: "_Tracker"
+    waiting: "_Waiting"
+
+    def add(self, conversation: ConversationRecord, messages: Sequence[Sent]) -> None:
+        self.tracker.add(messages, has_older=conversation.has_older_messages)
+        if not conversation.is_gone:
+            self.waiting.add(messages)
 
 
 class _Tracker:
