@@ -20,6 +20,7 @@ from inboxsync.clock import SystemClock
 from inboxsync.model import Page
 from inboxsync.reports import Format, What
 from inboxsync.reports.as_xlsx import XlsxWriter
+from inboxsync.reports.cells import without_surrogates
 from inboxsync.reports.columns import Column, Found, Kind, Record
 from inboxsync.reports.formats import format_of, writer_of
 from inboxsync.store import Store
@@ -85,6 +86,11 @@ def _cells(row: ET.Element) -> list[tuple[str, str]]:
     return [(cell.get("s", "0"), "".join(cell.itertext())) for cell in row]
 
 
+def encodable(text: str | None) -> str | None:
+    """Half a surrogate pair cannot be encoded: a replacement stands for it."""
+    return None if text is None else without_surrogates(text)
+
+
 def unescaped(text: str) -> str:
     return re.sub(r"_x([0-9a-fA-F]{4})_", lambda code: chr(int(code[1], 16)), text)
 
@@ -95,8 +101,11 @@ def test_csv_reads_back_as_it_was(rows: list[Row]) -> None:
     heading, *read = csv.reader(io.StringIO(written(Format.CSV, rows).decode(), newline=""))
     assert heading == ["name", "count", "at", "is_true", "raw", "phones", "phones_message_ids"]
     for (name, count, at, is_true, raw, phones), cells in zip(rows, read, strict=True):
-        clean = (name or "").replace("\0", "\ufffd")
-        assert cells[0] in {clean, f"'{clean}"}
+        clean = (encodable(name) or "").replace("\0", "\ufffd")
+        assert cells[0].replace("'", "") == clean.replace("'", "")
+        assert cells[0] in {clean, f"'{clean}"} or re.search(
+            r"[;\t|\r\n].*[=+@\uff1d\uff0b\uff0d\uff20-]", clean, re.DOTALL
+        )
         assert cells[1] == ("" if count is None else str(count))
         assert (datetime.fromisoformat(cells[2]) if cells[2] else None) == at
         assert cells[3] == ("true" if is_true else "false")
@@ -111,7 +120,7 @@ def test_ndjson_reads_back_exactly(rows: list[Row]) -> None:
     read = [json.loads(line) for line in written(Format.NDJSON, rows).splitlines()]
     assert len(read) == len(rows)
     for (name, count, at, is_true, raw, phones), line in zip(rows, read, strict=True):
-        assert (line["name"], line["count"], line["is_true"]) == (name, count, is_true)
+        assert (line["name"], line["count"], line["is_true"]) == (encodable(name), count, is_true)
         assert (datetime.fromisoformat(line["at"]) if line["at"] else None) == at
         assert line["raw"] == (json.loads(raw) if raw else None)
         assert line["phones"] == [each._asdict() for each in phones]
@@ -123,7 +132,11 @@ def test_parquet_reads_back_exactly(rows: list[Row]) -> None:
     read = pq.read_table(pa.BufferReader(written(Format.PARQUET, rows))).to_pylist()
     expected = [
         dict(
-            zip([each.name for each in COLUMNS], (*row[:5], [each._asdict() for each in row[5]]), strict=True)
+            zip(
+                [each.name for each in COLUMNS],
+                (encodable(row[0]), *row[1:5], [each._asdict() for each in row[5]]),
+                strict=True,
+            )
         )
         for row in rows
     ]
@@ -136,7 +149,7 @@ def test_xlsx_reads_back_as_it_was(rows: list[Row]) -> None:
     ((heading, *read),) = sheets(written(Format.XLSX, rows))
     assert [text for _, text in heading][:2] == ["name", "count"]
     for (name, count, *_), cells in zip(rows, read, strict=True):
-        expected = [(name or "").replace("\0", "\ufffd"), "" if count is None else str(count)]
+        expected = [(encodable(name) or "").replace("\0", "\ufffd"), "" if count is None else str(count)]
         # XML itself makes a line break of a lone carriage return that is not escaped.
         assert [unescaped(text) for _, text in cells][: 2 - (not name) - (count is None)] == [
             text for text in expected if text
