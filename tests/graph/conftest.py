@@ -10,7 +10,7 @@ import pytest
 from aiohttp.test_utils import RawTestServer
 
 from inboxsync.graph import Access, GraphClient, RateLimiter, RetryPolicy
-from inboxsync.graph.transport import open_transport
+from inboxsync.graph.transport import LARGEST_BYTES, open_transport
 from inboxsync.model import Platform
 from tests.fixtures import FakeClock, SandboxServer
 from tests.graph.fixtures import (
@@ -41,7 +41,11 @@ def open_client(clock: FakeClock) -> OpenClient:
         rate_limiter = options.get("rate_limiter") or RateLimiter(
             clock=used, calls_per_second=options.get("calls_per_second")
         )
-        async with open_transport(f"{url}/v27.0", timeout_seconds=options.get("timeout_seconds", 30)) as http:
+        async with open_transport(
+            f"{url}/v27.0",
+            timeout_seconds=options.get("timeout_seconds", 30),
+            largest_bytes=options.get("largest_bytes", LARGEST_BYTES),
+        ) as http:
             yield GraphClient(
                 http=http,
                 rate_limiter=rate_limiter,

@@ -33,6 +33,7 @@ class ClientOptions(TypedDict, total=False):
     calls_per_second: float | None
     rate_limiter: RateLimiter
     timeout_seconds: float
+    largest_bytes: int
     app: App
 
 

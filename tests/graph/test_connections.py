@@ -2,6 +2,7 @@
 
 import asyncio
 import gc
+import gzip
 import json
 import socket
 import threading
@@ -17,7 +18,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from inboxsync.engine import Engine
-from inboxsync.errors import PageNotVisible, SourceUnreachable
+from inboxsync.errors import AnswerFailed, AnswerTooLarge, PageNotVisible, SourceUnreachable
 from inboxsync.graph import Access, GraphClient
 from inboxsync.graph.errors import FaultError
 from inboxsync.graph.transport import Received, Transport, open_transport
@@ -126,7 +127,7 @@ def test_what_a_person_typed_as_a_page_is_one_part_of_the_path(
 
     asyncio.run(go())
     target, headers = head_of(server.requests[0])
-    assert target == "/v27.0/..%2Fme%3Ffields%3Dx%20%23%0D%0AX%3A%20y?fields=id%2Cname"
+    assert target == "/v27.0/..%2Fme%3Ffields%3Dx%20%23%0D%0AX%3A%20y?fields=id%2Cname&locale=en_US"
     assert "x" not in headers
 
 
@@ -283,3 +284,43 @@ def test_an_address_that_does_not_exist_is_unreachable(open_client: OpenClient) 
 
     with pytest.raises(SourceUnreachable, match=r"No answer from nobody\.invalid"):
         asyncio.run(go())
+
+
+@pytest.mark.parametrize("packed", [False, True])
+@pytest.mark.parametrize("framing", ["length", "chunked"])
+def test_an_answer_longer_than_its_bound_is_too_large_and_not_read_to_its_end(
+    played: StartPlayed, open_client: OpenClient, framing: str, *, packed: bool
+) -> None:
+    body = b'{"data":[' + b" " * 3_000_000 + b"]}"
+    sent = gzip.compress(body) if packed else body
+    head = b"HTTP/1.1 200 OK\r\n" + (b"Content-Encoding: gzip\r\n" if packed else b"")
+    if framing == "length":
+        answer = head + b"Content-Length: %d\r\n\r\n" % len(sent) + sent
+    else:
+        answer = head + b"Transfer-Encoding: chunked\r\n\r\n%x\r\n" % len(sent) + sent + b"\r\n0\r\n\r\n"
+    server = played([answer])
+
+    async def go() -> None:
+        async with open_client(server.url, largest_bytes=1_000_000) as client:
+            with pytest.raises(AnswerTooLarge, match="longer than 1 MB"):
+                await client.fetch_page(ACCESS)
+
+    asyncio.run(go())
+    assert len(server.requests) == 1
+
+
+def test_an_answer_that_comes_byte_by_byte_ends(answer_with: AnswerWith, open_client: OpenClient) -> None:
+    async def trickle(request: web.BaseRequest) -> web.StreamResponse:
+        response = web.StreamResponse()
+        await response.prepare(request)
+        for _ in range(1000):
+            await response.write(b" ")
+            await asyncio.sleep(0.02)
+        return response
+
+    async def go() -> None:
+        async with answer_with(trickle) as url, open_client(url, timeout_seconds=0.1) as client:
+            with pytest.raises(AnswerFailed, match="the whole answer took too long"):
+                await client.fetch_page(ACCESS)
+
+    asyncio.run(go())

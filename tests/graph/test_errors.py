@@ -51,7 +51,6 @@ OTHERS: list[Row] = [
     (80006, None, 400, "(#80006) too many messenger api calls", WAIT, SourceUnreachable),
     (2500, None, 400, 'Syntax error "Expected end of string"', FAIL, SourceRefused),
     (100, None, 400, "(#100) Invalid parameter", FAIL, SourceRefused),
-    (100, None, 400, "(#100) Tried accessing nonexisting field (x) on node type", FAIL, SourceRefused),
     (100, 2018001, 400, "(#100) No matching user found", FAIL, SourceRefused),
     (100, 2534014, 400, "(#100) No matching user found", FAIL, SourceRefused),
     (100, None, 400, TOO_DEEP, FAIL, CursorRefused),

@@ -258,7 +258,7 @@ def test_after_a_refusal_for_another_quota_the_call_counts_against_it(
     rate_limiter: RateLimiter, clock: FakeClock
 ) -> None:
     refuse(rate_limiter, 80001)
-    assert wait_of(rate_limiter, clock) == 60
+    assert wait_of(rate_limiter, clock) == 5
     assert wait_of(rate_limiter, clock, at=PAGE_NODE) < 1
 
 

@@ -32,7 +32,7 @@ def test_no_folder_and_no_window_are_not_sent(play: Play) -> None:
         lambda client: client.fetch_conversations(ACCESS, after=None, limit=7, messages=3), answer(LISTED)
     )
     (asked,) = source.params()
-    assert {name for name in asked if name != "fields"} == {"platform", "limit"}
+    assert {name for name in asked if name != "fields"} == {"platform", "limit", "locale"}
     assert "messages.limit(3){" in asked["fields"]
 
 
@@ -48,6 +48,7 @@ def test_folder_window_and_cursor_are_sent(play: Play) -> None:
     (asked,) = source.params()
     assert asked == {
         "platform": "messenger",
+        "locale": "en_US",
         "fields": "id,updated_time",
         "limit": "7",
         "folder": "spam",
@@ -109,7 +110,7 @@ def test_a_call_fails_if_a_field_is_refused_that_it_did_not_ask_for(fail: Fail) 
         lambda client: client.fetch_conversations(ACCESS, after=None, limit=7, messages=1), gone
     )
     assert isinstance(error, SourceRefused)
-    assert len(source.asked) == 2
+    assert len(source.asked) == 3  # without that field, then without all that are not required
 
 
 def test_unreadable_messages_are_reported_as_such(fail: Fail) -> None:

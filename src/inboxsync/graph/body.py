@@ -9,7 +9,7 @@ import json
 import re
 from collections.abc import Callable
 from contextlib import suppress
-from typing import Any, Generic, TypeVar
+from typing import Any, Generic, TypeVar, cast
 from urllib.parse import parse_qs, urlsplit
 
 import msgspec
@@ -22,6 +22,9 @@ _QUOTED_CHARACTERS = 80
 _READ_BYTES = 4_000
 # HTTP statuses below are answers, from here on errors.
 _FIRST_ERROR_STATUS = 400
+# A batch's answer has the error's object in a text in a list.
+_ERROR_DEPTH = 4
+_KEYS_OF_ERRORS = ("error", "error_code", "error_msg", "error_message", "error_type", "error_description")
 _NOT_JSON = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
 # U+0000 as JSON has it; in half a megabyte a pattern finds it sooner than `in` does.
 _find_nul = re.compile(rb"\\u0000").search
@@ -100,14 +103,49 @@ def decode_body(
         with suppress(*_NOT_JSON):
             return fast(body)
     answer = _decode_json(body, status, redact)
+    if (error := _error_in(answer, is_refused=status >= _FIRST_ERROR_STATUS)) is not None:
+        raise FaultError(Fault.from_error_body(error, status=status))
     if not isinstance(answer, dict):
         raise FaultError(Fault(message=f"The answer (HTTP {status}) holds no data.", status=status))
-    error = answer.get("error")
-    if isinstance(error, dict):
-        raise FaultError(Fault.from_error_body(error, status=status))
     if status >= _FIRST_ERROR_STATUS:
         raise FaultError(Fault(message=f"HTTP {status} without a Graph error.", status=status))
     return answer
+
+
+def _error_in(answer: object, *, is_refused: bool, depth: int = 0) -> Json | None:
+    """The object that says what was wrong, in every shape seen (graph-facts 3); None if there is none.
+
+    `error` as an object, a list or JSON in text; `errors`; Instagram's `meta`; a batch's answer; or the
+    keys of an error at the top. `is_refused`: the status says that it is an error.
+    """
+    if isinstance(answer, list):
+        answer = answer[0] if answer else None
+    if not isinstance(answer, dict) or depth > _ERROR_DEPTH:
+        return None
+    if isinstance(answer.get("error"), dict):
+        return cast("Json", answer["error"])
+    for name in ("error", "errors", "meta", "body"):
+        part = _read_text(answer.get(name))
+        if name == "meta" and "data" in answer:
+            continue
+        if (found := _error_in(part, is_refused=is_refused, depth=depth + 1)) is not None:
+            return found
+    has_no_data = "data" not in answer and "id" not in answer
+    return answer if _is_error(answer) and (is_refused or has_no_data) else None
+
+
+def _is_error(part: Json) -> bool:
+    return any(part.get(name) for name in _KEYS_OF_ERRORS) or ("code" in part and "message" in part)
+
+
+def _read_text(value: object) -> object:
+    """JSON that comes as text, as an object; anything else as it is."""
+    if not (isinstance(value, str) and value.lstrip()[:1] in ("{", "[")):
+        return value
+    try:
+        return json.loads(value)
+    except (ValueError, RecursionError):
+        return value
 
 
 def read_list(body: Json) -> list[Any]:

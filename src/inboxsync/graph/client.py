@@ -113,6 +113,7 @@ class GraphClient:
             endpoint=Endpoint.PAGE,
             path=_quoted(access.page_id),
             params=lambda: {"fields": fields},
+            about=Subject.PAGE_NODE,
         )
         answer = await self._calls.get(call, lambda answer: answer)
         page_id = identifier(answer.body.get("id")) or access.page_id

@@ -26,6 +26,13 @@ from inboxsync.errors import (
 from inboxsync.model import TokenReason
 
 _SERVER_ERROR = 500
+_TOO_MANY_REQUESTS = 429
+_NOT_AUTHENTICATED = 401
+# Meta's own, then those of its older interfaces, of OAuth and of proxies in between.
+_MESSAGES = ("message", "error_user_msg", "error_message", "error_msg", "error_description", "error")
+_CODES = ("code", "error_code")
+# As `error`, where there is no code (RFC 6750).
+_OAUTH_TOKEN = "invalid_token"  # noqa: S105 - a word
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -33,8 +40,9 @@ class Fault:
     """What came instead of data. `message` holds no token.
 
     `code` is None without a Graph error: no answer, HTML, an empty body, `null`, a cut body.
-    `is_answered` is False if there was not even a connection. `repeats_cursor`: a list answered
-    with the cursor that the call had sent.
+    `is_answered` is False if there was not even a connection, `is_too_large` if its answer passed our own
+    bound. `repeats_cursor`: a list answered
+    with the cursor that the call had sent. `retry_after_seconds`: how long the source asks to wait.
     """
 
     message: str
@@ -44,7 +52,9 @@ class Fault:
     is_transient: bool = False
     trace_id: str | None = None
     is_answered: bool = True
+    is_too_large: bool = False
     repeats_cursor: bool = False
+    retry_after_seconds: float | None = None
 
     def __str__(self) -> str:
         if self.code is None:
@@ -55,16 +65,16 @@ class Fault:
 
     @classmethod
     def from_error_body(cls, error: dict[str, Any], *, status: int) -> Self:
-        """Read Graph's `error` object; every key of it may be missing (graph-facts 3)."""
-        message = error.get("message")
-        user_message = error.get("error_user_msg")
-        text = message if isinstance(message, str) and message else "Meta refused the call."
-        if isinstance(user_message, str) and user_message and user_message != text:
-            text = f"{text} {user_message}"
+        """Read Graph's `error` object, or one of its other shapes; every key of it may be missing.
+
+        See graph-facts 3.
+        """
+        texts = [text for name in _MESSAGES if isinstance(text := error.get(name), str) and text]
+        codes = (_number(error.get(name)) for name in _CODES)
         trace_id = error.get("fbtrace_id")
         return cls(
-            message=text,
-            code=_number(error.get("code")),
+            message=" ".join(dict.fromkeys(texts)) or "Meta refused the call.",
+            code=next((code for code in codes if code is not None), None),
             subcode=_number(error.get("error_subcode")),
             status=status,
             is_transient=error.get("is_transient") in (True, "true", 1),
@@ -94,6 +104,7 @@ class Subject(Enum):
     """What a call asks about: the same error has one meaning for a Page and another for a conversation."""
 
     PAGE = auto()
+    PAGE_NODE = auto()  # the Page itself, and not what it has
     CONVERSATION = auto()
 
 
@@ -187,8 +198,9 @@ def _person(
     *,
     subcodes: Numbers | None = None,
     text: str | None = None,
+    about: Subject | None = None,
 ) -> Rule:
-    rule = _rule(codes, Treatment.PERSON, error, subcodes=subcodes, text=text)
+    rule = _rule(codes, Treatment.PERSON, error, subcodes=subcodes, text=text, about=about)
     return replace(rule, reason=reason, hint=hint)
 
 
@@ -212,6 +224,14 @@ _TOKENS = (
     _token(463, TokenReason.EXPIRED, "The token expired: log in"),
     _token(464, TokenReason.UNCONFIRMED, "Confirm the Facebook account"),
     _token(467, TokenReason.LOGGED_OUT, "The session ended: log in"),
+    _person(
+        _TOKEN_CODES,
+        PageNotVisible,
+        TokenReason.PAGE_NOT_VISIBLE,
+        "Publish the Page, or ask its owner to. The token stays valid.",
+        text="that is not accessible",
+    ),
+    _token(493, TokenReason.EXPIRED, "Access ended because the app was not used for 90 days: log in"),
     _token(490, TokenReason.LOGIN_APPROVAL, "Approve the login at facebook.com"),
     _token(
         492,
@@ -220,6 +240,9 @@ _TOKENS = (
     ),
     _person({*_TOKEN_CODES, 104}, TokenInvalid, TokenReason.OTHER),
     _person(2500, TokenInvalid, TokenReason.OTHER, text="access token"),
+    _person({450, 452}, TokenInvalid, TokenReason.LOGGED_OUT, f"The session ended: log in, {_ADD_AGAIN}"),
+    _person(459, TokenInvalid, TokenReason.CHECKPOINT, f"Log in at facebook.com once, {_ADD_AGAIN}"),
+    _person(464, TokenInvalid, TokenReason.UNCONFIRMED, f"Confirm the Facebook account, {_ADD_AGAIN}"),
     _person(
         210,
         TokenInvalid,
@@ -235,6 +258,20 @@ _NOT_ABOUT_READING = (
 _ADVANCED = "The app has only Standard Access: request Advanced Access for instagram_manage_messages"
 _PROOF_HINT = "Set INBOXSYNC_APP_SECRET to the secret of the token's app: it is missing or wrong."
 _PERMISSIONS = (
+    _person(
+        range(200, 300),
+        PermissionMissing,
+        TokenReason.OTHER,
+        f"This token is a person's. Take the Page's own token from `GET /me/accounts`, {_ADD_AGAIN}",
+        subcodes=2069030,
+    ),
+    _person(
+        {5, 15, 101},
+        PermissionMissing,
+        TokenReason.OTHER,
+        "Meta does not accept the app: check in the App Dashboard that it is live and not restricted, and "
+        f"that this server's address is allowed; {_ADD_AGAIN}",
+    ),
     _person(-2, PermissionMissing, TokenReason.STANDARD_ACCESS, f"{_ADVANCED}.", subcodes=2534084),
     _person(
         {10, 200},
@@ -275,6 +312,23 @@ _PERMISSIONS = (
     _person(range(200, 300), PermissionMissing, TokenReason.PERMISSION_REMOVED),
 )
 _OBJECTS = (
+    _person(
+        21,
+        PageNotVisible,
+        TokenReason.PAGE_NOT_VISIBLE,
+        "The Page was merged into another one: add that Page, with its new id and its own token. What is "
+        "stored of the old one stays.",
+    ),
+    _person(803, PageNotVisible, TokenReason.PAGE_NOT_VISIBLE),
+    _person(
+        {12, 100},
+        PageNotVisible,
+        TokenReason.PAGE_NOT_VISIBLE,
+        "This is not a Page, or the token is not a Page's own: `GET /me/accounts` lists Pages with their "
+        "tokens.",
+        text="field",
+        about=Subject.PAGE_NODE,
+    ),
     _rule({100, 2642}, Treatment.FAIL, CursorRefused, text="cursor"),
     _rule(2642, Treatment.FAIL, CursorRefused),
     _rule(100, Treatment.FAIL, ConversationMissing, subcodes=33, about=Subject.CONVERSATION),
@@ -298,6 +352,9 @@ RULES: tuple[Rule, ...] = (
     *_OBJECTS,
     _rule({1, 2, -2}, Treatment.RETRY, AnswerFailed),
 )
+_TOO_LARGE = Rule(treatment=Treatment.SMALLER, error=AnswerTooLarge)
+_TOO_MANY = Rule(treatment=Treatment.WAIT, error=SourceUnreachable)
+_NO_TOKEN = Rule(treatment=Treatment.PERSON, error=TokenInvalid, reason=TokenReason.OTHER)
 _NO_CONNECTION = Rule(treatment=Treatment.RETRY, error=SourceUnreachable)
 _REPEATED_CURSOR = Rule(treatment=Treatment.RETRY, error=CursorRefused)
 _TRANSIENT = Rule(treatment=Treatment.RETRY, error=AnswerFailed)
@@ -306,10 +363,8 @@ _FINAL = Rule(treatment=Treatment.FAIL, error=SourceRefused)
 
 def rule_for(fault: Fault, *, about: Subject = Subject.PAGE) -> Rule:
     """The row that decides about `fault`, in a call about `about`."""
-    if not fault.is_answered:
-        return _NO_CONNECTION
-    if fault.repeats_cursor:
-        return _REPEATED_CURSOR
+    if (known := _rule_without_code(fault)) is not None:
+        return known
     for rule in RULES:
         if rule.matches(fault, about):
             # Meta says that it will pass: try again first, and raise the row's error only if it does not.
@@ -320,14 +375,28 @@ def rule_for(fault: Fault, *, about: Subject = Subject.PAGE) -> Rule:
     return _TRANSIENT if is_transient else _FINAL
 
 
+def _rule_without_code(fault: Fault) -> Rule | None:
+    """What is known without Meta's code: from the connection, our own bounds, or the HTTP status."""
+    if not fault.is_answered:
+        return _NO_CONNECTION
+    if fault.is_too_large:
+        return _TOO_LARGE
+    if fault.repeats_cursor:
+        return _REPEATED_CURSOR
+    if fault.code is None and fault.status == _TOO_MANY_REQUESTS:
+        return _TOO_MANY
+    if fault.code is None and (fault.status == _NOT_AUTHENTICATED or _OAUTH_TOKEN in fault.message):
+        return _NO_TOKEN
+    return None
+
+
 def _number(value: object) -> int | None:
     if isinstance(value, bool):
         return None
     if isinstance(value, int):
         return value
-    if isinstance(value, str):
-        try:
-            return int(value)
-        except ValueError:
-            return None
-    return None
+    try:
+        # Meta's own libraries have written 190.0.
+        return int(float(value)) if isinstance(value, str | float) else None
+    except (ValueError, OverflowError):
+        return None

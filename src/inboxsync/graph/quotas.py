@@ -62,6 +62,9 @@ class QuotaState:
         self.regain_seconds = 0.0
         self.blocked_until: datetime | None = None
         self.refusals = 0
+        # Of the call rate: how much further apart calls are, after a refusal.
+        self.extra_seconds = 0.0
+        self.extra_until: datetime | None = None
         # Up to when the store knows that it is blocked.
         self.kept_until: datetime | None = None
         self.keeping = asyncio.Lock()

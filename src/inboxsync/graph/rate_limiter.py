@@ -38,6 +38,11 @@ _STOP_FROM_PERCENT = 95
 _SLOWEST_FACTOR = 4.0
 _CALL_RATE_WAIT_SECONDS = 1.0
 _QUOTA_WAIT_SECONDS = 60.0
+_UNEXPLAINED_WAIT_SECONDS = 5.0
+# After a refused call, calls are further apart for some time: by what a connection adds now and then.
+_JITTER_SECONDS = 0.065
+_MOST_EXTRA_SECONDS = 0.5
+_EXTRA_FOR = timedelta(hours=1)
 _LONGEST_GUESS_SECONDS = 3600.0
 _SAME = timedelta(minutes=1)
 # Which quota a refusal is about; every other code is about the call's own (graph-facts 2).
@@ -154,9 +159,21 @@ class RateLimiter:
                 self._block_for_quota(quota, access, endpoint)
         await self._store(self._blocked([own, *(quota for _, quota in reported)]))
 
-    async def refused(self, access: Access, endpoint: Endpoint, *, code: int | None) -> datetime:
-        """A call was refused for its rate: block that quota; returns until when."""
+    async def refused(
+        self, access: Access, endpoint: Endpoint, *, code: int | None, seconds: float | None = None
+    ) -> datetime:
+        """A call was refused for its rate: block that quota; returns until when.
+
+        `seconds` is how long the source asks to wait, where it does.
+        """
         quota = self._quota_of_refusal(access, endpoint, code)
+        if quota.type == CALL_RATE:
+            # Calls take longer on their way now and then, so two of them arrive closer than they were sent.
+            quota.extra_seconds = min(max(2 * quota.extra_seconds, _JITTER_SECONDS), _MOST_EXTRA_SECONDS)
+            quota.extra_until = self._clock.now() + _EXTRA_FOR
+        if seconds is not None:
+            quota.refusals += 1
+            self._block(quota, seconds)
         if not quota.is_blocked(self._clock.now()):  # else the same answer's headers have blocked it already
             if quota.type == CALL_RATE:
                 quota.refusals += 1
@@ -202,7 +219,10 @@ class RateLimiter:
         most = fullest(self._quotas.holding(access, endpoint))
         percent = (most.used_percent if most else None) or 0
         over = min(max(percent - _SLOW_FROM_PERCENT, 0) / (_STOP_FROM_PERCENT - _SLOW_FROM_PERCENT), 1.0)
-        return self._spacing * (1 + over * (_SLOWEST_FACTOR - 1))
+        rate = self._quotas.call_rate(access)
+        is_extra = rate.extra_until is not None and self._clock.now() < rate.extra_until
+        extra = rate.extra_seconds if self._spacing and is_extra else 0.0
+        return (self._spacing + extra) * (1 + over * (_SLOWEST_FACTOR - 1))
 
     async def _wait_for_quota(self, access: Access, endpoint: Endpoint) -> None:
         while blocked := self._blocked(self._quotas.holding(access, endpoint)):
@@ -238,7 +258,10 @@ class RateLimiter:
         return quota
 
     def _block_for_quota(self, quota: QuotaState, access: Access, endpoint: Endpoint) -> None:
-        """As long as Meta says; if it does not, a minute, doubled each time that this was too short."""
+        """As long as Meta says. If it does not: a minute where the quota is used up, seconds elsewhere.
+
+        A wait that was too short is doubled.
+        """
         now = self._clock.now()
         if quota.is_blocked(now):
             # Calls that were under way report the same again, in whole minutes.
@@ -247,7 +270,9 @@ class RateLimiter:
                 return
         else:
             quota.refusals += 1
-        self._block(quota, quota.regain_seconds or _grown(_QUOTA_WAIT_SECONDS, quota.refusals))
+        is_used_up = (quota.used_percent or 0) >= _STOP_FROM_PERCENT
+        guess = _grown(_QUOTA_WAIT_SECONDS if is_used_up else _UNEXPLAINED_WAIT_SECONDS, quota.refusals)
+        self._block(quota, quota.regain_seconds or guess)
         own = self._quotas.own(access, endpoint)
         if quota is not own and quota in self._quotas.counted(access, endpoint):
             # It has another id: the next process learns that it counts for this inbox only by a call.

@@ -5,7 +5,7 @@ can hold it.
 """
 
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime, timedelta
@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, TypeVar
 import structlog
 
 from inboxsync.clock import Clock
+from inboxsync.errors import SourceRefused
 from inboxsync.graph.access import Access, App
 from inboxsync.graph.body import decode_body
 from inboxsync.graph.decode import Json
@@ -30,6 +31,8 @@ log = structlog.get_logger(__name__)
 
 # Meta removes fields from its reference while they still answer, and one day they no longer do: then a
 # single unknown field fails the whole call with code 100 (graph-facts 5). These are never left out.
+# Of these, Meta's messages may hold the others as plain words.
+_REQUIRED_NAMES = frozenset({"updated_time", "created_time", "messages"})
 _REQUIRED = frozenset({"id", "updated_time", "created_time", "messages", "from", "message"})
 _CONVERSATION = ("id", "updated_time", "message_count", "unread_count", "snippet", "link", "participants")
 # `tags` and `to` are not asked for: they add nothing to `from` and the participants.
@@ -43,8 +46,19 @@ _INNER = {"shares": ("link", "name", "description")}
 # Only the 20 newest have details; for older ones Meta may answer that they are deleted (graph-facts 1.6).
 _READABLE_ON_INSTAGRAM = 20
 _WORD = re.compile(r"\w+")
-_REFUSED_FIELD = re.compile(r"nonexist\w* field \((\w+)\)", re.IGNORECASE)
-_UNKNOWN_FIELD = 100
+_OPTIONAL = {
+    *_CONVERSATION,
+    *_MESSAGE,
+    "sticker",
+    "reply_to",
+    "reactions",
+    "story",
+    "is_unsupported",
+} - _REQUIRED
+# Code 12 is a field that was removed; other refusals share 100 with it (graph-facts 3).
+_UNKNOWN_FIELD = (12, 100)
+# A source that asks for more is asked again after this time.
+_LONGEST_RETRY_AFTER_SECONDS = 300.0
 # The share of a new measurement in the smoothed latency.
 _SMOOTHING = 0.3
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -56,10 +70,11 @@ T = TypeVar("T")
 
 @dataclass(slots=True)
 class CallCounts:
-    """Calls made, and how many of them were refused for their rate."""
+    """Calls made, how many of them were answered, and how many were refused for their rate."""
 
     made: int = 0
     refused: int = 0
+    answered: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -99,7 +114,7 @@ class Fields:
     """The fields to ask for, without those that Meta has refused."""
 
     def __init__(self) -> None:
-        self._refused: set[str] = set()
+        self._refused: frozenset[str] = frozenset()
 
     def times(self) -> str:
         """Only id and updated_time: enough to locate an answer in the list."""
@@ -123,17 +138,19 @@ class Fields:
             return "id,created_time"
         return ",".join(self._expand(name) for name in _MESSAGE_ON[platform] if name not in self._refused)
 
-    def drop_refused(self, message: str, *, asked: str) -> str | None:
-        """Leave out the field that this error message names; None if that does not help.
+    @contextmanager
+    def without(self, names: Collection[str]) -> Iterator[None]:
+        """Inside, these are left out too. Do not await inside: other calls would miss them as well."""
+        before = self._refused
+        self._refused = before.union(names)
+        try:
+            yield
+        finally:
+            self._refused = before
 
-        It helps if this call had `asked` for it: another call may have dropped it while this one
-        was under way.
-        """
-        match = _REFUSED_FIELD.search(message)
-        if match is None or match[1] in _REQUIRED or match[1] not in _WORD.findall(asked):
-            return None
-        self._refused.add(match[1])
-        return match[1]
+    def refuse(self, names: Collection[str]) -> None:
+        """Leave these out from now on."""
+        self._refused = self._refused.union(names)
 
     def _expand(self, name: str) -> str:
         inner = [field for field in _INNER.get(name, ()) if field not in self._refused]
@@ -202,42 +219,47 @@ class Calls:
         `read` raises FaultError for an answer that does not fit this call. Raises SourceError.
         """
         failed, most = 0, call.attempts or self._policy.attempts
+        refusal = _FieldRefusal()
         while True:
-            params = call.params()
+            with self._fields.without(refusal.left_out):
+                params = call.params()
             try:
                 result = read(await self._once(call, params))
             except FaultError as failure:
                 fault = failure.fault
                 rule = rule_for(fault, about=call.about)
-                if self._asks_for_less(fault, params) or await self._waits(call, fault, rule):
+                if await self._waits(call, fault, rule) or refusal.leaves_out(fault, rule, params):
                     continue
                 failed += 1
                 if rule.treatment is not Treatment.RETRY or failed >= most:
-                    raise rule.as_error(fault, attempts=failed) from None
+                    raise rule.as_error(refusal.first or fault, attempts=failed) from None
                 await self._pause(call, fault, failed)
             else:
+                if refusal.left_out:
+                    self._fields.refuse(refusal.left_out)
+                    log.warning(
+                        "Meta no longer serves a field; continuing without it",
+                        fields=sorted(refusal.left_out),
+                    )
+                self.counts(call.access).answered += 1
                 self._rate_limiter.accepted(call.access, call.endpoint)
                 return result
-
-    def _asks_for_less(self, fault: Fault, params: Params) -> bool:
-        """Whether the call failed because of a field that is not required; it is no longer asked for."""
-        if fault.code != _UNKNOWN_FIELD:
-            return False
-        field = self._fields.drop_refused(fault.message, asked=str(params.get("fields", "")))
-        if field is not None:
-            log.warning("Meta no longer serves a field; continuing without it", field=field)
-        return field is not None
 
     async def _waits(self, call: Call, fault: Fault, rule: Rule) -> bool:
         """Whether the call was refused for its rate; the rate limiter then makes the next one wait."""
         if rule.treatment is not Treatment.WAIT:
             return False
         self.counts(call.access).refused += 1
-        await self._rate_limiter.refused(call.access, call.endpoint, code=fault.code)
+        self.counts(call.access).answered += 1
+        await self._rate_limiter.refused(
+            call.access, call.endpoint, code=fault.code, seconds=fault.retry_after_seconds
+        )
         return True
 
     async def _pause(self, call: Call, fault: Fault, failed: int) -> None:
         pause = self._policy.pause_seconds(failed)
+        if fault.retry_after_seconds is not None:
+            pause = max(pause, fault.retry_after_seconds)
         retrying = Retrying(why=str(fault), attempt=failed, pause_seconds=round(pause, 3))
         log.warning("call failed, trying again", **asdict(retrying))
         if (on_retry := self._watchers.get(call.access.quota)) is not None:
@@ -255,7 +277,7 @@ class Calls:
         took_seconds = self._clock.monotonic() - (slot.sent_at or 0.0)
         await self._rate_limiter.note(access, call.endpoint, received.headers)
         self._compare_version(received.headers.get("facebook-api-version"))
-        with _redacting(access):
+        with _redacting(access, retry_after=received.headers.get("retry-after"), now=self._clock.now()):
             body = decode_body(
                 received.body,
                 status=received.status,
@@ -268,6 +290,8 @@ class Calls:
     async def _send(self, call: Call, params: Params, slot: Slot) -> "Received":
         access = call.access
         self.counts(access).made += 1
+        # Meta's messages are read, and compared with a table, in one language.
+        params = {**params, "locale": "en_US"}
         if self._app is not None:
             params = {**params, "appsecret_proof": self._app.proof(access.token)}
         with _redacting(access):
@@ -296,11 +320,51 @@ def _dated_at(header: str | None, *, took_seconds: float) -> datetime | None:
         return None
 
 
+@dataclass(slots=True)
+class _FieldRefusal:
+    """What one call leaves out, since it was refused with it; `first` is the refusal that began it.
+
+    Meta names a field in its own words, in any language, or not at all. So those that it names are left out;
+    if it names none, all that are not required. Each step leaves out more, so there are few.
+    """
+
+    left_out: frozenset[str] = frozenset()
+    first: Fault | None = None
+
+    def leaves_out(self, fault: Fault, rule: Rule, params: Params) -> bool:
+        """Whether there is less to ask for, and this refusal may be about it."""
+        if fault.code not in _UNKNOWN_FIELD or rule.error is not SourceRefused:
+            return False
+        asked = set(_WORD.findall(str(params.get("fields", ""))))
+        named = asked.intersection(_WORD.findall(fault.message))
+        less = named & _OPTIONAL or (set() if named & _REQUIRED_NAMES else asked & _OPTIONAL)
+        if not less:
+            return False
+        self.first = self.first or fault
+        self.left_out |= less
+        return True
+
+
+def _seconds_in(retry_after: str | None, now: datetime) -> float | None:
+    """`Retry-After`, in seconds or as a date (RFC 9110), at most _LONGEST_RETRY_AFTER_SECONDS."""
+    if not retry_after:
+        return None
+    try:
+        text = retry_after.strip()
+        seconds = float(text) if text.isdecimal() else (parsedate_to_datetime(text) - now).total_seconds()
+    except (ValueError, TypeError, OverflowError):
+        return None
+    return min(max(seconds, 0.0), _LONGEST_RETRY_AFTER_SECONDS)
+
+
 @contextmanager
-def _redacting(access: Access) -> Iterator[None]:
-    """Removes the token from the message of a failure inside."""
+def _redacting(
+    access: Access, *, retry_after: str | None = None, now: datetime | None = None
+) -> Iterator[None]:
+    """Removes the token from the message of a failure inside, and adds how long the source asks to wait."""
     try:
         yield
     except FaultError as failure:
         message = access.redact(failure.fault.message)
-        raise FaultError(replace(failure.fault, message=message)) from None
+        seconds = _seconds_in(retry_after, now) if now is not None else None
+        raise FaultError(replace(failure.fault, message=message, retry_after_seconds=seconds)) from None

@@ -18,6 +18,9 @@ from inboxsync.graph.errors import Fault, FaultError
 from inboxsync.graph.proxy_and_tls import environment_proxy, trusted_authorities
 
 _CONNECT_SECONDS = 10
+# A hundred conversations have some hundred kilobytes.
+LARGEST_BYTES = 64_000_000
+_TOTAL_FACTOR = 5
 # As long as the sandbox's server and many balancers keep theirs.
 _KEPT_SECONDS = 5
 # Meta's usage header lists every quota of a business, and a balancer adds its own headers.
@@ -43,6 +46,7 @@ _REASONS: tuple[tuple[type[Exception], str], ...] = (
     (aiohttp.ClientConnectionError, "the connection was closed before an answer came."),
     (aiohttp.ClientResponseError, "the answer is not HTTP."),
     (aiohttp.InvalidURL, "its address is not valid."),
+    (TimeoutError, "the whole answer took too long."),
 )
 
 
@@ -58,8 +62,11 @@ class Received:
 class Transport:
     """Connections to one source, kept alive; each request is made once and never repeated."""
 
-    def __init__(self, session: aiohttp.ClientSession, base: URL, *, to_proxy: Mapping[str, str]) -> None:
+    def __init__(
+        self, session: aiohttp.ClientSession, base: URL, *, to_proxy: Mapping[str, str], largest_bytes: int
+    ) -> None:
         self._session = session
+        self._largest_bytes = largest_bytes
         self._base = str(base)
         self._host = base.host
         # For a tunnel the proxy gets its own request with these headers; otherwise it reads our request.
@@ -87,8 +94,12 @@ class Transport:
                 allow_redirects=False,
                 trace_request_ctx=sent,
             ) as response:
-                body = await response.read()
+                body = await self._read(response)
                 return Received(status=response.status, headers=response.headers, body=body)
+        except _AnswerTooLong:
+            megabytes = self._largest_bytes // 1_000_000
+            message = f"The answer is longer than {megabytes} MB (INBOXSYNC_LARGEST_ANSWER_MB)."
+            raise FaultError(Fault(message=message, is_too_large=True)) from None
         # A ValueError means that the token does not fit into a header.
         except (aiohttp.ClientError, OSError, ValueError) as broken:
             fault = Fault(
@@ -97,14 +108,34 @@ class Transport:
             )
             raise FaultError(fault) from None
 
+    async def _read(self, response: aiohttp.ClientResponse) -> bytes:
+        """The body, unpacked. Raises _AnswerTooLong; the connection is then closed."""
+        pieces, length = [], 0
+        async for piece in response.content.iter_any():
+            pieces.append(piece)
+            length += len(piece)
+            if length > self._largest_bytes:
+                response.close()
+                raise _AnswerTooLong
+        return b"".join(pieces)
+
+
+class _AnswerTooLong(Exception):
+    """More bytes came than one answer may have."""
+
 
 @asynccontextmanager
 async def open_transport(
-    address: str, *, timeout_seconds: float, headers: Mapping[str, str] | None = None
+    address: str,
+    *,
+    timeout_seconds: float,
+    largest_bytes: int = LARGEST_BYTES,
+    headers: Mapping[str, str] | None = None,
 ) -> AsyncIterator[Transport]:
     """The transport to `address`; it belongs to the running event loop.
 
-    `timeout_seconds` limits how long Meta sends nothing, not a whole answer. The proxy and the
+    `timeout_seconds` limits how long Meta sends nothing, five times as much a whole answer; `largest_bytes`
+    limits an answer once it is unpacked. The proxy and the
     certificate authorities are those of the environment. Raises SettingsInvalid for a proxy that
     cannot be used.
     """
@@ -134,14 +165,15 @@ async def open_transport(
         max_field_size=_LONGEST_HEADER_BYTES,
         max_headers=_MOST_HEADERS,
     ) as session:
-        yield Transport(session, base, to_proxy=proxy.headers if proxy else {})
+        to_proxy = proxy.headers if proxy else {}
+        yield Transport(session, base, to_proxy=to_proxy, largest_bytes=largest_bytes)
 
 
 def _timeout(seconds: float, *, is_proxied: bool) -> aiohttp.ClientTimeout:
     """Also for resolving the name, connecting, TLS, and the proxy's tunnel: else these have no limit."""
     connect = 2 * _CONNECT_SECONDS + (seconds if is_proxied else 0)
     return aiohttp.ClientTimeout(
-        total=None, connect=connect, sock_connect=_CONNECT_SECONDS, sock_read=seconds
+        total=_TOTAL_FACTOR * seconds, connect=connect, sock_connect=_CONNECT_SECONDS, sock_read=seconds
     )
 
 
