@@ -105,6 +105,7 @@ class Engine:
             f"{settings.graph_url}/{settings.graph_version}",
             headers={"User-Agent": f"inboxsync/{__version__}", "Accept": "application/json"},
             timeout_seconds=settings.timeout_seconds,
+            largest_bytes=settings.largest_answer_mb * 1_000_000,
         ) as http:
             yield GraphClient(
                 http=http,
@@ -177,6 +178,7 @@ class Engine:
             history=history,
             wait=wait,
             stall_calls=self.settings.stall_calls,
+            source_away_seconds=self.settings.source_away_seconds,
             folder_interval=timedelta(seconds=self.settings.folder_interval_seconds),
         )
 
@@ -209,6 +211,7 @@ class Engine:
             open_access=self._open_access,
             stop=stop,
             stall_calls=self.settings.stall_calls,
+            source_away_seconds=self.settings.source_away_seconds,
             is_deep=is_deep,
             on_batch=on_batch,
             owner=owner,

@@ -37,9 +37,11 @@ class Settings(BaseSettings):
     log_format: Literal["console", "json"] = "console"
     calls_per_second: float = Field(default=2.0, ge=0)
     timeout_seconds: float = Field(default=60.0, gt=0)
+    largest_answer_mb: int = Field(default=64, ge=1)
     retry_attempts: int = Field(default=3, ge=1, le=10)
     retry_base_seconds: float = Field(default=1.0, ge=0)
     stall_calls: int = Field(default=50, ge=2)
+    source_away_seconds: float = Field(default=180.0, ge=0)
     folder_interval_seconds: float = Field(default=900.0, ge=0)
     time_zone: str | None = None
     app_id: str | None = None

@@ -91,10 +91,15 @@ def sync(outcomes: list[Outcome], monkeypatch: pytest.MonkeyPatch) -> Sync:
         async def go() -> Outcome:
             with engine.store.read() as connection:
                 (page,) = list_pages(connection)
+            seconds = engine.settings.source_away_seconds
             async with engine.source() as source, engine.stop(max_duration_seconds=max_seconds) as stop:
                 counter = BatchCounter(stop, stop_after=stop_after, on_batch=on_batch)
                 one = engine.page_sync(
-                    source, page, options=SyncOptions(**options), stop=stop, listener=counter.on_event
+                    source,
+                    page,
+                    options=SyncOptions(source_away_seconds=seconds, **options),
+                    stop=stop,
+                    listener=counter.on_event,
                 )
                 return await one.run()
 

@@ -1,5 +1,6 @@
 """Unreadable conversations go to the backlog alone, and are fetched once they can be read."""
 
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -7,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from inboxsync.errors import AnswerFailed
-from inboxsync.model import Batch, Conversation, Problem, RunStatus
+from inboxsync.model import Batch, Conversation, Problem, RunStatus, Segment
 from inboxsync.sandbox import Faults
 from inboxsync.sync.bisect import Bisection
 from tests.fixtures import Row, SandboxServer
@@ -198,35 +199,47 @@ def part(*names: str, after: str = "c") -> Batch:
     return Batch(conversations=conversations, answered_at=TOP, after=after, has_next=True)
 
 
+def bisection(summary: Batch, *, unreadable: dict[str, Problem] | None = None) -> Bisection:
+    return Bisection(Segment(), summary, unreadable=unreadable or {}, most=100)
+
+
 def test_a_conversation_in_no_part_goes_to_the_backlog() -> None:
     summary = part("t_0", "t_1", "t_2", "t_3", after="end")
-    parts = Bisection(summary, summary.conversations, unreadable={})
-    parts.take(part("t_0", "t_1"))
-    parts.take(part("t_below", "t_far_below"))
-    assert parts.is_past_end
-    whole = parts.as_batch()
-    assert [each.conversation_id for each in whole.unread] == ["t_2", "t_3"]
-    assert not whole.is_whole
-    assert (whole.after, whole.has_next) == ("end", True)
+    parts = bisection(summary)
+    first = parts.take(part("t_0", "t_1"))
+    assert (first.is_part, first.unread) == (True, ())
+    last = parts.take(part("t_below", "t_far_below"))
+    assert [each.conversation_id for each in last.unread] == ["t_2", "t_3"]
+    assert (last.is_part, last.is_whole, last.covers_head) == (False, False, False)
+    assert (last.after, last.has_next, last.reached_at) == ("end", True, summary.reached_at)
 
 
 def test_an_empty_part_is_no_end() -> None:
-    summary = part("t_0", "t_1")
-    parts = Bisection(summary, summary.conversations, unreadable={})
-    for _ in range(10):
-        parts.take(part())
+    parts = bisection(part("t_0", "t_1"))
+    assert all(parts.take(part()).is_part for _ in range(10))
     assert parts.is_incomplete
-    assert not parts.is_past_end
+
+
+def test_a_part_never_reaches_below_the_lower_bound_while_more_is_wanted() -> None:
+    summary = part("t_0", "t_1", "t_2", "t_3")
+    summary = replace(summary, depth=TOP - timedelta(minutes=3))
+    lower_bound = TOP - timedelta(minutes=2, seconds=30)
+    parts = Bisection(Segment(lower_bound=lower_bound), summary, unreadable={}, most=100)
+    out_of_order = replace(part("t_0", "t_1"), depth=TOP - timedelta(days=1))
+    assert parts.take(out_of_order).reached_at == lower_bound
+    last = parts.take(part("t_2"))
+    assert (last.is_part, last.covers_head, last.reached_at) == (False, True, summary.reached_at)
 
 
 def test_known_unreadable_ones_are_not_asked_for() -> None:
     summary = part(*(f"t_{number}" for number in range(10)))
     problem = Problem(code="x", message="x", hint="x")
-    parts = Bisection(summary, summary.conversations, unreadable={"t_4": problem, "t_5": problem})
+    parts = bisection(summary, unreadable={"t_4": problem, "t_5": problem})
     assert (parts.skippable, parts.next_size) == (0, 4)
     parts.take(part("t_0", "t_1", "t_2", "t_3"))
     assert parts.skippable == 2
-    parts.skip(part("t_4", "t_5"))
+    skipped = parts.skip(part("t_4", "t_5"))
+    assert [each.conversation_id for each in skipped.unread] == ["t_4", "t_5"]
     assert (parts.skippable, parts.next_size) == (0, 4)
 
 
@@ -234,25 +247,27 @@ def test_known_unreadable_ones_are_not_asked_for() -> None:
 def test_any_unreadable_ones_among_a_hundred_are_found(count: int, data: st.DataObject) -> None:
     bad = data.draw(st.sets(st.integers(0, count - 1), max_size=4))
     names = [f"t_{number}" for number in range(count)]
-    summary = part(*names)
-    parts = Bisection(summary, summary.conversations, unreadable={})
+    parts = bisection(part(*names))
+    came: list[Batch] = []
     at = calls = 0
     while parts.is_incomplete:
         calls += 1
         if skippable := parts.skippable:
-            parts.skip(part(*names[at : at + skippable]))
+            came.append(parts.skip(part(*names[at : at + skippable])))
             at += skippable
         elif bad.isdisjoint(range(at, at + (asked := parts.next_size))):
-            parts.take(part(*names[at : at + asked]))
+            came.append(parts.take(part(*names[at : at + asked])))
             at += asked
         elif asked > 1:
-            parts.failed(asked, is_too_large=False)
+            parts.failed(Segment(), asked, is_too_large=False)
         else:
-            parts.blame(part(names[at]), AnswerFailed("It failed."))
+            came.append(parts.blame(part(names[at]), AnswerFailed("It failed.")))
             at += 1
-    whole = parts.as_batch()
-    assert {each.conversation_id for each in whole.unread} == {f"t_{number}" for number in bad}
-    assert [each.conversation_id for each in whole.conversations] == [
+    unread = {each.conversation_id for batch in came for each in batch.unread}
+    assert unread == {f"t_{number}" for number in bad}
+    assert [each.conversation_id for batch in came for each in batch.conversations] == [
         name for number, name in enumerate(names) if number not in bad
     ]
+    assert [batch.is_part for batch in came] == [True] * (len(came) - 1) + [False]
+    assert came[-1].is_whole
     assert calls <= 2 + 16 * max(1, len(bad))

@@ -63,9 +63,11 @@ class Batch:
     sign of the end: the last answer has an `after` too, and an empty batch may have a next one
     (graph-facts 1.8).
 
-    A batch may be put together from smaller answers, after a summary: it has the summary's time, and
-    `depth` is how far the summary reaches. `is_whole` if it has every conversation of the summary:
-    then it is as good as one answer.
+    A batch may be a part of what a summary listed (`is_part`, but for the last one). It has the summary's
+    time. The last part reaches as far as the summary (`depth`); `is_whole` if every conversation of the
+    summary is in a part, or has moved and is in the backlog: then all parts are as good as one answer.
+    `covers_head` if that answer began at the top of the list and reached the end of its segment.
+    `next_size`: how many to ask for next, where more would fail; a part may bring only that.
     """
 
     conversations: tuple[SourceRecord, ...]
@@ -76,6 +78,9 @@ class Batch:
     unread: tuple[Unread, ...] = ()
     depth: datetime | None = None
     is_whole: bool = True
+    is_part: bool = False
+    covers_head: bool = False
+    next_size: int | None = None
 
     @cached_property
     def reached_at(self) -> datetime | None:

@@ -24,12 +24,14 @@ class Segment:
     """A part of a list that is still to be read: newest first, from `position` down to `lower_bound`.
 
     `position` None is the top of the list, `lower_bound` None its bottom. `cursor` is where the source
-    said to continue: only a hint, since it may die (graph-facts 1.8).
+    said to continue: only a hint, since it may die (graph-facts 1.8). `next_size`: how many to ask for first,
+    where answers with more have failed; None: as many as usual.
     """
 
     position: datetime | None = None
     lower_bound: datetime | None = None
     cursor: str | None = None
+    next_size: int | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

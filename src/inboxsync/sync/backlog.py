@@ -106,10 +106,7 @@ class BacklogFetch:
     async def _fetch_item(self, item: BacklogItem) -> None:
         """Fetch and store one item, or keep it in the backlog with its problem."""
         try:
-            if item.kind is BacklogKind.CONVERSATION:
-                await self._fetch_conversation(item)
-            else:
-                await self._fetch_messages(item)
+            await self._fetch_while_away(item)
         except NeedsPerson:
             raise
         except Stalled as failure:
@@ -121,6 +118,21 @@ class BacklogFetch:
             await self._postpone(item, failure)
         except SourceError as failure:
             await self._postpone(item, failure)
+
+    async def _fetch_while_away(self, item: BacklogItem) -> None:
+        """Fetch and store one item; again, once the source is back, where it failed because that was away."""
+        while True:
+            try:
+                if item.kind is BacklogKind.CONVERSATION:
+                    await self._fetch_conversation(item)
+                else:
+                    await self._fetch_messages(item)
+            except SourceUnreachable:
+                if not await self.reading.source_was_away():
+                    raise
+                self.reading.stall.moved(None)
+            else:
+                return
 
     async def _fetch_conversation(self, item: BacklogItem) -> None:
         reading, messages = self.reading, self.messages

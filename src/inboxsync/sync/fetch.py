@@ -18,12 +18,21 @@ from inboxsync.errors import (
     InboxsyncError,
     MessageUnreadable,
     SourceError,
+    SourceUnreachable,
 )
 from inboxsync.graph import Access, GraphClient
 from inboxsync.model import Batch, MessageBatch, Page, Problem, Segment, Window
 from inboxsync.sync.bisect import Bisection
-from inboxsync.sync.plan import LARGEST_BATCH, BatchSize, plan_readers, respects, wanted_from
-from inboxsync.sync.stop import StallGuard, Stop, with_retries
+from inboxsync.sync.plan import (
+    LARGEST_BATCH,
+    BatchSize,
+    is_at_top,
+    is_done,
+    plan_readers,
+    respects,
+    wanted_from,
+)
+from inboxsync.sync.stop import SourceWait, StallGuard, Stop, with_retries
 
 T = TypeVar("T")
 
@@ -32,6 +41,8 @@ _BY_ONE_CONVERSATION = (AnswerFailed, MessageUnreadable)
 _TOO_MUCH = (AnswerTooLarge, *_BY_ONE_CONVERSATION)
 
 _MESSAGES_A_CALL = 100
+# What a light answer may list at once (graph-facts 1.3-8).
+LARGEST_SUMMARY = 500
 # Instagram has details of only so many messages of a conversation, the newest (graph-facts 1.6-2).
 _READABLE_MESSAGES = 20
 _MOST_REENTRIES = 3
@@ -47,6 +58,7 @@ class Reading:
     page: Page
     stop: Stop
     stall: StallGuard
+    source_wait: SourceWait
 
     def readers_wanted(self) -> int:
         """How many calls must be under way at once to reach the allowed call rate."""
@@ -58,6 +70,21 @@ class Reading:
     async def with_retries(self, work: Callable[[], T]) -> T:
         """What `work` returns, in a thread; see `stop.with_retries`."""
         return await with_retries(work, clock=self.clock, stop=self.stop)
+
+    async def source_was_away(self) -> bool:
+        """Whether the source gives no answer to a light call either; waits until it does.
+
+        Raises what the last call raised where it is away for too long.
+        """
+        was_away = False
+        while True:
+            try:
+                await self.source.fetch_conversation_times(self.access, after=None, limit=1)
+            except SourceUnreachable as failure:
+                was_away = True
+                await self.source_wait.wait(failure)
+            else:
+                return was_away
 
 
 @dataclass(slots=True)
@@ -126,12 +153,13 @@ class SummaryCall:
         )
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(slots=True, kw_only=True)
 class ListFetcher:
     """Fetches batches of one list of one Page. `folder` None is the list that Meta serves by default.
 
     `unreadable` are conversations that failed every answer with them, and it grows. `on_failure` is called
-    for every batch that has to be bisected.
+    for every batch that has to be bisected. With `light_heads` a scan from the top to a lower bound begins
+    with one light answer, so that everything there is as of one moment, however many batches it takes.
     """
 
     reading: Reading
@@ -140,6 +168,11 @@ class ListFetcher:
     call: ListCall
     unreadable: MutableMapping[str, Problem] = field(default_factory=dict)
     on_failure: Callable[[InboxsyncError], None] | None = None
+    light_heads: bool = False
+    # Parts of a summary that are still to come, by the cursor of the next one.
+    _bisections: dict[str | None, Bisection] = field(default_factory=dict, init=False)
+    # Unreadable ones that this list has had already: they are not below.
+    _passed: set[str] = field(default_factory=set, init=False)
 
     async def fetch(self, segment: Segment, *, window: Window | None, most: int) -> Batch:
         """The next batch of this segment, of at most `most` conversations.
@@ -147,24 +180,53 @@ class ListFetcher:
         Raises WindowsIgnored where `window` was not respected, CursorRefused where the segment's cursor
         has died, and what else the source raises.
         """
+        is_top = is_at_top(segment)
+        if (is_top or segment.cursor) and (bisection := self._bisections.pop(segment.cursor, None)):
+            return await self._next_part(bisection, segment, window, most)
+        if segment.next_size is not None:
+            limit = min(self.size.current, most)
+            return await self._bisect(segment, window, limit, await self._summary(segment, window, limit))
+        if self.light_heads and is_top and segment.lower_bound is not None:
+            return await self._fetch_head(segment, window, most)
+        # Where an unreadable conversation may be: look who is here before the same is asked again.
+        attempts = 1 if self.unreadable.keys() - self._passed else None
         while True:
             limit = min(self.size.current, most)
-            self.reading.stall.check()
             try:
-                # Where an unreadable conversation is known, it may be here: bisect before trying again.
-                attempts = 1 if self.unreadable else None
-                batch = await self.call(segment, window, limit=limit, attempts=attempts)
-                if not respects(window, batch):
-                    raise WindowsIgnored
-            except AnswerTooLarge as failure:
+                return await self._fetch_whole(segment, window, limit, attempts)
+            except AnswerTooLarge:
                 if limit == 1:
-                    return await self._bisect(segment, window, limit, failure)
+                    return await self._bisect(segment, window, 1, await self._summary(segment, window, 1))
                 self.size.shrink(limit)
             except _BY_ONE_CONVERSATION as failure:
-                return await self._bisect(segment, window, limit, failure)
-            else:
-                self.size.succeeded(asked=limit, served=len(batch.conversations), has_next=batch.has_next)
-                return batch
+                summary = await self._listed_here(segment, window, limit, failure)
+                if attempts is None or not _ids_in(summary).isdisjoint(self.unreadable):
+                    if self.on_failure is not None:
+                        self.on_failure(failure)
+                    return await self._bisect(segment, window, limit, summary)
+                attempts = None  # none of them is here: it has failed for a moment
+
+    async def _fetch_whole(
+        self, segment: Segment, window: Window | None, limit: int, attempts: int | None
+    ) -> Batch:
+        """The next batch in one answer. Waits where no connection to the source can be made."""
+        self.reading.stall.check()
+        try:
+            batch = await self.call(segment, window, limit=limit, attempts=attempts)
+        except AnswerFailed:
+            raise
+        except SourceUnreachable as failure:
+            await self.reading.source_wait.wait(failure)
+            return await self._fetch_whole(segment, window, limit, attempts)
+        if not respects(window, batch):
+            raise WindowsIgnored
+        self.size.succeeded(
+            asked=limit,
+            served=len(batch.conversations),
+            has_next=batch.has_next,
+            is_last=is_done(segment, batch),
+        )
+        return batch
 
     async def fetch_summary(self, segment: Segment, *, most: int) -> Batch:
         """Only ids and times of what comes next in this segment."""
@@ -194,57 +256,97 @@ class ListFetcher:
             after = batch.after
         return replace(segment, cursor=after)
 
-    async def _bisect(
+    async def _fetch_head(self, segment: Segment, window: Window | None, most: int) -> Batch:
+        """The first part of a head, after a light answer that lists all of it."""
+        summary = await self._largest_summary(segment, window)
+        if not wanted_from(segment, summary):
+            return replace(summary, conversations=(), depth=summary.reached_at)
+        size = self.size.current
+        bisection = Bisection(segment, summary, unreadable=self.unreadable, most=size, has_failed=False)
+        return await self._next_part(bisection, segment, window, most)
+
+    async def _largest_summary(self, segment: Segment, window: Window | None) -> Batch:
+        limit = LARGEST_SUMMARY
+        while True:
+            try:
+                return await self._summary(segment, window, limit)
+            except AnswerTooLarge:
+                if limit == 1:
+                    raise
+                limit //= 2
+
+    async def _listed_here(
         self, segment: Segment, window: Window | None, limit: int, failure: InboxsyncError
     ) -> Batch:
-        """The same batch from smaller answers, around what fails every answer with it.
-
-        A summary first: it lists what is here, and shows that the source answers at all. Where that
-        fails too, nothing is wrong with one conversation: raises the first failure.
-        """
-        if self.on_failure is not None:
-            self.on_failure(failure)
+        """A summary of the batch that failed. If that is refused too, no conversation is the cause."""
         try:
-            summary = await self._summary(segment, window, limit)
+            return await self._summary(segment, window, limit)
+        except SourceUnreachable:
+            raise
         except (SourceError, WindowsIgnored):
             raise failure from None
-        bisection = Bisection(summary, wanted_from(segment, summary), unreadable=self.unreadable)
-        while bisection.is_incomplete:
-            self.reading.stall.check()
-            here = replace(segment, cursor=bisection.after) if bisection.after is not None else segment
-            part = await self._fetch_part(bisection, here, window)
-            if part is not None and (part.conversations or not part.has_next):
-                self.reading.stall.moved(part.reached_at)
-                if bisection.is_past_end or not part.has_next:
-                    break
-        if bisection.was_too_large:
-            self.size.shrink(limit)
-        return bisection.as_batch()
 
-    async def _fetch_part(self, bisection: Bisection, here: Segment, window: Window | None) -> Batch | None:
-        """The next part, or a summary of those that cannot be fetched; None where it was too much."""
+    async def _bisect(self, segment: Segment, window: Window | None, limit: int, summary: Batch) -> Batch:
+        """The first part of a batch that failed, around what fails every answer with it."""
+        bisection = Bisection(segment, summary, unreadable=self.unreadable, most=limit)
+        self._passed.update(_ids_in(summary))
+        return await self._next_part(bisection, segment, window, limit)
+
+    async def _next_part(
+        self, bisection: Bisection, here: Segment, window: Window | None, most: int
+    ) -> Batch:
+        """The next part of a summary that comes, or that is left to the backlog."""
+        part = None
+        while part is None:
+            self.reading.stall.check()
+            part = await self._part(bisection, here, window, most)
+        if part.conversations or part.unread:
+            self.reading.stall.moved(part.reached_at)
+        if part.is_part:
+            self._bisections[part.after] = bisection
+        elif bisection.was_too_large and bisection.has_failed:
+            self.size.suspect(bisection.size)
+        return part
+
+    async def _part(
+        self, bisection: Bisection, here: Segment, window: Window | None, most: int
+    ) -> Batch | None:
+        """A part, or a summary of those that cannot be fetched; None where it was too much."""
         if count := bisection.skippable:
-            part = await self._summary(here, window, count)
-            bisection.skip(part)
-            return part
-        asked = bisection.next_size
+            return bisection.skip(await self._summary(here, window, count))
+        asked = min(bisection.next_size, most)
         try:
             # One attempt, unless it would be blamed: what fails only for a moment succeeds at half the size.
             part = await self.call(here, window, limit=asked, attempts=None if asked == 1 else 1)
         except _TOO_MUCH as failure:
+            is_too_large = isinstance(failure, AnswerTooLarge)
             if asked > 1:
-                bisection.failed(asked, is_too_large=isinstance(failure, AnswerTooLarge))
-                return None
-            part = await self._summary(here, window, 1)
-            bisection.blame(part, failure)
-        else:
-            bisection.take(part)
-        return part
+                if is_too_large:
+                    self.size.shrink(asked)
+                failed = bisection.failed(here, asked, is_too_large=is_too_large)
+                # Without a cursor the next call would have to find the place again.
+                return failed if here.cursor or is_at_top(here) else None
+            listed = await self._summary(here, window, 1)
+            self._passed.update(_ids_in(listed))
+            return bisection.blame(listed, failure)
+        except SourceUnreachable as failure:
+            await self.reading.source_wait.wait(failure)
+            return None
+        return bisection.take(part)
 
     async def _summary(self, segment: Segment, window: Window | None, limit: int) -> Batch:
-        return await self.reading.source.fetch_conversation_times(
-            self.reading.access, folder=self.folder, window=window, after=segment.cursor, limit=limit
-        )
+        """Ids and times. A light answer fails only where the source is away: then it is waited for."""
+        while True:
+            try:
+                return await self.reading.source.fetch_conversation_times(
+                    self.reading.access, folder=self.folder, window=window, after=segment.cursor, limit=limit
+                )
+            except SourceUnreachable as failure:
+                await self.reading.source_wait.wait(failure)
+
+
+def _ids_in(summary: Batch) -> set[str]:
+    return {each.conversation_id for each in summary.conversations}
 
 
 @dataclass(slots=True)

@@ -2,7 +2,8 @@
 
 A scan ends at its lower bound. Conversations may have moved to the top meanwhile, so a catch-up scan of
 the list's head follows, down to the snapshot time of the scan before. Once a catch-up scan fits into one
-answer, nothing can have moved inside it: the list is `Following`.
+answer, nothing can have moved inside it: the list is `Following`. That may be a light answer: what it lists
+is then fetched in parts.
 
 The next call is under way while the last answer is written, so that the source's call rate decides the speed,
 and not the disk. Which calls are under way is decided in `segments`, what they bring in `fetch`, what follows
@@ -22,6 +23,8 @@ from inboxsync.sync.write_queue import Fetched, WriteQueue
 
 # On a Page where every catch-up scan takes several answers, so many in one run; then the run says so.
 _MOST_CATCH_UPS = 20
+# After so many of them, a catch-up scan begins with a light answer, which lists more at once.
+_HEAVY_CATCH_UPS = 2
 
 
 class TooBusy(Stopped):
@@ -52,6 +55,7 @@ class ListScan:
         may_prefetch: bool = True,
     ) -> None:
         self._reading = reading
+        self._fetcher = fetcher
         self._limit = conversation_limit
         self._writer = writer
         self._write_queue = WriteQueue(writer.write)
@@ -70,7 +74,8 @@ class ListScan:
 
         Raises TooBusy where the list moves faster than it is read.
         """
-        for _ in range(1 + _MOST_CATCH_UPS):
+        for number in range(1 + _MOST_CATCH_UPS):
+            self._fetcher.light_heads = number > _HEAVY_CATCH_UPS
             state = await self._scan(scanning)
             if isinstance(state, Following):
                 return state

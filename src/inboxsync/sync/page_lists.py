@@ -200,6 +200,7 @@ class ListWriter:
     folder: str
     has_written: bool = False
     _has_counted: bool = False
+    _is_compared: bool = False
 
     async def prepare(self, batch: Batch) -> Batch:
         """Do what needs no database, so that the writing does not wait for it.
@@ -217,8 +218,11 @@ class ListWriter:
         shared, batch, scanning, state = self.shared, fetched.batch, fetched.scanning, fetched.state
         if self.folder != INBOX:
             await shared.inbox_is_done.wait()  # a conversation that is listed in both belongs to the folder
-            if is_new(scanning) and is_full(scanning) and batch.conversations:
+            if not self.has_written and not (is_new(scanning) and is_full(scanning)):
+                self._is_compared = True  # it was, when this scan began
+            if not self._is_compared and batch.conversations:
                 await self._compare_with_inbox(batch)
+                self._is_compared = True
         async with shared.writing:
             await self._write(fetched)
         self.has_written = True
@@ -226,7 +230,7 @@ class ListWriter:
             shared.inbox_is_scanned.set()
         if batch.dropped:
             self.writer.note_problem(_dropped(batch))
-        if isinstance(state, Scanning) and is_new(state):
+        if isinstance(state, Scanning) and is_new(state) and not batch.is_part:
             self._has_counted = True  # what a later scan finds unchanged, this run has counted already
 
     async def _write(self, fetched: Fetched) -> None:

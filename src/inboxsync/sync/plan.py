@@ -51,6 +51,7 @@ _SHORTEST_SECONDS = 10
 _SECOND = timedelta(seconds=1)
 LARGEST_BATCH = 100
 _GROW_AFTER = 10
+_SUSPECTED_IN_A_ROW = 2
 _MOST_PATIENT = 160
 _SAME_IN_A_ROW = 3
 
@@ -107,7 +108,7 @@ def plan_segment(segment: Segment, batch: Batch) -> Segment | None:
     if is_done(segment, batch):
         return None
     times = [at for at in (segment.position, batch.reached_at) if at is not None]
-    return replace(segment, position=min(times, default=None), cursor=batch.after)
+    return replace(segment, position=min(times, default=None), cursor=batch.after, next_size=batch.next_size)
 
 
 def is_done(segment: Segment, batch: Batch) -> bool:
@@ -145,7 +146,7 @@ def plan_next(scanning: Scanning, segments: Iterable[Segment], batch: Batch) -> 
     left = tuple(segments)
     if left:
         return replace(scanning, snapshot_at=snapshot_at, segments=left)
-    if is_new(scanning) and batch.is_whole:
+    if (is_new(scanning) or batch.covers_head) and batch.is_whole:
         return Following(watermark=snapshot_at)
     return begin_scan(lower_bound=snapshot_at, watermark=scanning.watermark)
 
@@ -263,30 +264,56 @@ def plan_backlog_item(item: BacklogItem, batch: MessageBatch) -> BacklogItem | N
 class BatchSize:
     """How many conversations to ask for at once: learned for each Page, and remembered.
 
-    It halves where an answer was too much to ask for, and grows back slowly. Each growth that is refused
-    makes the next wait twice as long, so that a permanent limit is not tried again and again.
+    It halves where the source says that an answer was too much, and grows back slowly. Each growth that is
+    refused makes the next wait twice as long, so that a permanent limit is not tried again and again. Where
+    the source only fails, that is a suspicion: it halves after two in a row, and doubles again soon.
+
+    What an earlier run has learned may be out of date: until something is refused, each answer that has all
+    that was asked for doubles it, if more is wanted.
     """
 
     def __init__(self, current: int | None = None, *, largest: int = LARGEST_BATCH) -> None:
         self._largest = largest
         self._succeeded = 0
+        self._suspected = 0
         self._grow_after = _GROW_AFTER
         self._has_grown = False
         self._same_answers: tuple[int, int] = (0, 0)
         self.current = min(current or largest, largest)
+        self._may_double = self.current < largest
 
     def shrink(self, asked: int) -> None:
-        """An answer to `asked` conversations was too much: ask for half as many."""
+        """The source says that `asked` conversations were too many: ask for half as many."""
         if self._has_grown:
             self._grow_after = min(self._grow_after * 2, _MOST_PATIENT)
-        self._succeeded, self._has_grown = 0, False
+        self._succeeded, self._suspected, self._has_grown, self._may_double = 0, 0, False, False
         self.current = max(1, min(self.current, asked // 2))
 
-    def succeeded(self, *, asked: int, served: int, has_next: bool) -> None:
-        """An answer came; after several in a row, ask for a little more, but not for more than is served."""
+    def suspect(self, asked: int) -> None:
+        """Every answer to `asked` conversations failed, and smaller ones came: were they too many?"""
+        self._suspected += 1
+        if self._suspected == _SUSPECTED_IN_A_ROW:
+            is_regrown = self._may_double
+            self.shrink(asked)
+            # Chance may look like this. Once it comes again right after a growth, it was no chance.
+            self._may_double = not is_regrown
+            self._succeeded = -_SUSPECTED_IN_A_ROW
+
+    def succeeded(self, *, asked: int, served: int, has_next: bool, is_last: bool = False) -> None:
+        """An answer came; ask for more where it is time, but not for more than is served.
+
+        `is_last`: nothing more is wanted, so there is no reason to grow.
+        """
         self._note_cap(asked, served, has_next=has_next)
+        if asked >= self.current:
+            self._suspected = 0
         self._succeeded += 1
-        if self._succeeded >= self._grow_after and self.current < self._largest:
+        if is_last or self.current >= self._largest:
+            return
+        if self._may_double and self._succeeded >= 0 and served >= asked >= self.current:
+            self._has_grown = True
+            self.current = min(self._largest, self.current * 2)
+        elif self._succeeded >= self._grow_after:
             self._succeeded, self._has_grown = 0, True
             self.current = min(self._largest, self.current + max(1, self.current // 2))
 

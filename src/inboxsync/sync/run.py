@@ -62,6 +62,7 @@ from inboxsync.sync.plan import INBOX, is_full, plan_lists, starts_over
 from inboxsync.sync.stop import (
     ConversationLimit,
     RunMonitor,
+    SourceWait,
     StallGuard,
     Stop,
     Stopped,
@@ -84,8 +85,8 @@ class SyncOptions:
 
     `messages` is how many of each conversation's newest come with it; `history` None: as the
     Page's own setting. `wait` for another sync of the Page instead of giving up. A run whose lists
-    take `stall_calls` without a gain fails; where only its backlog does, it is partial. The other folders
-    are read every `folder_interval`.
+    take `stall_calls` without a gain fails; where only its backlog does, it is partial. A source without an
+    answer for `source_away_seconds` ends it. The other folders are read every `folder_interval`.
     """
 
     mode: Mode = Mode.AUTO
@@ -94,6 +95,7 @@ class SyncOptions:
     history: History | None = None
     wait: bool = False
     stall_calls: int = 50
+    source_away_seconds: float = 180.0
     folder_interval: timedelta = timedelta(minutes=15)
 
 
@@ -226,6 +228,7 @@ class PageSync:
     async def _read_source(self, access: Access, began: Beginning) -> None:
         """Scan the lists, then fetch the backlog. Raises what kept a list from being read to its end."""
         options, page, writer = self._options, self._page, self._writer
+        counts = self._source.counts(access)
         reading = Reading(
             source=self._source,
             access=access,
@@ -233,6 +236,12 @@ class PageSync:
             page=page,
             stop=self._stop,
             stall=StallGuard(writer.calls_made, most=options.stall_calls),
+            source_wait=SourceWait(
+                clock=self._clock,
+                stop=self._stop,
+                answered=lambda: counts.answered,
+                longest_seconds=options.source_away_seconds,
+            ),
         )
         ingest = Ingest(store=self._store, clock=self._clock, page=page, owner=self._owner)
         deep = _HISTORY_MESSAGES if page.history is History.ALL else 0

@@ -97,14 +97,15 @@ class SegmentReader:
         """What is left of the segment once `batch` is stored; None: nothing. Raises PrefetchLost."""
         return self.chunk.rest(self.segment, batch) if self.chunk else plan_segment(self.segment, batch)
 
-    def continue_with(self, rest: Segment, *, served: int) -> None:
+    def continue_with(self, rest: Segment, batch: Batch) -> None:
         """Continue with what is left of the segment after an answer.
 
         By time, unless the position stays the same: a cursor of a time window may count from the window's
-        top, and a conversation that gets a message leaves the window.
+        top, and a conversation that gets a message leaves the window. Parts of a summary go by cursor.
         """
         has_moved = rest.position != self.segment.position
-        if self.is_cut or (self.by_time and has_moved and served >= _WORTH_A_WINDOW):
+        is_worth_it = len(batch.conversations) >= _WORTH_A_WINDOW and not batch.is_part
+        if self.is_cut or (self.by_time and has_moved and is_worth_it):
             rest = replace(rest, cursor=None)
         self.segment, self.is_cut, self.is_resumed = rest, False, False
 
@@ -211,7 +212,7 @@ class SegmentReaders:
         if rest is None or rest.position != reader.segment.position:
             self._reading.stall.moved(batch.reached_at)
         if rest is not None:
-            reader.continue_with(rest, served=len(batch.conversations))
+            reader.continue_with(rest, batch)
             self._waiting.appendleft(reader)
         return batch
 

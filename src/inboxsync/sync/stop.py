@@ -15,7 +15,7 @@ from typing import Self, TypeVar
 import structlog
 
 from inboxsync.clock import Clock
-from inboxsync.errors import Stalled, StoreError, StoreUnreachable
+from inboxsync.errors import SourceUnreachable, Stalled, StoreError, StoreUnreachable
 from inboxsync.graph import Access, GraphClient, Waiting
 from inboxsync.model import Run
 from inboxsync.store import Store
@@ -29,6 +29,8 @@ log = structlog.get_logger(__name__)
 # Half a minute in all: a server restarts in seconds, a managed one fails over in that time.
 RETRY_PAUSES = (0.5, 1.0, 2.0, 4.0, 8.0, 15.0)
 _LOOK_EVERY_SECONDS = 0.5
+# While the source gives no answer.
+_LONGEST_PAUSE_SECONDS = 30.0
 # The database is asked less often: once in so many looks.
 _LOOKS_PER_QUERY = 3
 # It costs more to suspend a run than to wait for this long.
@@ -162,6 +164,45 @@ class StallGuard:
         """Raise Stalled after too many calls without a gain."""
         if self._calls_made() - self._made_when_moved >= self._most:
             raise Stalled(f"{self._most} calls in a row brought the sync no further than {self._place}.")
+
+
+class SourceWait:
+    """Waits while the source gives no answer at all: one for a run, shared by everything that calls it.
+
+    `answered` returns how many answers there were so far. Failures in a row are counted over all lists.
+    """
+
+    def __init__(
+        self, *, clock: Clock, stop: Stop, answered: Callable[[], int], longest_seconds: float
+    ) -> None:
+        self._clock = clock
+        self._stop = stop
+        self._answered = answered
+        self._longest_seconds = longest_seconds
+        self._answered_before = answered()
+        self._failures = 0
+        self._since = clock.monotonic()
+
+    async def wait(self, failure: SourceUnreachable) -> None:
+        """Wait before the source is called again, longer each time.
+
+        Raises the failure, with how often it came, after `longest_seconds` without any answer; and Stopped
+        where the run is asked to end meanwhile.
+        """
+        answered, now = self._answered(), self._clock.monotonic()
+        if answered != self._answered_before or self._failures == 0:
+            self._answered_before, self._failures, self._since = answered, 0, now
+        self._failures += 1
+        away_seconds = now - self._since
+        if away_seconds >= self._longest_seconds:
+            message = (
+                f"Meta has given no answer for {away_seconds:.0f} seconds, {self._failures} times in a row. "
+                f"The last failure: {failure.message}"
+            )
+            raise type(failure)(message, hint=failure.hint) from None
+        pause = min(2.0 ** (self._failures - 1), _LONGEST_PAUSE_SECONDS)
+        log.warning("the source gives no answer, waiting", why=failure.message, pause_seconds=pause)
+        await self._stop.unless_asked(self._clock.sleep(pause))
 
 
 async def with_retries(work: Callable[[], T], *, clock: Clock, stop: Stop) -> T:

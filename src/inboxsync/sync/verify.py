@@ -49,7 +49,7 @@ from inboxsync.sync.lease import held_lease, new_owner
 from inboxsync.sync.list_scan import ListScan
 from inboxsync.sync.page_lists import FolderIgnored, refuse_inbox
 from inboxsync.sync.plan import FOLDERS, INBOX, BatchSize, begin_scan, followed_since, is_new
-from inboxsync.sync.stop import ConversationLimit, StallGuard, Stop
+from inboxsync.sync.stop import ConversationLimit, SourceWait, StallGuard, Stop
 from inboxsync.sync.write_queue import Fetched
 
 log = structlog.get_logger(__name__)
@@ -154,6 +154,7 @@ class PageVerify:
         open_access: Callable[[Page], Access],
         stop: Stop,
         stall_calls: int,
+        source_away_seconds: float,
         is_deep: bool,
         on_batch: Callable[[str, int], None],
         owner: str | None = None,
@@ -165,6 +166,7 @@ class PageVerify:
         self._open_access = open_access
         self._stop = stop
         self._stall_calls = stall_calls
+        self._source_away_seconds = source_away_seconds
         self._is_deep = is_deep
         self._on_batch = on_batch
         self._comparison = Comparison(store=store, page=page, is_deep=is_deep)
@@ -185,6 +187,12 @@ class PageVerify:
                 page=self._page,
                 stop=self._stop,
                 stall=StallGuard(lambda: counts.made - counts.refused, most=self._stall_calls),
+                source_wait=SourceWait(
+                    clock=self._clock,
+                    stop=self._stop,
+                    answered=lambda: counts.answered,
+                    longest_seconds=self._source_away_seconds,
+                ),
             )
             self._comparison.synced_to = await asyncio.to_thread(self._synced_to)
             for folder in FOLDERS:
