@@ -272,6 +272,13 @@ class StoreFull(StoreUnavailable):
     default_hint = "Free some space, then run it again."
 
 
+class StoreReplaced(StoreUnavailable):
+    """The database's file is no longer the one that was opened: what is written now would be lost."""
+
+    code = "store_replaced"
+    default_hint = "Put the file back where it was, or let the new one stay, then run it again."
+
+
 class StoreTooNew(StoreError):
     """A newer inboxsync created this database."""
 

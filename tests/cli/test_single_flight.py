@@ -198,8 +198,8 @@ def test_an_owner_that_was_frozen_writes_nothing_when_it_wakes(
     before = [source.query(f"SELECT * FROM {table} ORDER BY 1, 2") for table in kept]
     frozen.send_signal(signal.SIGCONT)
     answer = answer_of(frozen)
-    assert frozen.returncode == 1
-    assert (answer["status"], answer["errors"][0]["code"]) == ("failed", "lease_lost")
+    assert frozen.returncode == 3
+    assert (answer["status"], answer["errors"][0]["code"]) == ("partial", "lease_lost")
     assert [source.query(f"SELECT * FROM {table} ORDER BY 1, 2") for table in kept] == before
 
 

@@ -322,3 +322,12 @@ def test_no_nested_paging_is_kept_for_it_holds_the_token() -> None:
 @pytest.mark.parametrize("count", [2**63, "9" * 30, -(2**63), 1.5, True, "many"])
 def test_a_count_that_no_database_holds_is_no_count(count: object) -> None:
     assert decode_one({"id": "t_1", "message_count": count}).message_count is None
+
+
+@pytest.mark.parametrize("factor", [1, 1_000, 1_000_000, 1_000_000_000])
+@pytest.mark.parametrize("as_text", [False, True])
+def test_a_time_since_the_epoch_is_read_in_any_unit(factor: int, *, as_text: bool) -> None:
+    number = 1_779_926_400 * factor
+    entry = {"id": "m_1", "created_time": str(number) if as_text else number, "message": "x"}
+    (message,) = decode_one({"id": "t_1", "messages": {"data": [entry]}}).messages
+    assert message.sent_at == datetime(2026, 5, 28, tzinfo=UTC)

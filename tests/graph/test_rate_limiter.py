@@ -411,3 +411,45 @@ def test_a_wait_longer_than_the_callers_patience_fails_and_says_when_it_would_en
     with pytest.raises(QuotaSpent, match="messenger quota: 97 % used"):
         asyncio.run(use())
     assert clock.slept == []
+
+
+@pytest.mark.parametrize(
+    ("text", "percent"),
+    [
+        ('{"call_volume":100,"cpu_time":0}', 100),
+        ('{"call_count":"97","total_time":1}', 97),
+        ('{"call_count":97.5}', 97),
+        ('{"call_count":"97.5 "}', 97),
+        ('{"call_count":%s}' % ("9" * 400), None),
+        ('{"call_count":"%s","total_time":12}' % ("9" * 400), 12),
+        ('{"call_count":NaN}', None),
+        ('{"call_count":"NaN","cpu_time":5}', 5),
+        ('{"call_count":-3}', 0),
+        ('{"call_count":true}', None),
+        ('{"call_count":null}', None),
+        ('{"call_count":[97]}', None),
+        ('{"call_count":97', None),
+        ('{"something":97}', None),
+        ("[97]", None),
+        ("", None),
+    ],
+)
+def test_a_usage_header_is_read_in_every_shape_and_an_unreadable_one_says_nothing(
+    text: str, percent: int | None
+) -> None:
+    expected = [] if percent is None else [percent]
+    assert [usage.percent for usage in read_usage({"x-app-usage": text})] == expected
+    entry = text.removesuffix("}") + ',"type":"messenger"}' if text.endswith("}") else text
+    for body in (f'{{"104":[{entry}]}}', f'{{"104":{entry}}}'):
+        usages = read_usage({"x-business-use-case-usage": body})
+        assert [usage.percent for usage in usages] == expected, body
+
+
+def test_another_pages_used_quota_holds_back_only_where_ones_own_is_not_reported(
+    rate_limiter: RateLimiter, clock: FakeClock
+) -> None:
+    own, other = entry(3), entry(100, regain_minutes=30)
+    note(rate_limiter, header(_999=[other], _104=[own]))
+    assert wait_of(rate_limiter, clock) < 1
+    note(rate_limiter, header(_999=[other]))
+    assert wait_of(rate_limiter, clock) > 60

@@ -24,6 +24,8 @@ LARGEST_INTEGER = 2**31 - 1
 LONGEST_NUMBER = 20
 # The longest ids have about 180 characters (graph-facts 1.10); past 4,300 digits Python refuses to write.
 _LONGEST_ID_BITS = 1024
+# Of the year 5138; the same number of milliseconds is of 1973.
+_LARGEST_SECONDS = 1e11
 EMPTY: tuple[object, ...] = (None, "", [], {})
 
 Id = Annotated[str, msgspec.Meta(min_length=1)]
@@ -197,13 +199,25 @@ def _text(value: object) -> str | None:
 
 
 def _time(value: object) -> str | None:
-    """Meta's samples have seconds since the epoch."""
+    """Meta's samples have seconds since the epoch; webhooks and others have finer units."""
     if isinstance(value, int | float) and not isinstance(value, bool):
         try:
-            return datetime.fromtimestamp(value, UTC).isoformat()
+            return epoch_time(value).isoformat()
         except (ValueError, OverflowError, OSError):
             return None
     return _text(value)
+
+
+def epoch_time(number: float) -> datetime:
+    """Seconds, milliseconds, microseconds or nanoseconds since the epoch, by their size, as aware UTC.
+
+    Raises ValueError, OverflowError or OSError for what is no time.
+    """
+    if abs(number) > _LARGEST_SECONDS * 1e9:
+        raise ValueError(number)
+    while abs(number) > _LARGEST_SECONDS:
+        number /= 1000
+    return datetime.fromtimestamp(number, UTC)
 
 
 def _count(value: object) -> int | None:

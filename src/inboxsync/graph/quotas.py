@@ -11,6 +11,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
+from math import inf, isnan
 from typing import Any
 
 import msgspec
@@ -24,6 +25,9 @@ APP = "app"
 CALL_RATE = "call_rate"
 PAGES = "pages"
 _MOST_PERCENT = 1000
+_NONSENSE = 1e9
+# `call_volume` and `cpu_time` are what older answers have (restfb#1571).
+_AMOUNTS = ("call_count", "call_volume", "total_time", "total_cputime", "cpu_time")
 _MINUTES_A_DAY = 24 * 60
 
 
@@ -150,38 +154,48 @@ def fullest(quotas: Iterable[QuotaState]) -> QuotaState | None:
 def read_usage(headers: Mapping[str, str]) -> list[Usage]:
     """Every quota that an answer's headers report. An absent or unreadable header means nothing, not zero."""
     found = []
-    if app := _json_object(headers.get("x-app-usage")):
-        found.append(Usage(object_id=APP, type=APP, percent=_percent(app)))
+    app = _percent(_json_object(headers.get("x-app-usage")))
+    if app is not None:
+        found.append(Usage(object_id=APP, type=APP, percent=app))
     business = _json_object(headers.get("x-business-use-case-usage"))
     for object_id, entries in business.items():
-        found += [_business_usage(object_id, entry) for entry in _objects(entries)]
+        usages = (_business_usage(object_id, entry) for entry in _objects(entries))
+        found += [usage for usage in usages if usage is not None]
     return found
 
 
-def _business_usage(object_id: str, entry: dict[str, Any]) -> Usage:
+def _business_usage(object_id: str, entry: dict[str, Any]) -> Usage | None:
+    percent, kind = _percent(entry), entry.get("type")
+    if percent is None or not isinstance(kind, str):
+        return None
     # In minutes, of a window that is a day long.
-    minutes = min(_amount(entry.get("estimated_time_to_regain_access")), _MINUTES_A_DAY)
-    return Usage(
-        object_id=object_id,
-        type=str(entry.get("type")).lower(),
-        percent=_percent(entry),
-        regain_seconds=60.0 * minutes,
-    )
+    minutes = min(_amount(entry.get("estimated_time_to_regain_access"), most=inf) or 0.0, _MINUTES_A_DAY)
+    return Usage(object_id=object_id, type=kind.lower(), percent=percent, regain_seconds=60.0 * minutes)
 
 
 def _objects(entries: object) -> Iterator[dict[str, Any]]:
-    for entry in entries if isinstance(entries, list) else []:
+    for entry in entries if isinstance(entries, list) else [entries]:
         if isinstance(entry, dict):
             yield entry
 
 
-def _percent(entry: dict[str, Any]) -> int:
-    most = max(_amount(entry.get(key)) for key in ("call_count", "total_time", "total_cputime"))
-    return int(min(most, _MOST_PERCENT))
+def _percent(entry: dict[str, Any]) -> int | None:
+    """The most of what is reported; None if nothing can be read."""
+    amounts = [amount for name in _AMOUNTS if (amount := _amount(entry.get(name))) is not None]
+    return int(min(max(amounts), _MOST_PERCENT)) if amounts else None
 
 
-def _amount(value: object) -> float:
-    return max(float(value), 0.0) if isinstance(value, int | float) else 0.0
+def _amount(value: object, *, most: float = _NONSENSE) -> float | None:
+    """A number, also as text; None for anything else, and for what no quota can have."""
+    if isinstance(value, bool) or not isinstance(value, int | float | str):
+        return None
+    try:
+        amount = float(value)
+    except ValueError:
+        return None
+    except OverflowError:
+        amount = inf
+    return None if isnan(amount) or amount > most else max(amount, 0.0)
 
 
 def _json_object(text: str | None) -> dict[str, Any]:

@@ -150,8 +150,7 @@ class RateLimiter:
         reported = [(usage, self._quotas.get(usage.object_id, usage.type)) for usage in read_usage(headers)]
         own = self._quotas.own(access, endpoint)
         business = [quota for usage, quota in reported if usage.type != APP]
-        # A header may report all types of an object; if ours is among them, the others are not ours.
-        for quota in [quota for quota in business if quota.type == own.type] or business:
+        for quota in _own_among(business, own):
             self._quotas.learn(access, endpoint, quota)
         for usage, quota in reported:
             quota.update(usage)
@@ -297,6 +296,17 @@ class RateLimiter:
                     record = quota.record()
                     await self._keep(record)
                     quota.kept_until = record.blocked_until
+
+
+def _own_among(reported: list[QuotaState], own: QuotaState) -> list[QuotaState]:
+    """Which of the reported quotas a call counts against, whose own quota is known.
+
+    A header may report all types of an object, and other Pages of the same app: if ours is among them, these
+    are not ours. An Instagram inbox is reported under two ids (graph-facts 2-12).
+    """
+    if own in reported and own.type != Platform.INSTAGRAM.value:
+        return [own]
+    return [quota for quota in reported if quota.type == own.type] or reported
 
 
 def _grown(first_seconds: float, refusals: int) -> float:

@@ -25,6 +25,7 @@ from inboxsync.graph.decode import (
     GraphPeople,
     GraphReply,
     Json,
+    epoch_time,
     normalise_conversation,
     normalise_messages,
 )
@@ -323,12 +324,12 @@ def _flag(value: bool | str) -> bool | None:  # noqa: FBT001 - it is a value
 
 
 def timestamp(value: str | None) -> datetime | None:
-    """`2026-01-02T03:04:05+0000`, or seconds since the epoch as Meta's samples have it, as aware UTC."""
+    """`2026-01-02T03:04:05+0000`, or a number since the epoch (see `epoch_time`), as aware UTC."""
     if value is None:
         return None
     try:
         if len(value) < LONGEST_NUMBER and value.isdecimal():
-            return datetime.fromtimestamp(int(value), UTC)
+            return epoch_time(int(value))
         at = datetime.fromisoformat(value)
     except (ValueError, OverflowError, OSError):
         return None

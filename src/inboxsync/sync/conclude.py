@@ -10,11 +10,14 @@ from inboxsync.errors import (
     InboxsyncError,
     NeedsPerson,
     PageUnknown,
+    SourceRefused,
     SourceUnreachable,
     StoreFull,
+    StoreReplaced,
     StoreUnreachable,
     TokenInvalid,
     TokenUndecryptable,
+    Unexpected,
 )
 from inboxsync.graph import Waiting
 from inboxsync.model import (
@@ -38,6 +41,8 @@ from inboxsync.sync.stop import EnoughFetched, Stopped
 _TOKEN_WARNING = timedelta(days=7)
 # What passes, or what someone fixes elsewhere without telling inboxsync.
 _TEMPORARY = (SourceUnreachable, StoreUnreachable, StoreFull)
+# The next run would end in the same way, until a person does something.
+_LASTING = (NeedsPerson, PageUnknown, SourceRefused, StoreReplaced, Unexpected)
 _EXAMPLES = 3
 
 
@@ -167,9 +172,9 @@ def write_end(
 def conclude(run: Run, page: Page, work: WorkEnd, unfinished: Unfinished) -> Run:
     """`run` with its status, its problems, and the command that continues it. Pure.
 
-    Partial where it was stopped, where the backlog has items, or where the source or the database could not
-    be reached, or its disk was full, after something had been stored: the next run continues from there.
-    Failed where it would fail again. Cancelled where someone asked for its end, whatever else happened.
+    Partial where it was stopped, where the backlog has items, or where an error ended it after something had
+    been stored and no person is needed: the next run continues from there. Failed where it would fail again.
+    Cancelled where someone asked for its end, whatever else happened.
     """
     error = work.error
     problems = list(run.problems)
@@ -183,7 +188,7 @@ def conclude(run: Run, page: Page, work: WorkEnd, unfinished: Unfinished) -> Run
     if (ending := _token_ends(page, run.finished_at or run.started_at)) is not None:
         problems.append(ending)
     is_whole = not work.is_early and not unfinished.count
-    can_continue = error is None or (is_temporary(error) and run.batches > 0)
+    can_continue = error is None or (run.batches > 0 and not isinstance(error, _LASTING))
     status = RunStatus.COMPLETE if is_whole else RunStatus.PARTIAL if can_continue else RunStatus.FAILED
     if work.cancelled is not None:
         status = RunStatus.CANCELLED

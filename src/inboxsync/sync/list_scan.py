@@ -66,6 +66,8 @@ class ListScan:
             conversation_limit=conversation_limit,
             may_prefetch=may_prefetch,
         )
+        # The source led back to a place that was read already: that was the end of what can be listed.
+        self.went_in_circles = False
         self._scanning: Scanning
         self._state: Scanning | Following
 
@@ -112,6 +114,9 @@ class ListScan:
         """Plan what follows from an answer, send the next call, then have the answer stored."""
         try:
             batch = call.result()
+            if not reader.is_prefetch and reader.repeats(batch):
+                self.went_in_circles = True
+                batch = replace(batch, has_next=False)
             rest = reader.rest(batch)
         except WindowsIgnored:
             self._scanning = await self._readers.give_up_windows(reader, self._scanning)

@@ -36,6 +36,11 @@ from inboxsync.sync.write_queue import Fetched, RunWriter
 log = structlog.get_logger(__name__)
 
 _COMPARED = 25
+_CIRCLE = Problem(
+    code="list_in_circles",
+    message="Meta's list led back to a place that was read already. That was taken for its end.",
+    hint="What was listed is stored. If conversations are missing, run a full sync later: `--mode full`.",
+)
 
 
 class FolderIgnored(Exception):
@@ -170,6 +175,8 @@ class PageLists:
         is_untried = folder != INBOX and is_full(scanning) and is_new(scanning)
         try:
             await scan.run(scanning)
+            if scan.went_in_circles:
+                self._writer.note_problem(_CIRCLE)
         except FolderIgnored:
             await self._skip_folder(folder, "it serves the inbox instead")
         except (SourceRefused, PermissionMissing, PageNotVisible) as failure:

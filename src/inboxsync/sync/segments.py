@@ -11,7 +11,7 @@ they differ the list is read on in one chain.
 
 import asyncio
 from collections import deque
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 
 from inboxsync.errors import AnswerFailed, AnswerTooLarge, CursorRefused, SourceRefused
@@ -77,7 +77,8 @@ class SegmentReader:
     `window` is the time window that its cursor was made with; None where it only follows the cursor.
     `by_time`: it may ask for a time window. `is_cut`: it lost its lower part while a call is under way.
     `checks_for_more`: it asks for one conversation more than the run may fetch. A reader with
-    `is_prefetch` makes light calls only; what they find is read by readers with a `chunk`.
+    `is_prefetch` makes light calls only; what they find is read by readers with a `chunk`. `cursors` are
+    those that its answers led to.
     """
 
     segment: Segment
@@ -92,10 +93,19 @@ class SegmentReader:
     asked: int = 0
     per_second: float | None = None
     last_seen: frozenset[tuple[str, object]] = frozenset()
+    cursors: set[str] = field(default_factory=set)
 
     def rest(self, batch: Batch) -> Segment | None:
         """What is left of the segment once `batch` is stored; None: nothing. Raises PrefetchLost."""
         return self.chunk.rest(self.segment, batch) if self.chunk else plan_segment(self.segment, batch)
+
+    def repeats(self, batch: Batch) -> bool:
+        """Whether the answer leads back to a cursor that this reader has followed; remembers it."""
+        if batch.after is None or batch.is_part or self.by_time:
+            return False
+        is_repeated = batch.has_next and batch.after in self.cursors
+        self.cursors.add(batch.after)
+        return is_repeated
 
     def continue_with(self, rest: Segment, batch: Batch) -> None:
         """Continue with what is left of the segment after an answer.

@@ -9,7 +9,7 @@ from sqlalchemy import URL, Connection, Engine, event, make_url
 from sqlalchemy.exc import ArgumentError, DBAPIError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
-from inboxsync.errors import SettingsInvalid, StoreUnavailable
+from inboxsync.errors import SettingsInvalid, StoreReplaced, StoreUnavailable
 from inboxsync.store import schema
 from inboxsync.store.connection import sqlite
 from inboxsync.store.connection.faults import pool_error, store_error
@@ -30,10 +30,12 @@ class Store:
     Safe to use from several threads: each transaction has a connection of its own.
     """
 
-    def __init__(self, engine: Engine, *, where: str, begin: Begin) -> None:
+    def __init__(self, engine: Engine, *, where: str, begin: Begin, file: Path | None = None) -> None:
         self.engine = engine
         self.where = where
         self._begin = begin
+        self._file = file
+        self._identity = _identity_of(file)
         # SQLite has one writer, and others ask for its file again and again: here each has its turn.
         is_sqlite = engine.dialect.name == "sqlite"
         self._turn: AbstractContextManager[object] = Lock() if is_sqlite else nullcontext()
@@ -76,12 +78,17 @@ class Store:
     @contextmanager
     def read(self) -> Iterator[Connection]:
         """A transaction that sees one state of the database and changes nothing."""
+        self._check_file()
         with self.translated(), self.engine.begin() as connection:
             yield connection
 
     @contextmanager
     def write(self) -> Iterator[Connection]:
-        """A transaction that is committed whole or not at all; one at a time on SQLite."""
+        """A transaction that is committed whole or not at all; one at a time on SQLite.
+
+        Raises StoreReplaced where the file is not the one that was opened.
+        """
+        self._check_file()
         with self._turn, self.translated(), self.engine.connect() as connection:
             writing = connection.execution_options(inboxsync_writes=True)
             with writing.begin():
@@ -90,6 +97,11 @@ class Store:
     def _on_begin(self, connection: Connection) -> None:
         writes = connection.get_execution_options().get("inboxsync_writes", False)
         connection.exec_driver_sql(self._begin.writing if writes else self._begin.reading)
+
+    def _check_file(self) -> None:
+        """SQLite would write on into a file that was removed, and make a new one for the next connection."""
+        if self._file is not None and _identity_of(self._file) != self._identity:
+            raise StoreReplaced(f"{self.where} was removed or replaced while it was in use.")
 
     def close(self) -> None:
         """Give all connections back."""
@@ -121,7 +133,18 @@ def open_queue_database(url: str, *, schema_name: str | None) -> tuple[Engine, s
 
 
 def _connected_to_sqlite(url: URL) -> Store:
-    return Store(sqlite.make_engine(url), where=sqlite.name_of(url), begin=sqlite.BEGIN)
+    engine, path = sqlite.make_engine(url), url.database or ""
+    file = None if path.startswith("file:") else Path(path).absolute()
+    return Store(engine, where=sqlite.name_of(url), begin=sqlite.BEGIN, file=file)
+
+
+def _identity_of(file: Path | None) -> tuple[int, int] | None:
+    """Which file is there now; None if none is."""
+    try:
+        found = file.stat() if file is not None else None
+    except OSError:
+        return None
+    return (found.st_dev, found.st_ino) if found is not None else None
 
 
 def _connected_to_postgresql(url: URL, schema_name: str | None) -> Store:
