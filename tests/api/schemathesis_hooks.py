@@ -3,7 +3,12 @@
 import base64
 import itertools
 import json
+import os
+from contextlib import suppress
 from typing import Any
+from urllib.error import URLError
+from urllib.parse import quote
+from urllib.request import Request, urlopen
 
 import schemathesis
 from hypothesis import strategies as st
@@ -47,4 +52,14 @@ def before_call(_context: HookContext, case: Case[Any], _kwargs: dict[str, objec
         if case.query.get("order") == "rank":
             parts = ["search rank", "1", "7", "7"]
         case.query["cursor"] = _cursor(parts or [f"messages {conversation}", _NOON, "m_1"])
+    if case.operation.path.endswith("/stream"):
+        _cancel((case.path_parameters or {}).get("run_id", ""))
     case.headers["X-Forwarded-For"] = f"203.0.{next(_numbers) % 250}.9"
+
+
+def _cancel(run_id: str) -> None:
+    """The stream of a run that waits for a worker would never end."""
+    url = f"{os.environ['TEST_URL']}/api/v1/runs/{quote(run_id, safe='')}/cancel"
+    with suppress(URLError):
+        asked = Request(url, method="POST", headers={"Authorization": os.environ["TEST_KEY"]})  # noqa: S310 - http
+        urlopen(asked).close()  # noqa: S310 - likewise

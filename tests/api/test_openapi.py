@@ -67,7 +67,8 @@ def test_schemathesis_finds_nothing(filled: Api, tmp_path: Path) -> None:
     done = subprocess.run(
         command,
         env=os.environ
-        | {"SCHEMATHESIS_HOOKS": "schemathesis_hooks", "PYTHONPATH": str(Path(__file__).parent)},
+        | {"SCHEMATHESIS_HOOKS": "schemathesis_hooks", "PYTHONPATH": str(Path(__file__).parent)}
+        | {"TEST_URL": filled.url, "TEST_KEY": key},
         cwd=tmp_path,
         capture_output=True,
         text=True,
