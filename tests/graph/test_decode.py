@@ -331,3 +331,21 @@ def test_a_time_since_the_epoch_is_read_in_any_unit(factor: int, *, as_text: boo
     entry = {"id": "m_1", "created_time": str(number) if as_text else number, "message": "x"}
     (message,) = decode_one({"id": "t_1", "messages": {"data": [entry]}}).messages
     assert message.sent_at == datetime(2026, 5, 28, tzinfo=UTC)
+
+
+def test_the_page_is_known_under_the_second_id_of_its_instagram_account() -> None:
+    own = {"username": "shop", "id": "28978671838402975", "user_id": "17841400000000001"}
+    ann = {"username": "ann", "id": "900"}
+    messages = [
+        {"id": "m_0", "from": own, "message": "we reply"},
+        {"id": "m_1", "from": ann, "message": "hi"},
+    ]
+    entry = {"id": "igc1", "participants": {"data": [own, ann]}, "messages": {"data": messages}}
+    data = json.dumps({"data": [entry]}).encode()
+    served = decode_body(data, status=200, redact=str, fast=fast_conversations)["data"]
+    own_ids = frozenset({"104567890123456", "17841400000000001"})
+    (record,), _ = decode_list(served, own_ids=own_ids, is_instagram=True)
+    conversation = record.whole()
+    assert conversation.contact is not None
+    assert conversation.contact.id == "900"
+    assert [message.is_from_page for message in conversation.messages] == [True, False]

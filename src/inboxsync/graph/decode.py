@@ -43,6 +43,7 @@ class GraphPerson(msgspec.Struct, gc=False, omit_defaults=True):
     """Someone in a conversation."""
 
     id: Id
+    user_id: str | None = None
     name: str | None = None
     username: str | None = None
     email: str | None = None
@@ -256,11 +257,13 @@ def _person(entry: object) -> GraphPerson | None:
     if not isinstance(entry, dict):
         return None
     # Instagram has been seen with the id under either key (graph-facts 1.4).
-    person_id = identifier(entry.get("id")) or identifier(entry.get("user_id"))
+    own_id, user_id = identifier(entry.get("id")), identifier(entry.get("user_id"))
+    person_id = own_id or user_id
     if person_id is None:
         return None
     return GraphPerson(
         id=person_id,
+        user_id=user_id if own_id is not None else None,
         name=_text(entry.get("name")),
         username=_text(entry.get("username")),
         email=_text(entry.get("email")),

@@ -23,6 +23,7 @@ from inboxsync.graph.decode import (
     GraphEdge,
     GraphMessage,
     GraphPeople,
+    GraphPerson,
     GraphReply,
     Json,
     epoch_time,
@@ -42,6 +43,7 @@ _FINGERPRINT_DIGITS = 32
 _CHUNK_BYTES = 2047
 # Of an Instagram conversation's messages only so many have details (graph-facts 1.6-2).
 _READABLE_ON_INSTAGRAM = 20
+_BUSINESS = "17841"
 _encode = msgspec.json.Encoder().encode
 
 
@@ -183,8 +185,8 @@ def _fingerprint(
         is_instagram,
         _values_but_messages(entry),
         # The first is the contact; otherwise their order means nothing, and changes.
-        next((each.id for each in people if each.id not in own_ids), None),
-        sorted((each.id, each.name or "", each.username or "", each.email or "") for each in people),
+        next((known for each in people if (known := _known_id(each)) not in own_ids), None),
+        sorted((_known_id(each), each.name or "", each.username or "", each.email or "") for each in people),
         _has_next(entry) or len(messages) < len(served),
         # Of text alone, everything is stored.
         [each if _all_but_text(each) == _TEXT_ALONE else _what_is_stored(each) for each in messages],
@@ -253,10 +255,16 @@ def _conversation(entry: GraphConversation, own_ids: frozenset[str], *, is_insta
     )
 
 
+def _known_id(person: GraphPerson) -> str:
+    """Of a business account with two ids, the one under which it is known elsewhere (graph-facts 1.4-11)."""
+    user_id = person.user_id
+    return person.id if user_id is None or not user_id.startswith(_BUSINESS) else user_id
+
+
 def _participants(people: GraphPeople | None) -> Iterable[Participant]:
     for each in people.data if people is not None else ():
         yield Participant(
-            id=each.id,
+            id=_known_id(each),
             name=each.name or None,
             username=each.username or None,
             email=each.email or None,
@@ -281,7 +289,7 @@ def _messages(data: list[GraphMessage], own_ids: frozenset[str], *, is_instagram
     for each in data:
         sender, sender_id, sender_name = each.sender, None, None
         if sender is not None:
-            sender_id, sender_name = sender.id, sender.name or sender.username or None
+            sender_id, sender_name = _known_id(sender), sender.name or sender.username or None
         message = Message(
             message_id=each.id,
             sent_at=timestamp(each.sent_at),
