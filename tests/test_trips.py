@@ -12,7 +12,7 @@ from types import CodeType, FrameType
 
 import httpx2
 import pytest
-from aiohttp import ClientRequest, ClientResponse
+from aiohttp import ClientRequest
 from sqlalchemy import Connection, event
 
 import inboxsync
@@ -20,6 +20,7 @@ from inboxsync.api import create_app
 from inboxsync.api.event_stream import EventStreams
 from inboxsync.api.middleware import Server
 from inboxsync.engine import Engine
+from inboxsync.graph.transport import Transport
 from inboxsync.model import Page, Platform, RunStatus, Scope
 from inboxsync.store.connection import sqlite
 from inboxsync.store.state.credentials import create_api_key
@@ -106,7 +107,7 @@ class Profile:
 
 def has_read_an_answer(frame: FrameType, what: str, value: object) -> bool:
     """Whether the body of a list answer with messages has just arrived."""
-    is_read = what == "return" and frame.f_code is ClientResponse.read.__code__
+    is_read = what == "return" and frame.f_code is Transport._read.__code__
     return is_read and isinstance(value, bytes) and b'"messages"' in value
 
 
