@@ -1,11 +1,10 @@
-from typing import Any
-
 import pytest
 
 from inboxsync.model import Page
 from inboxsync.reports import Export, ExportRequest, Format, What
 from inboxsync.store import Store
 from tests.reports.fixtures import NOON, Exported, Inbox
+from tests.store.fixtures import Fields
 
 
 @pytest.fixture
@@ -20,7 +19,7 @@ def page(inbox: Inbox) -> Page:
 
 @pytest.fixture
 def exported(store: Store) -> Exported:
-    def export(what: What, chosen: Format, **changes: Any) -> bytes:
+    def export(what: What, chosen: Format, **changes: Fields) -> bytes:
         request = ExportRequest(what=what, format=chosen, **changes)
         return b"".join(Export(store, request, now=NOON).chunks())
 

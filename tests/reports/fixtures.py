@@ -12,6 +12,7 @@ from inboxsync.reports.export import OnProgress
 from inboxsync.store import Store
 from inboxsync.store.state.pages import upsert_page
 from inboxsync.store.writing.upsert import upsert_batch
+from tests.store.fixtures import Fields
 
 NOON = datetime(2026, 6, 1, 12, 0, 0, tzinfo=UTC)
 
@@ -31,7 +32,7 @@ class StartExport(Protocol):
 class Exported(Protocol):
     """The fixture `exported`: the bytes of an export; `changes` are further fields of the request."""
 
-    def __call__(self, what: What, chosen: Format, **changes: Any) -> bytes: ...
+    def __call__(self, what: What, chosen: Format, **changes: Fields) -> bytes: ...
 
 
 @dataclass
@@ -63,7 +64,7 @@ class Inbox:
         return NOON + timedelta(minutes=minutes)
 
     def conversation(
-        self, contact: str, *messages: Message, name: str | None = "Ann", **changes: Any
+        self, contact: str, *messages: Message, name: str | None = "Ann", **changes: Fields
     ) -> Conversation:
         """The conversation with this contact."""
         newest = max((each.sent_at for each in messages if each.sent_at), default=NOON)
@@ -80,7 +81,7 @@ class Inbox:
         }
         return Conversation(**(values | changes))
 
-    def said(self, minutes: float, text: str | None = "hello", **changes: Any) -> Message:
+    def said(self, minutes: float, text: str | None = "hello", **changes: Fields) -> Message:
         """By the contact, so many minutes after noon."""
         values: dict[str, Any] = {
             "message_id": f"m_in_{minutes}",
@@ -90,7 +91,7 @@ class Inbox:
         }
         return Message(**(values | changes))
 
-    def answered(self, minutes: float, text: str | None = "hi", **changes: Any) -> Message:
+    def answered(self, minutes: float, text: str | None = "hi", **changes: Fields) -> Message:
         """By the Page."""
         return self.said(
             minutes, text, **({"message_id": f"m_out_{minutes}", "is_from_page": True} | changes)

@@ -12,8 +12,13 @@ from tests.fixtures import Row
 Rows: TypeAlias = Callable[[str], list[Row]]
 # The fixture `statements`: collects the SQL that is sent while it is open.
 Statements: TypeAlias = Callable[[], AbstractContextManager[list[str]]]
-# What a driver is given with a statement, in its own form.
+# What a driver is given with a statement, in its own form, and its cursor.
 Parameters: TypeAlias = Any
+Cursor: TypeAlias = Any
+# Fields of a record, or arguments that are passed on, by name: a test says only those that it is about.
+Fields: TypeAlias = Any
+# A value as a database returns it.
+Value: TypeAlias = Any
 
 
 @contextmanager

@@ -22,13 +22,14 @@ from inboxsync.store.state.backlog import (
 from inboxsync.store.state.conversations import mark_gone
 from inboxsync.store.writing.upsert import upsert_batch
 from tests.fixtures import examples
+from tests.store.fixtures import Fields
 
 NOW = datetime(2026, 6, 1, 12, 0, 0, tzinfo=UTC)
 HOUR = timedelta(hours=1)
 PROBLEM = Problem(code="answer_failed", message="It failed.", hint="Wait.")
 
 
-def item(conversation_id: str = "t_1", kind: BacklogKind = BacklogKind.GAP, **changes: Any) -> BacklogItem:
+def item(conversation_id: str = "t_1", kind: BacklogKind = BacklogKind.GAP, **changes: Fields) -> BacklogItem:
     return BacklogItem(conversation_id=conversation_id, kind=kind, folder="inbox", **changes)
 
 
@@ -38,15 +39,15 @@ def put(store: Store, page: Page, *items: BacklogItem, now: datetime = NOW) -> N
             put_backlog_item(connection, page, each, now=now)
 
 
-def listed(store: Store, page: Page, kind: BacklogKind = BacklogKind.GAP, **options: Any) -> list[str]:
+def listed(store: Store, page: Page, kind: BacklogKind = BacklogKind.GAP, **options: Fields) -> list[str]:
     with store.read() as connection:
-        found = list_backlog(connection, page, kind, **({"now": NOW, "limit": 100} | options))
+        found = list_backlog(connection, page, kind, **{"now": NOW, "limit": 100, **options})
     return [each.conversation_id for each in found]
 
 
-def history(store: Store, page: Page, **options: Any) -> list[BacklogItem]:
+def history(store: Store, page: Page, **options: Fields) -> list[BacklogItem]:
     with store.read() as connection:
-        return list_history(connection, page, **({"now": NOW, "limit": 100} | options))
+        return list_history(connection, page, **{"now": NOW, "limit": 100, **options})
 
 
 def with_older(number: int, *, count: int | None = 20, has_older: bool = True) -> Conversation:

@@ -14,7 +14,8 @@ from inboxsync.store import Store
 from inboxsync.store.connection.types import format_utc
 from inboxsync.store.state.pages import upsert_page
 from inboxsync.store.writing.upsert import upsert_batch, upsert_message_batch
-from tests.fixtures import examples
+from tests.fixtures import PostgresServer, examples
+from tests.store.fixtures import Value
 
 NOW = datetime(2026, 6, 1, 12, 0, 0, tzinfo=UTC)
 times = st.none() | st.sampled_from([NOW, NOW + timedelta(seconds=1), NOW + timedelta(seconds=2)])
@@ -65,7 +66,7 @@ MESSAGES = (
 
 
 @pytest.fixture
-def both(tmp_path: Path, server: Any) -> Iterator[tuple[Store, Store]]:
+def both(tmp_path: Path, server: PostgresServer) -> Iterator[tuple[Store, Store]]:
     url = server.create()
     stores = Store.open(f"sqlite:///{tmp_path / 'one.db'}"), Store.open(url)
     yield stores
@@ -108,7 +109,7 @@ def contents(store: Store) -> list[tuple[Any, ...]]:
     return sorted((tuple(map(plain, row)) for row in rows), key=repr)
 
 
-def plain(value: Any) -> Any:
+def plain(value: Value) -> Value:
     if isinstance(value, datetime):
         return format_utc(value)
     if isinstance(value, str) and value[:1] in "[{":

@@ -1,5 +1,4 @@
 from datetime import UTC, datetime, timedelta
-from typing import Any
 
 import msgspec
 import pytest
@@ -10,6 +9,7 @@ from inboxsync.store.state.backlog import put_backlog_item
 from inboxsync.store.state.conversations import mark_gone
 from inboxsync.store.writing.prepared import prepare
 from inboxsync.store.writing.upsert import upsert_batch, upsert_message_batch
+from tests.store.fixtures import Fields, Rows
 
 NOW = datetime(2026, 6, 1, 12, 0, 0, tzinfo=UTC)
 ANN = Participant(id="7", name="Ann")
@@ -58,7 +58,7 @@ def served(
     return Seen(conversation, fingerprint)
 
 
-def put(store: Store, page: Page, *conversations: Seen, folder: str = "inbox", **given: Any) -> Counts:
+def put(store: Store, page: Page, *conversations: Seen, folder: str = "inbox", **given: Fields) -> Counts:
     with store.write() as connection:
         return upsert_batch(
             connection, page, conversations, folder=folder, source="initial_sync", now=NOW, **given
@@ -70,13 +70,13 @@ def run(store: Store, sql: str) -> None:
         connection.exec_driver_sql(sql)
 
 
-def is_looked_at(store: Store, page: Page, fingerprint: str | None = "d1", **given: Any) -> bool:
+def is_looked_at(store: Store, page: Page, fingerprint: str | None = "d1", **given: Fields) -> bool:
     again = served(fingerprint)
     put(store, page, again, **given)
     return again.is_decoded
 
 
-def test_what_is_served_as_it_was_is_passed_over(store: Store, page: Page, rows: Any) -> None:
+def test_what_is_served_as_it_was_is_passed_over(store: Store, page: Page, rows: Rows) -> None:
     put(store, page, served(), served("d2", number=2))
     before = rows("SELECT * FROM messenger_conversations ORDER BY id")
     changed = served("d3", text="hello!", number=2)
@@ -103,7 +103,7 @@ def test_what_is_served_as_it_was_is_passed_over(store: Store, page: Page, rows:
     ],
 )
 def test_whatever_was_done_by_hand_is_looked_at_once_and_mended(
-    store: Store, page: Page, rows: Any, done: str
+    store: Store, page: Page, rows: Rows, done: str
 ) -> None:
     put(store, page, served())
     before = rows("SELECT * FROM messages ORDER BY message_id")
@@ -116,7 +116,7 @@ def test_whatever_was_done_by_hand_is_looked_at_once_and_mended(
     ]
 
 
-def test_in_another_folder_it_is_looked_at(store: Store, page: Page, rows: Any) -> None:
+def test_in_another_folder_it_is_looked_at(store: Store, page: Page, rows: Rows) -> None:
     put(store, page, served())
     assert is_looked_at(store, page, folder="page_done")
     assert rows("SELECT folder FROM messenger_conversations") == [("page_done",)]
@@ -140,21 +140,21 @@ def test_what_is_backlog_is_looked_at(store: Store, page: Page) -> None:
     assert not other.is_decoded
 
 
-def test_after_one_of_another_shape_it_is_looked_at(store: Store, page: Page, rows: Any) -> None:
+def test_after_one_of_another_shape_it_is_looked_at(store: Store, page: Page, rows: Rows) -> None:
     put(store, page, served())
     put(store, page, served(None, text="changed"))
     assert is_looked_at(store, page)
     assert rows("SELECT DISTINCT text FROM messages") == [("hello",)]
 
 
-def test_after_an_older_answer_it_is_looked_at(store: Store, page: Page, rows: Any) -> None:
+def test_after_an_older_answer_it_is_looked_at(store: Store, page: Page, rows: Rows) -> None:
     put(store, page, served())
     put(store, page, served("d0", text="older", at=NOW - timedelta(hours=1)))
     assert is_looked_at(store, page)
     assert rows("SELECT DISTINCT text FROM messages") == [("hello",)]
 
 
-def test_after_messages_that_came_by_themselves_it_is_looked_at(store: Store, page: Page, rows: Any) -> None:
+def test_after_messages_that_came_by_themselves_it_is_looked_at(store: Store, page: Page, rows: Rows) -> None:
     put(store, page, served())
     edited = Message(message_id="m_1", sent_at=NOW, sender_id="7", text="edited")
     with store.write() as connection:
@@ -169,7 +169,7 @@ def test_another_pages_fingerprint_is_its_own(store: Store, page: Page, other_pa
 
 
 def test_after_new_messages_that_came_by_themselves_it_is_not_looked_at(
-    store: Store, page: Page, rows: Any
+    store: Store, page: Page, rows: Rows
 ) -> None:
     put(store, page, served())
     older = [Message(message_id=f"m_{place}", sent_at=NOW, text="older") for place in (1, 0)]

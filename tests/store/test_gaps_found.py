@@ -5,6 +5,7 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+import msgspec
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -13,6 +14,7 @@ from inboxsync.store import Store
 from inboxsync.store.state.conversations import set_has_older_messages
 from inboxsync.store.writing.upsert import FoundGap, Written, upsert_batch, upsert_message_batch
 from tests.fixtures import examples
+from tests.store.fixtures import Fields, Rows
 
 NOW = datetime(2026, 6, 1, 12, 0, 0, tzinfo=UTC)
 BACKLOG = "SELECT has_older_messages FROM messenger_conversations ORDER BY conversation_id"
@@ -23,17 +25,17 @@ def message(number: int) -> Message:
 
 
 def conversation(
-    *numbers: int, has_older: bool = False, graph_id: str = "t_1", **changes: Any
+    *numbers: int, has_older: bool = False, graph_id: str = "t_1", **changes: Fields
 ) -> Conversation:
     """With these messages, newest first; as new as the newest of them."""
     newest = max(numbers, default=1000)
-    values = {
-        "conversation_id": graph_id,
-        "source_updated_at": NOW + timedelta(minutes=newest),
-        "messages": tuple(message(number) for number in sorted(numbers, reverse=True)),
-        "has_older_messages": has_older,
-    }
-    return Conversation(**(values | changes))
+    usual = Conversation(
+        conversation_id=graph_id,
+        source_updated_at=NOW + timedelta(minutes=newest),
+        messages=tuple(message(number) for number in sorted(numbers, reverse=True)),
+        has_older_messages=has_older,
+    )
+    return msgspec.structs.replace(usual, **changes)
 
 
 def upsert(store: Store, page: Page, *conversations: Conversation, source: str = "initial_sync") -> Written:
@@ -61,9 +63,7 @@ def test_a_new_conversation_with_older_messages_is_a_hole_down_to_its_bottom(
     assert written.whole == ("t_2",)
 
 
-def test_messages_that_meet_stored_ones_leave_no_hole(
-    store: Store, page: Page, rows: Callable[[str], Any]
-) -> None:
+def test_messages_that_meet_stored_ones_leave_no_hole(store: Store, page: Page, rows: Rows) -> None:
     upsert(store, page, conversation(1, 2))
     written = upsert(store, page, conversation(2, 3, has_older=True))
     assert (written.found_gaps, written.whole) == ((), ())
@@ -71,7 +71,7 @@ def test_messages_that_meet_stored_ones_leave_no_hole(
 
 
 def test_messages_that_meet_none_leave_a_hole_down_to_the_newest_stored(
-    store: Store, page: Page, rows: Callable[[str], Any]
+    store: Store, page: Page, rows: Rows
 ) -> None:
     upsert(store, page, conversation(*range(30)), conversation(1, graph_id="t_2"))
     written = upsert(store, page, conversation(99, 98, has_older=True), conversation(1, graph_id="t_2"))
@@ -81,15 +81,13 @@ def test_messages_that_meet_none_leave_a_hole_down_to_the_newest_stored(
     assert rows(BACKLOG) == [(0,), (0,)]
 
 
-def test_what_lies_below_a_hole_stays_backlog(store: Store, page: Page, rows: Callable[[str], Any]) -> None:
+def test_what_lies_below_a_hole_stays_backlog(store: Store, page: Page, rows: Rows) -> None:
     upsert(store, page, conversation(1, 2, has_older=True))
     assert upsert(store, page, conversation(9, 8, has_older=True)).found_gaps == (gap(2, 1),)
     assert rows(BACKLOG) == [(1,)]
 
 
-def test_a_hole_above_nothing_stored_has_no_anchors(
-    store: Store, page: Page, rows: Callable[[str], Any]
-) -> None:
+def test_a_hole_above_nothing_stored_has_no_anchors(store: Store, page: Page, rows: Rows) -> None:
     upsert(store, page, conversation(source_updated_at=NOW))
     assert upsert(store, page, conversation(9, 8, has_older=True)).found_gaps == (gap(),)
     assert rows(BACKLOG) == [(1,)]
@@ -107,7 +105,7 @@ def test_what_a_webhook_brought_neither_meets_nor_anchors(store: Store, page: Pa
 
 
 def test_an_older_answer_tells_of_its_hole_and_nothing_of_the_bottom(
-    store: Store, page: Page, rows: Callable[[str], Any]
+    store: Store, page: Page, rows: Rows
 ) -> None:
     upsert(store, page, conversation(9, 8, has_older=True))
     late = upsert(store, page, conversation(5, 4, has_older=True))
@@ -119,7 +117,7 @@ def test_an_older_answer_tells_of_its_hole_and_nothing_of_the_bottom(
 
 
 def test_a_conversation_served_to_its_bottom_is_whole_even_where_it_meets(
-    store: Store, page: Page, rows: Callable[[str], Any]
+    store: Store, page: Page, rows: Rows
 ) -> None:
     upsert(store, page, conversation(5, 4, has_older=True))
     written = upsert(store, page, conversation(5, 4, 3))
@@ -128,7 +126,7 @@ def test_a_conversation_served_to_its_bottom_is_whole_even_where_it_meets(
 
 
 def test_a_conversation_served_without_messages_tells_nothing_of_them(
-    store: Store, page: Page, rows: Callable[[str], Any]
+    store: Store, page: Page, rows: Rows
 ) -> None:
     upsert(store, page, conversation(5, has_older=True))
     written = upsert(store, page, conversation(), conversation(graph_id="t_2"))
@@ -145,9 +143,7 @@ def test_without_a_hole_no_anchors_are_read(store: Store, page: Page, statements
     assert not [sql for sql in sent if "row_number" in sql]
 
 
-def test_messages_alone_are_stored_with_how_they_came(
-    store: Store, page: Page, rows: Callable[[str], Any]
-) -> None:
+def test_messages_alone_are_stored_with_how_they_came(store: Store, page: Page, rows: Rows) -> None:
     upsert(store, page, conversation(5, has_older=True))
     assert add_messages(store, page, 5, 4, 3) == 2
     assert add_messages(store, page, 5, 4, 3) == 0
@@ -160,14 +156,14 @@ def test_messages_alone_are_stored_with_how_they_came(
 
 
 def test_messages_of_an_unknown_conversation_are_not_stored(
-    store: Store, page: Page, other_page: Page, rows: Callable[[str], Any]
+    store: Store, page: Page, other_page: Page, rows: Rows
 ) -> None:
     upsert(store, other_page, conversation(5))
     assert add_messages(store, page, 5, 4) is None
     assert rows("SELECT count(*) FROM messages") == [(1,)]
 
 
-def test_the_bottom_is_noted_once(store: Store, page: Page, rows: Callable[[str], Any]) -> None:
+def test_the_bottom_is_noted_once(store: Store, page: Page, rows: Rows) -> None:
     upsert(store, page, conversation(5, has_older=True), conversation(5, has_older=True, graph_id="t_2"))
     for minutes in (1, 2):
         with store.write() as connection:

@@ -4,7 +4,7 @@ import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from typing import TypeVar
 
 import pytest
 
@@ -12,7 +12,9 @@ from inboxsync.model import Conversation, Lease, Page
 from inboxsync.store import Store
 from inboxsync.store.state.leases import acquire_lease, break_lease, get_lease, release_lease, renew_lease
 from inboxsync.store.writing.upsert import upsert_batch
+from tests.store.fixtures import Rows
 
+T = TypeVar("T")
 NOW = datetime(2026, 6, 1, 12, 0, 0, tzinfo=UTC)
 
 
@@ -98,11 +100,11 @@ def test_a_removed_page_takes_its_lease_along(store: Store, page: Page) -> None:
     assert held(store, page) is None
 
 
-def race(contenders: int, act: Callable[[Store, str], Any], url: str) -> list[Any]:
+def race(contenders: int, act: Callable[[Store, str], T], url: str) -> list[T]:
     """What each of so many threads got, each with a database connection of its own, all let go at once."""
     gate = threading.Barrier(contenders)
 
-    def run(number: int) -> Any:
+    def run(number: int) -> T:
         opened = Store.open(url)
         try:
             gate.wait()
@@ -164,9 +166,7 @@ while done < 10:
 
 
 @pytest.mark.system
-def test_processes_with_a_lease_never_work_at_once(
-    store: Store, page: Page, url: str, rows: Callable[[str], Any]
-) -> None:
+def test_processes_with_a_lease_never_work_at_once(store: Store, page: Page, url: str, rows: Rows) -> None:
     with store.write() as connection:
         counter = Conversation(conversation_id="t_1", unread_count=0)
         upsert_batch(connection, page, [counter], folder="inbox", source="initial_sync", now=NOW)

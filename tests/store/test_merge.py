@@ -1,7 +1,7 @@
 """Every field of a record is in the table of fields, and every rule does what it says on both databases."""
 
 from datetime import UTC, datetime
-from typing import Any
+from typing import Protocol
 
 import msgspec
 import pytest
@@ -19,6 +19,7 @@ from inboxsync.store.writing.prepared import (
     whole_rows,
 )
 from inboxsync.store.writing.upsert import upsert_batch
+from tests.store.fixtures import Rows, Value
 
 NOW = datetime(2026, 6, 1, 12, 0, 0, tzinfo=UTC)
 OWN_OF_MESSAGES = {"conversation_id", "message_id", "source", "created_at"}
@@ -29,7 +30,7 @@ OWN_OF_CONVERSATIONS = {
 NAMES = [field.name for field in MESSAGE_FIELDS]
 
 
-def sample(field: Field, number: int) -> Any:
+def sample(field: Field, number: int) -> Value:
     """One of several different values of a field."""
     return {
         Kind.TEXT: f"text {number}",
@@ -97,11 +98,17 @@ def test_the_rows_have_their_values_in_the_order_of_the_fields() -> None:
     }
 
 
-@pytest.fixture
-def after(store: Store, page: Page, rows: Any) -> Any:
+class After(Protocol):
     """The values of one field after messages with these were served, one after the other."""
 
-    def serve(field: Field, *served: Any, is_readable: tuple[bool, ...] = ()) -> list[Any]:
+    def __call__(self, field: Field, *served: Value, is_readable: tuple[bool, ...] = ()) -> list[Value]: ...
+
+
+@pytest.fixture
+def after(store: Store, page: Page, rows: Rows) -> After:
+    """The values of one field after messages with these were served, one after the other."""
+
+    def serve(field: Field, *served: Value, is_readable: tuple[bool, ...] = ()) -> list[Value]:
         found = []
         for place, value in enumerate(served):
             values = {field.name: value}
@@ -118,7 +125,7 @@ def after(store: Store, page: Page, rows: Any) -> Any:
     return serve
 
 
-def plain(value: Any) -> Any:
+def plain(value: Value) -> Value:
     if isinstance(value, datetime):
         return value.isoformat()
     if isinstance(value, str) and value.startswith("{"):
@@ -128,31 +135,31 @@ def plain(value: Any) -> Any:
     return value
 
 
-def of_kind(*kinds: Merge) -> Any:
+def of_kind(*kinds: Merge) -> pytest.MarkDecorator:
     fields = [field for field in MESSAGE_FIELDS if field.merge in kinds]
     return pytest.mark.parametrize("field", fields, ids=lambda field: field.name)
 
 
 @of_kind(Merge.FILL)
-def test_what_is_filled_in_stays(field: Field, after: Any) -> None:
+def test_what_is_filled_in_stays(field: Field, after: After) -> None:
     first, second = sample(field, 1), sample(field, 2)
     assert after(field, None, first, second, None) == [None, plain(first), plain(first), plain(first)]
 
 
 @of_kind(Merge.REPLACE)
-def test_what_is_replaced_is_never_replaced_by_nothing(field: Field, after: Any) -> None:
+def test_what_is_replaced_is_never_replaced_by_nothing(field: Field, after: After) -> None:
     first, second = sample(field, 1), sample(field, 2)
     assert after(field, None, first, second, None) == [None, plain(first), plain(second), plain(second)]
 
 
 @of_kind(Merge.KEEP)
-def test_what_is_kept_stays_as_it_was_first_stored(field: Field, after: Any) -> None:
+def test_what_is_kept_stays_as_it_was_first_stored(field: Field, after: After) -> None:
     first, second = sample(field, 1), sample(field, 2)
     assert after(field, first, second) == [plain(first), plain(first)]
 
 
 @of_kind(Merge.FILL, Merge.REPLACE, Merge.KEEP)
-def test_a_message_that_is_revealed_takes_the_newer_value(field: Field, after: Any) -> None:
+def test_a_message_that_is_revealed_takes_the_newer_value(field: Field, after: After) -> None:
     first, second, third = sample(field, 1), sample(field, 2), sample(field, 1)
     found = after(field, first, second, third, is_readable=(False, True, False))
     assert found == [plain(first), plain(second), plain(second)]
@@ -161,5 +168,5 @@ def test_a_message_that_is_revealed_takes_the_newer_value(field: Field, after: A
 @pytest.mark.parametrize(
     "field", [field for field in MESSAGE_FIELDS if field.kind in (Kind.TEXT, Kind.ID)], ids=lambda f: f.name
 )
-def test_an_empty_text_does_nothing_to_a_stored_one(field: Field, after: Any) -> None:
+def test_an_empty_text_does_nothing_to_a_stored_one(field: Field, after: After) -> None:
     assert after(field, "text", "") == ["text", "text"]

@@ -24,6 +24,7 @@ from inboxsync.store.state.pages import list_pages, upsert_page
 from inboxsync.store.tables import messages, messenger_conversations
 from inboxsync.store.writing.upsert import Written, upsert_batch, upsert_message_batch
 from inboxsync.sync import Derive, SyncOptions, derive, ignore
+from tests.store.fixtures import Cursor, Fields, Parameters
 
 NOW = datetime(2026, 6, 1, 12, 0, 0, tzinfo=UTC)
 # Those that grow with an inbox.
@@ -51,7 +52,13 @@ class Plans:
         self.scans: list[str] = []
 
     def note(
-        self, connection: Connection, _cursor: Any, statement: str, parameters: Any, _context: Any, many: bool
+        self,
+        connection: Connection,
+        _cursor: object,
+        statement: str,
+        parameters: Parameters,
+        _context: object,
+        many: bool,
     ) -> None:
         if not statement.lstrip().upper().startswith(_EXPLAINED):
             return
@@ -62,12 +69,12 @@ class Plans:
         for found in explain(driver.cursor(), statement, values):
             self.scans.append(f"{found}: {_MANY_MARKS.sub('?, ..., ?', statement)}")
 
-    def _on_sqlite(self, cursor: Any, statement: str, values: Any) -> list[str]:
+    def _on_sqlite(self, cursor: Cursor, statement: str, values: Parameters) -> list[str]:
         steps = [row[3] for row in cursor.execute(f"EXPLAIN QUERY PLAN {statement}", values)]
         names = {alias: table for table, alias in _ALIAS.findall(statement)} | {name: name for name in TABLES}
         return [step for step in steps if (found := _SQLITE_SCAN.match(step)) and found[1] in names]
 
-    def _on_postgresql(self, cursor: Any, statement: str, values: Any) -> list[str]:
+    def _on_postgresql(self, cursor: Cursor, statement: str, values: Parameters) -> list[str]:
         (plan,) = cursor.execute(f"EXPLAIN (FORMAT JSON) {statement}", values).fetchone()
         return list(_whole_reads(json.loads(plan)[0]["Plan"]))
 
@@ -181,7 +188,7 @@ def conversation(
     )
 
 
-def sync(engine: Engine, **options: Any) -> Run:
+def sync(engine: Engine, **options: Fields) -> Run:
     async def go() -> Run:
         with engine.store.read() as connection:
             (page,) = [each for each in list_pages(connection) if each.facebook_page_id != "999"]
@@ -212,7 +219,7 @@ def test_a_batch_of_whatever_kind_scans_nothing(store: Store, page: Page, is_ana
         with store.write() as connection:
             new = conversation("x_1", [3, 4]).messages
             assert upsert_message_batch(connection, page, "x_1", new, source="history_sync", now=NOW) == 2
-            assert set_has_older_messages(connection, page, "x_1", value=False, now=NOW) is None
+            set_has_older_messages(connection, page, "x_1", value=False, now=NOW)
             assert mark_gone(connection, page, names, now=NOW) == mark_active(
                 connection, page, names, now=NOW
             )

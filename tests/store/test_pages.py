@@ -1,6 +1,4 @@
-from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
-from typing import Any
 
 from inboxsync.model import History, Page, Platform, TokenReason, TokenState
 from inboxsync.store import Store
@@ -12,6 +10,7 @@ from inboxsync.store.state.pages import (
     set_token_state,
     upsert_page,
 )
+from tests.store.fixtures import Rows, Statements
 
 NOW = datetime(2026, 6, 1, 12, 0, 0, tzinfo=UTC)
 LATER = NOW + timedelta(minutes=1)
@@ -29,13 +28,15 @@ def test_what_is_learned_of_a_page_is_kept(store: Store, page: Page, other_page:
 
 
 def test_what_is_known_already_writes_nothing(
-    store: Store, page: Page, statements: Callable[[], Any], rows: Callable[[str], Any]
+    store: Store, page: Page, statements: Statements, rows: Rows
 ) -> None:
+    sent: list[str] = []
     for at in (LATER, LATER + timedelta(hours=1)):
-        with statements() as sent, store.write() as connection:
+        with statements() as newer, store.write() as connection:
             set_history(connection, page, History.NEWEST, now=at)
             set_batch_size(connection, page, 50, now=at)
             set_time_windows(connection, page, True, now=at)
+        sent = newer  # of the second time
     assert not [sql for sql in sent if sql.startswith("UPDATE")]
     (updated_at,) = rows(f"SELECT updated_at FROM facebook_pages WHERE id = '{page.id}'")[0]
     assert updated_at == "2026-06-01T12:01:00.000Z"

@@ -2,9 +2,7 @@
 
 import json
 import threading
-from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
-from typing import Any
 
 import pytest
 from sqlalchemy import make_url
@@ -20,7 +18,10 @@ from inboxsync.model import Conversation, Counts, Message, Page, Participant, Pl
 from inboxsync.store import Store
 from inboxsync.store.connection import postgresql
 from inboxsync.store.state.pages import upsert_page
+from inboxsync.store.writing.stored import look_up_messages
 from inboxsync.store.writing.upsert import upsert_batch
+from tests.fixtures import PostgresServer, RestartedServer
+from tests.store.fixtures import Fields, Rows
 
 NOW = datetime(2026, 6, 1, 12, 0, 0, tzinfo=UTC)
 
@@ -37,7 +38,7 @@ def upsert(store: Store, page: Page, *conversations: Conversation) -> Counts:
         ).counts
 
 
-def changed(url: str, **parts: Any) -> str:
+def changed(url: str, **parts: Fields) -> str:
     return make_url(url).set(**parts).render_as_string(hide_password=False)
 
 
@@ -45,7 +46,7 @@ def with_query(url: str, **query: str) -> str:
     return make_url(url).update_query_dict(query).render_as_string(hide_password=False)
 
 
-def refusal(url: str, **options: Any) -> InboxsyncError:
+def refusal(url: str, **options: Fields) -> InboxsyncError:
     with pytest.raises(InboxsyncError) as caught:
         Store.open(url, **options)
     error = caught.value
@@ -61,6 +62,7 @@ def test_every_way_to_write_the_address_is_understood(url: str, scheme: str) -> 
 
 def test_a_pooler_is_given_nothing_to_keep(url: str) -> None:
     store = Store.open(with_query(url, pgbouncer="true", sslmode="prefer"))
+    name = None
     for _ in range(12):  # a driver that prepares does so after five
         with store.read() as connection:
             assert connection.exec_driver_sql("SELECT count(*) FROM pg_prepared_statements").scalar() == 0
@@ -110,7 +112,7 @@ def test_an_unknown_user_is_one_sentence(url: str) -> None:
     assert "does not let this user in" in error.message
 
 
-def test_a_wrong_password_is_one_sentence(restarted: Any) -> None:
+def test_a_wrong_password_is_one_sentence(restarted: RestartedServer) -> None:
     admin = restarted.admin
     admin.execute("CREATE ROLE guarded LOGIN PASSWORD 'the right one'")
     ((hba,),) = admin.execute("SHOW hba_file")
@@ -128,14 +130,14 @@ def test_an_old_server_is_refused(url: str, monkeypatch: pytest.MonkeyPatch) -> 
     assert "13 or newer is needed" in refusal(url).message
 
 
-def test_a_database_that_does_not_hold_every_letter_is_refused(server: Any) -> None:
+def test_a_database_that_does_not_hold_every_letter_is_refused(server: PostgresServer) -> None:
     url = server.url_of("latin")
     server.execute("CREATE DATABASE latin ENCODING 'LATIN1' TEMPLATE template0 LC_COLLATE 'C' LC_CTYPE 'C'")
     assert "LATIN1" in refusal(url).message
     server.drop(url)
 
 
-def test_a_read_only_database_is_one_sentence(url: str, server: Any) -> None:
+def test_a_read_only_database_is_one_sentence(url: str, server: PostgresServer) -> None:
     name = make_url(url).database
     server.execute(f"ALTER DATABASE {name} SET default_transaction_read_only = on")
     other = Store.open(url)
@@ -144,7 +146,7 @@ def test_a_read_only_database_is_one_sentence(url: str, server: Any) -> None:
     other.close()
 
 
-def test_a_user_without_rights_is_told_which(url: str, server: Any) -> None:
+def test_a_user_without_rights_is_told_which(url: str, server: PostgresServer) -> None:
     server.execute("DROP ROLE IF EXISTS reader")
     server.execute("CREATE ROLE reader LOGIN")
     store_url = changed(url, username="reader")
@@ -222,7 +224,7 @@ def test_what_passes_is_told_apart_from_what_does_not(store: Store, state: str, 
 NUL = "a\0b"
 
 
-def test_a_nul_is_replaced_and_noted(store: Store, page: Page, rows: Callable[[str], Any]) -> None:
+def test_a_nul_is_replaced_and_noted(store: Store, page: Page, rows: Rows) -> None:
     served = Conversation(
         conversation_id="t_1",
         source_updated_at=NOW,
@@ -248,7 +250,7 @@ def test_a_nul_is_replaced_and_noted(store: Store, page: Page, rows: Callable[[s
 
 
 def test_an_edit_that_brings_a_nul_is_noted_beside_what_is_there(
-    store: Store, page: Page, rows: Callable[[str], Any]
+    store: Store, page: Page, rows: Rows
 ) -> None:
     for text in ("before", NUL):
         message = Message(message_id="m_1", sent_at=NOW, text=text, extra='{"k":1}')
@@ -257,9 +259,7 @@ def test_an_edit_that_brings_a_nul_is_noted_beside_what_is_there(
     assert (text, json.loads(extra)) == ("a\ufffdb", {"k": 1, "nul_replaced": True})
 
 
-def test_json_that_only_looks_different_changes_nothing(
-    store: Store, page: Page, rows: Callable[[str], Any]
-) -> None:
+def test_json_that_only_looks_different_changes_nothing(store: Store, page: Page, rows: Rows) -> None:
     versions = []
     for reactions in ('[{"reaction":"love","users":[]}]', '[ {"users": [], "reaction": "love"} ]'):
         message = Message(message_id="m_1", sent_at=NOW, reactions=reactions)
@@ -268,7 +268,7 @@ def test_json_that_only_looks_different_changes_nothing(
     assert versions[0] == versions[1]
 
 
-def test_what_is_as_it_was_writes_no_row(store: Store, page: Page, rows: Callable[[str], Any]) -> None:
+def test_what_is_as_it_was_writes_no_row(store: Store, page: Page, rows: Rows) -> None:
     batch = [
         Conversation(
             conversation_id=f"t_{number}",
@@ -288,7 +288,7 @@ def test_what_is_as_it_was_writes_no_row(store: Store, page: Page, rows: Callabl
 
 
 def test_two_that_store_the_same_conversations_at_once_lose_nothing(
-    store: Store, page: Page, rows: Callable[[str], Any]
+    store: Store, page: Page, rows: Rows
 ) -> None:
     batch = [
         Conversation(
@@ -319,20 +319,18 @@ def test_two_that_store_the_same_conversations_at_once_lose_nothing(
 
 
 def test_a_newer_answer_that_landed_first_is_not_overwritten(
-    store: Store, page: Page, rows: Callable[[str], Any], monkeypatch: pytest.MonkeyPatch
+    store: Store, page: Page, rows: Rows, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     upsert(store, page, Conversation(conversation_id="t_1", source_updated_at=NOW, snippet="old"))
     newest = Conversation(conversation_id="t_1", source_updated_at=NOW + timedelta(hours=2), snippet="new")
     late = Conversation(conversation_id="t_1", source_updated_at=NOW + timedelta(hours=1), snippet="late")
-    from inboxsync.store.writing import upsert as writing  # noqa: PLC0415 - beside the helper of that name
+    look_up = look_up_messages
 
-    look_up = writing.look_up_messages
-
-    def overtaken(*arguments: Any) -> Any:
+    def overtaken(*arguments: Fields) -> object:
         monkeypatch.undo()
         upsert(store, page, newest)  # another process, after this one has read what is stored
         return look_up(*arguments)
 
-    monkeypatch.setattr(writing, "look_up_messages", overtaken)
+    monkeypatch.setattr("inboxsync.store.writing.upsert.look_up_messages", overtaken)
     assert upsert(store, page, late).updated == 0
     assert rows("SELECT last_message FROM messenger_conversations") == [("new",)]

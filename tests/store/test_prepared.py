@@ -1,7 +1,8 @@
 """Rows that were made before the transaction began are what would have been written without."""
 
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from typing import TypeAlias
 
 import pytest
 
@@ -9,6 +10,8 @@ from inboxsync.model import Conversation, Message, Page, Participant, SourceReco
 from inboxsync.store import Store
 from inboxsync.store.writing.prepared import PreparedConversation, prepare
 from inboxsync.store.writing.upsert import upsert_batch
+from tests.fixtures import Row
+from tests.store.fixtures import Rows
 
 NOW = datetime(2026, 6, 1, 12, 0, 0, tzinfo=UTC)
 ANN = Participant(id="7", name="Ann")
@@ -39,9 +42,13 @@ def put(store: Store, page: Page, *served: SourceRecord) -> None:
         upsert_batch(connection, page, served, folder="inbox", source="initial_sync", now=NOW)
 
 
+# A conversation's row and its messages, by Graph's id.
+WrittenOf: TypeAlias = Callable[[str], tuple[list[Row], list[Row]]]
+
+
 @pytest.fixture
-def written(rows: Any) -> Any:
-    def read(graph_id: str) -> tuple[list[Any], list[Any]]:
+def written(rows: Rows) -> WrittenOf:
+    def read(graph_id: str) -> tuple[list[Row], list[Row]]:
         """The conversation's row and its messages, without ids of ours and Graph's of the conversation."""
         of = f"FROM messenger_conversations AS c WHERE c.conversation_id = '{graph_id}'"
         row = rows(f"SELECT sender_id, participants, last_message, fingerprint_messages, extra {of}")
@@ -54,7 +61,7 @@ def written(rows: Any) -> Any:
     return read
 
 
-def test_a_prepared_is_stored_as_what_it_was_made_of(store: Store, page: Page, written: Any) -> None:
+def test_a_prepared_is_stored_as_what_it_was_made_of(store: Store, page: Page, written: WrittenOf) -> None:
     prepared = prepare(conversation(2))
     prepared.rows()
     put(store, page, conversation(1), prepared)
@@ -63,7 +70,7 @@ def test_a_prepared_is_stored_as_what_it_was_made_of(store: Store, page: Page, w
 
 
 def test_a_prepared_of_what_is_stored_brings_it_up_to_date(
-    store: Store, page: Page, rows: Any, written: Any
+    store: Store, page: Page, rows: Rows, written: WrittenOf
 ) -> None:
     put(store, page, conversation(1, messages=MESSAGES[3:]))
     known = rows("SELECT id FROM messenger_conversations")
@@ -74,7 +81,7 @@ def test_a_prepared_of_what_is_stored_brings_it_up_to_date(
     assert written("t_1")[1] == written("t_2")[1]
 
 
-def test_a_new_conversation_has_the_id_of_its_prepared(store: Store, page: Page, rows: Any) -> None:
+def test_a_new_conversation_has_the_id_of_its_prepared(store: Store, page: Page, rows: Rows) -> None:
     prepared = PreparedConversation(conversation(1, messages=()))
     assert prepare(prepared) is prepared
     put(store, page, prepared)

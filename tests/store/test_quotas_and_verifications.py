@@ -1,5 +1,5 @@
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
-from typing import Any
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -9,6 +9,7 @@ from inboxsync.store import Store
 from inboxsync.store.connection.types import new_id
 from inboxsync.store.state.pages import list_quotas, newest_verification, put_quota, put_verification
 from tests.fixtures import examples
+from tests.store.fixtures import Fields
 
 NOW = datetime(2026, 6, 1, 12, 0, 0, tzinfo=UTC)
 
@@ -37,9 +38,9 @@ def test_the_last_word_on_each_quota_is_kept(store: Store, quotas: list[Quota]) 
     }
 
 
-def verification(page: Page, **changes: Any) -> Verification:
-    values = {"id": new_id(), "page_id": page.id, "checked_at": NOW, "is_complete": True, "summary": "{}"}
-    return Verification(**(values | changes))
+def verification(page: Page, **changes: Fields) -> Verification:
+    usual = Verification(id=new_id(), page_id=page.id, checked_at=NOW, is_complete=True, summary="{}")
+    return replace(usual, **changes)
 
 
 def test_the_newest_verification_of_a_page_counts(store: Store, page: Page, other_page: Page) -> None:

@@ -3,8 +3,9 @@
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
-from typing import Any, TypeVar
+from typing import TypeVar
 
+import msgspec
 import pytest
 from sqlalchemy import Connection, text
 
@@ -25,18 +26,20 @@ from inboxsync.store.reading import (
 )
 from inboxsync.store.state.backlog import put_backlog_item
 from inboxsync.store.writing.upsert import upsert_batch
-from tests.store.fixtures import recorded
+from tests.store.fixtures import Fields, recorded
 
 NOW = datetime(2026, 6, 1, 12, 0, 0, tzinfo=UTC)
 R = TypeVar("R")
 
 
-def conversation(number: int, **values: Any) -> Conversation:
+def conversation(number: int, **values: Fields) -> Conversation:
     """Several have the same time, some have none; `values` are further fields."""
     at = None if number % 10 == 9 else NOW - timedelta(minutes=number // 3)
     contact = Participant(id=str(1000 + number % 20), name=f"Ann {number}")
-    given = {"source_updated_at": at, "contact": contact, "participants": (contact,)} | values
-    return Conversation(conversation_id=f"t_{number}", **given)
+    usual = Conversation(
+        conversation_id=f"t_{number}", source_updated_at=at, contact=contact, participants=(contact,)
+    )
+    return msgspec.structs.replace(usual, **values)
 
 
 def put(store: Store, page: Page, conversations: list[Conversation], *, folder: str = "inbox") -> None:
@@ -100,7 +103,7 @@ def test_what_comes_meanwhile_hides_and_repeats_nothing(filled: Store, page: Pag
 
 
 def test_conversations_are_found_by_what_they_are(filled: Store, page: Page) -> None:
-    def found(**wanted: Any) -> set[int]:  # fields of a filter
+    def found(**wanted: Fields) -> set[int]:  # fields of a filter
         ids = graph_ids(filled, ConversationFilter(page_id=page.id, **wanted))
         assert len(ids) == len(set(ids))
         return {int(each.removeprefix("t_")) for each in ids}

@@ -14,6 +14,7 @@ from inboxsync.store import Store, schema
 from inboxsync.store.tables import metadata
 from inboxsync.store.tables.triggers import derived_ddl
 from inboxsync.store.tables.views import events_view
+from tests.fixtures import PostgresServer
 
 sqlite_only = pytest.mark.parametrize("database", ["sqlite"], indirect=True)
 postgresql_only = pytest.mark.parametrize("database", ["postgresql"], indirect=True)
@@ -69,14 +70,14 @@ CATALOGUE = (
 )
 
 
-def catalogue(server: Any, url: str) -> list[set[tuple[Any, ...]]]:
+def catalogue(server: PostgresServer, url: str) -> list[set[tuple[Any, ...]]]:
     found = [server.execute(sql, url=url) for sql in CATALOGUE]
     return [{row for row in rows if schema.VERSION_TABLE not in repr(row)} for rows in found]
 
 
 @postgresql_only
 def test_replayed_migrations_equal_the_declared_schema_in_postgresql(
-    url: str, empty_url: str, server: Any
+    url: str, empty_url: str, server: PostgresServer
 ) -> None:
     engine = create_engine(make_url(empty_url).set(drivername="postgresql+psycopg"))
     with engine.begin() as connection:
@@ -91,7 +92,7 @@ def test_replayed_migrations_equal_the_declared_schema_in_postgresql(
 
 @postgresql_only
 def test_ids_are_compared_by_their_characters_times_have_a_zone_and_json_is_binary(
-    url: str, server: Any
+    url: str, server: PostgresServer
 ) -> None:
     columns = {(row[0], row[2]): row[3:6] for row in server.execute(CATALOGUE[0], url=url)}
     assert columns["messages", "message_id"] == ("text", True, "C")

@@ -9,12 +9,13 @@ from inboxsync.store import Store
 from inboxsync.store.connection.types import format_utc
 from inboxsync.store.writing.upsert import upsert_batch
 from tests.fixtures import examples
+from tests.store.fixtures import Fields
 
 NOW = datetime(2026, 6, 1, 12, 0, 0, tzinfo=UTC)
 ANN = Participant(id="7", name="Ann")
 
 
-def conversation(**changes: Any) -> Conversation:
+def conversation(**changes: Fields) -> Conversation:
     given_values: dict[str, Any] = {
         "conversation_id": "t_1",
         "source_updated_at": NOW,
