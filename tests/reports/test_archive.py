@@ -1,5 +1,6 @@
 """The archive opens offline, runs nothing, and shows every text as it was written."""
 
+import json
 import re
 from datetime import UTC, datetime
 from html.parser import HTMLParser
@@ -280,3 +281,11 @@ def test_shares_stickers_and_stories_are_links_too() -> None:
 @given(st.text(max_size=20) | st.sampled_from(["[1]", "[[]]", '{"data": 1}', '[{"image_data": 1}]', "null"]))
 def test_no_attachment_is_too_odd(served: str) -> None:
     links_of(attachments=served, shares=served, sticker=served, story=served)
+
+
+@pytest.mark.parametrize(
+    ("kind", "label"), [("sticker", "sticker"), ("ig_post", "shared post"), (7, "attachment")]
+)
+def test_an_attachment_without_a_name_is_named_by_its_type(kind: object, label: str) -> None:
+    (link,) = links_of(attachments=json.dumps([{"id": "1", "type": kind, "sticker_id": "369239"}]))
+    assert link.label == label

@@ -3,6 +3,7 @@
 import asyncio
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import timedelta
 from typing import TypeAlias
 
@@ -10,7 +11,7 @@ import pytest
 
 from inboxsync.engine import Engine
 from inboxsync.errors import AnswerFailed
-from inboxsync.model import History, MessageBatch, Mode, RunStatus
+from inboxsync.model import Batch, Dropped, History, MessageBatch, Mode, RunStatus
 from inboxsync.sandbox import Faults
 from inboxsync.sandbox.conversations import Conversations
 from inboxsync.sync import Stopped
@@ -506,3 +507,19 @@ def test_where_too_much_was_lost_nothing_counts_as_synced_and_the_next_sync_is_a
     run = sync(engine)
     assert (run.status, run.mode) == (RunStatus.COMPLETE, Mode.FULL)
     assert verify(engine)[0].is_complete
+
+
+def test_a_verification_is_not_complete_where_something_was_dropped(
+    ready: Ready, sync: Sync, verify: Verify, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _, engine = ready(conversations=30, messages=(1, 8))
+    sync(engine)
+    add = Comparison.add
+
+    def add_with_dropped(self: Comparison, folder: str, batch: Batch) -> None:
+        add(self, folder, replace(batch, dropped=(Dropped(what="conversation", why="it has no id"),)))
+
+    monkeypatch.setattr(Comparison, "add", add_with_dropped)
+    verification, findings = verify(engine)
+    assert not verification.is_complete
+    assert sum(folder.dropped for folder in findings.folders) > 0

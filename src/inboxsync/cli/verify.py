@@ -123,6 +123,8 @@ def _print_verification(console: Console, page: Page, verification: Verification
             console.print(f"  {folder.folder}: {folder.listed:,} listed")
         _print_ids(console, "not stored", folder.missing)
         _print_ids(console, "with newer messages than stored", folder.behind)
+        if folder.dropped:
+            console.print(f"    {some(folder.dropped, 'record')} without an id, or of unknown form")
     for count, noun, what in (
         (len(findings.missing_messages), "conversation", "without messages that the source has"),
         (findings.backlog.get("conversation", 0), "conversation", "in the backlog: could not be read"),

@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from typing import Any
 
 _MEDIA = ("image_data", "video_data")
+# Types of Meta that have no name: `sticker` since 30 Aug 2026, `ig_post` since 27 Apr 2026.
+_TYPES = {"sticker": "sticker", "ig_post": "shared post"}
 _SCHEMES = ("https://", "http://")
 
 
@@ -70,7 +72,12 @@ def _attachment(entry: dict[str, Any]) -> Link:
 def _label(entry: dict[str, Any], template: object) -> str:
     titles = (template.get("title"), template.get("subtitle")) if isinstance(template, dict) else ()
     names = (entry.get("name"), *titles, entry.get("mime_type"))
-    return next((each for each in names if isinstance(each, str) and each), "attachment")
+    return next((each for each in names if isinstance(each, str) and each), _type_label(entry))
+
+
+def _type_label(entry: dict[str, Any]) -> str:
+    kind = entry.get("type")
+    return _TYPES.get(kind, "attachment") if isinstance(kind, str) else "attachment"
 
 
 def _share(entry: dict[str, Any]) -> Link:

@@ -21,7 +21,8 @@ class FolderFindings:
 
     `missing` are listed and not stored, `behind` are stored as they were before their last message,
     `unread` fail every answer with more of them than their id. `lost` counts those of the
-    first two that are older than the last sync: no later sync reads them again.
+    first two that are older than the last sync: no later sync reads them again. `dropped` counts what
+    was listed and is no record, such as an entry without an id: nobody can say whether it is stored.
     """
 
     folder: str
@@ -30,6 +31,7 @@ class FolderFindings:
     behind: set[str] = field(default_factory=set)
     lost: int = 0
     unread: set[str] = field(default_factory=set)
+    dropped: int = 0
 
 
 @dataclass(slots=True, kw_only=True)
@@ -69,6 +71,7 @@ class Comparison:
             findings.listed += is_first
             self._listed.add(known)
             self._compare(findings, each.whole(), stored.get(each.conversation_id), is_first=is_first)
+        findings.dropped += len(batch.dropped)
         findings.unread.update(each.conversation_id for each in batch.unread)
         self._listed.update(_key(each.conversation_id) for each in batch.unread)
 

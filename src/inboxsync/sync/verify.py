@@ -110,7 +110,7 @@ class Findings:
     @property
     def is_complete(self) -> bool:
         """Whether everything that can be read is stored."""
-        unread = any(folder.unread for folder in self.folders)
+        unread = any(folder.unread or folder.dropped for folder in self.folders)
         is_blind = not self.listed and bool(self.only_stored)
         return not (self.missing or self.missing_messages or unread or is_blind or any(self.backlog.values()))
 
@@ -237,16 +237,17 @@ class PageVerify:
         """Read the messages of conversations that have more of them than one list answer brought."""
         for conversation_id, folder in self._comparison.to_read():
             try:
-                await self._stop.unless_asked(self._read_messages(conversation_id))
+                await self._stop.unless_asked(self._read_messages(conversation_id, folder))
             except _OF_ONE_CONVERSATION as failure:
                 log.warning("not compared", conversation_id=conversation_id, why=failure.message)
                 self._comparison.of(folder).unread.add(conversation_id)
 
-    async def _read_messages(self, conversation_id: str) -> None:
+    async def _read_messages(self, conversation_id: str, folder: str) -> None:
         fetcher = MessageFetcher(self._reading, conversation_id, ids_only=True)
         after, ids, is_compared, has_next = None, dict[str, None](), False, True
         while not is_compared and has_next:
             batch = await fetcher.fetch(after)
+            self._comparison.of(folder).dropped += len(batch.dropped)
             ids |= dict.fromkeys(message.message_id for message in batch.messages)
             after, has_next = batch.after, batch.has_next
             is_compared = await asyncio.to_thread(

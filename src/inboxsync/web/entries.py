@@ -14,6 +14,7 @@ from inboxsync.store.reading import Gap, MessageRecord
 _UNREADABLE: Final = "The platform gives only the time of this message."
 _NOTHING: Final = "A message without text."
 _KINDS: Final = {"image": "Image", "video": "Video", "audio": "Audio"}
+_TYPES: Final = {"sticker": "Sticker", "ig_post": "Shared post"}
 # The fields in which an attachment may have its address.
 _PLACES: Final = ("image_data", "video_data", "audio_data")
 
@@ -120,7 +121,7 @@ def _attachment(sent: Mapping[str, Any]) -> Attached:
     link = _text(sent.get("file_url"))
     for place in _PLACES:
         link = link or _link_in(sent.get(place))
-    label = name or _KINDS.get(kind, "Attachment")
+    label = name or _KINDS.get(kind) or _TYPES.get(_text(sent.get("type")), "Attachment")
     if name and kind in _KINDS:
         label = f"{_KINDS[kind]}: {name}"
     template = sent.get("generic_template")
