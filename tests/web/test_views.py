@@ -361,6 +361,30 @@ def test_a_key_is_created_shown_once_and_revoked(web: ServeWeb) -> None:
     assert admin.post("/settings/keys", name="  ", scope="read").status_code == 422
 
 
+def test_the_first_key_may_do_everything_and_the_last_such_key_is_not_lost_by_accident(web: ServeWeb) -> None:
+    site = web()
+    opener = site.visitor()
+    opener.log_in()  # no key yet: this machine is let in
+    form = opener.get("/settings").text
+    assert re.findall(r'<option value="(read|sync|admin)"', form) == ["admin"]
+    refused = opener.post("/settings/keys", name="look", scope="read")
+    assert (refused.status_code, "must be allowed to do everything" in refused.text) == (422, True)
+    made = opener.post("/settings/keys", name="owner", scope="admin")
+    key = re.search(r"ibs_[\w.-]+", made.text)
+    assert key is not None
+    site.forget_keys()
+    owner = site.visitor()
+    owner.log_in(key[0])
+    assert re.findall(r'<option value="(read|sync|admin)"', owner.get("/settings").text) == [
+        "read",
+        "sync",
+        "admin",
+    ]
+    kept = owner.post("/settings/keys/revoke", name="owner")
+    assert (kept.status_code, "inboxsync keys create" in kept.text) == (422, True)
+    assert owner.post("/settings/keys/revoke", name="owner", confirmed="1").status_code == 303
+
+
 def test_no_page_is_kept_in_a_browsers_cache(stored: Web) -> None:
     answer = stored.admin().get("/conversations")
     assert answer.headers["cache-control"] == "no-store"

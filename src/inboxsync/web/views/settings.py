@@ -7,6 +7,7 @@ from typing import Final
 from sqlalchemy import Connection
 from starlette.responses import Response
 
+from inboxsync.api.auth import FIXED
 from inboxsync.errors import InboxsyncError, SettingsInvalid
 from inboxsync.model import ApiKey, History, Page, Scope
 from inboxsync.store.state.credentials import create_api_key, list_api_keys, revoke_api_key
@@ -20,6 +21,10 @@ from inboxsync.workers import set_schedule
 
 _HISTORIES: Final = {History.NEWEST: "the newest messages", History.ALL: "all messages"}
 _LONGEST_NAME: Final = 64
+_WAY_BACK: Final = (
+    "If you revoke it, nobody can add Pages or create keys here. To get back in, someone with a terminal on "
+    "the server must run: inboxsync keys create NAME --scope admin"
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -46,14 +51,21 @@ class KeyRow:
     prefix: str
     created_at: datetime
     revoked_at: datetime | None
+    is_last_admin: bool
 
 
 def show(context: RequestContext, *, problem: InboxsyncError | None = None) -> Response:
-    """The schedules, and the keys for those who may administer them."""
+    """The schedules, and the keys for those who may administer them.
+
+    Until a key that may do everything is there, no other can be created: it would close the dashboard to
+    everyone who could create one.
+    """
     with context.service.engine.store.read() as connection:
         listed = page_list(connection, context, "/settings")
         schedules = _schedules(connection, listed.pages)
-        keys = list_api_keys(connection) if context.visitor.may_admin else None
+        stored = list_api_keys(connection)
+    admins = _admins(context, stored)
+    scopes = MAY if admins else {Scope.ADMIN: MAY[Scope.ADMIN]}
     return context.show(
         "settings.html",
         here="settings",
@@ -62,8 +74,9 @@ def show(context: RequestContext, *, problem: InboxsyncError | None = None) -> R
         list=listed,
         schedules=schedules,
         histories=[(each.value, label) for each, label in _HISTORIES.items()],
-        keys=[_key(key) for key in keys] if keys is not None else None,
-        scopes=[(scope.value, label) for scope, label in MAY.items()],
+        keys=[_key(key, admins) for key in stored] if context.visitor.may_admin else None,
+        scopes=[(scope.value, label) for scope, label in scopes.items()],
+        is_first=not admins,
     )
 
 
@@ -99,6 +112,11 @@ def make_key(context: RequestContext) -> Response:
             )
         chosen = Scope(scope) if scope in set(Scope) else Scope.READ
         with context.service.engine.store.write() as connection:
+            if chosen is not Scope.ADMIN and not _admins(context, list_api_keys(connection)):
+                raise SettingsInvalid(
+                    "The first key must be allowed to do everything.",
+                    hint="With a smaller one nobody could add a Page or create another key.",
+                )
             key, text = create_api_key(connection, name=name, scope=chosen, now=context.now)
     except InboxsyncError as refused:
         return show(context, problem=refused)
@@ -106,9 +124,18 @@ def make_key(context: RequestContext) -> Response:
 
 
 def revoke_key(context: RequestContext) -> Response:
-    """Make a key invalid from now on."""
+    """Make a key invalid from now on; the last one that may do everything, only if that is confirmed."""
+    name = context.form.get("name", "")
     with context.service.engine.store.write() as connection:
-        revoke_api_key(connection, context.form.get("name", ""), now=context.now)
+        is_last = _admins(context, list_api_keys(connection)) == {name}
+        if not is_last or context.form.get("confirmed") == "1":
+            revoke_api_key(connection, name, now=context.now)
+            is_last = False
+    if is_last:
+        return show(
+            context,
+            problem=SettingsInvalid(f"{name} is the last key that may do everything.", hint=_WAY_BACK),
+        )
     return context.redirect("/settings", done="revoked")
 
 
@@ -135,11 +162,18 @@ def _schedules(connection: Connection, pages: list[Page]) -> list[ScheduleRow]:
     return rows
 
 
-def _key(key: ApiKey) -> KeyRow:
+def _admins(context: RequestContext, keys: list[ApiKey]) -> set[str]:
+    """The names of the keys that may do everything, with the one of the environment."""
+    named = {key.name for key in keys if key.scope is Scope.ADMIN and key.revoked_at is None}
+    return named | ({FIXED} if context.service.engine.settings.api_key is not None else set())
+
+
+def _key(key: ApiKey, admins: set[str]) -> KeyRow:
     return KeyRow(
         name=key.name,
         may=MAY[key.scope],
         prefix=key.prefix,
         created_at=key.created_at,
         revoked_at=key.revoked_at,
+        is_last_admin=admins == {key.name},
     )
