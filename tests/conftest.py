@@ -182,6 +182,7 @@ def engine_for(tmp_path: Path, engine_url: str) -> Iterator[EngineFor]:
             "graph_url": served.url,
             "calls_per_second": 0.0,
             "retry_base_seconds": 0.01,
+            "source_away_seconds": 3.0,
         }
         engines.append(Engine(Settings(**(values | changes))))
         return engines[-1]

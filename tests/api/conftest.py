@@ -87,6 +87,7 @@ def live(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactor
             graph_url=source.url,
             calls_per_second=0.0,
             retry_base_seconds=0.01,
+            source_away_seconds=3.0,
             **getattr(request.module, "SETTINGS", {}),
         )
     )

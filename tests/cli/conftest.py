@@ -20,6 +20,7 @@ def environment(tmp_path: Path) -> dict[str, str]:
         "INBOXSYNC_DATA_DIR": str(tmp_path / "data"),
         "INBOXSYNC_CALLS_PER_SECOND": "0",
         "INBOXSYNC_RETRY_BASE_SECONDS": "0.01",
+        "INBOXSYNC_SOURCE_AWAY_SECONDS": "3",
     }
 
 

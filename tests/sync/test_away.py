@@ -9,6 +9,8 @@ from inboxsync.sandbox import Faults
 from tests.fixtures import Row, SandboxServer
 from tests.sync.fixtures import Ready, Stored, Sync, Verify, graph_id_of
 
+# As long as a user's; the fixtures' engines wait for less.
+PATIENT = {"source_away_seconds": 60.0}
 IDS = "SELECT conversation_id FROM messenger_conversations"
 
 
@@ -25,7 +27,7 @@ def set_faults(served: SandboxServer, faults: Faults) -> None:
 def test_a_source_that_is_away_is_waited_for(
     ready: Ready, sync: Sync, stored: Stored, kind: Literal["reset", "502", "503", "504", "429"], after: int
 ) -> None:
-    served, engine = ready(conversations=600)
+    served, engine = ready(conversations=600, engine=PATIENT)
     faults = Faults(outage_seconds=1.5, outage_after=after, outage_kind=kind, retry_after="1")
     set_faults(served, faults)
     run = sync(engine)
@@ -37,7 +39,7 @@ def test_a_source_that_is_away_is_waited_for(
 def test_an_outage_among_other_faults_loses_nothing(
     ready: Ready, sync: Sync, stored: Stored, seed: int
 ) -> None:
-    served, engine = ready(conversations=600, seed=seed, write_every=40)
+    served, engine = ready(conversations=600, engine=PATIENT, seed=seed, write_every=40)
     bad = {graph_id_of(served, slot) for slot in (7, 8, 301)}
     set_faults(
         served,
@@ -84,7 +86,9 @@ def test_a_run_that_may_take_no_longer_stops_waiting(ready: Ready, sync: Sync) -
 def test_an_outage_in_the_backlog_marks_nothing_as_unreadable(
     ready: Ready, sync: Sync, stored: Stored
 ) -> None:
-    served, engine = ready(conversations=120, faults=Faults(poison_slots=tuple(range(10, 20))))
+    served, engine = ready(
+        engine=PATIENT, conversations=120, faults=Faults(poison_slots=tuple(range(10, 20)))
+    )
     sync(engine)
     set_faults(served, Faults(outage_seconds=1.5, outage_after=1))
     run = sync(engine)
@@ -93,7 +97,7 @@ def test_an_outage_in_the_backlog_marks_nothing_as_unreadable(
 
 
 def test_a_verification_waits_for_a_source_that_is_away_too(ready: Ready, sync: Sync, verify: Verify) -> None:
-    served, engine = ready(conversations=300)
+    served, engine = ready(conversations=300, engine=PATIENT)
     sync(engine)
     set_faults(served, Faults(outage_seconds=1.5, outage_after=1))
     verification, _ = verify(engine)

@@ -74,6 +74,7 @@ def desk(tmp_path: Path, forks: ForkServer) -> Iterator[OpenDesk]:
     environment = kept | {
         "INBOXSYNC_DATA_DIR": str(tmp_path / "data"),
         "INBOXSYNC_RETRY_BASE_SECONDS": "0.01",
+        "INBOXSYNC_SOURCE_AWAY_SECONDS": "3",
         "INBOXSYNC_LOG_FORMAT": "json",
     }
 

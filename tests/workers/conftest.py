@@ -91,6 +91,7 @@ def fleet(forks: ForkServer, serve: Serve, engine_url: str, tmp_path: Path, add:
                 "graph_url": served.url,
                 "calls_per_second": "0",
                 "retry_base_seconds": "0.01",
+                "source_away_seconds": "3",
                 "log_format": "json",
             }
             engine = Engine(Settings.model_validate(values))
