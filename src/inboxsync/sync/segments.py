@@ -328,6 +328,7 @@ class SegmentReaders:
                     raise
                 reader.by_time, reader.window = bool(self._windows.are_honoured and segment.position), None
                 reader.is_resumed = False
+                reader.cursors.clear()  # the place is found again, by the same cursors
                 segment = replace(segment, cursor=None)
             except SourceRefused:
                 if reader.window is not None:
