@@ -271,3 +271,26 @@ def test_any_unreadable_ones_among_a_hundred_are_found(count: int, data: st.Data
     assert [batch.is_part for batch in came] == [True] * (len(came) - 1) + [False]
     assert came[-1].is_whole
     assert calls <= 2 + 16 * max(1, len(bad))
+
+
+@pytest.mark.parametrize("cursors", ["index", "opaque"])
+@pytest.mark.parametrize("seed", range(3))
+def test_unreadable_conversations_in_several_segments_at_once_lose_no_other(
+    ready: Ready, sync: Sync, stored: Stored, cursors: str, seed: int
+) -> None:
+    # Slow answers, so that several readers are under way, each with cursors that look alike.
+    slots = tuple(range(130, 1200, 97))
+    served, engine = ready(
+        conversations=1200,
+        cursors=cursors,
+        time_windows=True,
+        latency_seconds=0.1,
+        seed=seed,
+        engine={"calls_per_second": 40.0},
+        faults=Faults(poison_slots=slots, reset=0.03),
+    )
+    run = sync(engine)
+    bad = ids_of(served, *slots)
+    assert run.status is RunStatus.PARTIAL
+    assert column(stored(engine, IDS)) == set(served.threads()) - bad
+    assert column(stored(engine, BACKLOG)) == bad

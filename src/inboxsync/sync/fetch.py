@@ -169,8 +169,9 @@ class ListFetcher:
     unreadable: MutableMapping[str, Problem] = field(default_factory=dict)
     on_failure: Callable[[InboxsyncError], None] | None = None
     light_heads: bool = False
-    # Parts of a summary that are still to come, by the cursor of the next one.
-    _bisections: dict[str | None, Bisection] = field(default_factory=dict, init=False)
+    # Parts of a summary that are still to come, by the cursor of the next one. The cursors of two time
+    # windows may look the same.
+    _bisections: dict[tuple[Window | None, str | None], Bisection] = field(default_factory=dict, init=False)
     # Unreadable ones that this list has had already: they are not below.
     _passed: set[str] = field(default_factory=set, init=False)
 
@@ -181,7 +182,8 @@ class ListFetcher:
         has died, and what else the source raises.
         """
         is_top = is_at_top(segment)
-        if (is_top or segment.cursor) and (bisection := self._bisections.pop(segment.cursor, None)):
+        bisection = self._bisections.pop((window, segment.cursor), None)
+        if bisection is not None and (is_top or segment.cursor):
             return await self._next_part(bisection, segment, window, most)
         if segment.next_size is not None:
             limit = min(self.size.current, most)
@@ -303,7 +305,7 @@ class ListFetcher:
         if part.conversations or part.unread:
             self.reading.stall.moved(part.reached_at)
         if part.is_part:
-            self._bisections[part.after] = bisection
+            self._bisections[window, part.after] = bisection
         elif bisection.was_too_large and bisection.has_failed:
             self.size.suspect(bisection.size)
         return part
