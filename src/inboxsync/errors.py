@@ -7,6 +7,7 @@
       ApiKeyUnknown          no API key of this name was ever created
       SearchInvalid          the search text contains nothing to search for
       PageUnknown            the database has no such Page
+      PageAmbiguous          a text that names more than one Page
       RunUnknown             the database has no such run
       WorkerRunning          this process already has a worker
       PageBusy               another process syncs or verifies this Page
@@ -94,6 +95,13 @@ class PageUnknown(InboxsyncError):
 
     code = "page_unknown"
     default_hint = "Add it with `inboxsync pages add PAGE_ID`; `inboxsync pages list` shows the Pages."
+
+
+class PageAmbiguous(InboxsyncError):
+    """A text that names more than one Page: two have this name, or one was added for two platforms."""
+
+    code = "page_ambiguous"
+    default_hint = "Name the Page by our own id, which `inboxsync pages list --json` shows as id."
 
 
 class RunUnknown(InboxsyncError):

@@ -1,8 +1,13 @@
 from datetime import UTC, datetime, timedelta
 
+import pytest
+
+from inboxsync.errors import PageAmbiguous, PageUnknown
 from inboxsync.model import History, Page, Platform, TokenReason, TokenState
 from inboxsync.store import Store
 from inboxsync.store.state.pages import (
+    find_page,
+    find_pages,
     get_page,
     set_batch_size,
     set_history,
@@ -73,3 +78,54 @@ def test_a_reason_of_a_newer_version_is_another_reason(store: Store, page: Page)
     with store.write() as connection:
         connection.exec_driver_sql("UPDATE facebook_pages SET token_reason = 'moon_phase'")
         assert get_page(connection, page.id).token_reason is TokenReason.OTHER
+
+
+def named(store: Store, meta_id: str, name: str | None, platform: Platform = Platform.MESSENGER) -> Page:
+    with store.write() as connection:
+        return upsert_page(
+            connection,
+            facebook_page_id=meta_id,
+            platform=platform,
+            account_id=meta_id,
+            name=name,
+            access_token_encrypted="x",
+            now=NOW,
+        )[0]
+
+
+def test_a_page_is_found_by_our_id_metas_id_or_a_name_that_only_it_has(store: Store) -> None:
+    shop, bakery, exact = (
+        named(store, "9104", "Shop"),
+        named(store, "9105", "Góc Bánh"),
+        named(store, "9106", "SHOP"),
+    )
+    named(store, "9107", None)
+    with store.read() as connection:
+        for text in (bakery.id, bakery.id.upper(), "9105", "Góc Bánh", "goc banh", "GÓC  BÁNH"):
+            assert find_pages(connection, [text]) == [bakery], text
+        # A name as it is written goes before the same one in other letters, and an id before any name.
+        assert find_pages(connection, ["Shop", "SHOP"]) == [shop, exact]
+        with pytest.raises(PageAmbiguous):
+            find_pages(connection, ["shop"])
+        for text in ("", " ", "!", "None", "9108", bakery.id[:-1]):
+            with pytest.raises(PageUnknown):
+                find_pages(connection, [text])
+
+
+def test_a_name_on_two_platforms_stands_for_both_but_not_where_one_page_is_needed(store: Store) -> None:
+    both = [named(store, "9104", "Shop"), named(store, "9104", "Shop", Platform.INSTAGRAM)]
+    with store.read() as connection:
+        for text in ("9104", "Shop"):
+            assert find_pages(connection, [text]) == both
+            with pytest.raises(PageAmbiguous):
+                find_page(connection, text)
+        assert [find_page(connection, page.id) for page in both] == both
+
+
+def test_a_page_that_is_called_like_an_id_hides_none(store: Store) -> None:
+    page = named(store, "9104", "Shop")
+    named(store, "9105", "9104")
+    named(store, "9106", page.id)
+    with store.read() as connection:
+        assert find_pages(connection, ["9104"]) == [page]
+        assert find_pages(connection, [page.id]) == [page]

@@ -98,6 +98,15 @@ def texts_found(store: Store, typed: str, **how: Unpack[How]) -> list[str]:
     return [each.text for each in found(store, typed, **how)]
 
 
+@pytest.mark.parametrize("page_id", ['"', "'", 'x" OR "y', "') | ('", "@", "", "\u00e9", "*"])
+def test_what_is_no_id_of_a_page_finds_nothing(store: Store, page: Page, page_id: str) -> None:
+    put_texts(store, page, ["hello"])
+    assert texts_found(store, "hello", page_id=page.id) == ["hello"]
+    for asked in (page_id, [page_id]):
+        assert texts_found(store, "hello", page_id=asked) == []
+    assert texts_found(store, "hello", page_id=[page_id, page.id]) == ["hello"]
+
+
 # What is typed, and a text.
 FOUND = [
     ("order", "My ORDER, please"),

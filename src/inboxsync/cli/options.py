@@ -17,14 +17,14 @@ from inboxsync.store.state.pages import find_pages, list_pages
 _AGO = re.compile(r"(\d{1,6})([hdw])")
 _UNITS = {"h": "hours", "d": "days", "w": "weeks"}
 
-PageId = Annotated[str, typer.Argument(metavar="PAGE_ID", help="Meta's id of the Page, or ours.")]
+PageId = Annotated[str, typer.Argument(metavar="PAGE_ID", help="Meta's id of the Page, ours, or its name.")]
 PageIds = Annotated[
     list[str] | None,
-    typer.Argument(metavar="PAGE_ID", help="Meta's id of a Page, or ours. Default: all Pages."),
+    typer.Argument(metavar="PAGE_ID", help="Meta's id of a Page, ours, or its name. Default: all Pages."),
 ]
 OnlyPages = Annotated[
     list[str] | None,
-    typer.Option("--page", metavar="PAGE_ID", help="Only this Page, Meta's id or ours; may be repeated."),
+    typer.Option("--page", metavar="PAGE_ID", help="Only this Page: an id or its name; may be repeated."),
 ]
 OnlyPlatform = Annotated[Platform | None, typer.Option(help="Only this platform of it.")]
 Since = Annotated[

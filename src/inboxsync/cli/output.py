@@ -21,6 +21,7 @@ from inboxsync.errors import (
     ApiKeyUnknown,
     InboxsyncError,
     NeedsPerson,
+    PageAmbiguous,
     PageUnknown,
     RunUnknown,
     SearchInvalid,
@@ -36,7 +37,15 @@ USAGE: Final = 2
 PARTIAL: Final = 3
 NEEDS_PERSON: Final = 4
 
-_USAGE_ERRORS = (SettingsInvalid, PageUnknown, RunUnknown, SearchInvalid, ApiKeyNameTaken, ApiKeyUnknown)
+_USAGE_ERRORS = (
+    SettingsInvalid,
+    PageUnknown,
+    PageAmbiguous,
+    RunUnknown,
+    SearchInvalid,
+    ApiKeyNameTaken,
+    ApiKeyUnknown,
+)
 _WIDTH_OF_A_PIPE = 200
 # All control characters but tab and line feed, also those of 8 bits: they clear a terminal, rename it, or
 # fill its clipboard.

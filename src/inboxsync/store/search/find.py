@@ -6,6 +6,7 @@ common words are found there at once, while the index would list all their messa
 are then found by the index.
 """
 
+import re
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -25,6 +26,7 @@ _NEWEST: Final = 20_000
 # By rank, only so many of the newest found messages are compared.
 RANKED: Final = 1_000
 _LAST_ID: Final = 2**63 - 1
+_ID: Final = re.compile(r"[A-Za-z0-9_-]+")
 # The beginning of a word with fewer letters selects too little.
 _RELEVANT: Final = 3
 # Added to a message's number of words, so that a very short message is not best only because it is short.
@@ -100,6 +102,9 @@ def search_messages(
     From one Page (our id), several, or all.
     """
     page_ids = [page_id] if isinstance(page_id, str) else None if page_id is None else sorted(page_id)
+    if page_ids is not None:
+        # They become part of an expression: what no id of ours is written like belongs to no Page.
+        page_ids = [each for each in page_ids if _ID.fullmatch(each)]
     if page_ids == []:
         return FoundMessages(messages=(), next=None)
     search = _Search(connection, query, page_ids=page_ids, since=since)

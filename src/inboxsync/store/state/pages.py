@@ -1,20 +1,23 @@
 """Rows of `facebook_pages`, `quotas` and `verifications`: Pages, what Meta allows, and what was verified."""
 
-from collections.abc import Collection, Iterable
+import re
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from itertools import islice
-from typing import Any
+from typing import Any, Final
 
 from sqlalchemy import Column, Connection, Row, delete, func, insert, or_, select, update
 
-from inboxsync.errors import PageUnknown
+from inboxsync.errors import PageAmbiguous, PageUnknown
 from inboxsync.model import History, Page, Platform, Quota, TokenReason, TokenState, Verification
 from inboxsync.store.connection.statements import put_row
 from inboxsync.store.connection.types import new_id
 from inboxsync.store.search import folded_words
 from inboxsync.store.tables import facebook_pages as table
 from inboxsync.store.tables import messages, messenger_conversations, quotas, verifications
+
+_UUID: Final = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.IGNORECASE)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -69,18 +72,48 @@ def count_pages(connection: Connection) -> int:
 
 
 def find_pages(connection: Connection, names: Iterable[str]) -> list[Page]:
-    """The Pages with these ids, ours or Meta's; one of Meta's may stand for two platforms.
+    """The Pages that these texts name: our id in upper or lower case, Meta's id, or the Page's name.
 
-    Raises PageUnknown for the first that is not there.
+    One of Meta's may stand for two platforms, and so may a name. Raises PageUnknown for the first that is not
+    there, PageAmbiguous for a name that different Pages have.
     """
     found: dict[str, Page] = {}
     for name in names:
-        wanted = or_(table.c.id == name, table.c.facebook_page_id == name)
+        wanted = or_(table.c.id == stored_id(name), table.c.facebook_page_id == name)
         rows = connection.execute(select(table).where(wanted).order_by(table.c.id)).all()
+        rows = rows or _rows_named(connection, name)
         if not rows:
             raise PageUnknown(f"There is no Page {name} in the database.")
         found |= {row.id: _page(row) for row in rows}
     return list(found.values())
+
+
+def find_page(connection: Connection, name: str) -> Page:
+    """The one Page that this text names, as `find_pages` reads it. Raises PageUnknown, PageAmbiguous."""
+    found = find_pages(connection, [name])
+    if len(found) > 1:
+        platforms = " and ".join(page.platform.value for page in found)
+        raise PageAmbiguous(f"{name} was added for {platforms}.")
+    return found[0]
+
+
+def stored_id(text: str) -> str:
+    """An id as it is stored: ours are UUIDs, which others may write in upper case."""
+    return text.lower() if _UUID.fullmatch(text) else text
+
+
+def _rows_named(connection: Connection, name: str) -> Sequence[Row[Any]]:
+    """The Pages of this name: as it is written, or else folded as for the search."""
+    query = select(table.c.id, table.c.name).where(table.c.name.is_not(None)).order_by(table.c.id)
+    names = [(row.id, row.name) for row in connection.execute(query)]
+    folded = _folded(name)
+    ids = [page_id for page_id, each in names if each == name] or [
+        page_id for page_id, each in names if folded and _folded(each) == folded
+    ]
+    rows = connection.execute(select(table).where(table.c.id.in_(ids)).order_by(table.c.id)).all()
+    if len({row.facebook_page_id for row in rows}) > 1:
+        raise PageAmbiguous(f"{len(rows)} Pages are called {name}.")
+    return rows
 
 
 def upsert_page(
