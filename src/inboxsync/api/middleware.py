@@ -7,6 +7,7 @@
 import asyncio
 import re
 import socket
+import struct
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -22,7 +23,7 @@ from prometheus_client import Counter, Histogram
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 
 from inboxsync.api.problems import AnswerTooLate, HostUnknown, problem, problem_of
 from inboxsync.errors import Unexpected
@@ -86,6 +87,10 @@ class _Connection(HttpToolsProtocol):
         self._has_head()
         super().on_headers_complete()
 
+    def _start_asgi_task(self, cycle: RequestResponseCycle, app: ASGIApp) -> None:  # type: ignore[override]
+        is_old = cycle.scope["http_version"] == "1.0"
+        super()._start_asgi_task(cycle, _UntilClosed(app, cycle) if is_old else app)  # type: ignore[arg-type]
+
     def _expect_head(self) -> None:
         self._has_head()
         self._head_bytes = 0
@@ -103,6 +108,45 @@ class _Connection(HttpToolsProtocol):
             self.transport.abort()
         else:
             self._expect_head()
+
+
+class _UntilClosed:
+    """Answers HTTP/1.0, which has no chunks (RFC 9112, 7.1): there a stream ends with the connection.
+
+    uvicorn sends chunks nevertheless, so that a saved file begins with the length of a chunk.
+    """
+
+    def __init__(self, app: ASGIApp, cycle: RequestResponseCycle) -> None:
+        self._app = app
+        self._cycle = cycle
+        self._is_open_ended = False
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """The ASGI interface."""
+
+        async def send_plain(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                self._is_open_ended = "content-length" not in Headers(raw=message.get("headers", []))
+                if self._is_open_ended:
+                    self._cycle.chunked_encoding = False
+            elif self._is_open_ended:
+                # Whatever comes is as long as it should be.
+                self._cycle.expected_content_length = len(message.get("body", b""))
+            await send(message)
+
+        try:
+            await self._app(scope, receive, send_plain)
+        except BaseException:
+            if self._is_open_ended:
+                self._reset()
+            raise
+
+    def _reset(self) -> None:
+        """Cut the connection so that its client sees an error: a close would look like the end."""
+        sock = self._cycle.transport.get_extra_info("socket")
+        if sock is not None:
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        self._cycle.transport.abort()
 
 
 class Server(uvicorn.Server):
