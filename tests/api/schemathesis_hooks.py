@@ -14,6 +14,8 @@ import schemathesis
 from hypothesis import strategies as st
 from schemathesis import Case, HookContext
 
+from inboxsync.api.schemas import filter_mark
+
 PAGE_ID = "01978b2e-4a10-7cc3-9f6d-3a2b1c0d9e8f"
 REMOVED_PAGE_ID = "01978b2e-4a10-7cc3-9f6d-3a2b1c0d9e90"
 _numbers = itertools.count()
@@ -28,10 +30,8 @@ def _cursor(parts: list[str]) -> str:
 _LISTS = {
     "/api/v1/pages": ["pages", "0190"],
     "/api/v1/runs": ["runs", "0190"],
-    "/api/v1/runs/{run_id}/events": ["events", "3"],
     "/api/v1/conversations": ["conversations", _NOON, "0190"],
     "/api/v1/contacts": ["contacts", "", "0190"],
-    "/api/v1/messages/search": ["search newest", "7"],
 }
 schemathesis.openapi.format("cursor", st.just("CURSOR"))
 # A query without a word is refused.
@@ -48,10 +48,17 @@ def before_call(_context: HookContext, case: Case[Any], _kwargs: dict[str, objec
         case.path_parameters["page_id"] = REMOVED_PAGE_ID
     if (case.query or {}).get("cursor") == "CURSOR":
         parts = _LISTS.get(case.operation.path)
-        conversation = (case.path_parameters or {}).get("conversation_id", "")
-        if case.query.get("order") == "rank":
-            parts = ["search rank", "1", "7", "7"]
-        case.query["cursor"] = _cursor(parts or [f"messages {conversation}", _NOON, "m_1"])
+        path = case.path_parameters or {}
+        if case.operation.path.endswith("/events"):
+            parts = [f"events {path.get('run_id', '')}", "3"]
+        # It continues a list without a filter, and a search for this word.
+        case.query = {name: each for name, each in case.query.items() if name in ("limit", "order", "q")}
+        if case.operation.path.endswith("/search"):
+            case.query["q"] = "hello"
+            of_hello = filter_mark(q="hello")
+            rank = case.query.get("order") == "rank"
+            parts = [f"search rank?{of_hello}", "1", "7", "7"] if rank else [f"search newest?{of_hello}", "7"]
+        case.query["cursor"] = _cursor(parts or [f"messages {path.get('conversation_id', '')}", _NOON, "m_1"])
     if case.operation.path.endswith("/stream"):
         _cancel((case.path_parameters or {}).get("run_id", ""))
     case.headers["X-Forwarded-For"] = f"203.0.{next(_numbers) % 250}.9"

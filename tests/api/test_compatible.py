@@ -169,8 +169,10 @@ def test_ids_that_name_different_pages_are_refused(live: Live, path: str) -> Non
     assert (other.status_code, other.json()["code"]) == (409, "page_mismatch")
     unknown = live.api.post(path, json=live.asked(page, pageId="0190"))
     assert (unknown.status_code, unknown.json()["code"]) == (404, "page_unknown")
-    swapped = {"pageId": page.facebook_page_id, "facebookPageId": page.facebook_page_id}
-    assert live.api.post(path, json=swapped).json()["code"] == "page_unknown"
+    swapped = {"pageId": page.facebook_page_id, "facebookPageId": page.id}
+    assert live.api.post(path, json=swapped).json()["code"] == "request_invalid"
+    of_another = {"pageId": live.pages[1].facebook_page_id, "facebookPageId": page.facebook_page_id}
+    assert live.api.post(path, json=of_another).json()["code"] == "page_mismatch"
 
 
 @pytest.mark.parametrize(

@@ -9,6 +9,7 @@ import asyncio
 import hmac
 import math
 from collections import deque
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from ipaddress import ip_address, ip_network
 from typing import Any, Final
@@ -25,6 +26,7 @@ from inboxsync.api.problems import (
     ScopeTooSmall,
     problem_responses,
 )
+from inboxsync.api.strict import refuse_unknown
 from inboxsync.clock import Clock
 from inboxsync.errors import StoreError
 from inboxsync.model import ApiKey, Scope
@@ -59,8 +61,13 @@ LOCAL_CALLER: Final = Caller(name="local", scope=Scope.ADMIN)
 FIXED: Final = "INBOXSYNC_API_KEY"
 
 
-def requires(scope: Scope, *problems: int) -> dict[str, Any]:
-    """What a route passes to its decorator: the scope it needs and the problems it may answer with."""
+def requires(
+    scope: Scope, *problems: int, strict: Callable[[Request], Awaitable[None]] = refuse_unknown
+) -> dict[str, Any]:
+    """What a route passes to its decorator: the scope it needs and the problems it may answer with.
+
+    `strict` then checks the names that were sent.
+    """
     enough = frozenset(each for each in Scope if each.covers(scope))
 
     async def check(request: Request) -> None:
@@ -71,9 +78,9 @@ def requires(scope: Scope, *problems: int) -> dict[str, Any]:
             raise ScopeTooSmall(f"This needs the scope {scope}, and {caller.name!r} has {caller.scope}.")
 
     return {
-        "dependencies": [Depends(check)],
+        "dependencies": [Depends(check), Depends(strict)],
         "openapi_extra": {"security": [{name: []} for name in SECURITY_SCHEMES], "x-scope": scope.value},
-        "responses": problem_responses(400, 401, 403, 429, 500, 503, *problems),
+        "responses": problem_responses(400, 401, 403, 422, 429, 500, 503, *problems),
     }
 
 

@@ -12,15 +12,16 @@ from typing import Annotated, Any, Final, Literal
 
 from fastapi import APIRouter, Header, Response
 from fastapi.responses import JSONResponse
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import AliasChoices, BaseModel, ConfigDict, Field
 from pydantic.alias_generators import to_camel
 from sqlalchemy import Connection
 
 from inboxsync.api.auth import requires
 from inboxsync.api.problems import AnswerTooLate, problem, status_of_code
 from inboxsync.api.runs import location_of
-from inboxsync.api.schemas import ID_PATTERN, WHOLE, Shape, example
+from inboxsync.api.schemas import PAGE_PATTERN, WHOLE, Shape, example
 from inboxsync.api.service import Service, ServiceDependency
+from inboxsync.api.strict import refuse_misread
 from inboxsync.errors import StoreError
 from inboxsync.model import Mode, Run, RunRequest, RunStatus, Scope
 from inboxsync.store.state.leases import get_lease
@@ -42,7 +43,13 @@ _RUN = "01978b2e-5b21-7dd4-8a7e-4b3c2d1e0f9a"
 _ENDED = {"runId": _RUN, "complete": True, "next": None}
 _SUCCESS = Field(description="The same as `complete`: a partial sync is no success.")
 PageIdField = Annotated[
-    str, Field(pattern=ID_PATTERN, description="`facebook_pages.id`.", examples=[EXAMPLE_PAGE["pageId"]])
+    str,
+    Field(
+        pattern=PAGE_PATTERN,
+        validation_alias=AliasChoices("pageId", "page_id", "page"),
+        description="`facebook_pages.id`. Meta's id and a name that no other Page has are understood too.",
+        examples=[EXAMPLE_PAGE["pageId"]],
+    ),
 ]
 MetaIdField = Annotated[
     str,
@@ -67,9 +74,11 @@ Prefer = Annotated[
 
 
 class PageAsked(BaseModel):
-    """Which Page to sync. Unknown fields are ignored, as they always were."""
+    """Which Page to sync. Unknown fields are ignored, as they always were. `a_field` is `aField` too."""
 
-    model_config = ConfigDict(alias_generator=to_camel, validate_by_alias=True, strict=True, frozen=True)
+    model_config = ConfigDict(
+        alias_generator=to_camel, validate_by_alias=True, validate_by_name=True, strict=True, frozen=True
+    )
 
     page_id: PageIdField
     facebook_page_id: MetaIdField
@@ -182,7 +191,7 @@ class Accepted(Going):
     location: str
 
 
-_ROUTE = requires(Scope.SYNC, 404, 409, 413, 422, 502)
+_ROUTE = requires(Scope.SYNC, 404, 409, 413, 502, strict=refuse_misread)
 _ROUTE["responses"] |= {
     202: {
         "model": Accepted,

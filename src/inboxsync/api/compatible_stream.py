@@ -24,8 +24,10 @@ from inboxsync.api.event_stream import LastEventId, requires_stream, server_sent
 from inboxsync.api.problems import NothingToFollow, PageMismatch
 from inboxsync.api.schemas import example
 from inboxsync.api.service import Service, ServiceDependency
+from inboxsync.api.strict import refuse_misread
 from inboxsync.errors import RunUnknown
 from inboxsync.model import Mode, Run, RunEvent, RunRequest, Scope
+from inboxsync.store.state.pages import find_page, stored_id
 from inboxsync.sync.events import TIMEOUT_WARNING, WAITING, counters
 
 router = APIRouter(prefix="/api/conversations", tags=["compatible endpoints"])
@@ -77,7 +79,7 @@ async def _from_query(
     "/sync-stream",
     summary="Sync a Page, and follow it",
     response_class=EventSourceResponse,
-    **requires_stream(Scope.SYNC, 409, 413),
+    **requires_stream(Scope.SYNC, 409, 413, strict=refuse_misread),
 )
 async def sync_stream(
     service: ServiceDependency, followed: Annotated[Followed, Depends(_from_body)]
@@ -94,7 +96,7 @@ async def sync_stream(
     "/sync-stream",
     summary="The same, for a browser's EventSource",
     response_class=EventSourceResponse,
-    **requires_stream(Scope.SYNC, 409, 413),
+    **requires_stream(Scope.SYNC, 409, 413, strict=refuse_misread),
 )
 async def get_sync_stream(
     service: ServiceDependency, followed: Annotated[Followed, Depends(_from_query)]
@@ -112,10 +114,11 @@ async def _begin(service: Service, asked: StreamAsked | StreamQuery, last_event_
     ends_at = asyncio.get_running_loop().time() + service.engine.settings.request_stop_seconds
     if last_event_id is not None:
         try:
-            run = await service.find_run(last_event_id.rpartition(".")[0])
+            run = await service.find_run(stored_id(last_event_id.rpartition(".")[0]))
         except RunUnknown:
             raise NothingToFollow from None
-        if (run.page_id, run.facebook_page_id) != (asked.page_id, asked.facebook_page_id):
+        page = await service.read(lambda connection: find_page(connection, asked.page_id))
+        if (run.page_id, run.facebook_page_id) != (page.id, asked.facebook_page_id):
             raise PageMismatch("Last-Event-ID names a run of another Page.")
         return Followed(run, await service.event_streams.position(run, last_event_id), ends_at)
     request = RunRequest(

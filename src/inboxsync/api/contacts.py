@@ -15,14 +15,16 @@ from inboxsync.api.schemas import (
     Limit,
     Listed,
     OfPage,
+    PageId,
     Shape,
     Since,
     as_json,
     decode_key,
     encode_key,
     example,
+    filter_mark,
 )
-from inboxsync.api.service import ServiceDependency
+from inboxsync.api.service import ServiceDependency, page_id_of
 from inboxsync.model import Scope
 from inboxsync.store.reading import (
     ContactFilter,
@@ -31,6 +33,7 @@ from inboxsync.store.reading import (
     list_contact_details,
     list_contacts,
 )
+from inboxsync.store.state.pages import find_page
 
 router = APIRouter(prefix="/api/v1/contacts", tags=["contacts"])
 
@@ -96,7 +99,7 @@ class ContactDetailShape(ContactShape):
     details: list[DetailShape]
 
 
-@router.get("", summary="List contacts", **requires(Scope.READ, 422))
+@router.get("", summary="List contacts", **requires(Scope.READ, 404, 409))
 @as_json
 def show_contacts(
     *,
@@ -112,31 +115,39 @@ def show_contacts(
     limit: Limit = 50,
 ) -> Listed[ContactShape]:
     """By the time of their newest conversation, newest first."""
-    after = decode_key("contacts", cursor) if cursor else None
-    wanted = ContactFilter(
-        page_id=page,
-        updated_since=updated_since,
-        is_unanswered=unanswered,
-        has_phone=has_phone,
-        has_email=has_email,
-    )
     with service.engine.store.read() as connection:
+        wanted = ContactFilter(
+            page_id=page_id_of(connection, page),
+            updated_since=updated_since,
+            is_unanswered=unanswered,
+            has_phone=has_phone,
+            has_email=has_email,
+        )
+        mark = filter_mark(
+            page=wanted.page_id,
+            updatedSince=updated_since,
+            unanswered=unanswered,
+            hasPhone=has_phone,
+            hasEmail=has_email,
+        )
+        after = decode_key("contacts", cursor, mark=mark) if cursor else None
         found = list_contacts(connection, wanted, after=after, limit=limit)
     return Listed(
-        items=[_shape(each) for each in found.records], next_cursor=encode_key("contacts", found.next)
+        items=[_shape(each) for each in found.records],
+        next_cursor=encode_key("contacts", found.next, mark=mark),
     )
 
 
-@router.get("/{page_id}/{sender_id}", summary="A contact", **requires(Scope.READ, 404, 422))
+@router.get("/{page_id}/{sender_id}", summary="A contact", **requires(Scope.READ, 404, 409))
 @as_json
 def show_contact(
     service: ServiceDependency,
-    page_id: Annotated[str, Path(pattern=ID_PATTERN, description="Our id of the Page.")],
+    page_id: PageId,
     sender_id: Annotated[str, Path(pattern=ID_PATTERN, description="The contact's id.")],
 ) -> ContactDetailShape:
     """With the phone numbers and e-mail addresses from its messages."""
     with service.engine.store.read() as connection:
-        return _detail(connection, page_id, sender_id)
+        return _detail(connection, find_page(connection, page_id).id, sender_id)
 
 
 def _detail(connection: Connection, page_id: str, sender_id: str) -> ContactDetailShape:

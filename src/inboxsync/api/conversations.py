@@ -1,7 +1,7 @@
 """`/api/v1/conversations`: the stored inbox."""
 
 from datetime import datetime
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import msgspec
 from fastapi import APIRouter, Path, Query
@@ -17,12 +17,14 @@ from inboxsync.api.schemas import (
     OfPage,
     Shape,
     Since,
+    StoredId,
     as_json,
     decode_key,
     encode_key,
     example,
+    filter_mark,
 )
-from inboxsync.api.service import ServiceDependency
+from inboxsync.api.service import ServiceDependency, page_id_of
 from inboxsync.model import Platform, Scope
 from inboxsync.store.reading import (
     ConversationFilter,
@@ -72,8 +74,11 @@ _MESSAGE = {
     "source": "initial_sync",
     "isReadable": True,
 }
+# As `sync.plan.FOLDERS`.
+Folder = Literal["inbox", "other", "page_done", "spam"]
 ConversationId = Annotated[
     str,
+    StoredId,
     Path(
         pattern=ID_PATTERN,
         description="Our id of the conversation (`messenger_conversations.id`).",
@@ -137,13 +142,13 @@ class ThreadShape(ConversationShape):
     messages: Listed[MessageShape] = Field(description="Newest first; `/messages` has the rest.")
 
 
-@router.get("", summary="List conversations", **requires(Scope.READ, 422))
+@router.get("", summary="List conversations", **requires(Scope.READ, 404, 409))
 @as_json
 def show_conversations(
     *,
     service: ServiceDependency,
     page: OfPage = None,
-    folder: Annotated[str | None, Query(max_length=64, description="inbox, other, page_done, spam.")] = None,
+    folder: Annotated[Folder | None, Query(description="Only of this folder.")] = None,
     updated_since: Annotated[Since, Query(alias="updatedSince")] = None,
     unread: Annotated[
         bool | None, Query(description="true: only those with unread messages; false: only those without.")
@@ -156,21 +161,30 @@ def show_conversations(
     limit: Limit = 50,
 ) -> Listed[ConversationShape]:
     """By the time of the newest message, newest first."""
-    after = decode_key("conversations", cursor) if cursor else None
-    wanted = ConversationFilter(
-        page_id=page, folder=folder, updated_since=updated_since, is_unread=unread, is_unanswered=unanswered
-    )
     with service.engine.store.read() as connection:
+        wanted = ConversationFilter(
+            page_id=page_id_of(connection, page),
+            folder=folder,
+            updated_since=updated_since,
+            is_unread=unread,
+            is_unanswered=unanswered,
+        )
+        mark = filter_mark(
+            page=wanted.page_id,
+            folder=folder,
+            updatedSince=updated_since,
+            unread=unread,
+            unanswered=unanswered,
+        )
+        after = decode_key("conversations", cursor, mark=mark) if cursor else None
         found = list_conversations(connection, wanted, after=after, limit=limit)
     return Listed(
         items=[_conversation_shape(each) for each in found.records],
-        next_cursor=encode_key("conversations", found.next),
+        next_cursor=encode_key("conversations", found.next, mark=mark),
     )
 
 
-@router.get(
-    "/{conversation_id}", summary="A conversation with its messages", **requires(Scope.READ, 404, 422)
-)
+@router.get("/{conversation_id}", summary="A conversation with its messages", **requires(Scope.READ, 404))
 @as_json
 def show_conversation(
     service: ServiceDependency, conversation_id: ConversationId, limit: Limit = 50
@@ -191,7 +205,7 @@ def show_conversation(
 
 
 @router.get(
-    "/{conversation_id}/messages", summary="The messages of a conversation", **requires(Scope.READ, 404, 422)
+    "/{conversation_id}/messages", summary="The messages of a conversation", **requires(Scope.READ, 404)
 )
 @as_json
 def show_messages(

@@ -6,22 +6,24 @@ Runs do not know their clients, so a client that leaves stops nothing.
 
 import asyncio
 from collections import deque
-from collections.abc import AsyncGenerator, Iterator
+from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from typing import Annotated, Any, Final
 
 import structlog
-from fastapi import Header
+from fastapi import Header, Request
 from fastapi.sse import ServerSentEvent
 from starlette.concurrency import run_in_threadpool
 
 from inboxsync.api.auth import requires
 from inboxsync.api.problems import NothingToFollow
+from inboxsync.api.strict import refuse_unknown
 from inboxsync.clock import Clock
 from inboxsync.errors import PageUnknown, StoreError
 from inboxsync.model import Problem, Run, RunEvent, RunStatus, Scope
 from inboxsync.store import Store
+from inboxsync.store.state.pages import stored_id
 from inboxsync.store.state.runs import get_run, list_run_events, newest_event_seq
 from inboxsync.sync.events import LAST, end_event
 
@@ -46,9 +48,11 @@ LastEventId = Annotated[
 ]
 
 
-def requires_stream(scope: Scope, *problems: int) -> dict[str, Any]:
+def requires_stream(
+    scope: Scope, *problems: int, strict: Callable[[Request], Awaitable[None]] = refuse_unknown
+) -> dict[str, Any]:
     """As `requires`, for a route that answers with the events of a run."""
-    made = requires(scope, 404, 422, *problems)
+    made = requires(scope, 404, *problems, strict=strict)
     made["responses"] |= {
         200: {
             "description": "One message for each event.",
@@ -191,7 +195,7 @@ class EventStreams:
         if last_event_id is None:
             return 0
         run_id, _, seq = last_event_id.rpartition(".")
-        if run_id != run.id:
+        if stored_id(run_id) != run.id:
             return 0
         if not run.status.is_open and int(seq) >= await run_in_threadpool(self._newest, run.id):
             raise NothingToFollow

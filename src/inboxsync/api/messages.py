@@ -19,8 +19,9 @@ from inboxsync.api.schemas import (
     decode_cursor,
     encode_cursor,
     example,
+    filter_mark,
 )
-from inboxsync.api.service import ServiceDependency
+from inboxsync.api.service import ServiceDependency, page_id_of
 from inboxsync.model import Scope
 from inboxsync.store.search import FoundMessage, Order, SearchKey, parse_query, search_messages
 from inboxsync.store.search.query import LONGEST_QUERY
@@ -63,7 +64,7 @@ class FoundShape(Shape):
     )
 
 
-@router.get("/search", summary="Search messages", **requires(Scope.READ, 422))
+@router.get("/search", summary="Search messages", **requires(Scope.READ, 404, 409))
 @as_json
 def search(
     *,
@@ -88,12 +89,14 @@ def search(
 ) -> Listed[FoundShape]:
     """In the text of messages. Case and accents make no difference."""
     query = parse_query(q)
-    after = _key(order, cursor) if cursor else None
     with service.engine.store.read() as connection:
+        page_id = page_id_of(connection, page)
+        mark = filter_mark(q=q, page=page_id, since=since)
+        after = _key(order, cursor, mark) if cursor else None
         found = search_messages(
-            connection, query, page_id=page, since=since, order=order, after=after, limit=limit
+            connection, query, page_id=page_id, since=since, order=order, after=after, limit=limit
         )
-    more = encode_cursor(_kind(order), *map(str, found.next)) if found.next else None
+    more = encode_cursor(_kind(order), *map(str, found.next), mark=mark) if found.next else None
     return Listed(items=[_shape(each) for each in found.messages], next_cursor=more)
 
 
@@ -101,8 +104,8 @@ def _kind(order: Order) -> str:
     return f"search {order.value}"
 
 
-def _key(order: Order, cursor: str) -> SearchKey:
-    parts = decode_cursor(_kind(order), cursor, parts=_PARTS[order])
+def _key(order: Order, cursor: str, mark: str) -> SearchKey:
+    parts = decode_cursor(_kind(order), cursor, parts=_PARTS[order], mark=mark)
     try:
         key = tuple(int(part) for part in parts)
     except ValueError:

@@ -22,7 +22,7 @@ from inboxsync.api.schemas import (
     encode_cursor,
     example,
 )
-from inboxsync.api.service import Service, ServiceDependency, get_own_page
+from inboxsync.api.service import Service, ServiceDependency
 from inboxsync.model import (
     Following,
     History,
@@ -37,7 +37,7 @@ from inboxsync.model import (
 )
 from inboxsync.store.state.backlog import count_backlog
 from inboxsync.store.state.list_positions import list_states
-from inboxsync.store.state.pages import count_page, list_pages_after, remove_page
+from inboxsync.store.state.pages import count_page, find_page, list_pages_after, remove_page
 
 router = APIRouter(prefix="/api/v1/pages", tags=["pages"])
 
@@ -133,13 +133,13 @@ class NewPage(Asked):
         return value
 
 
-_ADD_PAGE = requires(Scope.ADMIN, 409, 413, 422, 502)
+_ADD_PAGE = requires(Scope.ADMIN, 409, 413, 502)
 _ADD_PAGE["responses"] |= {
     200: {"model": PageShape, "description": "The Page was known; its token was replaced."}
 }
 
 
-@router.get("", summary="List Pages", **requires(Scope.READ, 422))
+@router.get("", summary="List Pages", **requires(Scope.READ))
 @as_json
 def list_pages(service: ServiceDependency, cursor: CursorText = None, limit: Limit = 50) -> Listed[PageShape]:
     """In the order in which they were added."""
@@ -169,15 +169,15 @@ async def add_page(service: ServiceDependency, asked: NewPage, response: Respons
     return _page_shape(page)
 
 
-@router.get("/{page_id}", summary="Show a Page", **requires(Scope.READ, 404, 422))
+@router.get("/{page_id}", summary="Show a Page", **requires(Scope.READ, 404, 409))
 @as_json
 def show_page(service: ServiceDependency, page_id: PageId) -> PageDetailShape:
     """With what is stored, how far each folder was read, and its backlog."""
     with service.engine.store.read() as connection:
-        return _detail(connection, get_own_page(connection, page_id))
+        return _detail(connection, find_page(connection, page_id))
 
 
-@router.delete("/{page_id}", status_code=204, summary="Remove a Page", **requires(Scope.ADMIN, 404, 422))
+@router.delete("/{page_id}", status_code=204, summary="Remove a Page", **requires(Scope.ADMIN, 404, 409))
 async def delete_page(service: ServiceDependency, page_id: PageId) -> None:
     """Deletes its token, conversations, messages and runs. Nothing changes at Meta."""
     await to_thread.run_sync(_remove, service, page_id, limiter=service.writers)
@@ -201,7 +201,7 @@ def _page_shape(page: Page) -> PageShape:
 
 def _remove(service: Service, page_id: str) -> None:
     with service.engine.store.write() as connection:
-        remove_page(connection, get_own_page(connection, page_id))
+        remove_page(connection, find_page(connection, page_id))
 
 
 def _detail(connection: Connection, page: Page) -> PageDetailShape:

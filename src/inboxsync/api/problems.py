@@ -174,6 +174,7 @@ _STATUSES: Final[tuple[tuple[type[errors.InboxsyncError], int], ...]] = (
     (errors.SettingsInvalid, 422),
     (errors.SearchInvalid, 422),
     (errors.PageUnknown, 404),
+    (errors.PageAmbiguous, 409),
     (errors.PageBusy, 409),
     (errors.LeaseLost, 409),
     (errors.NeedsPerson, 409),

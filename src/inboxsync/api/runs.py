@@ -26,10 +26,11 @@ from inboxsync.api.schemas import (
     decode_cursor,
     encode_cursor,
     example,
+    filter_mark,
 )
-from inboxsync.api.service import ServiceDependency, get_own_page
+from inboxsync.api.service import ServiceDependency, page_id_of
 from inboxsync.model import History, Mode, Run, RunEvent, RunKind, RunRequest, RunStatus, Scope
-from inboxsync.store.state.pages import newest_verification
+from inboxsync.store.state.pages import find_page, newest_verification
 from inboxsync.store.state.runs import list_run_events, list_runs
 
 router = APIRouter(prefix="/api/v1", tags=["runs"])
@@ -159,7 +160,7 @@ _ACCEPTED: dict[str, Any] = {
     "/pages/{page_id}/runs",
     summary="Start a sync",
     **_ACCEPTED,
-    **requires(Scope.SYNC, 404, 409, 413, 422),
+    **requires(Scope.SYNC, 404, 409, 413),
 )
 async def start_sync(
     service: ServiceDependency, page_id: PageId, response: Response, asked: SyncRequest | None = None
@@ -184,7 +185,7 @@ async def start_sync(
     "/pages/{page_id}/verify",
     summary="Compare a Page with the source",
     **_ACCEPTED,
-    **requires(Scope.SYNC, 404, 409, 422),
+    **requires(Scope.SYNC, 404, 409),
 )
 async def start_verify(service: ServiceDependency, page_id: PageId, response: Response) -> RunShape:
     """Answers at once. When the run has ended, `/verification` has the report."""
@@ -196,13 +197,13 @@ async def start_verify(service: ServiceDependency, page_id: PageId, response: Re
 @router.get(
     "/pages/{page_id}/verification",
     summary="The verification report",
-    **requires(Scope.READ, 404, 422),
+    **requires(Scope.READ, 404, 409),
 )
 @as_json
 def show_verification(service: ServiceDependency, page_id: PageId) -> VerificationShape:
     """What the Page's last verification found."""
     with service.engine.store.read() as connection:
-        found = newest_verification(connection, get_own_page(connection, page_id))
+        found = newest_verification(connection, find_page(connection, page_id))
     if found is None:
         raise VerificationUnknown("No verification of this Page was ever completed.")
     return VerificationShape.model_validate(
@@ -215,7 +216,7 @@ def show_verification(service: ServiceDependency, page_id: PageId) -> Verificati
     )
 
 
-@router.get("/runs", summary="List runs", **requires(Scope.READ, 422))
+@router.get("/runs", summary="List runs", **requires(Scope.READ, 404, 409))
 @as_json
 def show_runs(
     service: ServiceDependency,
@@ -224,36 +225,40 @@ def show_runs(
     limit: Limit = 50,
 ) -> Listed[RunShape]:
     """The newest first."""
-    before = decode_cursor("runs", cursor, parts=1)[0] if cursor else None
     with service.engine.store.read() as connection:
-        found = list_runs(connection, page_id=page, before=before, limit=limit + 1)
-    more = encode_cursor("runs", found[limit - 1].id) if len(found) > limit else None
+        page_id = page_id_of(connection, page)
+        mark = filter_mark(page=page_id)
+        before = decode_cursor("runs", cursor, parts=1, mark=mark)[0] if cursor else None
+        found = list_runs(connection, page_id=page_id, before=before, limit=limit + 1)
+    more = encode_cursor("runs", found[limit - 1].id, mark=mark) if len(found) > limit else None
     return Listed(items=[_run_shape(run) for run in found[:limit]], next_cursor=more)
 
 
-@router.get("/runs/{run_id}", summary="Show a run", **requires(Scope.READ, 404, 422))
+@router.get("/runs/{run_id}", summary="Show a run", **requires(Scope.READ, 404))
 async def show_run(service: ServiceDependency, run_id: RunId) -> RunShape:
     """Its status, its counts and its problems."""
     return _run_shape(await service.find_run(run_id))
 
 
-@router.post("/runs/{run_id}/cancel", summary="Cancel a run", **requires(Scope.SYNC, 404, 422))
+@router.post("/runs/{run_id}/cancel", summary="Cancel a run", **requires(Scope.SYNC, 404))
 async def cancel_run(service: ServiceDependency, run_id: RunId) -> RunShape:
     """It ends at its next batch; what was fetched stays stored. A run that has ended does not change."""
     return _run_shape(await service.cancel(run_id))
 
 
-@router.get("/runs/{run_id}/events", summary="The events of a run", **requires(Scope.READ, 404, 422))
+@router.get("/runs/{run_id}/events", summary="The events of a run", **requires(Scope.READ, 404))
 async def show_events(
     service: ServiceDependency, run_id: RunId, cursor: CursorText = None, limit: Limit = 50
 ) -> Listed[EventShape]:
     """In their order. `/stream` sends them live."""
-    after = _seq(decode_cursor("events", cursor, parts=1)[0]) if cursor else 0
+    # The cursor names its run: another one's is refused.
+    kind = f"events {run_id}"
+    after = _seq(decode_cursor(kind, cursor, parts=1)[0]) if cursor else 0
     run = await service.find_run(run_id)
     found = await service.read(
         lambda connection: list_run_events(connection, run.id, after=after, limit=limit + 1)
     )
-    more = encode_cursor("events", str(found[limit - 1].seq)) if len(found) > limit else None
+    more = encode_cursor(kind, str(found[limit - 1].seq)) if len(found) > limit else None
     return Listed(items=[_event_shape(event) for event in found[:limit]], next_cursor=more)
 
 

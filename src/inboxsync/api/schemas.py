@@ -5,6 +5,7 @@ Outside names are camelCase, bodies are strict, and a list continues where its c
 
 import base64
 import binascii
+import hashlib
 import re
 from collections.abc import Callable
 from datetime import UTC, datetime
@@ -17,14 +18,20 @@ from pydantic import AfterValidator, AwareDatetime, BaseModel, BeforeValidator, 
 from pydantic.alias_generators import to_camel
 
 from inboxsync.api.problems import CursorInvalid
+from inboxsync.store.state.pages import stored_id
 
 P = ParamSpec("P")
 T = TypeVar("T")
 
 MOST: Final = 200
-_LONGEST_CURSOR: Final = 512
+_LONGEST_CURSOR: Final = 1024
 # Our ids (UUIDv7) and Meta's (digits) have no other characters.
 ID_PATTERN: Final = r"^[A-Za-z0-9_-]{1,64}$"
+# An id, or the name of a Page: text without control characters.
+PAGE_PATTERN: Final = r"^[^\x00-\x1f\x7f]{1,200}$"
+_MARK_LENGTH: Final = 12
+# A time whose offset's plus sign was not written as %2B, so that it arrived as a blank.
+_BLANK_FOR_PLUS: Final = re.compile(r"(\d{4}-\d\d-\d\d[Tt ]\d\d:\d\d\S*) (\d\d:?\d\d)")
 _parts_of = msgspec.json.Decoder(list[str]).decode
 
 
@@ -37,10 +44,15 @@ class Shape(BaseModel):
 
 
 class Asked(BaseModel):
-    """A body: no value is converted, and an unknown field is an error."""
+    """A body: no value is converted, and an unknown field is an error. `a_field` is `aField` too."""
 
     model_config = ConfigDict(
-        alias_generator=to_camel, validate_by_alias=True, strict=True, extra="forbid", frozen=True
+        alias_generator=to_camel,
+        validate_by_alias=True,
+        validate_by_name=True,
+        strict=True,
+        extra="forbid",
+        frozen=True,
     )
 
 
@@ -59,10 +71,13 @@ def _whole(value: object) -> object:
 
 
 def _written(value: object) -> object:
+    if not isinstance(value, str):
+        return value
     # Without this check `2026` would be read as a number of seconds.
-    if isinstance(value, str) and re.match(r"\d{4}-\d\d-\d\d[Tt ]", value) is None:
+    if re.match(r"\d{4}-\d\d-\d\d[Tt ]", value) is None:
         raise ValueError("should be a time such as 2026-06-01T00:00:00Z")
-    return value
+    blank = _BLANK_FOR_PLUS.fullmatch(value)
+    return f"{blank[1]}+{blank[2]}" if blank else value
 
 
 def _in_utc(at: datetime) -> datetime:
@@ -84,7 +99,15 @@ CursorText = Annotated[
         json_schema_extra={"format": "cursor"},
     ),
 ]
-OfPage = Annotated[str | None, Query(pattern=ID_PATTERN, description="Only of this Page (our id).")]
+StoredId: Final = AfterValidator(stored_id)
+OfPage = Annotated[
+    str | None,
+    Query(
+        pattern=PAGE_PATTERN,
+        description="Only of this Page: our id, Meta's, or its name if no other Page has it.",
+        examples=["01978b2e-4a10-7cc3-9f6d-3a2b1c0d9e8f"],
+    ),
+]
 Since = Annotated[
     Annotated[AwareDatetime, BeforeValidator(_written), AfterValidator(_in_utc)] | None,
     Query(
@@ -95,13 +118,14 @@ Since = Annotated[
 PageId = Annotated[
     str,
     Path(
-        pattern=ID_PATTERN,
-        description="Our id of the Page (`facebook_pages.id`).",
+        pattern=PAGE_PATTERN,
+        description="Our id of the Page (`facebook_pages.id`), Meta's, or its name if no other Page has it.",
         examples=["01978b2e-4a10-7cc3-9f6d-3a2b1c0d9e8f"],
     ),
 ]
 RunId = Annotated[
     str,
+    StoredId,
     Path(
         pattern=ID_PATTERN,
         description="The id of the run.",
@@ -129,34 +153,61 @@ def as_json(read: Callable[P, Shape]) -> Callable[P, Response]:
     return route
 
 
-def encode_cursor(kind: str, *key: str) -> str:
-    """A cursor of the list `kind` that continues after this key. Callers treat it as opaque text."""
-    return base64.urlsafe_b64encode(msgspec.json.encode([kind, *key])).decode().rstrip("=")
+def filter_mark(**values: object) -> str:
+    """What a cursor keeps of its list's filter: the parameters that were set, and a digest of each value."""
+    return "&".join(
+        f"{name}={hashlib.sha256(str(value).encode()).hexdigest()[:_MARK_LENGTH]}"
+        for name, value in sorted(values.items())
+        if value is not None
+    )
 
 
-def decode_cursor(kind: str, cursor: str, *, parts: int) -> tuple[str, ...]:
-    """The key that `encode_cursor` was given. Raises CursorInvalid."""
+def encode_cursor(kind: str, *key: str, mark: str = "") -> str:
+    """A cursor of the list `kind` that continues after this key. Callers treat it as opaque text.
+
+    `mark` is of the list's filter, as `filter_mark` makes it.
+    """
+    named = f"{kind}?{mark}" if mark else kind
+    return base64.urlsafe_b64encode(msgspec.json.encode([named, *key])).decode().rstrip("=")
+
+
+def decode_cursor(kind: str, cursor: str, *, parts: int, mark: str = "") -> tuple[str, ...]:
+    """The key that `encode_cursor` was given. Raises CursorInvalid, also for a cursor of another filter."""
     try:
         text = base64.b64decode(cursor + "=" * (-len(cursor) % 4), altchars=b"-_", validate=True)
         named, *key = _parts_of(text)
     except (binascii.Error, ValueError, msgspec.MsgspecError):
         raise CursorInvalid("This is not one of our cursors.") from None
-    if named != kind or len(key) != parts or any("\0" in part for part in key):
+    of_kind, _, marked = named.partition("?")
+    if of_kind != kind or len(key) != parts or any("\0" in part for part in key):
         raise CursorInvalid("This cursor belongs to another list.")
+    if marked != mark:
+        raise CursorInvalid(
+            f"This cursor belongs to another filter: {_differing(marked, mark)} is not as it was.",
+            hint="Begin again without a cursor, or send the parameters that the cursor came with. "
+            "Only `limit` may change.",
+        )
     return tuple(key)
 
 
-def encode_key(kind: str, key: tuple[datetime | None, str] | None) -> str | None:
+def _differing(one: str, other: str) -> str:
+    """The parameters in which two marks differ; a cursor is text from outside, so only names of ours."""
+    differing = set(one.split("&")) ^ set(other.split("&"))
+    names = sorted({each.partition("=")[0] for each in differing})
+    return " and ".join(name for name in names if name.isascii() and name.isalpha()) or "something"
+
+
+def encode_key(kind: str, key: tuple[datetime | None, str] | None, *, mark: str = "") -> str | None:
     """A cursor of a list that is ordered by time; None at its end."""
     if key is None:
         return None
     at, row_id = key
-    return encode_cursor(kind, at.isoformat() if at is not None else "", row_id)
+    return encode_cursor(kind, at.isoformat() if at is not None else "", row_id, mark=mark)
 
 
-def decode_key(kind: str, cursor: str) -> tuple[datetime | None, str]:
+def decode_key(kind: str, cursor: str, *, mark: str = "") -> tuple[datetime | None, str]:
     """The time and the id that `encode_key` was given. Raises CursorInvalid."""
-    at, row_id = decode_cursor(kind, cursor, parts=2)
+    at, row_id = decode_cursor(kind, cursor, parts=2, mark=mark)
     if not at:
         return None, row_id
     try:

@@ -18,9 +18,9 @@ from inboxsync.api.event_stream import EventStreams
 from inboxsync.api.metrics import Metrics
 from inboxsync.api.problems import PageMismatch, QueueUnavailable
 from inboxsync.engine import Engine
-from inboxsync.errors import PageBusy, PageUnknown, RunUnknown
+from inboxsync.errors import PageBusy, RunUnknown
 from inboxsync.model import Mode, Page, Run, RunKind, RunRequest
-from inboxsync.store.state.pages import get_page
+from inboxsync.store.state.pages import find_page
 from inboxsync.store.state.runs import get_run
 
 T = TypeVar("T")
@@ -74,11 +74,11 @@ class Service:
         return await run_in_threadpool(work)
 
     async def submit(self, page_id: str, request: RunRequest, *, meta_id: str | None = None) -> Run:
-        """Enqueue a run of the Page with our id `page_id`. Where `meta_id` is given, both must match.
+        """Enqueue a run of the Page that `page_id` names. Where `meta_id` is given, both must match.
 
-        Raises PageUnknown, PageMismatch, QueueUnavailable, StoreError, and PageBusy where a run that does
-        something else has not ended: a sync is no verification, and one that reads only what is new is no
-        full one.
+        Raises PageUnknown, PageAmbiguous, PageMismatch, QueueUnavailable, StoreError, and PageBusy where a
+        run that does something else has not ended: a sync is no verification, and one that reads only what
+        is new is no full one.
         """
         if self.queue is None:
             raise QueueUnavailable("This service starts no runs.")
@@ -86,7 +86,7 @@ class Service:
 
         def enqueue() -> Run:
             with self.engine.store.read() as connection:
-                page = get_own_page(connection, page_id)
+                page = find_page(connection, page_id)
             if meta_id is not None and page.facebook_page_id != meta_id:
                 raise PageMismatch("pageId and facebookPageId name different Pages.")
             return queue.enqueue(page, request)
@@ -132,12 +132,9 @@ class Service:
         return await self.find_run(run_id) if run is None else _logged(run)
 
 
-def get_own_page(connection: Connection, page_id: str) -> Page:
-    """A Page by our own id: Meta's id may mean two of them. Raises PageUnknown."""
-    page = get_page(connection, page_id)
-    if page.id != page_id:
-        raise PageUnknown(f"There is no Page {page_id} in the database.")
-    return page
+def page_id_of(connection: Connection, page: str | None) -> str | None:
+    """Our id of the Page that a list is asked for. Raises PageUnknown, PageAmbiguous."""
+    return None if page is None else find_page(connection, page).id
 
 
 def _fulfils(run: Run, request: RunRequest) -> bool:
