@@ -48,7 +48,7 @@ class Engine:
     def open_store(self, *, upgrade: bool | None = None) -> Store:
         """Open the user's database; `upgrade` as in `Store.open`."""
         settings = self.settings
-        return Store.open(settings.store_url, schema_name=settings.database_schema, upgrade=upgrade)
+        return Store.open(settings.database, schema_name=settings.database_schema, upgrade=upgrade)
 
     @contextmanager
     def stores_to_copy(
@@ -231,7 +231,7 @@ class Engine:
         On PostgreSQL it is the same database, with a schema of its own. On SQLite it is a second file: both
         are written all the time, and SQLite allows one writer for each file.
         """
-        return open_queue_database(self.settings.store_url, schema_name=self.settings.database_schema)
+        return open_queue_database(self.settings.database, schema_name=self.settings.database_schema)
 
     def close(self) -> None:
         """Close the database, if it was opened."""

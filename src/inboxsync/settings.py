@@ -112,7 +112,10 @@ class Settings(BaseSettings):
     @field_validator("data_dir")
     @classmethod
     def _with_home(cls, value: Path) -> Path:
-        return value.expanduser()
+        try:
+            return value.expanduser()
+        except RuntimeError:  # no such user: it is the name of a folder
+            return value
 
     @field_validator("time_zone")
     @classmethod
@@ -145,9 +148,9 @@ class Settings(BaseSettings):
         return _parts(self.cors_origins)
 
     @property
-    def store_url(self) -> str:
-        """The database: as set, or a file in the data directory."""
-        return self.database_url or f"sqlite:///{self.data_dir.absolute() / 'inboxsync.db'}"
+    def database(self) -> str | Path:
+        """The database: the URL that is set, or a file in the data directory. A path is no part of a URL."""
+        return self.database_url or self.data_dir.absolute() / "inboxsync.db"
 
     @property
     def key_file(self) -> Path:

@@ -151,7 +151,7 @@ def _report(engine: Engine, ended: Outcome, ready: dict[str, Any]) -> None:
     console.print("\nTry next:", style="bold")
     for what, how in (
         ("Again: one call, nothing new", again),
-        ("What is stored, in SQL", f"sqlite3 '{database}' '{_QUERY}'"),
+        ("What is stored, in SQL", shlex.join(["sqlite3", str(database), _QUERY])),
         ("A real Page; the README explains how to get its token", f"{own_command()} pages add PAGE_ID"),
     ):
         console.print(f"  {what}:\n    {how}", soft_wrap=True)  # to be copied, so without line breaks of ours

@@ -42,14 +42,16 @@ class Store:
         event.listen(engine, "begin", self._on_begin)
 
     @classmethod
-    def open(cls, url: str, *, schema_name: str | None = None, upgrade: bool | None = None) -> "Store":
-        """Connect, and see that the schema is the one this version writes.
+    def open(
+        cls, database: str | Path, *, schema_name: str | None = None, upgrade: bool | None = None
+    ) -> "Store":
+        """Connect to a URL or to SQLite's file at a path, and see that the schema is the one of this version.
 
         An embedded database is brought up to date by itself, any other only where it is new;
         `upgrade` decides otherwise. `schema_name` is PostgreSQL's; it is made where it is missing.
         Raises SettingsInvalid, StoreUnavailable, StoreTooNew, StoreOutdated.
         """
-        parsed = _parse(url)
+        parsed = _parse(database)
         is_server = parsed.drivername in _POSTGRESQL
         store = _connected_to_postgresql(parsed, schema_name) if is_server else _connected_to_sqlite(parsed)
         permission = schema.Upgrade.of(upgrade, is_server=is_server)
@@ -118,12 +120,12 @@ class Store:
             raise pool_error(where=self.where) from error
 
 
-def open_queue_database(url: str, *, schema_name: str | None) -> tuple[Engine, str | None]:
-    """The database of the workers' queue, beside the store at `url`, and its schema. What is in it is DBOS's.
+def open_queue_database(database: str | Path, *, schema_name: str | None) -> tuple[Engine, str | None]:
+    """The database of the workers' queue, beside the store, and its schema. What is in it is DBOS's.
 
     It is no part of the user's data: if it is deleted while no worker runs, tasks are dispatched again.
     """
-    parsed = _parse(url)
+    parsed = _parse(database)
     if parsed.drivername in sqlite.DRIVERS:
         return sqlite.make_queue_engine(parsed), None
     from inboxsync.store.connection import postgresql  # noqa: PLC0415 - see below
@@ -155,9 +157,14 @@ def _connected_to_postgresql(url: URL, schema_name: str | None) -> Store:
     return Store(postgresql.make_engine(url), where=postgresql.name_of(url), begin=begin)
 
 
-def _parse(url: str) -> URL:
+def _parse(database: str | Path) -> URL:
+    if isinstance(database, Path):
+        # Put into the text of a URL, a path with `?`, `#` or `%` would be another file's.
+        # The driver leaves `link/..` out, which need not be the folder that the system means.
+        path = database.parent.resolve() / database.name if ".." in database.parts else database.absolute()
+        return URL.create("sqlite", database=str(path))
     try:
-        parsed = make_url(url)
+        parsed = make_url(database)
     except (ArgumentError, ValueError):
         raise SettingsInvalid("INBOXSYNC_DATABASE_URL is not a database URL.", hint=_HINT) from None
     if parsed.drivername not in (*sqlite.DRIVERS, *_POSTGRESQL):

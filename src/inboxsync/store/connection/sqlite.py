@@ -58,14 +58,23 @@ def make_queue_engine(url: URL) -> Engine:
     """Where connections to the queue's file come from, beside the store at `url`; as DBOS expects them."""
     path = _beside(url.database or "")
     _make_private(path)
-    engine = create_engine(f"sqlite:///{path}", connect_args={"timeout": _BUSY_SECONDS}, hide_parameters=True)
+    file = path.absolute()
+
+    def connect() -> sqlite3.Connection:
+        # SQLAlchemy gives a connection to one thread at a time.
+        return sqlite3.connect(file, timeout=_BUSY_SECONDS, check_same_thread=False)
+
+    # DBOS logs the URL, which cannot hold every name of a file.
+    shown = URL.create("sqlite", database=os.fsencode(file).decode(errors="replace"))
+    engine = create_engine(shown, creator=connect, hide_parameters=True)
     event.listen(engine, "connect", _configure_queue)
     return engine
 
 
 def name_of(url: URL) -> str:
-    """The database as people call it."""
-    return f"The database {url.database or 'in memory'}"
+    """The database as people call it, on one line whatever its path is."""
+    path = url.database or "in memory"
+    return f"The database {path if path.isprintable() else repr(path)}"
 
 
 def _beside(path: str) -> Path:
