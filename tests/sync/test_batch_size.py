@@ -132,3 +132,11 @@ def test_it_stays_between_one_and_the_largest(events: list[tuple[bool, int]]) ->
 @pytest.mark.parametrize("known", [None, 1, 40, 100, 500])
 def test_it_begins_with_the_remembered_size(known: int | None) -> None:
     assert BatchSize(known).current == min(known or LARGEST_BATCH, LARGEST_BATCH)
+
+
+def test_a_number_that_was_exceeded_before_is_not_the_sources_own_limit() -> None:
+    size = BatchSize()
+    size.succeeded(asked=100, served=80, has_next=True)
+    for _ in range(5):
+        size.succeeded(asked=100, served=33, has_next=True)
+    assert size.current == 100

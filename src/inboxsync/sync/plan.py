@@ -279,6 +279,7 @@ class BatchSize:
         self._grow_after = _GROW_AFTER
         self._has_grown = False
         self._same_answers: tuple[int, int] = (0, 0)
+        self._most_served = 0
         self.current = min(current or largest, largest)
         self._may_double = self.current < largest
 
@@ -318,8 +319,12 @@ class BatchSize:
             self.current = min(self._largest, self.current + max(1, self.current // 2))
 
     def _note_cap(self, asked: int, served: int, *, has_next: bool) -> None:
-        """The same smaller number again and again is the source's own limit; one short batch is not."""
-        if not has_next or served >= asked or served == 0:
+        """The same smaller number again and again is the source's own limit; one short batch is not.
+
+        Nor is a number that was exceeded before: short answers may be as short by chance.
+        """
+        self._most_served = max(self._most_served, served)
+        if not has_next or served >= asked or served < self._most_served or served == 0:
             self._same_answers = (0, 0)
             return
         number, times = self._same_answers
