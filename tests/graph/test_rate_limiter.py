@@ -453,3 +453,18 @@ def test_another_pages_used_quota_holds_back_only_where_ones_own_is_not_reported
     assert wait_of(rate_limiter, clock) < 1
     note(rate_limiter, header(_999=[other]))
     assert wait_of(rate_limiter, clock) > 60
+
+
+@pytest.mark.parametrize("seconds", [None, 20.0])
+def test_calls_under_way_that_are_refused_together_count_as_one_refusal(
+    rate_limiter: RateLimiter, clock: FakeClock, seconds: float | None
+) -> None:
+    async def refused() -> datetime:
+        return await rate_limiter.refused(MESSENGER, LIST, code=613, seconds=seconds)
+
+    before = rate_limiter.calls_per_second(MESSENGER) or 0.0
+    until = [asyncio.run(refused()) for _ in range(5)]
+    assert set(until) == {clock.now() + timedelta(seconds=seconds or 1)}
+    assert (rate_limiter.calls_per_second(MESSENGER) or 0.0) > 0.85 * before
+    clock.pass_seconds(seconds or 1)
+    assert refuse(rate_limiter, 613) == clock.now() + timedelta(seconds=2)

@@ -42,7 +42,8 @@ _UNEXPLAINED_WAIT_SECONDS = 5.0
 # After a refused call, calls are further apart for some time: by what a connection adds now and then.
 _JITTER_SECONDS = 0.065
 _MOST_EXTRA_SECONDS = 0.5
-_EXTRA_FOR = timedelta(hours=1)
+# As long as any run: what a connection adds now and then, it adds all day.
+_EXTRA_FOR = timedelta(days=1)
 _LONGEST_GUESS_SECONDS = 3600.0
 _SAME = timedelta(minutes=1)
 # Which quota a refusal is about; every other code is about the call's own (graph-facts 2).
@@ -166,21 +167,21 @@ class RateLimiter:
         `seconds` is how long the source asks to wait, where it does.
         """
         quota = self._quota_of_refusal(access, endpoint, code)
-        if quota.type == CALL_RATE:
-            # Calls take longer on their way now and then, so two of them arrive closer than they were sent.
-            quota.extra_seconds = min(max(2 * quota.extra_seconds, _JITTER_SECONDS), _MOST_EXTRA_SECONDS)
-            quota.extra_until = self._clock.now() + _EXTRA_FOR
+        now = self._clock.now()
+        # Else the same answer's headers have blocked it already, or another call that was under way as well.
+        is_first = not quota.is_blocked(now)
+        if quota.type == CALL_RATE and is_first:
+            _space_further(quota, now)
         if seconds is not None:
-            quota.refusals += 1
+            quota.refusals += is_first
             self._block(quota, seconds)
-        if not quota.is_blocked(self._clock.now()):  # else the same answer's headers have blocked it already
-            if quota.type == CALL_RATE:
-                quota.refusals += 1
-                self._block(quota, _grown(_CALL_RATE_WAIT_SECONDS, quota.refusals))
-            else:
-                self._block_for_quota(quota, access, endpoint)
+        elif quota.type == CALL_RATE and is_first:
+            quota.refusals += 1
+            self._block(quota, _grown(_CALL_RATE_WAIT_SECONDS, quota.refusals))
+        elif is_first:
+            self._block_for_quota(quota, access, endpoint)
         await self._store([quota, *self._blocked([self._quotas.own(access, endpoint)])])
-        return quota.blocked_until or self._clock.now()
+        return quota.blocked_until or now
 
     def accepted(self, access: Access, endpoint: Endpoint) -> None:
         """A call succeeded: the wait after the next refusal is short again."""
@@ -307,6 +308,14 @@ def _own_among(reported: list[QuotaState], own: QuotaState) -> list[QuotaState]:
     if own in reported and own.type != Platform.INSTAGRAM.value:
         return [own]
     return [quota for quota in reported if quota.type == own.type] or reported
+
+
+def _space_further(quota: QuotaState, now: datetime) -> None:
+    """Calls take longer on their way now and then, so two of them arrive closer than they were sent."""
+    is_active = quota.extra_until is not None and now < quota.extra_until
+    before = quota.extra_seconds if is_active else 0.0
+    quota.extra_seconds = min(max(2 * before, _JITTER_SECONDS), _MOST_EXTRA_SECONDS)
+    quota.extra_until = now + _EXTRA_FOR
 
 
 def _grown(first_seconds: float, refusals: int) -> float:
