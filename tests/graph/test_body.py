@@ -54,3 +54,15 @@ def test_a_token_is_taken_out_before_the_body_is_cut() -> None:
 def test_json_too_deep_to_read_is_a_fault() -> None:
     with pytest.raises(FaultError):
         decode_body(b"[" * 200_000, status=200)
+
+
+@pytest.mark.parametrize("entry", [b"{}", b"[]", b"1", b'{"id":"t"}', b'{"id":"t","messages":{"data":[{}]}}'])
+def test_an_answer_with_more_values_than_memory_for_them_is_too_large(entry: bytes) -> None:
+    body = b'{"data":[' + b",".join([entry] * 1_000_001) + b"]}"
+    with pytest.raises(FaultError) as caught:
+        decode_body(body, status=200)
+    assert caught.value.fault.is_too_large
+
+
+def test_a_long_text_is_not_taken_for_many_values() -> None:
+    assert decode_body(b'{"text": "' + b"a, " * 700_000 + b'"}', status=200)

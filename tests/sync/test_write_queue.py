@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -116,3 +117,14 @@ def test_what_comes_after_a_failure_is_not_stored() -> None:
         await write_queue.finish()
 
     assert run(story).ids() == [["t_1"]]
+
+
+def test_parts_with_the_last_one_are_no_longer_a_part() -> None:
+    async def story(write_queue: WriteQueue, database: Database) -> None:
+        for number, is_part in enumerate((True, True, False), start=1):
+            one = fetched(number)
+            await write_queue.add(replace(one, batch=replace(one.batch, is_part=is_part)))
+        database.let(2)
+        await write_queue.finish()
+
+    assert [each.batch.is_part for each in run(story).given] == [True, False]

@@ -39,6 +39,10 @@ _TO_ZEROS = bytes.maketrans(b"123456789", b"000000000")
 _LONG_NUMBER = b"0" * 19
 _encode = msgspec.json.Encoder().encode
 
+# Decoded, a value takes some hundred bytes, and ten times what it takes in the answer.
+_MOST_VALUES = 1_000_000
+
+Body = bytes | bytearray
 T = TypeVar("T", bound=msgspec.Struct)
 
 
@@ -59,7 +63,7 @@ class FastDecoder(Generic[T]):
         self._decode_answer = answer.decode
         self._decode_entry = entry.decode
 
-    def __call__(self, body: bytes) -> Json:
+    def __call__(self, body: Body) -> Json:
         """The answer's `data` and `paging`.
 
         Raises MsgspecError or UnicodeDecodeError for what is no list answer.
@@ -87,11 +91,11 @@ fast_messages = FastDecoder(msgspec.json.Decoder(_Answer[GraphMessage]), msgspec
 
 
 def decode_body(
-    body: bytes,
+    body: Body,
     *,
     status: int,
     redact: Callable[[str], str],
-    fast: Callable[[bytes], Json] | None = None,
+    fast: Callable[[Body], Json] | None = None,
 ) -> Json:
     """The JSON object of an answer.
 
@@ -99,6 +103,9 @@ def decode_body(
     FaultError for a Graph error, and for everything that is no object: an HTML page, an empty body,
     `null`, a cut body (graph-facts 3).
     """
+    if _holds_too_many(body):
+        message = f"The answer holds more than {_MOST_VALUES:,} values."
+        raise FaultError(Fault(message=message, status=status, is_too_large=True))
     if fast is not None and status < _FIRST_ERROR_STATUS:
         with suppress(*_NOT_JSON):
             return fast(body)
@@ -110,6 +117,11 @@ def decode_body(
     if status >= _FIRST_ERROR_STATUS:
         raise FaultError(Fault(message=f"HTTP {status} without a Graph error.", status=status))
     return answer
+
+
+def _holds_too_many(body: Body) -> bool:
+    """Whether there may be more values than memory for them; a text's commas count as well."""
+    return len(body) > _MOST_VALUES and body.count(b",") + body.count(b"{") + body.count(b"[") > _MOST_VALUES
 
 
 def _error_in(answer: object, *, is_refused: bool, depth: int = 0) -> Json | None:
@@ -189,7 +201,7 @@ def _cursor_in(next_url: object) -> str | None:
         return None
 
 
-def _decode_json(body: bytes, status: int, redact: Callable[[str], str]) -> object:
+def _decode_json(body: Body, status: int, redact: Callable[[str], str]) -> object:
     if not body.strip():
         raise FaultError(Fault(message=f"The answer (HTTP {status}) is empty.", status=status))
     try:

@@ -41,8 +41,8 @@ class Fault:
 
     `code` is None without a Graph error: no answer, HTML, an empty body, `null`, a cut body.
     `is_answered` is False if there was not even a connection, `is_too_large` if its answer passed our own
-    bound. `repeats_cursor`: a list answered
-    with the cursor that the call had sent. `retry_after_seconds`: how long the source asks to wait.
+    bound. `repeats_cursor`: a list answered with the cursor that the call had sent. `retry_after_seconds`:
+    how long the source asks to wait.
     """
 
     message: str

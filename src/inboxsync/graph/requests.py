@@ -17,7 +17,7 @@ import structlog
 from inboxsync.clock import Clock
 from inboxsync.errors import SourceRefused
 from inboxsync.graph.access import Access, App
-from inboxsync.graph.body import decode_body
+from inboxsync.graph.body import Body, decode_body
 from inboxsync.graph.decode import Json
 from inboxsync.graph.errors import Fault, FaultError, RetryPolicy, Rule, Subject, Treatment, rule_for
 from inboxsync.graph.quotas import LISTS, Endpoint
@@ -99,7 +99,7 @@ class Call:
     params: Callable[[], Params]
     about: Subject = Subject.PAGE
     attempts: int | None = None
-    fast: Callable[[bytes], Json] | None = None
+    fast: Callable[[Body], Json] | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -277,13 +277,8 @@ class Calls:
         took_seconds = self._clock.monotonic() - (slot.sent_at or 0.0)
         await self._rate_limiter.note(access, call.endpoint, received.headers)
         self._compare_version(received.headers.get("facebook-api-version"))
-        with _redacting(access, retry_after=received.headers.get("retry-after"), now=self._clock.now()):
-            body = decode_body(
-                received.body,
-                status=received.status,
-                redact=access.redact,
-                fast=call.fast,
-            )
+        with _redacting(access), self._asked_to_wait(received.headers.get("retry-after")):
+            body = decode_body(received.body, status=received.status, redact=access.redact, fast=call.fast)
         self._measure(call, took_seconds)
         return Answer(body=body, dated_at=_dated_at(received.headers.get("date"), took_seconds=took_seconds))
 
@@ -296,6 +291,15 @@ class Calls:
             params = {**params, "appsecret_proof": self._app.proof(access.token)}
         with _redacting(access):
             return await self._http.get(call.path, params=params, token=access.token, sent=slot.sent)
+
+    @contextmanager
+    def _asked_to_wait(self, retry_after: str | None) -> Iterator[None]:
+        """Adds how long the source asks to wait to a failure inside."""
+        try:
+            yield
+        except FaultError as failure:
+            seconds = _seconds_in(retry_after, self._clock.now())
+            raise FaultError(replace(failure.fault, retry_after_seconds=seconds)) from None
 
     def _measure(self, call: Call, seconds: float) -> None:
         if call.endpoint in LISTS:
@@ -358,13 +362,10 @@ def _seconds_in(retry_after: str | None, now: datetime) -> float | None:
 
 
 @contextmanager
-def _redacting(
-    access: Access, *, retry_after: str | None = None, now: datetime | None = None
-) -> Iterator[None]:
-    """Removes the token from the message of a failure inside, and adds how long the source asks to wait."""
+def _redacting(access: Access) -> Iterator[None]:
+    """Removes the token from the message of a failure inside."""
     try:
         yield
     except FaultError as failure:
         message = access.redact(failure.fault.message)
-        seconds = _seconds_in(retry_after, now) if now is not None else None
-        raise FaultError(replace(failure.fault, message=message, retry_after_seconds=seconds)) from None
+        raise FaultError(replace(failure.fault, message=message)) from None

@@ -56,7 +56,7 @@ class Received:
 
     status: int
     headers: Mapping[str, str]
-    body: bytes
+    body: bytearray
 
 
 class Transport:
@@ -95,11 +95,6 @@ class Transport:
                 trace_request_ctx=sent,
             ) as response:
                 body = await self._read(response)
-                return Received(status=response.status, headers=response.headers, body=body)
-        except _AnswerTooLong:
-            megabytes = self._largest_bytes // 1_000_000
-            message = f"The answer is longer than {megabytes} MB (INBOXSYNC_LARGEST_ANSWER_MB)."
-            raise FaultError(Fault(message=message, is_too_large=True)) from None
         # A ValueError means that the token does not fit into a header.
         except (aiohttp.ClientError, OSError, ValueError) as broken:
             fault = Fault(
@@ -107,21 +102,21 @@ class Transport:
                 is_answered=not isinstance(broken, _NO_CONNECTION),
             )
             raise FaultError(fault) from None
+        if body is None:
+            megabytes = self._largest_bytes // 1_000_000
+            message = f"The answer is longer than {megabytes} MB (INBOXSYNC_LARGEST_ANSWER_MB)."
+            raise FaultError(Fault(message=message, is_too_large=True))
+        return Received(status=response.status, headers=response.headers, body=body)
 
-    async def _read(self, response: aiohttp.ClientResponse) -> bytes:
-        """The body, unpacked. Raises _AnswerTooLong; the connection is then closed."""
-        pieces, length = [], 0
+    async def _read(self, response: aiohttp.ClientResponse) -> bytearray | None:
+        """The body, unpacked; None where it is too long, and the connection is then closed."""
+        body = bytearray()
         async for piece in response.content.iter_any():
-            pieces.append(piece)
-            length += len(piece)
-            if length > self._largest_bytes:
+            body += piece
+            if len(body) > self._largest_bytes:
                 response.close()
-                raise _AnswerTooLong
-        return b"".join(pieces)
-
-
-class _AnswerTooLong(Exception):
-    """More bytes came than one answer may have."""
+                return None
+        return body
 
 
 @asynccontextmanager
@@ -135,9 +130,8 @@ async def open_transport(
     """The transport to `address`; it belongs to the running event loop.
 
     `timeout_seconds` limits how long Meta sends nothing, five times as much a whole answer; `largest_bytes`
-    limits an answer once it is unpacked. The proxy and the
-    certificate authorities are those of the environment. Raises SettingsInvalid for a proxy that
-    cannot be used.
+    limits an answer once it is unpacked. The proxy and the certificate authorities are those of the
+    environment. Raises SettingsInvalid for a proxy that cannot be used.
     """
     base = URL(address.rstrip("/") + "/")
     # Looked up once: the HTTP client's own way takes two threads for each call, and reads .netrc.

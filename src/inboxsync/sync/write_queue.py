@@ -98,6 +98,7 @@ def _joined(fetched: Sequence[Fetched]) -> Fetched:
         unread=tuple(chain.from_iterable(each.unread for each in batches)),
         depth=last.batch.reached_at,
         is_whole=all(each.is_whole for each in batches),
+        is_part=last.batch.is_part,
     )
     return Fetched(scanning=first.scanning, batch=batch, state=last.state)
 
