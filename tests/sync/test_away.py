@@ -67,7 +67,7 @@ def test_a_source_that_stays_away_ends_the_run_as_partial_and_the_next_continues
     run = sync(engine)
     assert run.status is RunStatus.PARTIAL
     (problem,) = [each for each in run.problems if each.code != "backlog_open"]
-    assert "no answer for" in problem.message
+    assert "no usable answer for" in problem.message
     assert "times in a row" in problem.message
     before = ids(stored(engine, IDS))
     assert 0 < len(before) < 600

@@ -196,12 +196,12 @@ class SourceWait:
         away_seconds = now - self._since
         if away_seconds >= self._longest_seconds:
             message = (
-                f"Meta has given no answer for {away_seconds:.0f} seconds, {self._failures} times in a row. "
-                f"The last failure: {failure.message}"
+                f"Meta has given no usable answer for {away_seconds:.0f} seconds, {self._failures} times in "
+                f"a row. The last failure: {failure.message}"
             )
             raise type(failure)(message, hint=failure.hint) from None
         pause = min(2.0 ** (self._failures - 1), _LONGEST_PAUSE_SECONDS)
-        log.warning("the source gives no answer, waiting", why=failure.message, pause_seconds=pause)
+        log.warning("the source is away, waiting", why=failure.message, pause_seconds=pause)
         await self._stop.unless_asked(self._clock.sleep(pause))
 
 
