@@ -1,6 +1,10 @@
+from collections.abc import Callable
+
 import pytest
 
+from inboxsync.graph.body import Body, fast_conversations, fast_messages, read_list
 from inboxsync.graph.body import decode_body as decode
+from inboxsync.graph.decode import Json
 from inboxsync.graph.errors import FaultError
 
 TOKEN = "EAAmarked" + "x" * 40
@@ -56,13 +60,31 @@ def test_json_too_deep_to_read_is_a_fault() -> None:
         decode_body(b"[" * 200_000, status=200)
 
 
-@pytest.mark.parametrize("entry", [b"{}", b"[]", b"1", b'{"id":"t"}', b'{"id":"t","messages":{"data":[{}]}}'])
-def test_an_answer_with_more_values_than_memory_for_them_is_too_large(entry: bytes) -> None:
-    body = b'{"data":[' + b",".join([entry] * 1_000_001) + b"]}"
+TOO_MUCH = {
+    "entries": b'{"data":[' + b",".join([b"1"] * 600_000) + b"]}",
+    "empty objects": b'{"data":[' + b",".join([b"{}"] * 340_000) + b"]}",
+    "messages": b'{"data":[{"id":"t","messages":{"data":[' + b",".join([b'{"id":"m"}'] * 100_000) + b"]}}]}",
+    "keys": b'{"data":[{"id":"t",' + b",".join(b'"%d":1' % number for number in range(300_001)) + b"}]}",
+    "a text": b'{"data":[{"id":"t","snippet":"' + b"x" * 1_000_001 + b'"}]}',
+    "bytes": b'{"data":[' + b",".join([b'{"id":"' + b"x" * 900_000 + b'"}'] * 18) + b"]}",
+}
+
+
+@pytest.mark.parametrize("what", TOO_MUCH)
+@pytest.mark.parametrize("fast", [None, fast_conversations, fast_messages])
+def test_an_answer_with_more_than_memory_for_it_is_too_large(
+    what: str, fast: Callable[[Body], Json] | None
+) -> None:
     with pytest.raises(FaultError) as caught:
-        decode_body(body, status=200)
+        decode(TOO_MUCH[what], status=200, redact=str, fast=fast)
     assert caught.value.fault.is_too_large
 
 
-def test_a_long_text_is_not_taken_for_many_values() -> None:
-    assert decode_body(b'{"text": "' + b"a, " * 700_000 + b'"}', status=200)
+def test_a_list_of_far_more_entries_than_were_asked_for_is_too_large() -> None:
+    with pytest.raises(FaultError) as caught:
+        read_list({"data": [{}] * 5_001})
+    assert caught.value.fault.is_too_large
+
+
+def test_blanks_around_what_was_asked_for_are_read() -> None:
+    assert decode_body(b'{"data": [' + b" \n" * 10_000_000 + b"]}", status=200) == {"data": []}

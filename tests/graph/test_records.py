@@ -9,7 +9,7 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from inboxsync.graph.body import decode_body, fast_conversations, fast_messages
+from inboxsync.graph.body import Body, decode_body, fast_conversations, fast_messages
 from inboxsync.graph.decode import GraphConversation, normalise_conversation, normalise_messages
 from inboxsync.graph.errors import FaultError
 from inboxsync.graph.records import decode_list, decode_messages
@@ -66,7 +66,7 @@ conversations = st.fixed_dictionaries(
 )
 
 
-def over_the_transport(data: Sequence[object], *, fast: Callable[[bytes], Entry] | None) -> list[Any]:
+def over_the_transport(data: Sequence[object], *, fast: Callable[[Body], Entry] | None) -> list[Any]:
     body = json.dumps({"data": data, "paging": {"cursors": {"after": "x"}}}).encode()
     try:
         found: list[Any] = decode_body(body, status=200, redact=str, fast=fast)["data"]

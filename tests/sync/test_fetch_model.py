@@ -7,14 +7,14 @@ INBOXSYNC_TEST_WORLDS=5000 it tries so many worlds instead of a few.
 import asyncio
 import os
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from random import Random
 from typing import TYPE_CHECKING, cast
 
 import pytest
 
-from inboxsync.errors import AnswerFailed, AnswerTooLarge
+from inboxsync.errors import AnswerFailed, AnswerTooLarge, InboxsyncError
 from inboxsync.model import Batch, Conversation, Page, Problem, Segment, Window
 from inboxsync.sync.fetch import ListFetcher, Reading
 from inboxsync.sync.plan import BatchSize, plan_segment
@@ -216,3 +216,19 @@ def test_a_page_with_unreadable_ones_close_together_ends_however_often_it_is_kil
             scan(world, stored)
     assert stored.ids == {f"t_{slot}" for slot in range(300) if slot not in bad}
     assert set(stored.unread) == {f"t_{slot}" for slot in bad}
+
+
+@pytest.mark.parametrize("failure", [AnswerTooLarge("Reduce the amount."), AnswerFailed("Unknown error.")])
+def test_a_list_that_fails_and_lists_nobody_raises_what_failed(failure: InboxsyncError) -> None:
+    class Hiding(World):
+        """Light answers are empty, and the others fail."""
+
+        def _answer(self, after: str | None, limit: int, *, attempts: int, is_light: bool) -> Batch:
+            if not is_light:
+                raise failure
+            return replace(super()._answer(after, limit, attempts=attempts, is_light=True), conversations=())
+
+    stored = Scanned()
+    with pytest.raises(type(failure)):
+        scan(Hiding(count=1), stored)
+    assert not stored.unread

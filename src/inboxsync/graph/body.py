@@ -39,8 +39,16 @@ _TO_ZEROS = bytes.maketrans(b"123456789", b"000000000")
 _LONG_NUMBER = b"0" * 19
 _encode = msgspec.json.Encoder().encode
 
-# Decoded, a value takes some hundred bytes, and ten times what it takes in the answer.
-_MOST_VALUES = 1_000_000
+# What an answer of so many bytes may hold. Decoded and written, an object takes a kilobyte and more, and a
+# text ten times its length. A hundred conversations with a hundred messages each have 40,000 objects; Meta
+# takes texts of 20,000 characters.
+_LARGE_BYTES = 1_000_000
+_MOST_BYTES = 16_000_000
+_MOST_OBJECTS = 60_000
+_MOST_VALUES = 300_000
+_LONGEST_TEXT = 1_000_000
+_MOST_ENTRIES = 5_000
+_long_without_quote = re.compile(rb'[^"]{%d,}' % _LONGEST_TEXT).findall
 
 Body = bytes | bytearray
 T = TypeVar("T", bound=msgspec.Struct)
@@ -103,9 +111,8 @@ def decode_body(
     FaultError for a Graph error, and for everything that is no object: an HTML page, an empty body,
     `null`, a cut body (graph-facts 3).
     """
-    if _holds_too_many(body):
-        message = f"The answer holds more than {_MOST_VALUES:,} values."
-        raise FaultError(Fault(message=message, status=status, is_too_large=True))
+    if (why := _too_much(body)) is not None:
+        raise FaultError(Fault(message=f"The answer has {why}.", status=status, is_too_large=True))
     if fast is not None and status < _FIRST_ERROR_STATUS:
         with suppress(*_NOT_JSON):
             return fast(body)
@@ -119,9 +126,23 @@ def decode_body(
     return answer
 
 
-def _holds_too_many(body: Body) -> bool:
-    """Whether there may be more values than memory for them; a text's commas count as well."""
-    return len(body) > _MOST_VALUES and body.count(b",") + body.count(b"{") + body.count(b"[") > _MOST_VALUES
+def _too_much(body: Body) -> str | None:
+    """What there is more of than memory for it; None: nothing."""
+    if len(body) < _LARGE_BYTES:
+        return None
+    if _without_blanks(body) > _MOST_BYTES:
+        return f"more than {_MOST_BYTES // 1_000_000} MB besides blanks"
+    if body.count(b"{") > _MOST_OBJECTS:
+        return f"more than {_MOST_OBJECTS:,} objects"
+    if body.count(b",") + body.count(b"[") > _MOST_VALUES:
+        return f"more than {_MOST_VALUES:,} values"
+    if any(_without_blanks(piece) > _LONGEST_TEXT for piece in _long_without_quote(body)):
+        return f"a value of more than {_LONGEST_TEXT:,} bytes"
+    return None
+
+
+def _without_blanks(body: Body) -> int:
+    return len(body) - sum(map(body.count, (b" ", b"\n", b"\r", b"\t")))
 
 
 def _error_in(answer: object, *, is_refused: bool, depth: int = 0) -> Json | None:
@@ -161,10 +182,14 @@ def _read_text(value: object) -> object:
 
 
 def read_list(body: Json) -> list[Any]:
-    """The entries of a list answer. Raises FaultError if it has no list."""
+    """The entries of a list answer. Raises FaultError if it has no list, or far more than was asked for."""
     data = body.get("data")
     if not isinstance(data, list):
         raise FaultError(Fault(message="The answer holds no list."))
+    if len(data) > _MOST_ENTRIES:
+        raise FaultError(
+            Fault(message=f"The list has more than {_MOST_ENTRIES:,} entries.", is_too_large=True)
+        )
     return data
 
 

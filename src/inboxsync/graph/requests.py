@@ -226,7 +226,7 @@ class Calls:
             try:
                 result = read(await self._once(call, params))
             except FaultError as failure:
-                fault = failure.fault
+                fault = _without_its_answer(failure)
                 rule = rule_for(fault, about=call.about)
                 if await self._waits(call, fault, rule) or refusal.leaves_out(fault, rule, params):
                     continue
@@ -359,6 +359,12 @@ def _seconds_in(retry_after: str | None, now: datetime) -> float | None:
     except (ValueError, TypeError, OverflowError):
         return None
     return min(max(seconds, 0.0), _LONGEST_RETRY_AFTER_SECONDS)
+
+
+def _without_its_answer(failure: FaultError) -> Fault:
+    """Its fault. An exception keeps the frames that it has passed, and these keep the answer."""
+    failure.__traceback__ = failure.__context__ = None
+    return failure.fault
 
 
 @contextmanager

@@ -329,6 +329,8 @@ class ListFetcher:
                 # Without a cursor the next call would have to find the place again.
                 return failed if here.cursor or is_at_top(here) else None
             listed = await self._summary(here, window, 1)
+            if not listed.conversations:
+                raise  # nothing is listed here that could be the cause
             self._passed.update(_ids_in(listed))
             return bisection.blame(listed, failure)
         except SourceUnreachable as failure:
