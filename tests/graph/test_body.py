@@ -1,3 +1,4 @@
+import json
 from collections.abc import Callable
 
 import pytest
@@ -84,6 +85,11 @@ def test_a_list_of_far_more_entries_than_were_asked_for_is_too_large() -> None:
     with pytest.raises(FaultError) as caught:
         read_list({"data": [{}] * 5_001})
     assert caught.value.fault.is_too_large
+
+
+def test_texts_just_below_the_longest_are_read() -> None:
+    texts = {"data": ["x" * 900_000] * 5}
+    assert decode_body(json.dumps(texts).encode(), status=200) == texts
 
 
 def test_blanks_around_what_was_asked_for_are_read() -> None:
