@@ -21,11 +21,19 @@ CREATE TABLE contact_details (
 	CONSTRAINT pk_contact_details PRIMARY KEY (conversation_id, message_id, kind, value)
 );
 
+CREATE TABLE contact_words (
+	page_id TEXT NOT NULL /* the Page */,
+	word TEXT NOT NULL /* a word of the contact's name, folded */,
+	sender_id TEXT NOT NULL /* the contact's id */,
+	CONSTRAINT pk_contact_words PRIMARY KEY (page_id, word, sender_id)
+);
+
 CREATE TABLE contacts (
 	page_id TEXT NOT NULL /* the Page */,
 	sender_id TEXT NOT NULL /* the contact's id, scoped to the Page or app */,
 	name TEXT /* as served; NULL when withheld, never a placeholder */,
 	name_source TEXT NOT NULL /* where the name came from: participants or none */,
+	name_terms TEXT /* the words of the name, folded, a space before and behind each */,
 	listed_at TEXT NOT NULL /* of its conversations, the newest's */,
 	first_message_at TEXT /* when the oldest stored message was sent */,
 	last_message_at TEXT /* when the newest stored message was sent */,
@@ -34,6 +42,7 @@ CREATE TABLE contacts (
 	conversations INTEGER NOT NULL /* how many it has with this Page */,
 	messages_from_contact INTEGER NOT NULL /* stored messages from the contact */,
 	messages_from_page INTEGER NOT NULL /* stored messages from the Page */,
+	messages INTEGER NOT NULL /* both together, to sort by */,
 	has_phone BOOLEAN NOT NULL /* it wrote a phone number */,
 	has_email BOOLEAN NOT NULL /* it wrote an e-mail address */,
 	has_older_messages BOOLEAN NOT NULL /* the source has older messages than are stored */,
@@ -41,6 +50,10 @@ CREATE TABLE contacts (
 );
 
 CREATE INDEX ix_contacts_page_id_listed_at ON contacts (page_id, listed_at);
+
+CREATE INDEX ix_contacts_page_id_messages_sender_id ON contacts (page_id, messages, sender_id);
+
+CREATE INDEX ix_contacts_page_id_name_terms_sender_id ON contacts (page_id, name_terms, sender_id);
 
 CREATE INDEX ix_contacts_unanswered ON contacts (page_id, listed_at) WHERE unanswered_since_at IS NOT NULL;
 
@@ -125,6 +138,14 @@ CREATE TABLE page_activity (
 	from_contacts INTEGER NOT NULL /* stored messages to the Page in it */,
 	from_page INTEGER NOT NULL /* stored messages of the Page in it */,
 	CONSTRAINT pk_page_activity PRIMARY KEY (page_id, begins_at)
+);
+
+CREATE TABLE page_totals (
+	page_id TEXT NOT NULL /* the Page */,
+	conversations INTEGER NOT NULL /* stored conversations of the Page */,
+	contacts INTEGER NOT NULL /* people of these conversations */,
+	messages INTEGER NOT NULL /* stored messages of the Page that can be read */,
+	CONSTRAINT pk_page_totals PRIMARY KEY (page_id)
 );
 
 CREATE TABLE quotas (
@@ -368,7 +389,7 @@ CREATE TRIGGER derive_messenger_conversations_delete AFTER DELETE ON messenger_c
 BEGIN INSERT INTO derive_queue (conversation_id) VALUES (old.id); END;
 
 CREATE TRIGGER derive_facebook_pages_delete AFTER DELETE ON facebook_pages FOR EACH ROW
-BEGIN DELETE FROM message_index WHERE page_id = old.id; DELETE FROM conversation_facts WHERE page_id = old.id; DELETE FROM contacts WHERE page_id = old.id; DELETE FROM contact_details WHERE page_id = old.id; DELETE FROM page_activity WHERE page_id = old.id; END;
+BEGIN DELETE FROM message_index WHERE page_id = old.id; DELETE FROM conversation_facts WHERE page_id = old.id; DELETE FROM contacts WHERE page_id = old.id; DELETE FROM contact_words WHERE page_id = old.id; DELETE FROM contact_details WHERE page_id = old.id; DELETE FROM page_activity WHERE page_id = old.id; DELETE FROM page_totals WHERE page_id = old.id; END;
 
 CREATE TRIGGER derive_message_index_delete AFTER DELETE ON message_index FOR EACH ROW
 WHEN old.terms <> ''

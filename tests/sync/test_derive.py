@@ -27,11 +27,13 @@ from inboxsync.store.state.conversations import mark_gone
 from inboxsync.store.state.pages import remove_page, upsert_page
 from inboxsync.store.tables import (
     contact_details,
+    contact_words,
     contacts,
     conversation_facts,
     derive_queue,
     message_index,
     page_activity,
+    page_totals,
 )
 from inboxsync.store.writing.upsert import upsert_batch, upsert_message_batch
 from inboxsync.sync import Derive
@@ -39,7 +41,10 @@ from tests.fixtures import Row
 from tests.sync.fixtures import Passed
 
 NOON = datetime(2026, 6, 1, 12, 0, 0, tzinfo=UTC)  # a Monday
-TABLES = (message_index, conversation_facts, contacts, contact_details, page_activity)
+TABLES = (
+    *(message_index, conversation_facts, contacts, contact_words, contact_details),
+    *(page_activity, page_totals),
+)
 
 
 @pytest.fixture

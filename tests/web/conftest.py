@@ -138,7 +138,7 @@ def tab(browser: "Browser") -> Iterator[OpenTab]:
     """Opens tabs, each with cookies of its own."""
     contexts: list[BrowserContext] = []
 
-    def open_tab(desk: Desk, *, width: int = 1280, height: int = 860, **more: object) -> Tab:
+    def open_tab(desk: Desk | Web, *, width: int = 1280, height: int = 860, **more: object) -> Tab:
         options: dict[str, Any] = {
             "viewport": {"width": width, "height": height},
             "locale": "en-GB",

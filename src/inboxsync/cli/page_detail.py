@@ -24,6 +24,7 @@ from inboxsync.model import (
     Unserved,
     Verification,
 )
+from inboxsync.store.reading import PageEntry
 from inboxsync.store.state.backlog import Older, count_backlog, count_older
 from inboxsync.store.state.leases import get_lease
 from inboxsync.store.state.list_positions import list_states
@@ -54,7 +55,7 @@ class PageDetail:
     schedule: Schedule
 
     def as_json(self) -> dict[str, Any]:
-        """For scripts; has all that `pages list --json` has."""
+        """For scripts."""
         lease, verification = self.lease, self.verification
         return page_as_json(self.page, self.counts) | {
             "history": self.page.history.value,
@@ -154,8 +155,18 @@ def page_detail(connection: Connection, page: Page) -> PageDetail:
     )
 
 
-def page_as_json(page: Page, counts: PageCounts) -> dict[str, Any]:
+def entry_as_json(entry: PageEntry) -> dict[str, Any]:
     """A Page as `pages list --json` prints it."""
+    counts = PageCounts(conversations=entry.conversations, contacts=entry.contacts, messages=entry.messages)
+    return page_as_json(entry.page, counts) | {
+        "backlog": entry.backlog,
+        "is_paused": entry.schedule.is_paused,
+        "states": sorted(entry.states),
+    }
+
+
+def page_as_json(page: Page, counts: PageCounts) -> dict[str, Any]:
+    """What both `pages list --json` and `pages show --json` have of a Page."""
     return {
         "id": page.id,
         "facebook_page_id": page.facebook_page_id,

@@ -3,17 +3,31 @@
 import asyncio
 import re
 import sys
+from collections.abc import Sequence
+from dataclasses import replace
 from typing import Annotated
 
 import typer
+from sqlalchemy import Connection
 
 from inboxsync.cli.options import AsJsonArray, OnlyPlatform, PageId, on_platform
-from inboxsync.cli.output import duration, local, print_json, stdout, table
-from inboxsync.cli.page_detail import page_as_json, page_detail
+from inboxsync.cli.output import duration, local, print_json, some, stdout, table
+from inboxsync.cli.page_detail import entry_as_json, page_detail
 from inboxsync.cli.process import open_engine
 from inboxsync.errors import SettingsInvalid
-from inboxsync.model import History, Platform
-from inboxsync.store.state.pages import count_page, find_pages, list_pages, remove_page, set_history
+from inboxsync.model import History, Page, Platform, TokenState
+from inboxsync.store.derived import has_notes
+from inboxsync.store.reading import (
+    PROBLEMS,
+    PageEntry,
+    PageOrder,
+    PageState,
+    count_states,
+    entries_in,
+    list_page_entries,
+    sorted_entries,
+)
+from inboxsync.store.state.pages import count_page, find_pages, remove_page, set_history
 from inboxsync.workers import set_schedule
 
 _LONGEST_ID = 32
@@ -55,27 +69,89 @@ def add(
 
 
 @app.command("list")
-def list_(*, as_json: AsJsonArray = False) -> None:
-    """Show every Page with its token's state and how much of it is stored."""
+def list_(
+    *,
+    problem: Annotated[
+        bool, typer.Option("--problem", help="Only Pages that need a person, or whose last run failed.")
+    ] = False,
+    state: Annotated[PageState | None, typer.Option(help="Only Pages in this state.")] = None,
+    named: Annotated[
+        str, typer.Option(metavar="TEXT", help="Only Pages with this in their name or Meta's id.")
+    ] = "",
+    sort: Annotated[
+        PageOrder | None,
+        typer.Option(help="Sort by this column: problems, the oldest sync or the greatest numbers first."),
+    ] = None,
+    reverse: Annotated[bool, typer.Option("--reverse", help="Sort the other way round.")] = False,
+    as_json: AsJsonArray = False,
+) -> None:
+    """Show every Page with its token's state and how much of it is stored.
+
+    Without --sort they come in the order in which they were added.
+    """
+    if reverse and sort is None:
+        raise SettingsInvalid("--reverse needs a column to sort by.", hint="Name it: --sort messages.")
     with open_engine() as engine, engine.store.read() as connection:
-        found = [(page, count_page(connection, page)) for page in list_pages(connection)]
+        entries = list_page_entries(connection, now=engine.clock.now())
+        if has_notes(connection):
+            # A sync was killed, or goes on: what it has stored meanwhile is counted now.
+            entries = [_counted(connection, entry) for entry in entries]
+    states = frozenset({state} if state else PROBLEMS if problem else ())
+    found = entries_in(entries, states=states, named=named)
+    if problem and state:
+        found = [entry for entry in found if PROBLEMS & entry.states]
+    if sort is not None:
+        found = sorted_entries(found, sort, is_reversed=reverse)
     if as_json:
-        print_json([page_as_json(page, counts) for page, counts in found])
-        return
-    if not found:
+        print_json([entry_as_json(entry) for entry in found])
+    elif not entries:
         stdout().print("No Page yet. Add one with `inboxsync pages add PAGE_ID`.")
-        return
-    rows = table("Page", "token", "last synced", "conversations", "contacts", "messages")
-    for page, counts in found:
-        numbers = [f"{number:,}" for number in (counts.conversations, counts.contacts, counts.messages)]
-        name = f"{page.name}\n" if page.name else ""
-        rows.add_row(
-            f"{name}{page.facebook_page_id}\n{page.platform}",
-            page.token_state,
-            local(page.last_synced_at),
-            *numbers,
-        )
-    stdout().print(rows)
+    else:
+        _print_list(entries, found)
+
+
+def _counted(connection: Connection, entry: PageEntry) -> PageEntry:
+    counts = count_page(connection, entry.page)
+    return replace(
+        entry, conversations=counts.conversations, contacts=counts.contacts, messages=counts.messages
+    )
+
+
+def _print_list(entries: Sequence[PageEntry], found: Sequence[PageEntry]) -> None:
+    if found:
+        rows = table("Page", "token", "last synced", "conversations", "contacts", "messages")
+        for entry in found:
+            page = entry.page
+            name = f"{page.name}\n" if page.name else ""
+            rows.add_row(
+                f"{name}{page.facebook_page_id}\n{page.platform}",
+                "\n".join((_token(page), *_marks(entry))),
+                local(page.last_synced_at),
+                *(f"{number:,}" for number in (entry.conversations, entry.contacts, entry.messages)),
+            )
+        stdout().print(rows)
+    counts = count_states(entries)
+    said = [f"{len(found):,} of {some(len(entries), 'Page')}"] if len(found) < len(entries) else []
+    if person := counts[PageState.PERSON]:
+        said.append(f"{person:,} {'needs' if person == 1 else 'need'} a person")
+    if failed := counts[PageState.FAILED]:
+        said.append(f"the last run of {failed:,} failed")
+    if said:
+        stdout().print(f"{'. '.join(each[:1].upper() + each[1:] for each in said)}.")
+
+
+def _token(page: Page) -> str:
+    """`valid`, `valid until 2026-12-08`, `invalid: expired`."""
+    if page.token_state is TokenState.VALID:
+        ends_at = page.token_expires_at
+        return f"valid until {ends_at.astimezone():%Y-%m-%d}" if ends_at is not None else "valid"
+    return f"{page.token_state}: {page.token_reason}" if page.token_reason else page.token_state
+
+
+def _marks(entry: PageEntry) -> list[str]:
+    """What else there is to say of a Page, a line each."""
+    words = {PageState.FAILED: "last run failed", PageState.RUNNING: "running", PageState.PAUSED: "paused"}
+    return [word for state, word in words.items() if state in entry.states]
 
 
 @app.command()

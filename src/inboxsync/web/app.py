@@ -56,7 +56,11 @@ ROUTES: Final = (
     DashboardRoute(path="/login", view=views.login.show_login, scope=None),
     DashboardRoute(path="/login", view=views.login.log_in, method="POST", scope=None),
     DashboardRoute(path="/logout", view=views.login.log_out, method="POST"),
-    DashboardRoute(path="/", view=views.pages.list_all),
+    DashboardRoute(path="/", view=views.page_list.show),
+    DashboardRoute(path="/pages/sync", view=views.page_list.sync, method="POST", scope=Scope.SYNC),
+    DashboardRoute(path="/pages/verify", view=views.page_list.verify, method="POST", scope=Scope.SYNC),
+    DashboardRoute(path="/pages/pause", view=views.page_list.pause, method="POST", scope=Scope.ADMIN),
+    DashboardRoute(path="/pages/resume", view=views.page_list.resume, method="POST", scope=Scope.ADMIN),
     DashboardRoute(path="/pages/new", view=views.pages.show_form, scope=Scope.ADMIN),
     DashboardRoute(path="/pages/new", view=views.pages.add, method="POST", scope=Scope.ADMIN),
     DashboardRoute(path="/pages/{id}", view=views.pages.show),
@@ -206,7 +210,11 @@ _HTTP_ERRORS: Mapping[int, tuple[str, str]] = {
 async def _with_form(context: RequestContext) -> RequestContext:
     """The same context with the sent form. Raises OriginRefused if the form is not one of ours."""
     sent = await context.request.form()
-    form = {name: value.replace("\0", "") for name, value in sent.items() if isinstance(value, str)}
+    lists: dict[str, list[str]] = {}
+    for name, value in sent.multi_items():
+        if isinstance(value, str):
+            lists.setdefault(name, []).append(value.replace("\0", ""))
+    form = {name: values[-1] for name, values in lists.items()}
     if not has_token(context.session, form.pop("csrf", "")):
         raise OriginRefused(
             "This form is no longer valid.", hint="Go back, reload the page, and send the form again."
@@ -218,6 +226,7 @@ async def _with_form(context: RequestContext) -> RequestContext:
         session=context.session,
         caller=context.caller,
         form=form,
+        lists=lists,
     )
 
 

@@ -1,15 +1,25 @@
 """Pages as the templates show them, with their schedules."""
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Final
 
-from inboxsync.model import Page, Platform, Run, Schedule, TokenState
-from inboxsync.store.reading import PageOverview
+from inboxsync.model import Page, Platform, Run, Schedule, TokenReason, TokenState
+from inboxsync.store.reading import PageEntry, PageOverview, PageState
 from inboxsync.web.wording import days_left, duration
 from inboxsync.workers import EVERY_SECONDS
 
+# Where the reason's own name is no owner's word.
+_REASONS: Final = {
+    TokenReason.CHECKPOINT: "account check",
+    TokenReason.UNCONFIRMED: "account not confirmed",
+    TokenReason.LOGIN_APPROVAL: "login not approved",
+    TokenReason.STANDARD_ACCESS: "app not reviewed",
+    TokenReason.BLOCKED: "blocked by Meta",
+    TokenReason.PAGE_NOT_VISIBLE: "Page not visible",
+    TokenReason.OTHER: "does not work",
+}
 PLATFORMS = {Platform.MESSENGER: "Messenger", Platform.INSTAGRAM: "Instagram"}
 
 
@@ -37,10 +47,20 @@ class PageRow:
     next_due_at: datetime | None
     active_run: str | None
     active_words: str
+    has_failed: bool
 
 
-def page_row(overview: PageOverview, *, schedule: Schedule, active: Run | None, now: datetime) -> PageRow:
+def list_row(entry: PageEntry, *, now: datetime) -> PageRow:
     """One line of the list of Pages."""
+    has_failed = PageState.FAILED in entry.states
+    row = page_row(entry, schedule=entry.schedule, active=entry.open_run, now=now)
+    return replace(row, has_failed=has_failed)
+
+
+def page_row(
+    overview: PageOverview | PageEntry, *, schedule: Schedule, active: Run | None, now: datetime
+) -> PageRow:
+    """One Page with its figures."""
     page = overview.page
     return PageRow(
         id=page.id,
@@ -50,7 +70,7 @@ def page_row(overview: PageOverview, *, schedule: Schedule, active: Run | None, 
         platform=page.platform.value,
         platform_label=PLATFORMS[page.platform],
         token=page.token_state.value,
-        token_reason=page.token_reason.value.replace("_", " ") if page.token_reason else None,
+        token_reason=reason_words(page.token_reason),
         token_problem=page.token_problem,
         # A Page token that was made from a long-lived token does not expire.
         days_left=days_left(page.token_expires_at, now) if page.token_expires_at else None,
@@ -64,7 +84,13 @@ def page_row(overview: PageOverview, *, schedule: Schedule, active: Run | None, 
         next_due_at=schedule.next_sync_at,
         active_run=active.id if active else None,
         active_words=active_words(active) if active else "",
+        has_failed=False,
     )
+
+
+def reason_words(reason: TokenReason | None) -> str | None:
+    """Why a token does not work, in two or three words."""
+    return _REASONS.get(reason, reason.value.replace("_", " ")) if reason else None
 
 
 def page_label(page: Page) -> str:

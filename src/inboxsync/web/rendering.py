@@ -90,6 +90,7 @@ __all__ = ["asset", "escape", "query", "render", "time_tag"]
 
 _TYPES: Final = {
     "style.css": "text/css; charset=utf-8",
+    "controls.js": "text/javascript; charset=utf-8",
     "live.js": "text/javascript; charset=utf-8",
     "times.js": "text/javascript; charset=utf-8",
     "icon.svg": "image/svg+xml",

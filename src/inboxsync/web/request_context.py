@@ -1,6 +1,6 @@
 """One request to the dashboard: who is logged in, what was sent, and how to answer."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
@@ -13,6 +13,7 @@ from inboxsync.api.problems import RequestInvalid
 from inboxsync.model import Scope
 from inboxsync.web.rendering import query, render
 from inboxsync.web.sessions import Session, Sessions
+from inboxsync.web.wording import some
 
 MAY = {
     Scope.READ: "read",
@@ -29,9 +30,18 @@ _NOTICES: Mapping[str, tuple[str, str]] = {
     "cancelled": ("good", "The run ends at its next batch. Everything fetched so far is stored."),
     "saved": ("good", "Saved."),
     "revoked": ("good", "The key was revoked. It no longer works."),
+    "none": ("warn", "No Page was selected. Tick the boxes of some Pages, then choose what to do."),
     "added": ("good", "The Page was added. Its token works and is stored encrypted."),
     "renewed": ("good", "The Page has a new token. It works and is stored encrypted."),
 }
+# The same about many Pages at once, with their number.
+_COUNTED: Mapping[str, str] = {
+    "many-sync": "Started the sync of {}.",
+    "many-verify": "Started the verification of {}.",
+    "many-paused": "Paused {}: synced only when you start it.",
+    "many-resumed": "Resumed {}: synced automatically again.",
+}
+_TOLD = frozenset({"done", "n", "busy"})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -61,7 +71,10 @@ class Visitor:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RequestContext:
-    """What a view gets. `form` is empty unless a form with the right token was sent."""
+    """What a view gets. `form` is empty unless a form with the right token was sent.
+
+    `lists` has every value of each field of the form, in their order; `form` the last one.
+    """
 
     request: Request
     service: Service
@@ -69,6 +82,7 @@ class RequestContext:
     session: Session
     caller: Caller | None
     form: Mapping[str, str] = field(default_factory=dict)
+    lists: Mapping[str, Sequence[str]] = field(default_factory=dict)
 
     @property
     def visitor(self) -> Visitor:
@@ -109,7 +123,7 @@ class RequestContext:
 
     def show(self, template: str, *, here: str, status: int = 200, **context: Any) -> Response:  # noqa: ANN401
         """A page of the dashboard."""
-        kind, text = _NOTICES.get(self.param("done"), ("", ""))
+        kind, text = self._notice()
         shared = {
             "visitor": self.visitor,
             "here": here,
@@ -118,6 +132,21 @@ class RequestContext:
         }
         return HTMLResponse(render(template, **(shared | context)), status_code=status)
 
+    def _notice(self) -> tuple[str, str]:
+        """What a form has done, and how it went: the name is in the address, with counts at most."""
+        done = self.param("done")
+        if done not in _COUNTED:
+            return _NOTICES.get(done, ("", ""))
+        count, busy = self._count("n"), self._count("busy")
+        words = _COUNTED[done].format(some(count, "Page"))
+        if busy:
+            words += f" {some(busy, 'Page')} had a run in progress already."
+        return ("good" if count else "warn"), words
+
+    def _count(self, name: str) -> int:
+        text = self.param(name)
+        return int(text) if text.isascii() and text.isdecimal() and len(text) < 10 else 0  # noqa: PLR2004 - no count is longer
+
     def redirect(self, path: str, *, done: str = "") -> Response:
         """Go to another page after a form."""
         joint = "&" if "?" in path else "?"
@@ -125,6 +154,6 @@ class RequestContext:
 
     def url_with(self, path: str, **changes: str | None) -> str:
         """The address of this list with changed parameters, without empty ones."""
-        kept = {name: value for name, value in self.request.query_params.items() if name != "done"}
+        kept = {name: value for name, value in self.request.query_params.items() if name not in _TOLD}
         made = query(kept | changes)
         return f"{path}?{made}" if made else path

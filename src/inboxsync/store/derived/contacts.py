@@ -1,6 +1,6 @@
 """Rows of `contacts`: the sums of what is known of their conversations."""
 
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import Any, Final
 
@@ -8,10 +8,12 @@ from sqlalchemy import Connection, bindparam, delete
 
 from inboxsync.store.derived.facts import Contact, Facts
 from inboxsync.store.derived.lookup import Lookup, Step
+from inboxsync.store.derived.page_totals import add_to_totals, changes_of
 from inboxsync.store.derived.rows import IfThere, put_rows
+from inboxsync.store.search.words import terms_of
+from inboxsync.store.tables import contact_words, messenger_conversations, not_by_index
 from inboxsync.store.tables import contacts as table
 from inboxsync.store.tables import conversation_facts as facts
-from inboxsync.store.tables import messenger_conversations, not_by_index
 
 _CONTACTS_A_STATEMENT: Final = 500
 # Whose a conversation is, it says itself: its facts may be a pass behind.
@@ -29,8 +31,19 @@ _FACTS_OF: Final = Lookup(
         for name in Facts._fields
     ),
 )
+_STORED: Final = Lookup(
+    keys=(("page_id", "text"), ("sender_id", "text")),
+    steps=(Step("contacts", "t", "t.sender_id = k.sender_id AND t.page_id || '' = k.page_id"),),
+    columns="t.page_id, t.sender_id, t.name_terms",
+)
 _DELETE: Final = delete(table).where(
     not_by_index(table.c.page_id) == bindparam("of_page"), table.c.sender_id == bindparam("contact")
+)
+
+_DELETE_WORD: Final = delete(contact_words).where(
+    contact_words.c.page_id == bindparam("of_page"),
+    contact_words.c.word == bindparam("of_word"),
+    contact_words.c.sender_id == bindparam("contact"),
 )
 
 
@@ -39,13 +52,46 @@ def put_contacts(connection: Connection, wanted: Collection[Contact]) -> None:
     in_order = sorted(wanted)
     for start in range(0, len(in_order), _CONTACTS_A_STATEMENT):
         some = in_order[start : start + _CONTACTS_A_STATEMENT]
+        before = {(row.page_id, row.sender_id): row.name_terms for row in _STORED.rows(connection, some)}
         rows = sum_contacts(map(Facts._make, _FACTS_OF.rows(connection, some)))
-        put_rows(connection, table, list(rows.values()), if_there=IfThere.REPLACE)
+        terms = {contact: terms_of(row["name"]) or None for contact, row in rows.items()}
+        stored = [_stored(row, terms[contact]) for contact, row in rows.items()]
+        put_rows(connection, table, stored, if_there=IfThere.REPLACE)
         gone = [
             {"of_page": page, "contact": contact} for page, contact in some if (page, contact) not in rows
         ]
         if gone:
             connection.execute(_DELETE, gone)
+        _put_words(connection, before, terms)
+        added, removed = rows.keys() - before.keys(), before.keys() - rows.keys()
+        changes = changes_of((page for page, _ in added), (page for page, _ in removed))
+        add_to_totals(connection, "contacts", changes)
+
+
+def _stored(row: dict[str, Any], terms: str | None) -> dict[str, Any]:
+    """With the columns that only lists need: they are ordered by them."""
+    return row | {"name_terms": terms, "messages": row["messages_from_contact"] + row["messages_from_page"]}
+
+
+def _put_words(
+    connection: Connection, before: Mapping[Contact, str | None], terms: Mapping[Contact, str | None]
+) -> None:
+    """Store the words of these contacts' names instead of those they had before."""
+    had, have = _words(before), _words(terms)
+    if left := [{"of_page": page, "of_word": word, "contact": contact} for page, word, contact in had - have]:
+        connection.execute(_DELETE_WORD, left)
+    new = [
+        {"page_id": page, "word": word, "sender_id": contact} for page, word, contact in sorted(have - had)
+    ]
+    put_rows(connection, contact_words, new, if_there=IfThere.KEEP)
+
+
+def _words(terms: Mapping[Contact, str | None]) -> set[tuple[str, str, str]]:
+    return {
+        (page_id, word, sender_id)
+        for (page_id, sender_id), each in terms.items()
+        for word in (each or "").split()
+    }
 
 
 def sum_contacts(facts: Iterable[Facts]) -> dict[Contact, dict[str, Any]]:

@@ -21,6 +21,7 @@ from sqlalchemy import (
 
 from inboxsync.store.connection.statements import Among, is_postgresql, select_among
 from inboxsync.store.connection.types import NO_TIME
+from inboxsync.store.derived.page_totals import add_to_totals, changes_of
 from inboxsync.store.derived.rows import IfThere, put_rows
 from inboxsync.store.tables import contact_details, messages, messenger_conversations
 from inboxsync.store.tables import conversation_facts as table
@@ -73,6 +74,11 @@ def put_facts(connection: Connection, conversation_ids: Collection[str]) -> set[
     deleted = [{"row_id": row_id} for row_id in before if row_id not in now]
     if deleted:
         connection.execute(delete(table).where(table.c.conversation_id == bindparam("row_id")), deleted)
+    changes = changes_of(
+        (page_id for row_id, (page_id, _) in now.items() if row_id not in before),
+        (page_id for row_id, (page_id, _) in before.items() if row_id not in now),
+    )
+    add_to_totals(connection, "conversations", changes)
     return {
         (page_id, sender_id)
         for page_id, sender_id in (*before.values(), *now.values())

@@ -12,6 +12,7 @@ from sqlalchemy import Connection, TextClause, bindparam, delete, select, text
 
 from inboxsync.store.connection.statements import is_postgresql
 from inboxsync.store.derived.lookup import Lookup, Step
+from inboxsync.store.derived.page_totals import add_to_totals
 from inboxsync.store.derived.rows import IfThere, put_rows
 from inboxsync.store.search.places import LAST_SECOND, LOWER, SHIFT, begin_of, first_id, quarter_of
 from inboxsync.store.search.words import terms_of
@@ -190,5 +191,9 @@ def _count(connection: Connection, rows: Iterable[tuple[str, int, bool]], *, by:
         for page_id, quarter in quarters
     ]
     put_rows(connection, page_activity, changes, if_there=IfThere.ADD)
+    of_pages = Counter[str]()
+    for (page_id, _, _), count in counts.items():
+        of_pages[page_id] += by * count
+    add_to_totals(connection, "messages", of_pages)
     if by < 0:
         connection.execute(_EMPTY, [{"of_page": page_id, "at": begin_of(at)} for page_id, at in quarters])

@@ -47,9 +47,22 @@ from inboxsync.store.reading.messages import (
     list_messages,
 )
 from inboxsync.store.reading.overview import PageOverview, get_overview, list_overviews
+from inboxsync.store.reading.page_index import (
+    EXPIRES_SOON,
+    PROBLEMS,
+    PageEntry,
+    PageOrder,
+    PageState,
+    count_states,
+    entries_in,
+    list_page_entries,
+    sorted_entries,
+)
 from inboxsync.store.reading.scope import Scope
 
 __all__ = [
+    "EXPIRES_SOON",
+    "PROBLEMS",
     "ContactDetail",
     "ContactFilter",
     "ContactRecord",
@@ -61,7 +74,10 @@ __all__ = [
     "Listed",
     "MessageCount",
     "MessageRecord",
+    "PageEntry",
+    "PageOrder",
     "PageOverview",
+    "PageState",
     "Quarter",
     "Scope",
     "StreamedMessage",
@@ -69,7 +85,9 @@ __all__ = [
     "count_contacts",
     "count_conversations",
     "count_messages",
+    "count_states",
     "details_of_contacts",
+    "entries_in",
     "get_contact",
     "get_conversation",
     "get_overview",
@@ -87,6 +105,8 @@ __all__ = [
     "list_gaps",
     "list_messages",
     "list_overviews",
+    "list_page_entries",
     "messages_by_day",
     "messages_by_weekday_and_hour",
+    "sorted_entries",
 ]

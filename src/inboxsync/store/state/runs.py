@@ -117,6 +117,21 @@ def list_open_runs(connection: Connection, page_ids: Collection[str]) -> dict[st
     return {row.page_id: _run(row) for row in rows}
 
 
+def list_last_statuses(connection: Connection, page_ids: Collection[str]) -> dict[str, RunStatus]:
+    """How the newest run that has ended ended, by Page (our ids); nothing of Pages without one."""
+    is_open = [status.value for status in RunStatus if status.is_open]
+    last = (
+        select(table.c.status)
+        .where(table.c.page_id == facebook_pages.c.id, table.c.status.not_in(is_open))
+        .order_by(table.c.started_at.desc())
+        .limit(1)
+        .correlate(facebook_pages)
+        .scalar_subquery()
+    )
+    rows = connection.execute(select(facebook_pages.c.id, last).where(facebook_pages.c.id.in_(page_ids)))
+    return {page_id: RunStatus(status) for page_id, status in rows if status is not None}
+
+
 def get_run(connection: Connection, run_id: str) -> Run | None:
     """A run as it is noted; None where it is not."""
     rows = connection.execute(_runs().where(table.c.id == run_id))

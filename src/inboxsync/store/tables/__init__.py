@@ -11,12 +11,14 @@ from inboxsync.store.tables.access import api_keys
 from inboxsync.store.tables.base import metadata, not_by_index
 from inboxsync.store.tables.derived import (
     contact_details,
+    contact_words,
     contacts,
     conversation_facts,
     derive_queue,
     detail_region,
     message_index,
     page_activity,
+    page_totals,
 )
 from inboxsync.store.tables.inbox import (
     BESIDE_INBOX,
@@ -44,6 +46,7 @@ __all__ = [
     "api_keys",
     "backlog",
     "contact_details",
+    "contact_words",
     "contacts",
     "conversation_facts",
     "derive_queue",
@@ -58,6 +61,7 @@ __all__ = [
     "page_activity",
     "page_leases",
     "page_schedules",
+    "page_totals",
     "quotas",
     "run_tasks",
     "sync_run_events",

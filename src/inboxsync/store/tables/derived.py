@@ -111,6 +111,7 @@ contacts = Table(
     Column("sender_id", ID, nullable=False, comment="the contact's id, scoped to the Page or app"),
     Column("name", Text, comment="as served; NULL when withheld, never a placeholder"),
     Column("name_source", Text, nullable=False, comment="where the name came from: participants or none"),
+    Column("name_terms", ID, comment="the words of the name, folded, a space before and behind each"),
     Column("listed_at", UtcDateTime, nullable=False, comment="of its conversations, the newest's"),
     Column("first_message_at", UtcDateTime, comment="when the oldest stored message was sent"),
     Column("last_message_at", UtcDateTime, comment="when the newest stored message was sent"),
@@ -127,6 +128,7 @@ contacts = Table(
     Column("conversations", Integer, nullable=False, comment="how many it has with this Page"),
     Column("messages_from_contact", Integer, nullable=False, comment="stored messages from the contact"),
     Column("messages_from_page", Integer, nullable=False, comment="stored messages from the Page"),
+    Column("messages", Integer, nullable=False, comment="both together, to sort by"),
     Column("has_phone", Boolean, nullable=False, comment="it wrote a phone number"),
     Column("has_email", Boolean, nullable=False, comment="it wrote an e-mail address"),
     Column(
@@ -134,6 +136,8 @@ contacts = Table(
     ),
     PrimaryKeyConstraint("sender_id", "page_id"),  # see `not_by_index`
     Index(None, "page_id", "listed_at"),
+    Index(None, "page_id", "name_terms", "sender_id"),
+    Index(None, "page_id", "messages", "sender_id"),
     comment="The people of a Page's conversations",
     info=DERIVED,
 )
@@ -150,6 +154,17 @@ for _name, _condition in (
         sqlite_where=_condition,
         postgresql_where=_condition,
     )
+
+contact_words = Table(
+    "contact_words",
+    metadata,
+    _page_id(),
+    Column("word", ID, nullable=False, comment="a word of the contact's name, folded"),
+    Column("sender_id", ID, nullable=False, comment="the contact's id"),
+    PrimaryKeyConstraint("page_id", "word", "sender_id"),
+    comment="The words of contacts' names, to find people by the beginning of any of them",
+    info=DERIVED,
+)
 
 contact_details = Table(
     "contact_details",
@@ -192,5 +207,16 @@ page_activity = Table(
     Column("from_page", Integer, nullable=False, comment="stored messages of the Page in it"),
     PrimaryKeyConstraint("page_id", "begins_at"),
     comment="Messages in each quarter of an hour, for totals and charts",
+    info=DERIVED,
+)
+
+page_totals = Table(
+    "page_totals",
+    metadata,
+    Column("page_id", ID, primary_key=True, comment="the Page"),
+    Column("conversations", Integer, nullable=False, comment="stored conversations of the Page"),
+    Column("contacts", Integer, nullable=False, comment="people of these conversations"),
+    Column("messages", Integer, nullable=False, comment="stored messages of the Page that can be read"),
+    comment="How much is stored of each Page, to list and sort many of them at once",
     info=DERIVED,
 )

@@ -19,7 +19,10 @@ _RELEVANT_OF_CONVERSATION = (
 )
 # What is derived goes with its Page. Foreign keys would do the same, but PostgreSQL takes longer to check one
 # than to write the row.
-_OF_A_PAGE: Final = ("message_index", "conversation_facts", "contacts", "contact_details", "page_activity")
+_OF_A_PAGE: Final = (
+    *("message_index", "conversation_facts", "contacts", "contact_words", "contact_details"),
+    *("page_activity", "page_totals"),
+)
 SEARCH_TABLE: Final = "message_search"
 # The words come folded and split by spaces (see `words`); everything but ASCII is a letter to this tokenizer
 # already. A row's first word is its Page's id. Without positions the index is small and quickly made: what a

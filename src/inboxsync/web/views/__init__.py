@@ -6,10 +6,22 @@ from inboxsync.web.views import (
     conversations,
     exports,
     login,
+    page_list,
     pages,
     runs,
     search,
     settings,
 )
 
-__all__ = ["answers", "contacts", "conversations", "exports", "login", "pages", "runs", "search", "settings"]
+__all__ = [
+    "answers",
+    "contacts",
+    "conversations",
+    "exports",
+    "login",
+    "page_list",
+    "pages",
+    "runs",
+    "search",
+    "settings",
+]

@@ -1,4 +1,4 @@
-"""`/`, `/pages/{id}` and `/pages/new`: all Pages, one Page, and the form that adds one.
+"""`/pages/{id}` and `/pages/new`: one Page, and the form that adds one.
 
 The token comes in once, and never goes out.
 """
@@ -16,22 +16,19 @@ from inboxsync.store.reading import (
     ConversationFilter,
     get_overview,
     list_conversations,
-    list_overviews,
     messages_by_day,
     messages_by_weekday_and_hour,
 )
 from inboxsync.store.state.backlog import count_backlog, count_older, list_failed_backlog
 from inboxsync.store.state.pages import get_page, newest_verification
-from inboxsync.store.state.runs import list_open_runs, list_runs
-from inboxsync.store.state.schedules import get_schedule, list_schedules
+from inboxsync.store.state.runs import list_runs
+from inboxsync.store.state.schedules import get_schedule
 from inboxsync.web.charts import DayBars, HeatMap, day_bars, heat_map
-from inboxsync.web.lists import PageList, page_list
 from inboxsync.web.page_rows import PLATFORMS, PageRow, page_label, page_row
 from inboxsync.web.request_context import RequestContext
 from inboxsync.web.run_rows import run_row
 from inboxsync.web.verification import VerificationView, verification_view
 from inboxsync.web.views.runs import live_of
-from inboxsync.web.wording import some
 from inboxsync.workers import set_schedule
 
 _DAYS: Final = 60
@@ -43,44 +40,6 @@ _NEWEST: Final = 10
 _LONGEST_ID = 32
 _LONGEST_NAME = 200
 _LONGEST_TOKEN = 4096
-
-
-def list_all(context: RequestContext) -> Response:
-    """The table of all Pages."""
-    with context.service.engine.store.read() as connection:
-        listed = page_list(connection, context, "/")
-        rows = page_rows(connection, listed.pages, context.now)
-    is_busy = any(row.active_run for row in rows)
-    return context.show(
-        "pages.html",
-        here="pages",
-        list=listed,
-        pages=rows,
-        totals=_totals(listed, rows),
-        refresh_seconds=10 if is_busy else None,
-    )
-
-
-def page_rows(connection: Connection, pages: list[Page], now: datetime) -> list[PageRow]:
-    """These Pages with their figures, their schedules and their runs, in a few statements."""
-    ids = [page.id for page in pages]
-    schedules, active = list_schedules(connection, ids), list_open_runs(connection, ids)
-    return [
-        page_row(each, schedule=schedules[each.page.id], active=active.get(each.page.id), now=now)
-        for each in list_overviews(connection, pages)
-    ]
-
-
-def _totals(listed: PageList, rows: list[PageRow]) -> str:
-    if not listed.total:
-        return "No Page yet"
-    if not listed.is_whole:
-        # The totals of all Pages would have to be counted Page by Page.
-        return some(listed.total, "Page")
-    return (
-        f"{some(len(rows), 'Page')}, {some(sum(row.conversations for row in rows), 'conversation')}, "
-        f"{some(sum(row.messages for row in rows), 'message')}"
-    )
 
 
 def show(context: RequestContext) -> Response:

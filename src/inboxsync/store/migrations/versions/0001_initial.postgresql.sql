@@ -51,11 +51,27 @@ COMMENT ON COLUMN contact_details.page_id IS 'the Page';
 
 COMMENT ON COLUMN contact_details.sent_at IS 'when that message was sent';
 
+CREATE TABLE contact_words (
+	page_id TEXT COLLATE "C" NOT NULL,
+	word TEXT COLLATE "C" NOT NULL,
+	sender_id TEXT COLLATE "C" NOT NULL,
+	CONSTRAINT pk_contact_words PRIMARY KEY (page_id, word, sender_id)
+);
+
+COMMENT ON TABLE contact_words IS 'The words of contacts'' names, to find people by the beginning of any of them';
+
+COMMENT ON COLUMN contact_words.page_id IS 'the Page';
+
+COMMENT ON COLUMN contact_words.word IS 'a word of the contact''s name, folded';
+
+COMMENT ON COLUMN contact_words.sender_id IS 'the contact''s id';
+
 CREATE TABLE contacts (
 	page_id TEXT COLLATE "C" NOT NULL,
 	sender_id TEXT COLLATE "C" NOT NULL,
 	name TEXT,
 	name_source TEXT NOT NULL,
+	name_terms TEXT COLLATE "C",
 	listed_at TIMESTAMP WITH TIME ZONE NOT NULL,
 	first_message_at TIMESTAMP WITH TIME ZONE,
 	last_message_at TIMESTAMP WITH TIME ZONE,
@@ -64,6 +80,7 @@ CREATE TABLE contacts (
 	conversations INTEGER NOT NULL,
 	messages_from_contact INTEGER NOT NULL,
 	messages_from_page INTEGER NOT NULL,
+	messages INTEGER NOT NULL,
 	has_phone BOOLEAN NOT NULL,
 	has_email BOOLEAN NOT NULL,
 	has_older_messages BOOLEAN NOT NULL,
@@ -71,6 +88,10 @@ CREATE TABLE contacts (
 );
 
 CREATE INDEX ix_contacts_page_id_listed_at ON contacts (page_id, listed_at);
+
+CREATE INDEX ix_contacts_page_id_messages_sender_id ON contacts (page_id, messages, sender_id);
+
+CREATE INDEX ix_contacts_page_id_name_terms_sender_id ON contacts (page_id, name_terms, sender_id);
 
 CREATE INDEX ix_contacts_unanswered ON contacts (page_id, listed_at) WHERE unanswered_since_at IS NOT NULL;
 
@@ -88,6 +109,8 @@ COMMENT ON COLUMN contacts.name IS 'as served; NULL when withheld, never a place
 
 COMMENT ON COLUMN contacts.name_source IS 'where the name came from: participants or none';
 
+COMMENT ON COLUMN contacts.name_terms IS 'the words of the name, folded, a space before and behind each';
+
 COMMENT ON COLUMN contacts.listed_at IS 'of its conversations, the newest''s';
 
 COMMENT ON COLUMN contacts.first_message_at IS 'when the oldest stored message was sent';
@@ -103,6 +126,8 @@ COMMENT ON COLUMN contacts.conversations IS 'how many it has with this Page';
 COMMENT ON COLUMN contacts.messages_from_contact IS 'stored messages from the contact';
 
 COMMENT ON COLUMN contacts.messages_from_page IS 'stored messages from the Page';
+
+COMMENT ON COLUMN contacts.messages IS 'both together, to sort by';
 
 COMMENT ON COLUMN contacts.has_phone IS 'it wrote a phone number';
 
@@ -296,6 +321,24 @@ COMMENT ON COLUMN page_activity.begins_at IS 'when the quarter begins; 1970 for 
 COMMENT ON COLUMN page_activity.from_contacts IS 'stored messages to the Page in it';
 
 COMMENT ON COLUMN page_activity.from_page IS 'stored messages of the Page in it';
+
+CREATE TABLE page_totals (
+	page_id TEXT COLLATE "C" NOT NULL,
+	conversations INTEGER NOT NULL,
+	contacts INTEGER NOT NULL,
+	messages INTEGER NOT NULL,
+	CONSTRAINT pk_page_totals PRIMARY KEY (page_id)
+);
+
+COMMENT ON TABLE page_totals IS 'How much is stored of each Page, to list and sort many of them at once';
+
+COMMENT ON COLUMN page_totals.page_id IS 'the Page';
+
+COMMENT ON COLUMN page_totals.conversations IS 'stored conversations of the Page';
+
+COMMENT ON COLUMN page_totals.contacts IS 'people of these conversations';
+
+COMMENT ON COLUMN page_totals.messages IS 'stored messages of the Page that can be read';
 
 CREATE TABLE quotas (
 	object_id TEXT COLLATE "C" NOT NULL,
@@ -810,6 +853,6 @@ CREATE FUNCTION derive_messenger_conversations_delete() RETURNS trigger LANGUAGE
 
 CREATE TRIGGER derive_messenger_conversations_delete AFTER DELETE ON messenger_conversations REFERENCING OLD TABLE AS changed_old FOR EACH STATEMENT EXECUTE FUNCTION derive_messenger_conversations_delete();
 
-CREATE FUNCTION derive_facebook_pages_delete() RETURNS trigger LANGUAGE plpgsql SET search_path FROM CURRENT AS $$ BEGIN DELETE FROM message_index WHERE page_id IN (SELECT id FROM changed_old); DELETE FROM conversation_facts WHERE page_id IN (SELECT id FROM changed_old); DELETE FROM contacts WHERE page_id IN (SELECT id FROM changed_old); DELETE FROM contact_details WHERE page_id IN (SELECT id FROM changed_old); DELETE FROM page_activity WHERE page_id IN (SELECT id FROM changed_old); RETURN NULL; END $$;
+CREATE FUNCTION derive_facebook_pages_delete() RETURNS trigger LANGUAGE plpgsql SET search_path FROM CURRENT AS $$ BEGIN DELETE FROM message_index WHERE page_id IN (SELECT id FROM changed_old); DELETE FROM conversation_facts WHERE page_id IN (SELECT id FROM changed_old); DELETE FROM contacts WHERE page_id IN (SELECT id FROM changed_old); DELETE FROM contact_words WHERE page_id IN (SELECT id FROM changed_old); DELETE FROM contact_details WHERE page_id IN (SELECT id FROM changed_old); DELETE FROM page_activity WHERE page_id IN (SELECT id FROM changed_old); DELETE FROM page_totals WHERE page_id IN (SELECT id FROM changed_old); RETURN NULL; END $$;
 
 CREATE TRIGGER derive_facebook_pages_delete AFTER DELETE ON facebook_pages REFERENCING OLD TABLE AS changed_old FOR EACH STATEMENT EXECUTE FUNCTION derive_facebook_pages_delete();
