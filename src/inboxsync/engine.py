@@ -17,6 +17,7 @@ from inboxsync.settings import Settings
 from inboxsync.store import Store, TokenCipher, open_queue_database
 from inboxsync.store.state.pages import get_encrypted_token, list_quotas, put_quota
 from inboxsync.sync import (
+    Compared,
     Derive,
     Derived,
     Listener,
@@ -199,7 +200,7 @@ class Engine:
         *,
         stop: Stop,
         is_deep: bool,
-        on_batch: Callable[[str, int], None],
+        on_batch: Callable[[Compared], None],
         owner: str | None = None,
     ) -> PageVerify:
         """A verification of one Page, ready to run; `owner` is who holds the Page's lease."""

@@ -73,8 +73,40 @@ def test_a_verification_leaves_a_report(live: Live) -> None:
         assert run["kind"] == {"runs": "sync"}.get(what, what)
         list(lines(live.api, f"/api/v1/runs/{run['id']}/stream"))
     verification = live.api.get(f"{address}/verification").json()
-    assert verification["isComplete"] is True
+    assert verification["isComplete"] is verification["wasComplete"] is True
     assert verification["summary"]
+    assert verification["completeness"]["state"] == "complete"
+    listed = {each["id"]: each for each in live.api.get("/api/v1/pages").json()["items"]}
+    for shown in (live.api.get(address).json(), listed[page.id]):
+        assert shown["completeness"] == verification["completeness"]
+    told = live.api.get("/metrics").text
+    assert 'state="complete"} 1.0' in told
+    assert 'inboxsync_backlog_items{kind="new"} 0.0' in told
+
+
+def test_every_surface_follows_what_is_stored_since_a_verification(live: Live) -> None:
+    page = live.page()
+    address = f"/api/v1/pages/{page.id}"
+
+    def execute(what: str) -> str:
+        run = live.api.post(f"{address}/{what}").json()
+        list(lines(live.api, f"/api/v1/runs/{run['id']}/stream"))
+        return str(live.api.get(f"/api/v1/runs/{run['id']}").json()["status"])
+
+    execute("runs")
+    (world,) = (each for each in live.served.world.pages if each.page_id == page.facebook_page_id)
+    world.write(3, "new")
+    assert execute("verify") == "partial"
+    verification = live.api.get(f"{address}/verification").json()
+    assert (verification["isComplete"], verification["wasComplete"]) == (False, False)
+    assert (verification["completeness"]["state"], verification["completeness"]["new"]) == ("new", 1)
+    assert 'inboxsync_backlog_items{kind="new"} 1.0' in live.api.get("/metrics").text
+    assert 'state="new"} 1.0' in live.api.get("/metrics").text
+    assert execute("runs") == "complete"
+    verification = live.api.get(f"{address}/verification").json()
+    assert (verification["isComplete"], verification["wasComplete"]) == (True, False)
+    assert (verification["completeness"]["state"], verification["completeness"]["new"]) == ("complete", 0)
+    assert 'state="complete"} 1.0' in live.api.get("/metrics").text
 
 
 def test_metrics_count_what_runs_did(live: Live) -> None:

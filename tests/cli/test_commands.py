@@ -173,7 +173,7 @@ def test_every_command_shows_the_backlog(inbox: MakeInbox, run: Run, terminal: O
     code, text = terminal("verify").end()
     assert code == 3
     assert "Not complete" in text
-    assert "2 conversations in the backlog: could not be read" in text
+    assert "2 conversations could not be read. They are tried again." in text
     assert_commands_are_whole(text)
     source.post("faults", heal=True, poison_slots=[])
     healed = answer_of(run("sync", "--json"))
@@ -214,6 +214,28 @@ def test_a_verification_finds_what_is_missing_and_the_next_sync_brings_it(inbox:
     assert answer_of(run("sync", "--json"))["inserted"] == 3
     assert run("verify").returncode == 0
     source.assert_stored(adds_up=False)
+
+
+def test_every_command_says_that_a_page_is_complete_once_all_is_stored(
+    inbox: MakeInbox, run: Run, terminal: OpenTerminal
+) -> None:
+    source = inbox("--conversations", "40")
+    page_id = source.ready["page_id"]
+    run("sync")
+    source.post("messages", slot=4, text="since the sync", times=1)
+    result = run("verify", "--json")
+    answer = answer_of(result)
+    assert (result.returncode, answer["is_complete"], answer["state"], answer["new"]) == (3, False, "new", 1)
+    code, text = terminal("verify").end()
+    assert (code, "could not be read" in text) == (3, False)
+    assert "New since the last sync" in text
+    assert "1 conversation new or with new messages since the last sync." in text
+    assert "new since the last sync" in terminal("pages", "show", page_id).end()[1]
+    assert run("sync").returncode == 0
+    (page,) = json.loads(run("pages", "show", page_id, "--json").stdout)
+    assert page["completeness"]["state"] == "complete"
+    assert (page["verification"]["is_complete"], page["verification"]["was_complete"]) == (True, False)
+    assert re.search(r"verified +complete", terminal("pages", "show", page_id).end()[1])
 
 
 def test_a_verification_that_is_stopped_proves_nothing(

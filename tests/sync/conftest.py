@@ -10,7 +10,7 @@ from inboxsync.model import Page, Platform, Run, Verification
 from inboxsync.sandbox.folders import TOP
 from inboxsync.sandbox.nodes import View
 from inboxsync.store.state.pages import list_pages
-from inboxsync.sync import BatchStored, Event, Findings, Outcome, Stop, SyncOptions, write_queue
+from inboxsync.sync import BatchStored, Compared, Event, Findings, Outcome, Stop, SyncOptions, write_queue
 from tests.fixtures import EngineFor, Row, SandboxServer, Serve
 from tests.sync.fixtures import (
     Add,
@@ -131,12 +131,12 @@ def verify() -> Verify:
         async def go() -> tuple[Verification, Findings]:
             with engine.store.read() as connection:
                 (page,) = list_pages(connection)
-            folders: list[str] = []
+            seen: list[Compared] = []
             async with engine.source() as source, engine.stop() as stop:
 
-                def on_batch(folder: str, _listed: int) -> None:
-                    folders.append(folder)
-                    if len(folders) == stop_after:
+                def on_batch(compared: Compared) -> None:
+                    seen.append(compared)
+                    if len(seen) == stop_after:
                         stop.ask("the test asked")
 
                 one = engine.page_verify(source, page, stop=stop, is_deep=is_deep, on_batch=on_batch)

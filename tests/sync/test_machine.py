@@ -322,7 +322,7 @@ class SyncMachine(RuleBasedStateMachine):
                 (page,) = list_pages(connection)
             async with self.engine.source() as source, self.engine.stop() as stop:
                 one = self.engine.page_verify(
-                    source, page, stop=stop, is_deep=False, on_batch=lambda _folder, _listed: None
+                    source, page, stop=stop, is_deep=False, on_batch=lambda _compared: None
                 )
                 verification, _ = await one.run(wait=False)
                 return verification.is_complete

@@ -179,9 +179,7 @@ def test_verify_confirms_a_complete_page_and_finds_what_is_missing(ready: Ready,
         with engine.store.read() as connection:
             (page,) = list_pages(connection)
         async with engine.source() as source, engine.stop() as stop:
-            one = engine.page_verify(
-                source, page, stop=stop, is_deep=False, on_batch=lambda _folder, _listed: None
-            )
+            one = engine.page_verify(source, page, stop=stop, is_deep=False, on_batch=lambda _compared: None)
             return (await one.run(wait=False))[0]
 
     assert asyncio.run(verify()).is_complete

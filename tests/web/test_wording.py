@@ -5,7 +5,15 @@ from datetime import UTC, date, datetime, timedelta
 import msgspec
 import pytest
 
-from inboxsync.model import BacklogItem, BacklogKind, Problem, RunEvent, Verification
+from inboxsync.model import (
+    BacklogItem,
+    BacklogKind,
+    Completeness,
+    CompletenessState,
+    Problem,
+    RunEvent,
+    Verification,
+)
 from inboxsync.store.reading import Gap, MessageRecord
 from inboxsync.store.state.backlog import Older
 from inboxsync.web import wording
@@ -124,12 +132,15 @@ def verification(*, is_complete: bool, missing: list[str]) -> Verification:
     )
 
 
+def complete(state: str, **counts: int) -> Completeness:
+    return Completeness(state=CompletenessState(state), checked_at=NOW, **counts)  # type: ignore[arg-type]
+
+
 def test_a_verification_says_what_was_found() -> None:
-    view = verification_view(
-        verification(is_complete=True, missing=[]), backlog={}, failed=[], older=NOTHING_OLDER, now=NOW
-    )
-    assert view.badge == "complete"
-    assert view.text.startswith("12,431 of 12,431 conversations")
+    report = verification(is_complete=True, missing=[])
+    view = verification_view(report, complete("complete"), failed=[], older=NOTHING_OLDER, now=NOW)
+    assert (view.badge, view.kind) == ("complete", "good")
+    assert view.text == "12,431 of 12,431 conversations that Meta lists were stored as listed."
     assert view.more == ("1 conversation no longer at Meta: kept here, and marked as gone.",)
 
 
@@ -142,21 +153,41 @@ def test_the_backlog_is_shown_with_why_and_when() -> None:
         attempts=3,
         next_attempt_at=NOW + timedelta(minutes=12),
     )
+    report = verification(is_complete=False, missing=["t_9"])
     view = verification_view(
-        verification(is_complete=False, missing=["t_9"]),
-        backlog={BacklogKind.CONVERSATION: 2},
-        failed=[item],
-        older=NOTHING_OLDER,
-        now=NOW,
+        report, complete("incomplete", refused=2), failed=[item], older=NOTHING_OLDER, now=NOW
     )
     assert view.badge == "not complete"
-    assert "12,430 of 12,431 conversations" in view.text
-    assert "2 in the backlog: 2 could not be read." in view.text
-    assert view.more[0] == "t_9: Every answer failed. Next attempt in 12 min."
+    assert view.text.startswith("12,430 of 12,431 conversations")
+    assert view.more[0] == "2 conversations could not be read. They are tried again."
+    assert view.more[1] == "t_9: Every answer failed. Next attempt in 12 min."
+
+
+def test_what_has_come_since_the_check_is_no_failure() -> None:
+    report = verification(is_complete=True, missing=["t_8", "t_9"])
+    view = verification_view(report, complete("complete", new=2), failed=[], older=NOTHING_OLDER, now=NOW)
+    assert (view.badge, view.kind) == ("complete", "good")
+    assert view.text.startswith("12,429 of 12,431 conversations")
+    assert view.more[0] == (
+        "2 conversations new or with new messages since the check. The next sync brings them."
+    )
+    view = verification_view(report, complete("complete"), failed=[], older=NOTHING_OLDER, now=NOW)
+    assert view.text.endswith("The 2 others are stored since.")
+    assert not any("could not" in line or "since" in line for line in view.more)
+
+
+def test_what_had_come_since_the_last_sync_is_called_new() -> None:
+    report = verification(is_complete=False, missing=["t_9"])
+    view = verification_view(report, complete("new", new=1), failed=[], older=NOTHING_OLDER, now=NOW)
+    assert view.badge == "new since the last sync"
+    assert view.more[0] == (
+        "1 conversation new or with new messages since the last sync. The next sync brings it."
+    )
 
 
 def test_without_a_verification_nothing_is_claimed() -> None:
-    view = verification_view(None, backlog={}, failed=[], older=NOTHING_OLDER, now=NOW)
+    nothing = Completeness(state=CompletenessState.UNVERIFIED)
+    view = verification_view(None, nothing, failed=[], older=NOTHING_OLDER, now=NOW)
     assert (view.badge, view.kind) == ("not verified yet", "")
 
 

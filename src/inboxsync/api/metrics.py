@@ -13,7 +13,7 @@ from typing import Final
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 
 from inboxsync.clock import Clock
-from inboxsync.model import BacklogKind, Page, Quota, TokenState
+from inboxsync.model import BacklogKind, Completeness, Page, Quota, TokenState
 from inboxsync.store import Store
 from inboxsync.store.state.pages import list_pages, list_quotas
 from inboxsync.store.state.run_totals import (
@@ -23,6 +23,7 @@ from inboxsync.store.state.run_totals import (
     list_run_totals,
     newest_run_id,
 )
+from inboxsync.sync import completeness_of
 
 ENDED: Final = ("complete", "partial", "failed", "cancelled", "interrupted")
 _SECONDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300)
@@ -34,6 +35,7 @@ class _Seen:
     quotas: list[Quota]
     runs: list[RunTotals]
     backlog: dict[str, int]
+    completeness: dict[str, Completeness]
 
 
 class Metrics:
@@ -95,9 +97,15 @@ class Metrics:
             registry=names,
         )
         self._pages = Gauge("inboxsync_pages", "Pages, by their token's state.", ["token"], registry=names)
+        self._complete = Gauge(
+            "inboxsync_page_completeness",
+            "1 for the state of each Page: unverified, complete, new (since the last sync) or incomplete.",
+            ["page_id", "platform", "state"],
+            registry=names,
+        )
         self._backlog = Gauge(
             "inboxsync_backlog_items",
-            "What is known to be missing.",
+            "What is known to be missing; new: it has come since the last sync.",
             ["kind"],
             registry=names,
         )
@@ -115,14 +123,17 @@ class Metrics:
             now = self._clock.now()
             self._add_runs(seen.runs)
             self._show_pages(seen.pages, now)
+            self._show_completeness(seen.pages, seen.completeness)
             self._show_quotas(seen.quotas, now)
             self._show_backlog(seen.backlog)
             return generate_latest(self.registry)
 
     def _read(self) -> _Seen:
         with self._store.read() as connection:
+            pages = list_pages(connection)
             return _Seen(
-                pages=list_pages(connection),
+                pages=pages,
+                completeness=completeness_of(connection, pages),
                 quotas=list_quotas(connection),
                 runs=list_run_totals(connection, after=self._newest, also=[*self._open]),
                 backlog=count_backlog_by_kind(connection),
@@ -167,9 +178,15 @@ class Metrics:
                 lag = self._lag.labels(page.facebook_page_id, page.platform.value)
                 lag.set((now - page.last_synced_at).total_seconds())
 
+    def _show_completeness(self, pages: Iterable[Page], completeness: Mapping[str, Completeness]) -> None:
+        self._complete.clear()
+        for page in pages:
+            state = completeness[page.id].state.value
+            self._complete.labels(page.facebook_page_id, page.platform.value, state).set(1)
+
     def _show_backlog(self, backlog: Mapping[str, int]) -> None:
-        for kind in BacklogKind:
-            self._backlog.labels(kind.value).set(backlog.get(kind.value, 0))
+        for kind in (*BacklogKind, "new"):
+            self._backlog.labels(str(kind)).set(backlog.get(str(kind), 0))
 
     def _show_quotas(self, quotas: Iterable[Quota], now: datetime) -> None:
         for quota in quotas:

@@ -1,8 +1,9 @@
 """`/api/v1/pages`: add, list, show and remove Pages. No answer ever contains a token."""
 
 import re
+from dataclasses import fields
 from datetime import datetime
-from typing import Annotated, Literal
+from typing import Annotated, Final, Literal
 
 from anyio import to_thread
 from fastapi import APIRouter, Response
@@ -24,6 +25,8 @@ from inboxsync.api.schemas import (
 )
 from inboxsync.api.service import Service, ServiceDependency
 from inboxsync.model import (
+    Completeness,
+    CompletenessState,
     Following,
     History,
     ListState,
@@ -38,11 +41,23 @@ from inboxsync.model import (
 from inboxsync.store.state.backlog import count_backlog
 from inboxsync.store.state.list_positions import list_states
 from inboxsync.store.state.pages import count_page, find_page, list_pages_after, remove_page
+from inboxsync.sync import completeness_of
 
 router = APIRouter(prefix="/api/v1/pages", tags=["pages"])
 
 # What a header can contain.
 _TOKEN = re.compile(r"[!-~]+")
+COMPLETENESS_EXAMPLE: Final = {
+    "state": "complete",
+    "checkedAt": "2026-06-01T03:00:12Z",
+    "new": 0,
+    "missing": 0,
+    "refused": 0,
+    "gaps": 0,
+    "history": 0,
+    "unknown": 0,
+    "isBlind": False,
+}
 _EXAMPLE = {
     "id": "01978b2e-4a10-7cc3-9f6d-3a2b1c0d9e8f",
     "facebookPageId": "104567890123456",
@@ -54,7 +69,24 @@ _EXAMPLE = {
     "tokenExpiresAt": None,
     "history": "newest",
     "lastSyncedAt": "2026-06-01T12:00:00Z",
+    "completeness": COMPLETENESS_EXAMPLE,
 }
+
+
+class CompletenessShape(Shape):
+    """Whether a Page is complete now: what its last verification found, and what is stored since."""
+
+    state: CompletenessState = Field(
+        description="`new`: only what has come since the last sync is not stored; `unverified`: no report."
+    )
+    checked_at: datetime | None = Field(description="When the lists were last compared.")
+    new: int = Field(description="Conversations that are new, or have new messages, since then.")
+    missing: int = Field(description="Conversations that Meta lists and that are not stored.")
+    refused: int = Field(description="Conversations that cannot be read.")
+    gaps: int = Field(description="Conversations that lack messages between stored ones.")
+    history: int = Field(description="Conversations that are not read to their beginning yet.")
+    unknown: int = Field(description="Entries of Meta's lists without an id, or of an unknown form.")
+    is_blind: bool = Field(description="Meta listed no conversation at all, although some are stored.")
 
 
 class PageShape(Shape):
@@ -72,6 +104,7 @@ class PageShape(Shape):
     token_expires_at: datetime | None = Field(description="When it expires; null: never, or unknown.")
     history: History = Field(description="How far back messages are kept.")
     last_synced_at: datetime | None = Field(description="Everything up to this time is stored.")
+    completeness: CompletenessShape
 
 
 class FolderShape(Shape):
@@ -146,7 +179,8 @@ def list_pages(service: ServiceDependency, cursor: CursorText = None, limit: Lim
     (after,) = decode_cursor("pages", cursor, parts=1) if cursor else ("",)
     with service.engine.store.read() as connection:
         found = list_pages_after(connection, after, limit=limit + 1)
-    items = [_page_shape(page) for page in found[:limit]]
+        complete = completeness_of(connection, found[:limit])
+    items = [_page_shape(page, complete[page.id]) for page in found[:limit]]
     more = encode_cursor("pages", found[limit - 1].id) if len(found) > limit else None
     return Listed(items=items, next_cursor=more)
 
@@ -166,7 +200,8 @@ async def add_page(service: ServiceDependency, asked: NewPage, response: Respons
         name=asked.name,
     )
     response.status_code = 201 if is_new else 200
-    return _page_shape(page)
+    complete = await service.read(lambda connection: completeness_of(connection, [page]))
+    return _page_shape(page, complete[page.id])
 
 
 @router.get("/{page_id}", summary="Show a Page", **requires(Scope.READ, 404, 409))
@@ -183,7 +218,12 @@ async def delete_page(service: ServiceDependency, page_id: PageId) -> None:
     await to_thread.run_sync(_remove, service, page_id, limiter=service.writers)
 
 
-def _page_shape(page: Page) -> PageShape:
+def completeness_shape(found: Completeness) -> CompletenessShape:
+    """What is known of a Page's completeness, in the API's shape."""
+    return CompletenessShape(**{each.name: getattr(found, each.name) for each in fields(found)})
+
+
+def _page_shape(page: Page, complete: Completeness) -> PageShape:
     """A stored Page in the API's shape."""
     return PageShape(
         id=page.id,
@@ -196,6 +236,7 @@ def _page_shape(page: Page) -> PageShape:
         token_expires_at=page.token_expires_at,
         history=page.history,
         last_synced_at=page.last_synced_at,
+        completeness=completeness_shape(complete),
     )
 
 
@@ -207,7 +248,7 @@ def _remove(service: Service, page_id: str) -> None:
 def _detail(connection: Connection, page: Page) -> PageDetailShape:
     counts = count_page(connection, page)
     return PageDetailShape(
-        **dict(_page_shape(page)),
+        **dict(_page_shape(page, completeness_of(connection, [page])[page.id])),
         conversations=counts.conversations,
         contacts=counts.contacts,
         messages=counts.messages,

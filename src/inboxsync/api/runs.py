@@ -11,6 +11,7 @@ from pydantic import Field
 
 from inboxsync.api.auth import requires
 from inboxsync.api.event_stream import LastEventId, event_id, requires_stream, server_sent
+from inboxsync.api.pages import COMPLETENESS_EXAMPLE, CompletenessShape, completeness_shape
 from inboxsync.api.problems import CursorInvalid, VerificationUnknown
 from inboxsync.api.schemas import (
     WHOLE,
@@ -29,9 +30,20 @@ from inboxsync.api.schemas import (
     filter_mark,
 )
 from inboxsync.api.service import ServiceDependency, page_id_of
-from inboxsync.model import History, Mode, Run, RunEvent, RunKind, RunRequest, RunStatus, Scope
+from inboxsync.model import (
+    CompletenessState,
+    History,
+    Mode,
+    Run,
+    RunEvent,
+    RunKind,
+    RunRequest,
+    RunStatus,
+    Scope,
+)
 from inboxsync.store.state.pages import find_page, newest_verification
 from inboxsync.store.state.runs import list_run_events, list_runs
+from inboxsync.sync import completeness_of
 
 router = APIRouter(prefix="/api/v1", tags=["runs"])
 
@@ -141,12 +153,16 @@ class VerificationShape(Shape):
         id="01978b2e-6c32-7ee5-9b8f-5c4d3e2f1a0b",
         checkedAt="2026-06-01T03:00:12Z",
         isComplete=True,
+        wasComplete=True,
+        completeness=COMPLETENESS_EXAMPLE,
         summary={"folders": []},
     )
 
     id: str
     checked_at: datetime
-    is_complete: bool = Field(description="Nothing that can be read is missing.")
+    is_complete: bool = Field(description="Nothing is missing now: what was found is stored since.")
+    was_complete: bool = Field(description="Nothing was missing when the lists were compared.")
+    completeness: CompletenessShape
     summary: dict[str, Any] = Field(description="What was found in each list.")
 
 
@@ -201,16 +217,20 @@ async def start_verify(service: ServiceDependency, page_id: PageId, response: Re
 )
 @as_json
 def show_verification(service: ServiceDependency, page_id: PageId) -> VerificationShape:
-    """What the Page's last verification found."""
+    """What the Page's last verification found, and whether the Page is complete now."""
     with service.engine.store.read() as connection:
-        found = newest_verification(connection, find_page(connection, page_id))
+        page = find_page(connection, page_id)
+        found = newest_verification(connection, page)
+        complete = completeness_of(connection, [page])[page.id]
     if found is None:
         raise VerificationUnknown("No verification of this Page was ever completed.")
     return VerificationShape.model_validate(
         {
             "id": found.id,
             "checkedAt": found.checked_at,
-            "isComplete": found.is_complete,
+            "isComplete": complete.state is CompletenessState.COMPLETE,
+            "wasComplete": found.is_complete,
+            "completeness": completeness_shape(complete),
             "summary": msgspec.json.decode(found.summary),
         }
     )

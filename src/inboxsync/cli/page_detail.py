@@ -1,10 +1,11 @@
 """One Page as `inboxsync pages show` prints it."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, Final
 
+import msgspec
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
@@ -12,7 +13,10 @@ from sqlalchemy import Connection
 
 from inboxsync.cli.output import duration, local, page_name
 from inboxsync.model import (
+    BacklogItem,
     BacklogKind,
+    Completeness,
+    CompletenessState,
     Following,
     History,
     Lease,
@@ -25,18 +29,21 @@ from inboxsync.model import (
     Verification,
 )
 from inboxsync.store.reading import PageEntry
-from inboxsync.store.state.backlog import Older, count_backlog, count_older
+from inboxsync.store.state.backlog import Older, count_backlog, count_older, list_failed_backlog
 from inboxsync.store.state.leases import get_lease
 from inboxsync.store.state.list_positions import list_states
 from inboxsync.store.state.pages import PageCounts, count_page, newest_verification
 from inboxsync.store.state.schedules import get_schedule
+from inboxsync.sync import completeness_of
 from inboxsync.workers import EVERY_SECONDS
 
 _MESSAGES = 10
-_BACKLOG = {
-    BacklogKind.CONVERSATION: "that could not be read",
-    BacklogKind.GAP: "with a gap between stored messages",
-    BacklogKind.HISTORY: "without older messages",
+_REASONS = 3
+COMPLETENESS_WORDS: Final = {
+    CompletenessState.UNVERIFIED: "not verified yet",
+    CompletenessState.COMPLETE: "complete",
+    CompletenessState.NEW: "new since the last sync",
+    CompletenessState.INCOMPLETE: "not complete",
 }
 _WINDOWS = {None: "not tried yet", True: "honoured", False: "not honoured"}
 
@@ -52,6 +59,8 @@ class PageDetail:
     older: Older
     lease: Lease | None
     verification: Verification | None
+    completeness: Completeness
+    refused: tuple[BacklogItem, ...]
     schedule: Schedule
 
     def as_json(self) -> dict[str, Any]:
@@ -77,9 +86,14 @@ class PageDetail:
                 "next_verify_at": self.schedule.next_verify_at,
             },
             "syncing": {"owner": lease.owner, "since": lease.acquired_at} if lease else None,
-            "verification": {"checked_at": verification.checked_at, "is_complete": verification.is_complete}
+            "verification": {
+                "checked_at": verification.checked_at,
+                "is_complete": self.completeness.state is CompletenessState.COMPLETE,
+                "was_complete": verification.is_complete,
+            }
             if verification
             else None,
+            "completeness": completeness_as_json(self.completeness),
         }
 
     def print(self, console: Console) -> None:
@@ -95,10 +109,7 @@ class PageDetail:
             "history": "every message" if page.history is History.ALL else self._not_fetched(),
             "folders": ", ".join(f"{folder} ({_state(each)})" for folder, each in self.states.items())
             or "not read yet",
-            "backlog": "; ".join(
-                f"{count:,} {_BACKLOG[kind]}" for kind, count in self.backlog.items() if count
-            )
-            or "nothing",
+            "backlog": self._backlog(),
             "batch size": f"{page.batch_size or 100} conversations a call",
             "time windows": _WINDOWS[page.time_windows],
             "verified": self._verified(),
@@ -133,11 +144,31 @@ class PageDetail:
             return f"{every}, none has yet"
         return f"{every}, next at {local(self.schedule.next_sync_at)}"
 
+    def _backlog(self) -> str:
+        lines = [f"{count:,} {words}" for count, words in self._open() if count]
+        return "\n".join(["; ".join(lines), *self._reasons()]) if lines else "nothing"
+
+    def _open(self) -> Iterable[tuple[int, str]]:
+        found = self.completeness
+        return (
+            (found.new, f"new since {'the last sync' if self._is_behind() else 'the check'}"),
+            (found.missing, "that Meta lists and that are not stored"),
+            (found.refused, "that could not be read"),
+            (found.gaps, "with a gap between stored messages"),
+            (found.history, "without older messages"),
+        )
+
+    def _reasons(self) -> list[str]:
+        return [f"{each.conversation_id}: {each.problem.message}" for each in self.refused if each.problem]
+
+    def _is_behind(self) -> bool:
+        return self.completeness.state in (CompletenessState.NEW, CompletenessState.UNVERIFIED)
+
     def _verified(self) -> str:
         if self.verification is None:
             return f"never: inboxsync verify {self.page.facebook_page_id}"
-        verdict = "complete" if self.verification.is_complete else "not complete"
-        return f"{verdict} on {local(self.verification.checked_at)}"
+        words = COMPLETENESS_WORDS[self.completeness.state]
+        return f"{words} (checked {local(self.verification.checked_at)})"
 
 
 def page_detail(connection: Connection, page: Page) -> PageDetail:
@@ -151,17 +182,25 @@ def page_detail(connection: Connection, page: Page) -> PageDetail:
         older=count_older(connection, page, messages=_MESSAGES),
         lease=lease if lease and lease.expires_at > datetime.now(UTC) else None,
         verification=newest_verification(connection, page),
+        completeness=completeness_of(connection, [page])[page.id],
+        refused=tuple(list_failed_backlog(connection, page, limit=_REASONS)),
         schedule=get_schedule(connection, page.id),
     )
 
 
-def entry_as_json(entry: PageEntry) -> dict[str, Any]:
+def completeness_as_json(found: Completeness) -> dict[str, Any]:
+    """Whether a Page is complete now, and what is open, in conversations."""
+    return dict(msgspec.to_builtins(found, builtin_types=[datetime]))
+
+
+def entry_as_json(entry: PageEntry, complete: Completeness) -> dict[str, Any]:
     """A Page as `pages list --json` prints it."""
     counts = PageCounts(conversations=entry.conversations, contacts=entry.contacts, messages=entry.messages)
     return page_as_json(entry.page, counts) | {
         "backlog": entry.backlog,
         "is_paused": entry.schedule.is_paused,
         "states": sorted(entry.states),
+        "completeness": completeness_as_json(complete),
     }
 
 

@@ -3,7 +3,7 @@
 import asyncio
 import re
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Annotated
 
@@ -12,10 +12,10 @@ from sqlalchemy import Connection
 
 from inboxsync.cli.options import AsJsonArray, OnlyPlatform, PageId, on_platform
 from inboxsync.cli.output import duration, local, print_json, some, stdout, table
-from inboxsync.cli.page_detail import entry_as_json, page_detail
+from inboxsync.cli.page_detail import COMPLETENESS_WORDS, entry_as_json, page_detail
 from inboxsync.cli.process import open_engine
 from inboxsync.errors import SettingsInvalid
-from inboxsync.model import History, Page, Platform, TokenState
+from inboxsync.model import Completeness, CompletenessState, History, Page, Platform, TokenState
 from inboxsync.store.derived import has_notes
 from inboxsync.store.reading import (
     PROBLEMS,
@@ -28,6 +28,7 @@ from inboxsync.store.reading import (
     sorted_entries,
 )
 from inboxsync.store.state.pages import count_page, find_pages, remove_page, set_history
+from inboxsync.sync import completeness_of
 from inboxsync.workers import set_schedule
 
 _LONGEST_ID = 32
@@ -93,6 +94,7 @@ def list_(
         raise SettingsInvalid("--reverse needs a column to sort by.", hint="Name it: --sort messages.")
     with open_engine() as engine, engine.store.read() as connection:
         entries = list_page_entries(connection, now=engine.clock.now())
+        complete = completeness_of(connection, [entry.page for entry in entries])
         if has_notes(connection):
             # A sync was killed, or goes on: what it has stored meanwhile is counted now.
             entries = [_counted(connection, entry) for entry in entries]
@@ -103,11 +105,11 @@ def list_(
     if sort is not None:
         found = sorted_entries(found, sort, is_reversed=reverse)
     if as_json:
-        print_json([entry_as_json(entry) for entry in found])
+        print_json([entry_as_json(entry, complete[entry.page.id]) for entry in found])
     elif not entries:
         stdout().print("No Page yet. Add one with `inboxsync pages add PAGE_ID`.")
     else:
-        _print_list(entries, found)
+        _print_list(entries, found, complete)
 
 
 def _counted(connection: Connection, entry: PageEntry) -> PageEntry:
@@ -117,7 +119,9 @@ def _counted(connection: Connection, entry: PageEntry) -> PageEntry:
     )
 
 
-def _print_list(entries: Sequence[PageEntry], found: Sequence[PageEntry]) -> None:
+def _print_list(
+    entries: Sequence[PageEntry], found: Sequence[PageEntry], complete: Mapping[str, Completeness]
+) -> None:
     if found:
         rows = table("Page", "token", "last synced", "conversations", "contacts", "messages")
         for entry in found:
@@ -126,7 +130,7 @@ def _print_list(entries: Sequence[PageEntry], found: Sequence[PageEntry]) -> Non
             rows.add_row(
                 f"{name}{page.facebook_page_id}\n{page.platform}",
                 "\n".join((_token(page), *_marks(entry))),
-                local(page.last_synced_at),
+                f"{local(page.last_synced_at)}\n{_complete(complete[page.id])}",
                 *(f"{number:,}" for number in (entry.conversations, entry.contacts, entry.messages)),
             )
         stdout().print(rows)
@@ -138,6 +142,12 @@ def _print_list(entries: Sequence[PageEntry], found: Sequence[PageEntry]) -> Non
         said.append(f"the last run of {failed:,} failed")
     if said:
         stdout().print(f"{'. '.join(each[:1].upper() + each[1:] for each in said)}.")
+
+
+def _complete(found: Completeness) -> str:
+    """`complete`, `12 new`, `not complete`: short, for a column."""
+    is_new = found.state is CompletenessState.NEW
+    return f"{found.new:,} new" if is_new else COMPLETENESS_WORDS[found.state]
 
 
 def _token(page: Page) -> str:

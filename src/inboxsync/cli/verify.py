@@ -1,6 +1,8 @@
 """`inboxsync verify`."""
 
+import asyncio
 import sys
+from collections.abc import Collection
 from typing import Annotated, Any
 
 import msgspec
@@ -29,15 +31,20 @@ from inboxsync.cli.sync import for_each_page
 from inboxsync.engine import Engine
 from inboxsync.errors import InboxsyncError, PageBusy
 from inboxsync.graph import GraphClient
-from inboxsync.model import Page, Verification
-from inboxsync.sync import Findings, Stop, Stopped
+from inboxsync.model import Completeness, CompletenessState, Page, Verification
+from inboxsync.sync import Compared, Findings, Stop, Stopped, completeness_of, describe_completeness
 
 _SHOWN_IDS = 5
 
 log = structlog.get_logger("inboxsync.verify")
 
-# A verification report with its findings, or why there is none.
-Verdict = tuple[Verification, Findings] | InboxsyncError | Stopped
+# A verification report with its findings and what follows, or why there is none.
+Verdict = tuple[Verification, Findings, Completeness] | InboxsyncError | Stopped
+_TITLES = {
+    CompletenessState.COMPLETE: ("Complete", "bold green"),
+    CompletenessState.NEW: ("New since the last sync", "bold yellow"),
+    CompletenessState.INCOMPLETE: ("Not complete", "bold yellow"),
+}
 
 
 def verify(
@@ -69,8 +76,18 @@ def verify(
 async def _verify_page(
     engine: Engine, source: GraphClient, stop: Stop, page: Page, *, is_deep: bool, wait: bool
 ) -> Verdict:
-    def log_batch(folder: str, listed: int) -> None:
-        log.info("compared", page_id=page.facebook_page_id, folder=folder, listed=listed)
+    def log_batch(compared: Compared) -> None:
+        log.info(
+            "compared",
+            page_id=page.facebook_page_id,
+            folder=compared.folder,
+            listed=compared.listed,
+            differences=compared.differences,
+        )
+
+    def complete_now() -> Completeness:
+        with engine.store.read() as connection:
+            return completeness_of(connection, [page])[page.id]
 
     try:
         if sys.stderr.isatty():
@@ -80,13 +97,16 @@ async def _verify_page(
                     page,
                     stop=stop,
                     is_deep=is_deep,
-                    on_batch=lambda folder, listed: status.update(
-                        f"Listing {page_name(page)}: {listed:,} conversations of {folder} compared"
+                    on_batch=lambda compared: status.update(
+                        f"Listing {page_name(page)}: {compared.listed:,} conversations compared, "
+                        f"{some(compared.differences, 'difference')}"
                     ),
                 )
-                return await one.run(wait=wait)
-        one = engine.page_verify(source, page, stop=stop, is_deep=is_deep, on_batch=log_batch)
-        return await one.run(wait=wait)
+                report, findings = await one.run(wait=wait)
+        else:
+            one = engine.page_verify(source, page, stop=stop, is_deep=is_deep, on_batch=log_batch)
+            report, findings = await one.run(wait=wait)
+        return report, findings, await asyncio.to_thread(complete_now)
     except (InboxsyncError, Stopped) as failure:
         return failure
 
@@ -110,10 +130,11 @@ def _show(page: Page, verdict: Verdict, *, as_json: bool) -> None:
         _print_verification(stdout(), page, *verdict)
 
 
-def _print_verification(console: Console, page: Page, verification: Verification, findings: Findings) -> None:
-    title = ("Complete", "bold green") if verification.is_complete else ("Not complete", "bold yellow")
+def _print_verification(
+    console: Console, page: Page, verification: Verification, findings: Findings, complete: Completeness
+) -> None:
     console.print(
-        Text(*title),
+        Text(*_TITLES[complete.state]),
         f": {page_name(page)} ({page.platform}): Meta lists {some(findings.listed, 'conversation')}; "
         f"{findings.listed - findings.missing:,} stored as they are now.",
         sep="",
@@ -121,15 +142,12 @@ def _print_verification(console: Console, page: Page, verification: Verification
     for folder in findings.folders:
         if folder.listed:
             console.print(f"  {folder.folder}: {folder.listed:,} listed")
-        _print_ids(console, "not stored", folder.missing)
-        _print_ids(console, "with newer messages than stored", folder.behind)
-        if folder.dropped:
-            console.print(f"    {some(folder.dropped, 'record')} without an id, or of unknown form")
+        _print_ids(console, "that should be stored and are not", folder.lost.difference(findings.refused))
+    for line in describe_completeness(complete):
+        console.print(f"  {line}")
+    _print_refused(console, findings)
     for count, noun, what in (
         (len(findings.missing_messages), "conversation", "without messages that the source has"),
-        (findings.backlog.get("conversation", 0), "conversation", "in the backlog: could not be read"),
-        (findings.backlog.get("gap", 0), "conversation", "in the backlog: a gap between stored messages"),
-        (findings.backlog.get("history", 0), "conversation", "in the backlog: older messages"),
         (len(findings.only_stored), "conversation", "stored that is in no list, although Meta still has it"),
         (len(findings.marked_gone), "conversation", "no longer at Meta: marked gone, and kept"),
         (findings.unreadable_messages, "message", "known only by id and time: the platform gives no more"),
@@ -145,7 +163,15 @@ def _print_verification(console: Console, page: Page, verification: Verification
         print_command(console, f"Next: {_next_command(page, findings)}")
 
 
-def _print_ids(console: Console, what: str, graph_ids: set[str]) -> None:
+def _print_refused(console: Console, findings: Findings) -> None:
+    """Why Meta refuses conversations, for a few of them."""
+    for graph_id, problem in list(findings.refused.items())[:_SHOWN_IDS]:
+        console.print(f"    {graph_id}: {problem.message}")
+    if len(findings.refused) > _SHOWN_IDS:
+        console.print(f"    and {len(findings.refused) - _SHOWN_IDS:,} more")
+
+
+def _print_ids(console: Console, what: str, graph_ids: Collection[str]) -> None:
     if graph_ids:
         shown = ", ".join(sorted(graph_ids)[:_SHOWN_IDS])
         more = ", ..." if len(graph_ids) > _SHOWN_IDS else ""
@@ -168,9 +194,11 @@ def _as_json(page: Page, verdict: Verdict) -> dict[str, Any]:
             "errors": [{"code": code, "message": message, "hint": hint}],
             "next": f"inboxsync verify {page.facebook_page_id}",
         }
-    verification, findings = verdict
+    verification, findings, complete = verdict
     return result | {
         "is_complete": verification.is_complete,
+        "state": complete.state.value,
+        "new": complete.new,
         "checked_at": verification.checked_at,
         "listed": findings.listed,
         "missing": findings.missing,

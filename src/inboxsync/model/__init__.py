@@ -1,7 +1,7 @@
 """What the project speaks of: frozen records, no I/O, no framework."""
 
 from inboxsync.model.api_key import ApiKey, Scope
-from inboxsync.model.backlog import BacklogItem, BacklogKind
+from inboxsync.model.backlog import NOT_STORED, BacklogCounts, BacklogItem, BacklogKind
 from inboxsync.model.batch import Batch, Dropped, MessageBatch, Unread, Window, reached_at
 from inboxsync.model.exchange import REPLY_WINDOW, Exchange, Response, exchange_of, iter_responses
 from inboxsync.model.lease import Lease
@@ -11,14 +11,18 @@ from inboxsync.model.quota import Quota
 from inboxsync.model.records import Conversation, Message, Participant, SourceRecord
 from inboxsync.model.run import Counts, Mode, Problem, Run, RunEvent, RunKind, RunRequest, RunStatus
 from inboxsync.model.tasks import RunTask, Schedule, TaskQueue, WorkerInfo
-from inboxsync.model.verification import Verification
+from inboxsync.model.verification import Completeness, CompletenessState, Verification
 
 __all__ = [
+    "NOT_STORED",
     "REPLY_WINDOW",
     "ApiKey",
+    "BacklogCounts",
     "BacklogItem",
     "BacklogKind",
     "Batch",
+    "Completeness",
+    "CompletenessState",
     "Conversation",
     "Counts",
     "Dropped",

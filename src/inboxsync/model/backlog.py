@@ -3,8 +3,12 @@
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
+from typing import Final
 
 from inboxsync.model.run import Problem
+
+# The code of what a verification found missing although a sync should have brought it. Not a failed attempt.
+NOT_STORED: Final = "not_stored"
 
 
 class BacklogKind(StrEnum):
@@ -22,7 +26,7 @@ class BacklogItem:
     `conversation_id` is Graph's. `cursor` is where its messages were read to: a hint, it may die.
     A gap is closed where one of `anchors` is met, the ids of messages stored before it arose; without
     any it is closed at the bottom, or below `until_at`. `attempts` counts those that failed in a
-    row; `problem` is why the last one failed.
+    row; `problem` is why the last one failed. A conversation without a problem has come since the last sync.
     """
 
     conversation_id: str
@@ -34,3 +38,14 @@ class BacklogItem:
     problem: Problem | None = None
     attempts: int = 0
     next_attempt_at: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BacklogCounts:
+    """The backlog of one Page by what its items mean, in conversations; see `Completeness`."""
+
+    new: int = 0
+    missing: int = 0
+    refused: int = 0
+    gaps: int = 0
+    history: int = 0

@@ -8,6 +8,7 @@ transaction), `backlog`, `conclude`. Then `verify` and `compare` (is anything mi
 """
 
 from inboxsync.sync.add_page import check_token, keep_page
+from inboxsync.sync.completeness import completeness_of, describe_completeness, report_of
 from inboxsync.sync.conclude import Outcome, Suspension, Unfinished, is_temporary
 from inboxsync.sync.derive import Derive, Derived
 from inboxsync.sync.events import (
@@ -34,13 +35,14 @@ from inboxsync.sync.events import (
 from inboxsync.sync.lease import is_gone, new_owner
 from inboxsync.sync.run import PageSync, SyncOptions, TaskOptions
 from inboxsync.sync.stop import Stop, Stopped, check_requests
-from inboxsync.sync.verify import Findings, PageVerify
+from inboxsync.sync.verify import Compared, Findings, PageVerify
 
 __all__ = [
     "LAST",
     "BatchFailed",
     "BatchStored",
     "CallRetried",
+    "Compared",
     "Derive",
     "Derived",
     "Event",
@@ -65,6 +67,8 @@ __all__ = [
     "WaitStarted",
     "check_requests",
     "check_token",
+    "completeness_of",
+    "describe_completeness",
     "describe_waiting",
     "end_event",
     "ignore",
@@ -73,5 +77,6 @@ __all__ = [
     "keep_page",
     "log_event",
     "new_owner",
+    "report_of",
     "start_events",
 ]

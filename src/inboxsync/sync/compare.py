@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from hashlib import blake2b
 
-from inboxsync.model import Batch, Conversation, History, Page
+from inboxsync.model import Batch, Conversation, History, Page, Problem
 from inboxsync.store import Store
 from inboxsync.store.reading.summaries import StoredSummary, iter_conversation_ids, message_ids, summaries_of
 from inboxsync.store.state.backlog import Older
@@ -20,48 +20,64 @@ class FolderFindings:
     """What the comparison of one list found, as Graph's ids.
 
     `missing` are listed and not stored, `behind` are stored as they were before their last message,
-    `unread` fail every answer with more of them than their id. `lost` counts those of the
-    first two that are older than the last sync: no later sync reads them again. `dropped` counts what
-    was listed and is no record, such as an entry without an id: nobody can say whether it is stored.
+    `unread` fail every answer with more of them than their id. Of the first two, `lost` are older than the
+    last sync: no later sync reads them again. `came_since` were listed as they are only after the first look
+    at the list: no sync could have read them. `dropped` counts what was listed and is no record, such as an
+    entry without an id: nobody can say whether it is stored. `watermark_at` is the list's watermark at the
+    time.
     """
 
     folder: str
     listed: int = 0
     missing: set[str] = field(default_factory=set)
     behind: set[str] = field(default_factory=set)
-    lost: int = 0
+    lost: set[str] = field(default_factory=set)
+    came_since: set[str] = field(default_factory=set)
     unread: set[str] = field(default_factory=set)
     dropped: int = 0
+    watermark_at: datetime | None = None
+
+    @property
+    def different(self) -> int:
+        """Conversations that are listed and not stored, or not as they are now."""
+        return len(self.missing) + len(self.behind)
 
 
 @dataclass(slots=True, kw_only=True)
 class Comparison:
     """The store beside the source, for one Page. `is_deep` compares the ids of messages too.
 
-    `synced_to` is up to when each list is synced. `counts_differ`: conversations stored whole
-    with another number of messages than Meta estimates. `returned` were marked gone and are listed.
-    `older` is what was not asked for, by that estimate.
+    `synced_to` is up to when each list is synced, `watermarks` are those of the lists that follow the source.
+    `counts_differ`: conversations stored whole with another number of messages than Meta estimates.
+    `returned` were marked gone and are listed. `older` is what was not asked for, by that estimate.
+    `problems`: why conversations cannot be read.
     """
 
     store: Store
     page: Page
     is_deep: bool
     synced_to: Mapping[str, datetime | None] = field(default_factory=dict)
+    watermarks: Mapping[str, datetime] = field(default_factory=dict)
     folders: dict[str, FolderFindings] = field(default_factory=dict)
     missing_messages: dict[str, int] = field(default_factory=dict)
     counts_differ: int = 0
     returned: set[str] = field(default_factory=set)
     older: Older = field(default_factory=lambda: Older(conversations=0, messages=0))
+    problems: dict[str, Problem] = field(default_factory=dict)
+    # The newest time in the first answer of each list.
+    _tops: dict[str, datetime | None] = field(default_factory=dict)
     _listed: set[int] = field(default_factory=set)
     _to_read: dict[str, str] = field(default_factory=dict)
 
     def of(self, folder: str) -> FolderFindings:
         """What has been found of a list so far."""
-        return self.folders.setdefault(folder, FolderFindings(folder=folder))
+        made = FolderFindings(folder=folder, watermark_at=self.watermarks.get(folder))
+        return self.folders.setdefault(folder, made)
 
     def add(self, folder: str, batch: Batch) -> None:
         """Compare one answer. Blocks; call it from a thread."""
         findings = self.of(folder)
+        self._tops.setdefault(folder, batch.newest_at)
         ids = [each.conversation_id for each in batch.conversations]
         with self.store.read() as connection:
             stored = summaries_of(connection, self.page, ids)
@@ -73,6 +89,7 @@ class Comparison:
             self._compare(findings, each.whole(), stored.get(each.conversation_id), is_first=is_first)
         findings.dropped += len(batch.dropped)
         findings.unread.update(each.conversation_id for each in batch.unread)
+        self.problems |= {each.conversation_id: each.problem for each in batch.unread}
         self._listed.update(_key(each.conversation_id) for each in batch.unread)
 
     def has_listed(self, graph_ids: Iterable[str]) -> bool:
@@ -122,15 +139,13 @@ class Comparison:
     ) -> None:
         graph_id = served.conversation_id
         if stored is None:
-            findings.lost += is_first and self._is_lost(findings.folder, served)
-            findings.missing.add(graph_id)
+            self._add_different(findings, findings.missing, served, is_first=is_first)
             return
         if stored.is_gone:
             self.returned.add(graph_id)
         served_at, stored_at = served.source_updated_at, stored.source_updated_at
         if served_at is not None and (stored_at is None or stored_at < served_at):
-            findings.lost += is_first and self._is_lost(findings.folder, served)
-            findings.behind.add(graph_id)
+            self._add_different(findings, findings.behind, served, is_first=is_first)
             return
         if is_first:
             self._compare_counts(served, stored)
@@ -140,9 +155,29 @@ class Comparison:
         if not self.compare_messages(graph_id, ids, is_whole=not served.has_older_messages):
             self._to_read[graph_id] = findings.folder
 
+    def _add_different(
+        self, findings: FolderFindings, found: set[str], served: Conversation, *, is_first: bool
+    ) -> None:
+        graph_id = served.conversation_id
+        is_known = graph_id in found  # it was found before, and has moved since
+        found.add(graph_id)
+        if is_first and self._is_lost(findings.folder, served):
+            findings.lost.add(graph_id)
+        if not is_known and self._came_since(findings.folder, served):
+            findings.came_since.add(graph_id)
+
     def _is_lost(self, folder: str, served: Conversation) -> bool:
         synced_to = self.synced_to.get(folder)
         return synced_to is not None and (served.source_updated_at or synced_to) <= synced_to
+
+    def _came_since(self, folder: str, served: Conversation) -> bool:
+        """Whether it had not moved to where it is when the list was first looked at."""
+        at, top = served.source_updated_at, self._tops.get(folder)
+        return at is not None and (top is None or at > top)
+
+    def differences(self) -> int:
+        """How many conversations differ so far, in all lists."""
+        return sum(each.different + len(each.unread) for each in self.folders.values())
 
     def _compare_counts(self, served: Conversation, stored: StoredSummary) -> None:
         if stored.has_older_messages:

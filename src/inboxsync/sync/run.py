@@ -18,7 +18,7 @@ from sqlalchemy import Connection
 from inboxsync.clock import Clock
 from inboxsync.errors import InboxsyncError, LeaseLost, PageUnknown, StoreError, StoreUnreachable, Unexpected
 from inboxsync.graph import Access, GraphClient
-from inboxsync.model import BacklogKind, History, Mode, Page, Problem, Run, RunStatus, Scanning
+from inboxsync.model import NOT_STORED, BacklogKind, History, Mode, Page, Problem, Run, RunStatus, Scanning
 from inboxsync.store import Store
 from inboxsync.store.connection.types import new_id
 from inboxsync.store.state.backlog import list_backlog, list_history
@@ -415,7 +415,11 @@ def _unreadable(connection: Connection, page: Page, now: datetime) -> dict[str, 
     items = list_backlog(
         connection, page, BacklogKind.CONVERSATION, now=now, limit=_MOST_UNREADABLE, due_only=False
     )
-    return {item.conversation_id: item.problem for item in items if item.problem is not None}
+    return {
+        item.conversation_id: item.problem
+        for item in items
+        if item.problem is not None and item.problem.code != NOT_STORED
+    }
 
 
 def _new_run(page: Page, mode: Mode, now: datetime) -> Run:

@@ -27,7 +27,18 @@ from inboxsync.errors import (
     SourceRefused,
 )
 from inboxsync.graph import Access, GraphClient
-from inboxsync.model import BacklogItem, BacklogKind, Batch, History, Page, Verification
+from inboxsync.model import (
+    NOT_STORED,
+    BacklogItem,
+    BacklogKind,
+    Batch,
+    Following,
+    History,
+    ListState,
+    Page,
+    Problem,
+    Verification,
+)
 from inboxsync.store import Store
 from inboxsync.store.connection.types import new_id
 from inboxsync.store.reading.summaries import count_unreadable, oldest_stored_at, summaries_of
@@ -37,12 +48,14 @@ from inboxsync.store.state.backlog import (
     delete_backlog_item,
     get_backlog_item,
     list_backlog,
+    list_failed_backlog,
     put_backlog_item,
 )
 from inboxsync.store.state.conversations import mark_active, mark_gone
 from inboxsync.store.state.leases import keep_lease
 from inboxsync.store.state.list_positions import list_states
 from inboxsync.store.state.pages import count_page, put_verification, set_last_synced_at
+from inboxsync.sync.backlog import problem_of
 from inboxsync.sync.compare import Comparison, FolderFindings
 from inboxsync.sync.fetch import ListFetcher, MessageFetcher, Reading, SummaryCall, TimeWindows
 from inboxsync.sync.lease import held_lease, new_owner
@@ -59,6 +72,11 @@ _DEEP_BATCH = 50
 # For more than these a full sync takes fewer calls than one call each.
 _MOST_BACKLOG = 500
 _MOST_ASKED_FOR = 500
+_NOT_STORED = Problem(
+    code=NOT_STORED,
+    message="Meta lists it, and it was not stored when that was checked.",
+    hint="The next sync fetches it.",
+)
 # Failures of one conversation: the next one may succeed.
 _OF_ONE_CONVERSATION = (
     AnswerFailed,
@@ -76,8 +94,10 @@ class Findings:
 
     `only_stored` are conversations that no list has and that answer when asked for, or were too
     many to ask; `marked_gone` those that do not answer, and `returned` were so marked and are listed again.
-    `backlog` counts its items by kind before the verification. Where nothing at all is listed of a Page that
-    is stored, nothing is verified and no conversation marked.
+    `backlog` counts its items by kind before the verification. `refused` are conversations that cannot be
+    read, each with why, as far as that is known. `is_in_backlog`: all of it is in the backlog now; else it
+    was too much. Where nothing at all is listed of a Page that is stored, nothing is verified and no
+    conversation marked.
     """
 
     folders: tuple[FolderFindings, ...]
@@ -89,8 +109,10 @@ class Findings:
     missing_messages: dict[str, int] = field(default_factory=dict)
     counts_differ: int = 0
     backlog: dict[str, int] = field(default_factory=dict)
+    refused: dict[str, Problem] = field(default_factory=dict)
     older: Older | None = None
     unreadable_messages: int = 0
+    is_in_backlog: bool = True
 
     @property
     def listed(self) -> int:
@@ -100,19 +122,33 @@ class Findings:
     @property
     def missing(self) -> int:
         """Conversations that are listed and not stored, or not as they are now."""
-        return sum(len(each.missing) + len(each.behind) for each in self.folders)
+        return sum(each.different for each in self.folders)
 
     @property
     def needs_full_sync(self) -> bool:
         """Whether so much was lost that reading everything again costs fewer calls than one for each."""
-        return sum(folder.lost for folder in self.folders) > _MOST_BACKLOG
+        return sum(len(folder.lost) for folder in self.folders) > _MOST_BACKLOG
 
     @property
     def is_complete(self) -> bool:
-        """Whether everything that can be read is stored."""
+        """Whether everything is stored that could be read when the verification began."""
+        missing = self.missing - sum(len(each.came_since) for each in self.folders)
         unread = any(folder.unread or folder.dropped for folder in self.folders)
         is_blind = not self.listed and bool(self.only_stored)
-        return not (self.missing or self.missing_messages or unread or is_blind or any(self.backlog.values()))
+        return not (missing or self.missing_messages or unread or is_blind or any(self.backlog.values()))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Compared:
+    """How far a verification has come: in this list, and over all lists so far.
+
+    `differences` are conversations that are not stored as they are listed.
+    """
+
+    folder: str
+    listed: int
+    differences: int
+    reached_at: datetime | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,7 +158,7 @@ class _Comparer:
     reading: Reading
     comparison: Comparison
     folder: str
-    on_batch: Callable[[str, int], None]
+    on_batch: Callable[[Compared], None]
 
     async def prepare(self, batch: Batch) -> Batch:
         """Nothing."""
@@ -133,7 +169,14 @@ class _Comparer:
         if self.folder != INBOX and is_new(fetched.scanning) and self._may_be_inbox(fetched):
             await refuse_inbox(self.reading, fetched.batch)
         await asyncio.to_thread(self.comparison.add, self.folder, fetched.batch)
-        self.on_batch(self.folder, self.comparison.of(self.folder).listed)
+        self.on_batch(
+            Compared(
+                folder=self.folder,
+                listed=sum(each.listed for each in self.comparison.folders.values()),
+                differences=self.comparison.differences(),
+                reached_at=fetched.batch.reached_at,
+            )
+        )
 
     def _may_be_inbox(self, fetched: Fetched) -> bool:
         """Whether most of a folder's first answer has been listed already."""
@@ -156,7 +199,7 @@ class PageVerify:
         stall_calls: int,
         source_away_seconds: float,
         is_deep: bool,
-        on_batch: Callable[[str, int], None],
+        on_batch: Callable[[Compared], None],
         owner: str | None = None,
     ) -> None:
         self._store = store
@@ -194,7 +237,11 @@ class PageVerify:
                     longest_seconds=self._source_away_seconds,
                 ),
             )
-            self._comparison.synced_to = await asyncio.to_thread(self._synced_to)
+            states = await asyncio.to_thread(self._states)
+            self._comparison.synced_to = {name: followed_since(each) for name, each in states.items()}
+            self._comparison.watermarks = {
+                name: each.watermark for name, each in states.items() if isinstance(each, Following)
+            }
             for folder in FOLDERS:
                 await self._list(folder)
             await self._compare_messages()
@@ -241,6 +288,7 @@ class PageVerify:
             except _OF_ONE_CONVERSATION as failure:
                 log.warning("not compared", conversation_id=conversation_id, why=failure.message)
                 self._comparison.of(folder).unread.add(conversation_id)
+                self._comparison.problems[conversation_id] = problem_of(failure)
 
     async def _read_messages(self, conversation_id: str, folder: str) -> None:
         fetcher = MessageFetcher(self._reading, conversation_id, ids_only=True)
@@ -255,10 +303,9 @@ class PageVerify:
             )
             self._reading.stall.moved(f"conversation {conversation_id}")
 
-    def _synced_to(self) -> dict[str, datetime | None]:
+    def _states(self) -> dict[str, ListState]:
         with self._store.read() as connection:
-            states = list_states(connection, self._page)
-        return {folder: followed_since(each) for folder, each in states.items()}
+            return list_states(connection, self._page)
 
     def _unlisted_backlog(self) -> list[str]:
         """Conversations of the backlog that were never stored, and that no list has any more."""
@@ -327,8 +374,20 @@ class PageVerify:
             counts_differ=comparison.counts_differ,
             backlog={kind.value: count for kind, count in count_backlog(connection, page).items()},
             older=comparison.older,
+            refused=self._refused(connection),
             unreadable_messages=count_unreadable(connection, page),
+            is_in_backlog=sum(each.different for each in comparison.folders.values()) <= _MOST_BACKLOG,
         )
+
+    def _refused(self, connection: Connection) -> dict[str, Problem]:
+        """Conversations that cannot be read, with why: found now, or by the syncs before."""
+        failed = list_failed_backlog(connection, self._page, limit=_MOST_ASKED_FOR)
+        known = {
+            each.conversation_id: each.problem
+            for each in failed
+            if each.problem is not None and each.kind is BacklogKind.CONVERSATION
+        }
+        return known | self._comparison.problems
 
     def _add_to_backlog(self, connection: Connection, findings: Findings, *, now: datetime) -> None:
         for item in self._missing_items(connection, findings):
@@ -339,16 +398,19 @@ class PageVerify:
 
     def _missing_items(self, connection: Connection, findings: Findings) -> list[BacklogItem]:
         """Backlog items for what was found missing: the next sync fetches only these."""
-        is_much = findings.missing > _MOST_BACKLOG  # new ones, so the next sync reads them anyway
+        # Where it is more than that, they are new: the next sync reads them anyway.
         found = [
             BacklogItem(
                 conversation_id=graph_id,
                 kind=BacklogKind.CONVERSATION,
                 folder=each.folder,
                 until_at=self._comparison.synced_to.get(each.folder),
+                problem=findings.refused.get(graph_id, _NOT_STORED if graph_id in each.lost else None),
             )
             for each in findings.folders
-            for graph_id in sorted(each.unread if is_much else each.missing | each.behind | each.unread)
+            for graph_id in sorted(
+                each.missing | each.behind | each.unread if findings.is_in_backlog else each.unread
+            )
         ]
         return [*found, *(self._gap(connection, graph_id) for graph_id in findings.missing_messages)]
 

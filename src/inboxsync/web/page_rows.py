@@ -5,8 +5,18 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Final
 
-from inboxsync.model import Page, Platform, Run, Schedule, TokenReason, TokenState
+from inboxsync.model import (
+    Completeness,
+    CompletenessState,
+    Page,
+    Platform,
+    Run,
+    Schedule,
+    TokenReason,
+    TokenState,
+)
 from inboxsync.store.reading import PageEntry, PageOverview, PageState
+from inboxsync.web.verification import BADGES
 from inboxsync.web.wording import days_left, duration
 from inboxsync.workers import EVERY_SECONDS
 
@@ -48,13 +58,14 @@ class PageRow:
     active_run: str | None
     active_words: str
     has_failed: bool
+    complete_words: str = ""
 
 
-def list_row(entry: PageEntry, *, now: datetime) -> PageRow:
+def list_row(entry: PageEntry, complete: Completeness, *, now: datetime) -> PageRow:
     """One line of the list of Pages."""
     has_failed = PageState.FAILED in entry.states
     row = page_row(entry, schedule=entry.schedule, active=entry.open_run, now=now)
-    return replace(row, has_failed=has_failed)
+    return replace(row, has_failed=has_failed, complete_words=complete_words(complete))
 
 
 def page_row(
@@ -91,6 +102,11 @@ def page_row(
 def reason_words(reason: TokenReason | None) -> str | None:
     """Why a token does not work, in two or three words."""
     return _REASONS.get(reason, reason.value.replace("_", " ")) if reason else None
+
+
+def complete_words(found: Completeness) -> str:
+    """`complete`, `12 new`, `not complete`: short, for a column."""
+    return f"{found.new:,} new" if found.state is CompletenessState.NEW else BADGES[found.state][0]
 
 
 def page_label(page: Page) -> str:

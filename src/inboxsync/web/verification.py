@@ -1,17 +1,25 @@
-"""Completeness in words: the newest verification report and the backlog. Pure."""
+"""Completeness in words: the newest verification report, and what is stored since. Pure."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+from typing import Any, Final
 
 import msgspec
 
-from inboxsync.model import BacklogItem, BacklogKind, Verification
+from inboxsync.model import BacklogItem, Completeness, CompletenessState, Verification
 from inboxsync.store.state.backlog import Older
-from inboxsync.web.wording import ago, backlog_in_words, some
+from inboxsync.sync import describe_completeness, report_of
+from inboxsync.web.wording import ago, some
 
 _SHOWN_REASONS = 3
+# What the badge says, and its kind.
+BADGES: Final = {
+    CompletenessState.UNVERIFIED: ("not verified yet", ""),
+    CompletenessState.COMPLETE: ("complete", "good"),
+    CompletenessState.NEW: ("new since the last sync", "busy"),
+    CompletenessState.INCOMPLETE: ("not complete", "warn"),
+}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -27,48 +35,44 @@ class VerificationView:
 
 def verification_view(
     verification: Verification | None,
+    completeness: Completeness,
     *,
-    backlog: Mapping[BacklogKind, int],
     failed: Sequence[BacklogItem],
     older: Older,
     now: datetime,
 ) -> VerificationView:
-    """`backlog` counts the items by kind; `failed` are a few items that failed."""
-    unfinished = _unfinished(backlog, failed, now)
+    """`failed` are a few items of the backlog that failed."""
+    badge, kind = BADGES[completeness.state]
+    more = [*describe_completeness(completeness), *_reasons(failed, now)]
     if verification is None:
-        more = [*unfinished, *_older(older)]
-        return VerificationView(
-            badge="not verified yet",
-            kind="",
-            text="Not verified yet. A verification compares Meta's lists with what is stored.",
-            more=tuple(more),
-            checked_at=None,
-        )
-    found: dict[str, Any] = msgspec.json.decode(verification.summary)
-    listed = sum(folder["listed"] for folder in found["folders"])
-    missing = sum(len(folder["missing"]) + len(folder["behind"]) for folder in found["folders"])
-    text = (
-        f"{listed - missing:,} of {some(listed, 'conversation')} that Meta lists were stored and up to date."
-    )
-    is_whole = verification.is_complete and not sum(backlog.values())
+        text = "Not verified yet. A verification compares Meta's lists with what is stored."
+    else:
+        text = _compared(verification, completeness)
+        more += _found(msgspec.json.decode(verification.summary))
     return VerificationView(
-        badge="complete" if is_whole else "not complete",
-        kind="good" if is_whole else "warn",
-        text=text if not unfinished else f"{text} {unfinished[0]}",
-        more=(*unfinished[1:], *_found(found), *_older(older)),
-        checked_at=verification.checked_at,
+        badge=badge,
+        kind=kind,
+        text=text,
+        more=(*more, *_older(older)),
+        checked_at=completeness.checked_at,
     )
 
 
-def _unfinished(
-    backlog: Mapping[BacklogKind, int], failed: Sequence[BacklogItem], now: datetime
-) -> list[str]:
-    count = sum(backlog.values())
-    if not count:
-        return []
-    lines = [
-        f"{count:,} in the backlog: {backlog_in_words({kind.value: each for kind, each in backlog.items()})}."
-    ]
+def _compared(verification: Verification, now: Completeness) -> str:
+    report = report_of(verification)
+    listed, different = report.listed, report.different
+    text = f"{listed - different:,} of {some(listed, 'conversation')} that Meta lists were stored as listed."
+    stored_since = max(0, different - now.new - now.missing - now.refused)
+    if not stored_since:
+        return text
+    if stored_since == different:
+        return f"{text} The {'other is' if different == 1 else f'{different:,} others are'} stored since."
+    return f"{text} {stored_since:,} of the others {'is' if stored_since == 1 else 'are'} stored since."
+
+
+def _reasons(failed: Sequence[BacklogItem], now: datetime) -> list[str]:
+    """Why Meta refuses conversations, in its words, and when they are tried again."""
+    lines = []
     for item in failed[:_SHOWN_REASONS]:
         if item.problem is not None:
             when = ago(item.next_attempt_at, now) if item.next_attempt_at else "at the next sync"
@@ -78,12 +82,12 @@ def _unfinished(
 
 def _found(found: Mapping[str, Any]) -> list[str]:
     counts = (
-        (len(found["missing_messages"]), "conversation", "had fewer messages than Meta has"),
-        (len(found["marked_gone"]), "conversation", "no longer at Meta: kept here, and marked as gone"),
-        (len(found["only_stored"]), "conversation", "stored that Meta still serves but no list shows"),
-        (found["unreadable_messages"], "message", "known only by its time: the platform gives nothing else"),
+        ("marked_gone", "conversation", "no longer at Meta: kept here, and marked as gone"),
+        ("only_stored", "conversation", "stored that Meta still serves but no list shows"),
+        ("unreadable_messages", "message", "known only by its time: the platform gives nothing else"),
     )
-    return [f"{some(count, noun)} {what}." for count, noun, what in counts if count]
+    sizes = {name: len(each) if isinstance(each, list) else each for name, each in found.items()}
+    return [f"{some(sizes[name], noun)} {what}." for name, noun, what in counts if sizes.get(name)]
 
 
 def _older(older: Older) -> list[str]:

@@ -7,10 +7,21 @@ from dataclasses import replace
 from inboxsync.engine import Engine
 from inboxsync.errors import InboxsyncError, LeaseLost, PageBusy, PageUnknown, StoreError
 from inboxsync.graph import GraphClient
-from inboxsync.model import Counts, Mode, Page, Problem, Run, RunStatus, Verification
+from inboxsync.model import (
+    Completeness,
+    CompletenessState,
+    Counts,
+    Mode,
+    Page,
+    Problem,
+    Run,
+    RunStatus,
+    Verification,
+)
 from inboxsync.store.state.runs import append_run_events, resume_run, update_run
 from inboxsync.sync import (
     BatchStored,
+    Compared,
     EventLog,
     Findings,
     Outcome,
@@ -20,12 +31,15 @@ from inboxsync.sync import (
     Suspension,
     Unfinished,
     check_requests,
+    completeness_of,
+    describe_completeness,
     end_event,
     is_temporary,
     start_events,
 )
 
 _LOOK_SECONDS = 1.5
+_SHOWN_REASONS = 3
 
 
 class RunVerify:
@@ -41,7 +55,7 @@ class RunVerify:
         self._page = page
         self._owner = owner
         self._stop = stop
-        self._compared: dict[str, int] = {}
+        self._compared = 0
         self._event_log: EventLog
 
     async def run(self) -> Outcome:
@@ -58,7 +72,7 @@ class RunVerify:
         run = replace(
             self._run,
             duration_seconds=time.monotonic() - began,
-            counts=Counts(fetched=sum(self._compared.values()), unchanged=sum(self._compared.values())),
+            counts=Counts(fetched=self._compared, unchanged=self._compared),
         )
         if isinstance(result, Stopped) and self._stop.is_pause and not self._stop.is_cancelled:
             return self._suspended(Suspension(reason=result.reason))
@@ -92,17 +106,17 @@ class RunVerify:
             append_run_events(connection, run.id, [(now, *each) for each in events])
         return run
 
-    def _on_batch(self, folder: str, compared: int) -> None:
-        self._compared[folder] = compared
-        counts = Counts(fetched=sum(self._compared.values()))
+    def _on_batch(self, compared: Compared) -> None:
+        self._compared = compared.listed
+        counts = Counts(fetched=compared.listed)
         self._event_log.on_event(
             BatchStored(
                 run=replace(self._run, counts=counts),
                 batch=Counts(),
                 seconds=0.0,
                 stage=Stage.COMPARE,
-                folder=folder,
-                position=None,
+                folder=compared.folder,
+                position=compared.reached_at,
                 quota_used_percent=None,
             )
         )
@@ -123,26 +137,27 @@ class RunVerify:
 
     def _end(self, run: Run, result: tuple[Verification, Findings] | Stopped | InboxsyncError) -> Outcome:
         now = self._engine.clock.now()
-        status, problems, reason = _concluded(result)
-        if self._stop.is_cancelled:
-            status, reason = RunStatus.CANCELLED, self._stop.reason
-        is_whole = status is RunStatus.COMPLETE
-        ended = replace(
-            run,
-            status=status,
-            finished_at=now,
-            updated_at=now,
-            problems=problems,
-            next=None if is_whole else f"inboxsync sync {run.facebook_page_id}",
-        )
         with self._store.write() as connection:
+            complete = completeness_of(connection, [self._page])[self._page.id]
+            status, problems, reason = _concluded(result, complete)
+            if self._stop.is_cancelled:
+                status, reason = RunStatus.CANCELLED, self._stop.reason
+            is_whole = status is RunStatus.COMPLETE
+            ended = replace(
+                run,
+                status=status,
+                finished_at=now,
+                updated_at=now,
+                problems=problems,
+                next=None if is_whole else f"inboxsync sync {run.facebook_page_id}",
+            )
             update_run(connection, ended)
             append_run_events(connection, run.id, [(now, *end_event(ended, reason=reason))])
         return Outcome(page=self._page, run=ended, unfinished=Unfinished(), reason=reason)
 
 
 def _concluded(
-    result: tuple[Verification, Findings] | Stopped | InboxsyncError,
+    result: tuple[Verification, Findings] | Stopped | InboxsyncError, complete: Completeness
 ) -> tuple[RunStatus, tuple[Problem, ...], str | None]:
     if isinstance(result, Stopped):
         return RunStatus.PARTIAL, (), result.reason
@@ -152,9 +167,7 @@ def _concluded(
     verification, findings = result
     if verification.is_complete:
         return RunStatus.COMPLETE, (), None
-    problem = Problem(
-        code="not_complete",
-        message=f"Of {findings.listed:,} conversations {findings.missing:,} are not stored as they are now.",
-        hint="The next sync fetches them.",
-    )
-    return RunStatus.PARTIAL, (problem,), None
+    code = "not_synced_yet" if complete.state is CompletenessState.NEW else "not_complete"
+    why = [f"{graph_id}: {each.message}" for graph_id, each in findings.refused.items()][:_SHOWN_REASONS]
+    message = " ".join([*describe_completeness(complete), *why])
+    return RunStatus.PARTIAL, (Problem(code=code, message=message, hint=""),), None

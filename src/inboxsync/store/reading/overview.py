@@ -7,6 +7,7 @@ from typing import Final
 from sqlalchemy import ColumnElement, Connection, Select, func, select
 
 from inboxsync.model import Page
+from inboxsync.store.state.backlog import MEANING
 from inboxsync.store.state.pages import list_pages
 from inboxsync.store.tables import (
     UNREAD,
@@ -67,7 +68,8 @@ def _counted(
 _COUNTED: Final = {
     "conversations": _counted(messenger_conversations.c.page_id, func.count()),
     "unread": _counted(messenger_conversations.c.page_id, func.count(), UNREAD),
-    "backlog": _counted(backlog.c.page_id, func.count()),
+    # What is only new the next sync brings anyway: no one has to look at it.
+    "backlog": _counted(backlog.c.page_id, func.count(), MEANING != "new"),
     "contacts": _counted(contacts.c.page_id, func.count()),
     "messages": _counted(
         page_activity.c.page_id, func.sum(page_activity.c.from_contacts + page_activity.c.from_page)

@@ -16,6 +16,7 @@ from sqlalchemy import Connection, func, select
 
 from inboxsync.model import Page, Run, RunStatus, Schedule, TokenState
 from inboxsync.store.search import folded_words
+from inboxsync.store.state.backlog import MEANING
 from inboxsync.store.state.pages import list_pages
 from inboxsync.store.state.runs import list_last_statuses, list_open_runs
 from inboxsync.store.state.schedules import list_schedules
@@ -175,7 +176,8 @@ def _entry(
 
 def _backlogs(connection: Connection) -> dict[str, int]:
     # By the Page, with which the key begins; rows of Pages that have nothing there do not exist.
-    query = select(backlog.c.page_id, func.count()).group_by(backlog.c.page_id)
+    # What is only new the next sync brings anyway: no one has to look at it.
+    query = select(backlog.c.page_id, func.count()).where(MEANING != "new").group_by(backlog.c.page_id)
     return {row[0]: row[1] for row in connection.execute(query)}
 
 

@@ -6,7 +6,7 @@ A conversation that is gone has none to fetch: the source no longer has it.
 from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+from typing import Any, Final
 
 import msgspec
 from sqlalchemy import (
@@ -15,21 +15,33 @@ from sqlalchemy import (
     Row,
     Select,
     and_,
+    case,
     delete,
     exists,
     func,
     literal,
+    literal_column,
     or_,
     select,
 )
 
-from inboxsync.model import BacklogItem, BacklogKind, Page, Problem
+from inboxsync.model import NOT_STORED, BacklogCounts, BacklogItem, BacklogKind, Page, Problem
 from inboxsync.store.connection.statements import put_row
 from inboxsync.store.tables import HAS_OLDER, messenger_conversations
 from inboxsync.store.tables import backlog as table
 
 _encode = msgspec.json.Encoder().encode
 _decode_anchors = msgspec.json.Decoder(tuple[str, ...]).decode
+
+
+# What an item means: a field of `BacklogCounts`. Written out, because it is grouped by.
+MEANING: Final[ColumnElement[str]] = case(
+    (table.c.kind == literal_column(f"'{BacklogKind.GAP.value}'"), literal_column("'gaps'")),
+    (table.c.kind == literal_column(f"'{BacklogKind.HISTORY.value}'"), literal_column("'history'")),
+    (table.c.error_code.is_(None), literal_column("'new'")),
+    (table.c.error_code == literal_column(f"'{NOT_STORED}'"), literal_column("'missing'")),
+    else_=literal_column("'refused'"),
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -100,7 +112,7 @@ def list_failed_backlog(connection: Connection, page: Page, *, limit: int) -> li
     """A few items that were tried and failed, the most attempts first."""
     query = (
         select(table)
-        .where(table.c.page_id == page.id, table.c.error_code.is_not(None), ~_is_gone())
+        .where(table.c.page_id == page.id, table.c.error_code != NOT_STORED, ~_is_gone())
         .order_by(table.c.attempts.desc(), table.c.created_at)
     )
     return _items(connection, query, limit=limit, excluding=())
@@ -114,6 +126,19 @@ def count_backlog(connection: Connection, page: Page) -> dict[BacklogKind, int]:
         .group_by(table.c.kind)
     )
     return dict.fromkeys(BacklogKind, 0) | {BacklogKind(kind): count for kind, count in rows}
+
+
+def count_backlogs(
+    connection: Connection, page_ids: Collection[str] | None = None
+) -> dict[str, BacklogCounts]:
+    """What the backlog of each of these Pages (our ids) means; None: of all. Only of those that have one."""
+    query = select(table.c.page_id, MEANING, func.count()).where(~_is_gone())
+    if page_ids is not None:
+        query = query.where(table.c.page_id.in_(page_ids))
+    found: dict[str, dict[str, int]] = {}
+    for page_id, meaning, count in connection.execute(query.group_by(table.c.page_id, MEANING)):
+        found.setdefault(page_id, {})[meaning] = count
+    return {page_id: BacklogCounts(**counts) for page_id, counts in found.items()}
 
 
 def list_history(

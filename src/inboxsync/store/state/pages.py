@@ -311,14 +311,29 @@ def put_verification(connection: Connection, verification: Verification) -> None
 
 def newest_verification(connection: Connection, page: Page) -> Verification | None:
     """The last report of this Page; None where it was never verified."""
-    row = connection.execute(
-        select(verifications)
-        .where(verifications.c.page_id == page.id)
+    return newest_verifications(connection, [page.id]).get(page.id)
+
+
+def newest_verifications(
+    connection: Connection, page_ids: Collection[str] | None = None
+) -> dict[str, Verification]:
+    """The last report of each of these Pages (our ids); None: of all."""
+    newest = (
+        select(verifications.c.id)
+        .where(verifications.c.page_id == table.c.id)
         .order_by(verifications.c.checked_at.desc(), verifications.c.id.desc())
         .limit(1)
-    ).one_or_none()
-    if row is None:
-        return None
+        .correlate(table)
+        .scalar_subquery()
+    )
+    # By the Page's own index: a Page has a report for each night.
+    query = select(verifications).select_from(table.join(verifications, verifications.c.id == newest))
+    if page_ids is not None:
+        query = query.where(table.c.id.in_(page_ids))
+    return {row.page_id: _verification(row) for row in connection.execute(query)}
+
+
+def _verification(row: Row[Any]) -> Verification:
     return Verification(
         id=row.id,
         page_id=row.page_id,

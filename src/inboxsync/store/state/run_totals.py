@@ -5,9 +5,10 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, Select, func, or_, select
+from sqlalchemy import Connection, Select, case, func, literal_column, or_, select
 
 from inboxsync.errors import SourceUnreachable
+from inboxsync.store.state.backlog import MEANING
 from inboxsync.store.tables import backlog
 from inboxsync.store.tables import sync_runs as table
 
@@ -46,8 +47,9 @@ def list_open_run_totals(connection: Connection, *, ended: Collection[str]) -> l
 
 
 def count_backlog_by_kind(connection: Connection) -> dict[str, int]:
-    """How many items the backlog of all Pages has, of each kind."""
-    kinds = select(backlog.c.kind, func.count().label("items")).group_by(backlog.c.kind)
+    """How many items the backlog of all Pages has, of each kind; `new`: come since the last sync."""
+    kind = case((literal_column("'new'") == MEANING, literal_column("'new'")), else_=backlog.c.kind)
+    kinds = select(kind.label("kind"), func.count().label("items")).group_by(kind)
     return {str(row.kind): int(row.items) for row in connection.execute(kinds)}
 
 

@@ -8,6 +8,7 @@ from starlette.responses import Response
 from inboxsync.errors import PageUnknown
 from inboxsync.model import RunKind, RunRequest
 from inboxsync.store.reading import PageEntry, PageState, list_page_entries
+from inboxsync.sync import completeness_of
 from inboxsync.web.page_index import PageIndex, page_filter, page_index
 from inboxsync.web.page_rows import list_row
 from inboxsync.web.rendering import query
@@ -20,11 +21,13 @@ def show(context: RequestContext) -> Response:
     """Some of the Pages that the address asks for."""
     entries = _entries(context)
     index = page_index(entries, context)
+    with context.service.engine.store.read() as connection:
+        complete = completeness_of(connection, [entry.page for entry in index.entries])
     return context.show(
         "pages.html",
         here="pages",
         list=index,
-        pages=[list_row(entry, now=context.now) for entry in index.entries],
+        pages=[list_row(entry, complete[entry.page.id], now=context.now) for entry in index.entries],
         totals=_totals(entries),
         attention=_attention(index),
         refresh_seconds=10 if index.counts[PageState.RUNNING] else None,

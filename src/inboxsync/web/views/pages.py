@@ -19,10 +19,11 @@ from inboxsync.store.reading import (
     messages_by_day,
     messages_by_weekday_and_hour,
 )
-from inboxsync.store.state.backlog import count_backlog, count_older, list_failed_backlog
+from inboxsync.store.state.backlog import count_older, list_failed_backlog
 from inboxsync.store.state.pages import get_page, newest_verification
 from inboxsync.store.state.runs import list_runs
 from inboxsync.store.state.schedules import get_schedule
+from inboxsync.sync import completeness_of
 from inboxsync.web.charts import DayBars, HeatMap, day_bars, heat_map
 from inboxsync.web.page_rows import PLATFORMS, PageRow, page_label, page_row
 from inboxsync.web.request_context import RequestContext
@@ -76,7 +77,7 @@ def _row(connection: Connection, page: Page, active: Run | None, now: datetime) 
 def _verification(connection: Connection, page: Page, now: datetime) -> VerificationView:
     return verification_view(
         newest_verification(connection, page),
-        backlog=count_backlog(connection, page),
+        completeness_of(connection, [page])[page.id],
         failed=list_failed_backlog(connection, page, limit=_REASONS),
         older=count_older(connection, page, messages=_NEWEST),
         now=now,
