@@ -16,6 +16,7 @@ from tests.fixtures import PATIENCE_SECONDS
 SANDBOX = {"pages": 1, "conversations": 12}
 PAGE = (Path(__file__).parents[2] / "docs" / "api.md").read_text(encoding="utf-8")
 # As a reader's terminal has it, but loud where an answer is no success.
+_PAGE = "$INBOXSYNC/api/v1/pages/$PAGE"
 CURL = 'curl() { command curl -sS --fail-with-body --max-time 300 "$@" && echo; }\n'
 
 
@@ -24,7 +25,7 @@ def blocks() -> list[str]:
     return [block for block in found if "export " not in block]
 
 
-def test_every_curl_of_the_docs_works(live: Live) -> None:
+def test_every_curl_of_the_docs_works(live: Live, tmp_path: Path) -> None:
     if shutil.which("curl") is None:
         pytest.skip("curl is not installed")
     page = live.page()
@@ -42,7 +43,8 @@ def test_every_curl_of_the_docs_works(live: Live) -> None:
     }
     wanted = blocks()
     assert len(wanted) >= 10
-    wanted.sort(key=lambda block: "DELETE" in block)
+    # The Page is removed last.
+    wanted.sort(key=lambda block: f'DELETE "{_PAGE}"' in block)
     for block in wanted:
         # A verification waits for the sync before it, the report for the verification.
         script = re.sub(
@@ -54,6 +56,7 @@ def test_every_curl_of_the_docs_works(live: Live) -> None:
         done = subprocess.run(
             ["bash", "-e", "-c", CURL + script],
             env=environment,
+            cwd=tmp_path,
             capture_output=True,
             text=True,
             timeout=PATIENCE_SECONDS,

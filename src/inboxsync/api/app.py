@@ -11,11 +11,15 @@ from inboxsync.api import (
     compatible_stream,
     contacts,
     conversations,
+    exports,
     health,
+    keys,
     messages,
     openapi,
     pages,
+    reports,
     runs,
+    schedules,
 )
 from inboxsync.api.middleware import BodyLimit, HeadAsGet, HostCheck, RequestLog
 from inboxsync.api.problems import add_problem_handlers
@@ -30,6 +34,10 @@ _ROUTERS = (
     conversations.router,
     contacts.router,
     messages.router,
+    exports.router,
+    reports.router,
+    schedules.router,
+    keys.router,
     health.router,
     openapi.router,
 )
@@ -76,9 +84,9 @@ def _add_middleware(app: FastAPI, service: Service, names: frozenset[str]) -> No
         app.add_middleware(
             CORSMiddleware,
             allow_origins=settings.cors_origin_list,
-            allow_methods=["GET", "POST", "DELETE"],
+            allow_methods=["GET", "POST", "PATCH", "DELETE"],
             allow_headers=["Authorization", "X-API-Key", "Content-Type", "Last-Event-ID", "Prefer"],
-            expose_headers=["X-Request-ID", "Location", "Retry-After"],
+            expose_headers=["X-Request-ID", "X-Inboxsync-Rows", "Location", "Retry-After"],
         )
     known = {*settings.allowed_host_names, *names, socket.gethostname().lower()}
     app.add_middleware(HostCheck, names=frozenset(known))

@@ -180,6 +180,10 @@ class KeyRing:
         await self._refresh()
         return self._fixed is not None or bool(self._by_prefix)
 
+    def forget(self) -> None:
+        """Read the table again for the next request: this process has changed it."""
+        self._read_at = None
+
     async def _refresh(self) -> None:
         if self._is_fresh():
             return

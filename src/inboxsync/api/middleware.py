@@ -289,7 +289,7 @@ class HostCheck:
 class HeadAsGet:
     """Answers HEAD as GET, without the body (RFC 9110).
 
-    Except for streams: they last as long as a run, and a request may start one.
+    Except for streams: they last as long as a run, and a request may start one. An export reads everything.
     """
 
     def __init__(self, app: ASGIApp) -> None:
@@ -315,7 +315,7 @@ class HeadAsGet:
 
 def takes_head(path: str) -> bool:
     """Whether an address that takes GET also takes HEAD."""
-    return not path.endswith(("/stream", "/sync-stream"))
+    return not (path.endswith(("/stream", "/sync-stream")) or path.startswith("/api/v1/exports/"))
 
 
 class BodyLimit:

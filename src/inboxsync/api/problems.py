@@ -10,6 +10,8 @@ A problem never repeats what the client sent: a body may contain a token.
       ContactUnknown       the database has no such contact
       VerificationUnknown  this Page was never verified
       PageMismatch         two ids that name different Pages
+      FirstKeyTooSmall     the first API key, if it may not do everything
+      LastAdminKey         the last API key that may do everything shall be revoked
       BodyTooLarge         a body above the limit
       HostUnknown          a Host header that this service does not answer to
       OriginRefused        a request from another site's page
@@ -89,6 +91,24 @@ class PageMismatch(RequestError):
     code = "page_mismatch"
     status = 409
     default_hint = "pageId is facebook_pages.id and facebookPageId is Meta's: GET /api/v1/pages has both."
+
+
+class FirstKeyTooSmall(RequestError):
+    """The first API key, if it may not do everything: it would lock out everybody who could make another."""
+
+    code = "first_key_too_small"
+    default_hint = "With a smaller one nobody could add a Page or create another key: choose the scope admin."
+
+
+class LastAdminKey(RequestError):
+    """The last API key that may do everything shall be revoked, and nobody has confirmed it."""
+
+    code = "last_admin_key"
+    status = 409
+    default_hint = (
+        "Without it nobody can add Pages or create keys, until someone with a terminal on the server runs "
+        "`inboxsync keys create NAME --scope admin`. Add `confirm=true` if you want that."
+    )
 
 
 class BodyTooLarge(RequestError):
@@ -175,6 +195,8 @@ _STATUSES: Final[tuple[tuple[type[errors.InboxsyncError], int], ...]] = (
     (errors.SearchInvalid, 422),
     (errors.PageUnknown, 404),
     (errors.PageAmbiguous, 409),
+    (errors.ApiKeyUnknown, 404),
+    (errors.ApiKeyNameTaken, 409),
     (errors.PageBusy, 409),
     (errors.LeaseLost, 409),
     (errors.NeedsPerson, 409),

@@ -76,8 +76,13 @@ def _written(value: object) -> object:
     # Without this check `2026` would be read as a number of seconds.
     if re.match(r"\d{4}-\d\d-\d\d[Tt ]", value) is None:
         raise ValueError("should be a time such as 2026-06-01T00:00:00Z")
-    blank = _BLANK_FOR_PLUS.fullmatch(value)
-    return f"{blank[1]}+{blank[2]}" if blank else value
+    return with_plus(value)
+
+
+def with_plus(text: str) -> str:
+    """A time as it was meant: in a query a plus sign that is not written as %2B arrives as a blank."""
+    blank = _BLANK_FOR_PLUS.fullmatch(text)
+    return f"{blank[1]}+{blank[2]}" if blank else text
 
 
 def _in_utc(at: datetime) -> datetime:

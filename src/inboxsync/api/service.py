@@ -27,6 +27,7 @@ T = TypeVar("T")
 
 # SQLite has one writer, and a request that waits for it holds a thread.
 _WRITERS: Final = 8
+_REPORTERS: Final = 2
 _AGAIN_SECONDS = 1.0
 _KINDS = {RunKind.SYNC: "A sync", RunKind.VERIFY: "A verification"}
 
@@ -56,6 +57,8 @@ class Service:
         self.metrics.clients.set_function(lambda: self.event_streams.clients)
         # Requests that write wait here, so that a locked database leaves threads to those that read.
         self.writers = CapacityLimiter(_WRITERS)
+        # Reports may read everything.
+        self.reporters = CapacityLimiter(_REPORTERS)
         # Set when the process ends: streams and waiting calls then answer with what they have.
         self.draining = asyncio.Event()
 

@@ -28,7 +28,7 @@ from inboxsync.engine import Engine
 from inboxsync.errors import FileIncomplete, OutputFailed, SettingsInvalid, StoreError
 from inboxsync.model import Page, Platform
 from inboxsync.reports import Export, ExportRequest, Format, What
-from inboxsync.reports.delimiters import delimiter_of, delimiter_of_excel
+from inboxsync.reports.delimiters import delimiter_asked
 from inboxsync.reports.files import write_export
 from inboxsync.reports.folders import FolderManifest, check_folder
 from inboxsync.reports.formats import STREAMED, format_of
@@ -221,19 +221,10 @@ def _separated(
     bom: bool | None,  # noqa: FBT001 - an option's value
 ) -> ExportRequest:
     """The request with the delimiter that was asked for."""
-    if delimiter is None and excel is None:
-        return request
-    if request.format is not Format.CSV:
-        raise SettingsInvalid(
-            f"{request.format} has no delimiter.",
-            hint="Leave out --delimiter and --excel, or use --format csv.",
-        )
-    if delimiter is not None and excel is not None:
-        raise SettingsInvalid("--delimiter and --excel both name the delimiter.", hint="Use one of them.")
-    if excel is not None:
-        marked = bom if bom is not None else True
-        return replace(request, delimiter=delimiter_of_excel(excel), byte_order_mark=marked)
-    return replace(request, delimiter=delimiter_of(delimiter or ","))
+    is_csv = request.format is Format.CSV
+    asked = delimiter_asked(delimiter, excel, is_csv=is_csv)
+    marked = request.byte_order_mark or (excel is not None and bom is None)
+    return replace(request, delimiter=asked, byte_order_mark=marked)
 
 
 def _since(text: str | None, zone: str | None) -> datetime | None:

@@ -7,11 +7,8 @@ import typer
 from inboxsync.cli.options import AsJsonArray
 from inboxsync.cli.output import local, print_json, stdout, table
 from inboxsync.cli.process import open_engine
-from inboxsync.errors import SettingsInvalid
 from inboxsync.model import Scope
 from inboxsync.store.state.credentials import create_api_key, list_api_keys, revoke_api_key
-
-_LONGEST_NAME = 64
 
 app = typer.Typer(help="Keys to the HTTP service.", no_args_is_help=True)
 
@@ -28,8 +25,6 @@ def create(
     ] = Scope.READ,
 ) -> None:
     """Make a key and print it. Only its digest is stored, so it cannot be shown again."""
-    if not name.isprintable() or not name.strip() or len(name) > _LONGEST_NAME:
-        raise SettingsInvalid(f"A key's name has 1 to {_LONGEST_NAME} printable characters.")
     with open_engine() as engine, engine.store.write() as connection:
         key, text = create_api_key(connection, name=name, scope=scope, now=engine.clock.now())
     # Only the key on stdout, so that a script can use it.

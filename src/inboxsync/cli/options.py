@@ -1,21 +1,17 @@
 """Options that several commands have, and how their values are read."""
 
-import re
 from collections.abc import Sequence
-from datetime import UTC, datetime, timedelta, tzinfo
+from datetime import datetime, tzinfo
 from typing import Annotated
 
 import typer
 
-from inboxsync.clock import named_zone
 from inboxsync.engine import Engine
 from inboxsync.errors import PageUnknown, SettingsInvalid
 from inboxsync.model import Page, Platform
+from inboxsync.reports import when
 from inboxsync.settings import Settings
 from inboxsync.store.state.pages import find_pages, list_pages
-
-_AGO = re.compile(r"(\d{1,6})([hdw])")
-_UNITS = {"h": "hours", "d": "days", "w": "weeks"}
 
 PageId = Annotated[str, typer.Argument(metavar="PAGE_ID", help="Meta's id of the Page, ours, or its name.")]
 PageIds = Annotated[
@@ -49,33 +45,13 @@ AsJsonPerPage = Annotated[
 
 
 def parse_since(text: str | None, *, now: datetime, zone: tzinfo) -> datetime | None:
-    """`2026-01-31`, `2026-01-31T12:00`, or a duration before now: `24h`, `30d`, `4w`. None for None.
-
-    A day begins at midnight of `zone`, which is also used where a time names none. Raises SettingsInvalid.
-    """
-    if text is None:
-        return None
-    try:
-        if ago := _AGO.fullmatch(text.strip()):
-            return now - timedelta(**{_UNITS[ago[2]]: int(ago[1])})
-        at = datetime.fromisoformat(text.strip())
-        return (at if at.tzinfo is not None else at.replace(tzinfo=zone)).astimezone(UTC)
-    except (ValueError, OverflowError):
-        raise SettingsInvalid(
-            f"{text!r} is not a time.",
-            hint="Write it as 2026-01-31, 2026-01-31T12:00, or as 24h, 30d, 4w ago.",
-        ) from None
+    """Since when, as `reports.when` reads it; None for None. Raises SettingsInvalid."""
+    return None if text is None else when.parse_since(text, now=now, zone=zone)
 
 
 def parse_zone(name: str | None, settings: Settings) -> tzinfo:
     """A time zone by its name; None: the settings' one. Raises SettingsInvalid."""
-    if name is None:
-        return settings.zone
-    if (zone := named_zone(name)) is None:
-        raise SettingsInvalid(
-            f"{name!r} is not a time zone.", hint="Write it as Asia/Ho_Chi_Minh, Europe/Berlin or UTC."
-        )
-    return zone
+    return settings.zone if name is None else when.parse_zone(name)
 
 
 def pages_named(engine: Engine, names: Sequence[str] | None) -> list[Page]:

@@ -29,12 +29,10 @@ from inboxsync.store.reading import (
 )
 from inboxsync.store.state.pages import count_page, find_pages, remove_page, set_history
 from inboxsync.sync import completeness_of
-from inboxsync.workers import set_schedule
+from inboxsync.workers import LONGEST_SECONDS, SHORTEST_SECONDS, set_schedule
 
 _LONGEST_ID = 32
 _UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86_400}
-_SHORTEST_SECONDS = 30
-_LONGEST_SECONDS = 30 * 86_400
 
 app = typer.Typer(help="The Pages whose inboxes are copied.", no_args_is_help=True)
 
@@ -239,7 +237,7 @@ def remove(
 def _seconds(text: str) -> int:
     match = re.fullmatch(r"(\d{1,6})([smhd])", text.strip().lower())
     seconds = int(match[1]) * _UNITS[match[2]] if match else 0
-    if not _SHORTEST_SECONDS <= seconds <= _LONGEST_SECONDS:
+    if not SHORTEST_SECONDS <= seconds <= LONGEST_SECONDS:
         raise SettingsInvalid(
             f"{text!r} is not an interval between 30 seconds and 30 days.",
             hint="Write it as 90s, 5m, 2h or 1d.",

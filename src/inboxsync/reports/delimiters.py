@@ -61,6 +61,25 @@ def delimiter_of_excel(locale: str) -> str:
     return ";" if has_comma else ","
 
 
+def delimiter_asked(delimiter: str | None, excel: str | None, *, is_csv: bool) -> str:
+    """The delimiter that one of the two names; a comma without. Raises SettingsInvalid."""
+    if delimiter is None and excel is None:
+        return ","
+    if not is_csv:
+        raise SettingsInvalid(
+            "Only CSV has a delimiter.",
+            hint="Leave out the delimiter and the locale of Excel, or choose csv.",
+        )
+    if excel is None:
+        return delimiter_of(delimiter or ",")
+    if delimiter is not None:
+        raise SettingsInvalid(
+            "The delimiter and the locale of Excel both name the delimiter.",
+            hint="Use one of them: the delimiter, or the locale.",
+        )
+    return delimiter_of_excel(excel)
+
+
 def _own_locale() -> str:
     found = next(
         (os.environ[name] for name in ("LC_ALL", "LC_NUMERIC", "LANG") if os.environ.get(name)), "en"

@@ -7,7 +7,22 @@ docs/decisions/0013-runs-in-tasks.md says why it has this shape, what DBOS does 
 
 from inboxsync.model import RunRequest
 from inboxsync.workers.queue import RunQueue
-from inboxsync.workers.schedules import EVERY_SECONDS, set_schedule
+from inboxsync.workers.schedules import (
+    EVERY_SECONDS,
+    LONGEST_SECONDS,
+    SHORTEST_SECONDS,
+    reset_schedule,
+    set_schedule,
+)
 from inboxsync.workers.worker import Worker
 
-__all__ = ["EVERY_SECONDS", "RunQueue", "RunRequest", "Worker", "set_schedule"]
+__all__ = [
+    "EVERY_SECONDS",
+    "LONGEST_SECONDS",
+    "SHORTEST_SECONDS",
+    "RunQueue",
+    "RunRequest",
+    "Worker",
+    "reset_schedule",
+    "set_schedule",
+]

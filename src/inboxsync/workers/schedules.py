@@ -13,6 +13,9 @@ from inboxsync.store.state.schedules import get_schedule, list_due_for_sync, lis
 from inboxsync.workers.queue import enqueue_run
 
 EVERY_SECONDS: Final = 300
+# What an interval may be.
+SHORTEST_SECONDS: Final = 30
+LONGEST_SECONDS: Final = 30 * 86_400
 # Pages that became due together do not stay together.
 _JITTER = 0.1
 # Few people write at these hours, UTC.
@@ -61,6 +64,14 @@ def set_schedule(
         schedule = replace(schedule, every_seconds=every_seconds, next_sync_at=next_at)
     if is_paused is not None:
         schedule = replace(schedule, is_paused=is_paused)
+    put_schedule(connection, schedule)
+    return schedule
+
+
+def reset_schedule(connection: Connection, page: Page, *, now: datetime) -> Schedule:
+    """The default again: not paused, and the default interval, which counts from now if it is shorter."""
+    set_schedule(connection, page, every_seconds=EVERY_SECONDS, is_paused=False, now=now)
+    schedule = replace(get_schedule(connection, page.id), every_seconds=None)
     put_schedule(connection, schedule)
     return schedule
 

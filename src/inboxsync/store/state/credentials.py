@@ -31,13 +31,19 @@ PREFIX_LENGTH: Final = len("ibs_") + 2 * _PREFIX_BYTES
 _KEY_BYTES = 32
 _NONCE_BYTES = 12
 _SHORTEST_SECRET = 16
+LONGEST_KEY_NAME: Final = 64
 
 
 def create_api_key(connection: Connection, *, name: str, scope: Scope, now: datetime) -> tuple[ApiKey, str]:
     """A new key, and its text, which cannot be shown again.
 
-    Raises ApiKeyNameTaken.
+    Raises ApiKeyNameTaken, and SettingsInvalid for a name that is empty, too long, or not printable.
     """
+    if not name.strip() or len(name) > LONGEST_KEY_NAME or not name.isprintable():
+        raise SettingsInvalid(
+            f"An API key needs a name of 1 to {LONGEST_KEY_NAME} printable characters.",
+            hint="Say who or what uses the key.",
+        )
     if name in RESERVED_NAMES:
         raise ApiKeyNameTaken(f"No API key can be called {name!r}.")
     prefix = f"ibs_{secrets.token_hex(_PREFIX_BYTES)}"

@@ -1,12 +1,12 @@
 """`/exports`: the stored data as a file."""
 
-from datetime import UTC
 from typing import Final
 
-from starlette.responses import Response, StreamingResponse
+from starlette.responses import Response
 
+from inboxsync.api.exports import stream_export
 from inboxsync.errors import InboxsyncError, SettingsInvalid
-from inboxsync.reports import Export, ExportRequest, Format, What
+from inboxsync.reports import ExportRequest, Format, What
 from inboxsync.reports.delimiters import delimiter_of, delimiter_of_excel
 from inboxsync.web.lists import page_choice
 from inboxsync.web.request_context import RequestContext
@@ -38,17 +38,9 @@ def show(context: RequestContext) -> Response:
 def download(context: RequestContext) -> Response:
     """The file, streamed: its first bytes are sent before the last rows are read."""
     try:
-        export = Export(context.service.engine.store, _request(context), now=context.now.astimezone(UTC))
+        return stream_export(context.service, _request(context))
     except InboxsyncError as refused:
         return _form(context, problem=refused)
-    return StreamingResponse(
-        export.async_chunks(),
-        media_type=export.media_type,
-        headers={
-            "Content-Disposition": f'attachment; filename="{export.filename}"',
-            "X-Inboxsync-Rows": str(export.rows),
-        },
-    )
 
 
 def _request(context: RequestContext) -> ExportRequest:

@@ -7,10 +7,13 @@ from typing import Final
 from sqlalchemy import Connection
 from starlette.responses import Response
 
-from inboxsync.api.auth import FIXED
+from inboxsync.api.keys import admin_names
+from inboxsync.api.keys import make_key as make_api_key
+from inboxsync.api.keys import revoke_key as revoke_api_key
+from inboxsync.api.problems import LastAdminKey
 from inboxsync.errors import InboxsyncError, SettingsInvalid
 from inboxsync.model import ApiKey, History, Page, Scope
-from inboxsync.store.state.credentials import create_api_key, list_api_keys, revoke_api_key
+from inboxsync.store.state.credentials import list_api_keys
 from inboxsync.store.state.pages import get_page, set_history
 from inboxsync.store.state.schedules import get_schedule, list_schedules
 from inboxsync.web.lists import page_list
@@ -20,7 +23,6 @@ from inboxsync.web.request_context import MAY, RequestContext
 from inboxsync.workers import set_schedule
 
 _HISTORIES: Final = {History.NEWEST: "the newest messages", History.ALL: "all messages"}
-_LONGEST_NAME: Final = 64
 _WAY_BACK: Final = (
     "If you revoke it, nobody can add Pages or create keys here. To get back in, someone with a terminal on "
     "the server must run: inboxsync keys create NAME --scope admin"
@@ -64,7 +66,7 @@ def show(context: RequestContext, *, problem: InboxsyncError | None = None) -> R
         listed = page_list(connection, context, "/settings")
         schedules = _schedules(connection, listed.pages)
         stored = list_api_keys(connection)
-    admins = _admins(context, stored)
+    admins = admin_names(context.service, stored)
     scopes = MAY if admins else {Scope.ADMIN: MAY[Scope.ADMIN]}
     return context.show(
         "settings.html",
@@ -106,18 +108,8 @@ def make_key(context: RequestContext) -> Response:
     """Create a key and show it once."""
     name, scope = context.form.get("name", "").strip(), context.form.get("scope", "")
     try:
-        if not name or len(name) > _LONGEST_NAME or not name.isprintable():
-            raise SettingsInvalid(
-                "A key needs a name.", hint=f"1 to {_LONGEST_NAME} characters: who or what uses the key."
-            )
         chosen = Scope(scope) if scope in set(Scope) else Scope.READ
-        with context.service.engine.store.write() as connection:
-            if chosen is not Scope.ADMIN and not _admins(context, list_api_keys(connection)):
-                raise SettingsInvalid(
-                    "The first key must be allowed to do everything.",
-                    hint="With a smaller one nobody could add a Page or create another key.",
-                )
-            key, text = create_api_key(connection, name=name, scope=chosen, now=context.now)
+        key, text = make_api_key(context.service, name, chosen)
     except InboxsyncError as refused:
         return show(context, problem=refused)
     return context.show("key_made.html", here="settings", text=text, name=key.name, may=MAY[key.scope])
@@ -125,17 +117,14 @@ def make_key(context: RequestContext) -> Response:
 
 def revoke_key(context: RequestContext) -> Response:
     """Make a key invalid from now on; the last one that may do everything, only if that is confirmed."""
-    name = context.form.get("name", "")
-    with context.service.engine.store.write() as connection:
-        is_last = _admins(context, list_api_keys(connection)) == {name}
-        if not is_last or context.form.get("confirmed") == "1":
-            revoke_api_key(connection, name, now=context.now)
-            is_last = False
-    if is_last:
-        return show(
-            context,
-            problem=SettingsInvalid(f"{name} is the last key that may do everything.", hint=_WAY_BACK),
+    try:
+        revoke_api_key(
+            context.service,
+            context.form.get("name", ""),
+            is_confirmed=context.form.get("confirmed") == "1",
         )
+    except LastAdminKey as refused:
+        return show(context, problem=LastAdminKey(refused.message, hint=_WAY_BACK))
     return context.redirect("/settings", done="revoked")
 
 
@@ -160,12 +149,6 @@ def _schedules(connection: Connection, pages: list[Page]) -> list[ScheduleRow]:
             )
         )
     return rows
-
-
-def _admins(context: RequestContext, keys: list[ApiKey]) -> set[str]:
-    """The names of the keys that may do everything, with the one of the environment."""
-    named = {key.name for key in keys if key.scope is Scope.ADMIN and key.revoked_at is None}
-    return named | ({FIXED} if context.service.engine.settings.api_key is not None else set())
 
 
 def _key(key: ApiKey, admins: set[str]) -> KeyRow:

@@ -1,0 +1,110 @@
+"""`/api/v1/exports`: the stored data as a file, whose first bytes are sent before the last rows are read."""
+
+from datetime import UTC
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Path, Query, Response
+from fastapi.responses import StreamingResponse
+from starlette.concurrency import run_in_threadpool
+
+from inboxsync.api.auth import requires
+from inboxsync.api.selection import OfPages, SinceText, ZoneText, named_wrong, since_of, zone_of
+from inboxsync.api.service import Service, ServiceDependency
+from inboxsync.model import Scope
+from inboxsync.reports import Export, ExportRequest, Format, What
+from inboxsync.reports.delimiters import delimiter_asked
+from inboxsync.reports.formats import MEDIA_TYPES
+
+router = APIRouter(prefix="/api/v1/exports", tags=["exports"])
+
+_EXAMPLES = {
+    Format.CSV: "page_id,page_name,platform,...\r\n104567890123456,Corner Bakery,messenger,...\r\n",
+    Format.NDJSON: '{"page_id":"104567890123456","page_name":"Corner Bakery","platform":"messenger"}\n',
+    Format.XLSX: "(a workbook)",
+    Format.PARQUET: "(a Parquet file)",
+}
+_EXPORT = requires(Scope.READ, 404, 409)
+_EXPORT["responses"] |= {
+    200: {
+        "description": "The file. `X-Inboxsync-Rows` says how many rows it will have.",
+        "headers": {
+            "X-Inboxsync-Rows": {"schema": {"type": "integer"}, "description": "The rows of the file."}
+        },
+        "content": {
+            MEDIA_TYPES[each].partition(";")[0]: {
+                "schema": {"type": "string", "format": "binary"},
+                "example": example,
+            }
+            for each, example in _EXAMPLES.items()
+        },
+    }
+}
+
+
+@router.get(
+    "/{what}", summary="Export contacts, conversations or messages", response_class=Response, **_EXPORT
+)
+async def export(
+    *,
+    service: ServiceDependency,
+    what: Annotated[What, Path(description="What is exported.")],
+    chosen: Annotated[Format, Query(alias="format", description="The format of the file.")] = Format.CSV,
+    page: OfPages = None,
+    since: SinceText = None,
+    zone: ZoneText = None,
+    bom: Annotated[
+        bool | None,
+        Query(description="Begin CSV with a byte order mark. Default: only with `excel`."),
+    ] = None,
+    delimiter: Annotated[
+        str | None,
+        Query(
+            min_length=1,
+            max_length=16,
+            description="Between the cells of CSV: comma, semicolon, tab or pipe. Default: comma.",
+            examples=["semicolon"],
+            json_schema_extra={"format": "delimiter"},
+        ),
+    ] = None,
+    excel: Annotated[
+        str | None,
+        Query(
+            min_length=1,
+            max_length=64,
+            description="CSV as Excel in this locale opens it: its delimiter, a byte order mark.",
+            examples=["de"],
+            json_schema_extra={"format": "locale"},
+        ),
+    ] = None,
+    trailer: Annotated[bool, Query(description="End NDJSON with a line that says it is complete.")] = True,
+) -> StreamingResponse:
+    """As `inboxsync export` writes it. A connection that ends early is an error: the file is not complete.
+
+    With `since`: contacts who have written since then, conversations with a message since then, and the
+    messages since then. HEAD is not answered.
+    """
+    with named_wrong("excel" if excel is not None else "delimiter"):
+        separator = delimiter_asked(delimiter, excel, is_csv=chosen is Format.CSV)
+    request = ExportRequest(
+        what=what,
+        format=chosen,
+        pages=tuple(page or ()),
+        since=since_of(service, since, zone_of(service, zone)),
+        byte_order_mark=bom if bom is not None else excel is not None,
+        delimiter=separator,
+        trailer=trailer,
+    )
+    return await run_in_threadpool(stream_export, service, request)
+
+
+def stream_export(service: Service, request: ExportRequest) -> StreamingResponse:
+    """The answer that sends this export. Blocks until its transaction has begun.
+
+    Raises PageUnknown, PageAmbiguous, SettingsInvalid if a library is missing, StoreError.
+    """
+    made = Export(service.engine.store, request, now=service.engine.clock.now().astimezone(UTC))
+    headers: dict[str, Any] = {
+        "Content-Disposition": f'attachment; filename="{made.filename}"',
+        "X-Inboxsync-Rows": str(made.rows),
+    }
+    return StreamingResponse(made.async_chunks(), media_type=made.media_type, headers=headers)
