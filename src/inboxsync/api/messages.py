@@ -74,7 +74,8 @@ def search(
         Query(
             min_length=1,
             max_length=LONGEST_QUERY,
-            description='Words, a "phrase", or the beginning of a word and an asterisk; a message needs all.',
+            description='Words, a "phrase", or the beginning of a word and an asterisk; a message needs all. '
+            "`a OR b` needs one of them; `-word` must not be there.",
             examples=['open "on sunday" deliver*'],
             json_schema_extra={"format": "search"},
         ),

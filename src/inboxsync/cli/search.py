@@ -18,7 +18,8 @@ def search(
         str,
         typer.Argument(
             metavar="WORDS",
-            help='Words that a message must contain; "a phrase" in quotes; the beginning of a word: refu*.',
+            help='Words that a message must contain; "a phrase" in quotes; the beginning of a word: refu*; '
+            "one OR another; -word: without it.",
         ),
     ],
     *,

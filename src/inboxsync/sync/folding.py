@@ -3,6 +3,8 @@
 import unicodedata
 from typing import Final
 
+from inboxsync.store.search.letters import with_short_runs
+
 _DASHES: Final = {"\u2212", "\u02d7", "\u2043"}
 # Shown with a character before them, and no sign of their own: how keycap digits are written.
 _SHOWN_WITH: Final = {"\ufe0e", "\ufe0f", "\u20e3"}
@@ -12,7 +14,8 @@ class _Folding(dict[int, str]):
     """For `str.translate`: what is written instead of a character. Remembers what was asked."""
 
     def __missing__(self, code: int) -> str:
-        self[code] = instead = _fold(chr(code))
+        parts = unicodedata.normalize("NFKC", _fold(chr(code)))
+        self[code] = instead = "".join(map(_fold, parts))
         return instead
 
 
@@ -40,4 +43,5 @@ def folded(text: str) -> str:
     """
     if text.isascii():
         return text
-    return unicodedata.normalize("NFKC", text.translate(_FOLDING)).translate(_FOLDING)
+    # Long runs of marks are cut: to normalize one takes time by the square of its length.
+    return unicodedata.normalize("NFC", with_short_runs(text.translate(_FOLDING)))

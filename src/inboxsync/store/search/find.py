@@ -11,6 +11,7 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
+from itertools import chain, count
 from typing import Any, Final
 
 from sqlalchemy import Connection, Select, and_, bindparam, func, select, text
@@ -143,7 +144,8 @@ class _Search:
         self._values: dict[str, object] = {"first": first_id(since)}
         if page_ids is not None:
             self._values["pages"] = page_ids
-        self._values |= {f"p{number}": pattern.text for number, pattern in enumerate(query.patterns)}
+        patterns = chain(query.patterns, query.excluded)
+        self._values |= {f"p{number}": pattern.text for number, pattern in enumerate(patterns)}
 
     def newest(self, *, below: int, limit: int) -> list[_Hit]:
         """The newest messages below this id that match, newest first."""
@@ -203,28 +205,42 @@ class _Search:
         return f"{self._has_terms()} AND {_IS_THERE}"
 
     def _has_terms(self) -> str:
-        conditions = [f"{self._place}(i.terms, :p{n}) > 0" for n in range(len(self._query.patterns))]
+        number = count()
+        conditions = [
+            f"({' OR '.join(f'{self._place}(i.terms, :p{next(number)}) > 0' for _ in group)})"
+            for group in self._query.groups
+        ]
+        conditions += [f"{self._place}(i.terms, :p{next(number)}) = 0" for _ in self._query.excluded]
         if self._page_ids is not None:
             conditions.append("i.page_id IN :pages")
         return " AND ".join(conditions)
 
     def _match(self) -> str:
         """The words for the index: all except short beginnings, which may match half of all words."""
-        words = [(word, False) for pattern in self._query.patterns for word in _whole(pattern)]
-        beginnings = [(each.words[-1], True) for each in self._query.patterns if each.is_prefix]
-        words += [
-            each for each in beginnings if len(each[0]) >= _RELEVANT or len(beginnings) + len(words) == 1
-        ]
-        words = words or beginnings
-        either, both, quote, star = (
-            (" | ", " & ", "'", ":*") if self._is_postgresql else (" OR ", " AND ", '"', "*")
-        )
-        quoted = [
-            f"{quote}{word}{quote}{star if is_prefix else ''}" for word, is_prefix in dict.fromkeys(words)
+        relevant = [group for group in self._query.groups if all(map(_is_relevant, group))]
+        if relevant:
+            return self._all_of(relevant, _RELEVANT)
+        return self._all_of(self._query.groups, 1)
+
+    def _all_of(self, groups: Sequence[Sequence[Pattern]], shortest: int) -> str:
+        """The groups, and the Pages, in the words of the index; of beginnings those that are long enough."""
+        either, both = (" | ", " & ") if self._is_postgresql else (" OR ", " AND ")
+        quote = "'" if self._is_postgresql else '"'
+        parts = [
+            either.join(f"({both.join(self._words_of(pattern, shortest))})" for pattern in group)
+            for group in groups
         ]
         if self._page_ids:
-            quoted.append(f"({either.join(f'{quote}@{page_id}{quote}' for page_id in self._page_ids)})")
-        return both.join(quoted)
+            parts.append(either.join(f"{quote}@{page_id}{quote}" for page_id in self._page_ids))
+        return both.join(f"({part})" for part in dict.fromkeys(parts))
+
+    def _words_of(self, pattern: Pattern, shortest: int) -> list[str]:
+        quote, star = ("'", ":*") if self._is_postgresql else ('"', "*")
+        words = [f"{quote}{word}{quote}" for word in dict.fromkeys(_whole(pattern))]
+        beginning = pattern.words[-1]
+        if pattern.is_prefix and (len(beginning) >= shortest or not words):
+            words.append(f"{quote}{beginning}{quote}{star}")
+        return words
 
     def _message(self, row: Any, key: SearchKey) -> FoundMessage:  # noqa: ANN401 - a row
         return FoundMessage(
@@ -241,6 +257,11 @@ class _Search:
             highlights=self._query.highlights(row.text),
             key=key,
         )
+
+
+def _is_relevant(pattern: Pattern) -> bool:
+    """Whether the index knows what selects: a whole word, or the beginning of one that is long enough."""
+    return bool(_whole(pattern)) or len(pattern.words[-1]) >= _RELEVANT
 
 
 def _whole(pattern: Pattern) -> tuple[str, ...]:

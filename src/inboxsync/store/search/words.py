@@ -1,30 +1,26 @@
 """Splits texts into words that can be compared: the same for both databases, stored texts and queries.
 
-Words are folded: case, accents and width make no difference, nor do letters that only look accented (d, o and
-l with stroke, ...). Everything except letters, digits and pictures separates words. In scripts that write
-without spaces each character is a word, so a phrase finds any part of a text. Each picture is a word too.
+Words are folded first (`letters`). Then everything except letters, digits and pictures separates words. In
+scripts that write without spaces each character is a word, so a phrase finds any part of a text. Each picture
+is a word too.
 """
 
-import re
 import unicodedata
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Final
+
+from inboxsync.store.search.letters import TWICE, fold, is_in, letter_for
 
 # Longer words are cut into several: PostgreSQL cannot store words of 2,048 bytes.
 LONGEST: Final = 100
-_LETTERS: Final = {
-    "đ": "d", "ð": "d", "ħ": "h", "\u0131": "i", "ĸ": "k", "ł": "l", "ŋ": "n", "ø": "o", "œ": "oe", "æ": "ae",
-    "ŧ": "t", "þ": "th", "ƀ": "b", "ɓ": "b", "ɖ": "d", "ɗ": "d", "ɨ": "i", "ƙ": "k", "ƴ": "y", "ƶ": "z",
-}  # fmt: skip
-# Marks on letters that people omit when they type: accents, Hebrew points, Arabic vowels, and the letter that
-# only stretches an Arabic word. Thai and Indian vowels are marks too, and are kept.
-_LEFT_OUT: Final = (
-    (0x0300, 0x036F), (0x0483, 0x0487), (0x0591, 0x05BD), (0x05BF, 0x05BF), (0x05C1, 0x05C2),
-    (0x05C4, 0x05C5), (0x0610, 0x061A), (0x0640, 0x0640), (0x064B, 0x065F), (0x0670, 0x0670),
-    (0x1AB0, 0x1AFF), (0x1DC0, 0x1DFF), (0x20D0, 0x20FF), (0xFE00, 0xFE0F), (0xFE20, 0xFE2F),
-    (0x00AD, 0x00AD), (0x200B, 0x200F), (0x2060, 0x2060), (0xFEFF, 0xFEFF),
-)  # fmt: skip
+# So many letters of a text have words that are found: PostgreSQL cannot index a text with a megabyte of them.
+MOST_LETTERS: Final = 100_000
+# A character becomes at most so many letters.
+_MOST_OF_ONE: Final = 18
+# A letter with its marks; what it is folded to is remembered.
+_SHORT: Final = 4
 # Thai, Lao, Tibetan, Myanmar, Khmer, Tai, Japanese, Chinese, Yi; not Korean, which has spaces.
 _WITHOUT_SPACES: Final = (
     (0x0E00, 0x0EFF), (0x0F00, 0x0FFF), (0x1000, 0x109F), (0x1780, 0x17FF), (0x1950, 0x19DF),
@@ -40,35 +36,37 @@ _KOREAN_PARTS: Final = (
     (0xAC00, 0xD7FF),
     (0xFFA0, 0xFFDC),
 )
-_MARKS = re.compile("[" + "".join(f"{chr(a)}-{chr(b)}" for a, b in _LEFT_OUT) + "]+")
 
 
 class _Parts(dict[int, str]):
-    """What each folded character becomes: itself, nothing, a space, or a word of its own."""
+    """What each folded character becomes: itself, a space, or a word of its own."""
 
     def __missing__(self, code: int) -> str:
-        character = chr(code)
-        self[code] = part = _part(character)
+        self[code] = part = _part(chr(code))
         return part
 
 
 def _part(character: str) -> str:
-    code, category = ord(character), unicodedata.category(character)
-    if _is_in(code, _LEFT_OUT):
-        return ""
+    letter = letter_for(character)
+    category = unicodedata.category(letter[0])
     if category[0] not in "LMN" and category != "So":
         return " "
-    if category == "So" or _is_in(code, _WITHOUT_SPACES):
-        return f" {character} "
-    return _LETTERS.get(character, character)
+    if category == "So" or is_in(ord(letter[0]), _WITHOUT_SPACES):
+        return f" {letter} "
+    return letter
 
 
-def _is_in(code: int, ranges: Sequence[tuple[int, int]]) -> bool:
-    return any(first <= code <= last for first, last in ranges)
+class _Joins(dict[str, bool]):
+    """Whether a character is folded together with the letter before it: marks are, and what has no width."""
+
+    def __missing__(self, character: str) -> bool:
+        folded = fold(character)
+        self[character] = joins = not folded or unicodedata.category(folded[0])[0] == "M"
+        return joins
 
 
 _parts = _Parts()
-_lower = {code: chr(code + 32) for code in range(ord("A"), ord("Z") + 1)}
+_joins = _Joins()
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,11 +79,12 @@ class Word:
 
 
 def folded_words(text: str) -> list[str]:
-    """The words of a text, in order."""
-    words = _folded(text).translate(_parts).split()
+    """The words of a text, in order; of a very long one those of its first `MOST_LETTERS` letters."""
+    words = fold(text).translate(_parts).split()
     if len(text) <= LONGEST:
         return words
-    return [word[at : at + LONGEST] for word in words for at in range(0, len(word), LONGEST)]
+    words = [word[at : at + LONGEST] for word in words for at in range(0, len(word), LONGEST)]
+    return words if len(text) <= MOST_LETTERS // _MOST_OF_ONE else words[: _how_many(map(len, words))]
 
 
 def terms_of(text: str | None) -> str:
@@ -97,51 +96,71 @@ def terms_of(text: str | None) -> str:
 def placed_words(text: str) -> list[Word]:
     """The same words as `folded_words`, with their places; slower."""
     words: list[Word] = []
-    letters: list[tuple[str, int, int]] = []
-
-    def end_word() -> None:
+    has_letters = 0
+    for letters in _words_of_letters(text):
         for at in range(0, len(letters), LONGEST):
             part = letters[at : at + LONGEST]
+            has_letters += len(part)
+            if has_letters > MOST_LETTERS:
+                return words
             words.append(Word("".join(letter for letter, _, _ in part), part[0][1], part[-1][2]))
-        letters.clear()
-
-    for start, end in _clusters(text):
-        for letter in _folded(text[start:end]).translate(_parts):
-            if letter == " ":
-                end_word()
-            else:
-                letters.append((letter, start, end))
-    end_word()
     return words
 
 
-def _folded(text: str) -> str:
-    if text.isascii():
-        return text.translate(_lower)
-    apart = unicodedata.normalize("NFKD", unicodedata.normalize("NFKD", text).casefold())
-    return unicodedata.normalize("NFC", _MARKS.sub("", apart))
+def _words_of_letters(text: str) -> Iterator[list[tuple[str, int, int]]]:
+    """Each word as its folded letters, with the places of what they were folded from."""
+    letters: list[tuple[str, int, int]] = []
+    for start, end in _clusters(text):
+        for letter in _letters_of(text[start:end]):
+            if letter != " ":
+                letters.append((letter, start, end))
+            elif letters:
+                yield letters
+                letters = []
+    if letters:
+        yield letters
+
+
+def _letters_of(cluster: str) -> str:
+    return _of_short(cluster) if len(cluster) <= _SHORT else fold(cluster).translate(_parts)
+
+
+@lru_cache(maxsize=8192)
+def _of_short(cluster: str) -> str:
+    return fold(cluster).translate(_parts)
+
+
+def _how_many(lengths: Iterable[int]) -> int:
+    """How many words have together no more than `MOST_LETTERS` letters."""
+    number, letters = 0, 0
+    for length in lengths:
+        letters += length
+        if letters > MOST_LETTERS:
+            break
+        number += 1
+    return number
 
 
 def _clusters(text: str) -> Iterator[tuple[int, int]]:
-    """What is folded together: a letter with its marks, or the parts of a Korean letter."""
-    start, letter = 0, text[:1]
+    """What is folded together: a letter with its marks, parts of a Korean letter, a doubled Thai vowel."""
+    start, letter, is_alone = 0, text[:1], True
     for at, character in enumerate(text):
-        if _is_mark(character):
+        if _joins[character]:
+            is_alone = is_alone and (at == start or not _of_short(character))
             continue
-        if at and not (_is_korean_part(letter) and _is_korean_part(character)):
+        if not at:
+            continue
+        is_pair = is_alone and letter == character and character in TWICE
+        if not (is_pair or (_is_korean_part(letter) and _is_korean_part(character))):
             yield start, at
             start = at
+            is_alone = True
+        else:
+            is_alone = False
         letter = character
     if text:
         yield start, len(text)
 
 
-def _is_mark(character: str) -> bool:
-    if _is_in(ord(character), _LEFT_OUT):
-        return True
-    # With half width it is a letter, which becomes a mark when it is folded.
-    return unicodedata.category(unicodedata.normalize("NFKD", character)[0])[0] == "M"
-
-
 def _is_korean_part(letter: str) -> bool:
-    return _is_in(ord(letter), _KOREAN_PARTS)
+    return is_in(ord(letter), _KOREAN_PARTS)
