@@ -11,9 +11,10 @@ import pytest
 from sqlalchemy import update
 
 from inboxsync.api.schemas import encode_cursor
-from inboxsync.model import RunRequest, RunStatus
-from inboxsync.store.state.pages import list_pages
-from inboxsync.store.state.runs import append_run_events, list_runs
+from inboxsync.model import Mode, Page, Problem, Run, RunRequest, RunStatus, TokenReason, TokenState
+from inboxsync.store.connection.types import new_id
+from inboxsync.store.state.pages import list_pages, set_token_state
+from inboxsync.store.state.runs import append_run_events, list_runs, start_run
 from inboxsync.store.tables import messages
 from tests.reports.fixtures import Inbox
 from tests.web.fixtures import ServeWeb, Web
@@ -27,6 +28,11 @@ def stored(web: ServeWeb) -> Web:
     site = web(conversations=70, messages=(1, 70), folders={"spam": 5})
     site.sync(site.add_page())
     return site
+
+
+def pages_of(site: Web) -> list[Page]:
+    with site.engine.store.read() as connection:
+        return list_pages(connection)
 
 
 def ids_in(text: str) -> list[str]:
@@ -175,6 +181,7 @@ def test_what_does_not_exist_gets_an_error_page(web: ServeWeb) -> None:
         answer = admin.get(path)
         assert answer.status_code == 404, path
         assert "<h1>" in answer.text
+        assert not re.search(r"`|_unknown|inboxsync [a-z]", answer.text), path
 
 
 def test_invalid_parameters_are_explained_or_ignored(stored: Web) -> None:
@@ -292,6 +299,45 @@ def test_a_run_shows_how_it_ended(stored: Web) -> None:
     shown = admin.get(f"/runs/{run[1]}").text
     assert "complete" in shown
     assert ">75<" in shown
+
+
+def test_a_run_that_needs_a_person_leads_to_the_form_and_metas_words_are_behind_details(stored: Web) -> None:
+    (page,) = pages_of(stored)
+    hint = f"The token expired: log in, then add it: `inboxsync pages add {page.facebook_page_id}`."
+    words = "Error validating access token (Graph error 190/463, trace AbC)"
+    run = Run(
+        id=new_id(),
+        page_id=page.id,
+        facebook_page_id=page.facebook_page_id,
+        platform="messenger",
+        mode=Mode.FULL,
+        status=RunStatus.FAILED,
+        started_at=datetime.now(UTC),
+        problems=(Problem(code="token_invalid", message=words, hint=hint),),
+        next="inboxsync sync 104",
+    )
+    with stored.engine.store.write() as connection:
+        start_run(connection, run)
+        set_token_state(
+            connection,
+            page,
+            TokenState.INVALID,
+            reason=TokenReason.EXPIRED,
+            problem=f"{words} {hint}",
+            now=run.started_at,
+        )
+    admin = stored.admin()
+    for path in (f"/runs/{run.id}", f"/pages/{page.id}"):
+        text = admin.get(path).text
+        shown, details = re.sub(r"<details class=\"more\">.*?</details>", "", text, flags=re.DOTALL), text
+        assert words in details
+        assert "Graph error" not in shown
+        assert "inboxsync pages add" not in details
+        assert "inboxsync sync" not in details
+        assert f'href="/pages/new?id={page.facebook_page_id}&amp;platform=messenger"' in shown
+    assert f'action="/pages/{page.id}/sync"' in admin.get(f"/runs/{run.id}").text
+    form = admin.get(f"/pages/new?id={page.facebook_page_id}&platform=messenger").text
+    assert f'value="{page.facebook_page_id}"' in form
 
 
 def test_a_page_shows_how_fast_it_answers(stored: Web) -> None:

@@ -20,6 +20,7 @@ from inboxsync.api.problems import OriginRefused, ScopeTooSmall, status_of
 from inboxsync.errors import InboxsyncError, Unexpected
 from inboxsync.model import Scope
 from inboxsync.web import views
+from inboxsync.web.explained import Explained, explained
 from inboxsync.web.rendering import query, serve_file
 from inboxsync.web.request_context import RequestContext
 from inboxsync.web.sessions import COOKIE, Session, Sessions, has_token, put_cookie
@@ -164,7 +165,7 @@ class Dashboard:
         if caller is not None and route.scope is not None and not caller.scope.covers(route.scope):
             raise ScopeTooSmall(
                 f"This needs the scope {route.scope}, and {caller.name!r} has {caller.scope}.",
-                hint="Log in with another key, or ask the administrator of this service for one.",
+                hint="Log in with another key, or ask the person who runs this service for one.",
             )
         if route.method == "POST":
             context = await _with_form(context)
@@ -193,7 +194,7 @@ class Dashboard:
         title, message = _HTTP_ERRORS.get(
             error.status_code, ("Something went wrong", "The request cannot be read.")
         )
-        response = _message_page(context, error.status_code, title=title, message=message, hint="", code="")
+        response = _message_page(context, error.status_code, title=title, told=Explained(text=message))
         if request.method == "POST":
             # Do not wait for the rest of the body.
             response.headers["Connection"] = "close"
@@ -240,6 +241,7 @@ def _to_login(request: Request) -> Response:
 
 def _error_page(context: RequestContext, error: InboxsyncError) -> Response:
     status = status_of(error)
+    may_admin = context.caller is not None and context.visitor.may_admin
     title = {403: "Not allowed", 404: "Not found", 409: "Not possible now", 429: "Too many attempts"}
     if isinstance(error, OriginRefused):
         title = {403: "Please try again"}
@@ -247,24 +249,18 @@ def _error_page(context: RequestContext, error: InboxsyncError) -> Response:
         context,
         status,
         title=title.get(status, "Something went wrong"),
-        message=error.message,
-        hint=error.hint,
-        code=error.code,
+        told=explained(error, may_admin=may_admin, is_form=True),
     )
 
 
-def _message_page(
-    context: RequestContext, status: int, *, title: str, message: str, hint: str, code: str
-) -> Response:
+def _message_page(context: RequestContext, status: int, *, title: str, told: Explained) -> Response:
     is_open = context.caller is not None
     return context.show(
         "error.html",
         here="",
         status=status,
         title=title,
-        message=message,
-        hint=hint,
-        code=code,
+        told=told,
         back="/" if is_open else "/login",
         back_label="Show all Pages" if is_open else "Log in",
     )

@@ -10,6 +10,7 @@ from urllib.parse import urlsplit
 import msgspec
 
 from inboxsync.store.reading import Gap, MessageRecord
+from inboxsync.web.explained import plain
 
 _UNREADABLE: Final = "The platform gives only the time of this message."
 _NOTHING: Final = "A message without text."
@@ -70,7 +71,7 @@ def entries_of(
 
 def gap_entry(gap: Gap) -> Entry:
     """A place where messages are missing that the source has."""
-    why = f" {gap.problem}" if gap.problem else ""
+    why = f" {plain(gap.problem)}" if gap.problem else ""
     return Entry(kind="gap", text=f"Messages are missing here. The next sync fetches them.{why}")
 
 

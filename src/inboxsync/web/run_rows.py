@@ -7,6 +7,7 @@ from datetime import datetime
 from inboxsync.model import Problem, Run, RunEvent, RunKind, RunStatus
 from inboxsync.web import wording
 from inboxsync.web.charts import SpeedLine, speed_line, thinned
+from inboxsync.web.explained import plain
 
 _WINDOW_SECONDS = 4.0
 _MOST_POINTS = 120
@@ -28,6 +29,7 @@ class RunRow:
     page_id: str
     page_label: str
     what: str
+    is_verification: bool
     status: str
     started_at: datetime
     fetched: int
@@ -50,6 +52,7 @@ def run_row(run: Run, labels: Mapping[str, str], *, now: datetime) -> RunRow:
         page_id=run.page_id,
         page_label=labels.get(run.page_id, run.facebook_page_id),
         what="verification" if run.kind is RunKind.VERIFY else f"{run.mode.value} sync",
+        is_verification=run.kind is RunKind.VERIFY,
         status=run.status.value,
         started_at=run.started_at,
         fetched=run.counts.fetched,
@@ -141,7 +144,8 @@ def describe(event: RunEvent) -> str:
     """An event as one sentence without a full stop."""
     data = event.data
     if isinstance(message := data.get("message"), str) and message:
-        return message[:1].upper() + message[1:]
+        said = plain(message)
+        return said[:1].upper() + said[1:]
     if isinstance(stage := data.get("stage"), str):
         folder = str(data.get("folder") or "the inbox").replace("_", " ")
         line = _STAGES.get(stage, stage).format(

@@ -10,6 +10,7 @@ import msgspec
 from inboxsync.model import BacklogItem, Completeness, CompletenessState, Verification
 from inboxsync.store.state.backlog import Older
 from inboxsync.sync import describe_completeness, report_of
+from inboxsync.web.explained import plain
 from inboxsync.web.wording import ago, some
 
 _SHOWN_REASONS = 3
@@ -76,7 +77,7 @@ def _reasons(failed: Sequence[BacklogItem], now: datetime) -> list[str]:
     for item in failed[:_SHOWN_REASONS]:
         if item.problem is not None:
             when = ago(item.next_attempt_at, now) if item.next_attempt_at else "at the next sync"
-            lines.append(f"{item.conversation_id}: {item.problem.message} Next attempt {when}.")
+            lines.append(f"{item.conversation_id}: {plain(item.problem.message)} Next attempt {when}.")
     return lines
 
 

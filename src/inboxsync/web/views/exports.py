@@ -8,6 +8,7 @@ from inboxsync.api.exports import stream_export
 from inboxsync.errors import InboxsyncError, SettingsInvalid
 from inboxsync.reports import ExportRequest, Format, What
 from inboxsync.reports.delimiters import delimiter_of, delimiter_of_excel
+from inboxsync.web.explained import explained
 from inboxsync.web.lists import page_choice
 from inboxsync.web.request_context import RequestContext
 
@@ -81,7 +82,7 @@ def _form(context: RequestContext, *, problem: InboxsyncError | None = None) -> 
         here="exports",
         status=422 if problem else 200,
         choice=choice,
-        problem=problem,
+        problem=explained(problem, is_form=True) if problem else None,
         kinds=[(kind.value, label) for kind, label in _KINDS.items()],
         formats=[(each.value, label) for each, label in _FORMATS.items()],
         delimiters=_DELIMITERS,

@@ -11,7 +11,7 @@ from starlette.concurrency import run_in_threadpool
 from starlette.responses import Response
 
 from inboxsync.errors import InboxsyncError, SettingsInvalid
-from inboxsync.model import Page, Platform, Run
+from inboxsync.model import Page, Platform, Run, TokenState
 from inboxsync.store.reading import (
     ConversationFilter,
     get_overview,
@@ -25,6 +25,7 @@ from inboxsync.store.state.runs import list_runs
 from inboxsync.store.state.schedules import get_schedule
 from inboxsync.sync import completeness_of
 from inboxsync.web.charts import DayBars, HeatMap, day_bars, heat_map
+from inboxsync.web.explained import Explained, explained, explained_token
 from inboxsync.web.page_rows import PLATFORMS, PageRow, page_label, page_row
 from inboxsync.web.request_context import RequestContext
 from inboxsync.web.run_rows import run_row
@@ -59,6 +60,9 @@ def show(context: RequestContext) -> Response:
         "page.html",
         here="pages",
         page=row,
+        token_told=explained_token(page, may_admin=context.visitor.may_admin)
+        if page.token_state is not TokenState.VALID
+        else None,
         active=live,
         verification=verification,
         day_chart=days,
@@ -145,7 +149,7 @@ async def add(context: RequestContext) -> Response:
             facebook_page_id=page_id,
             platform=platform,
             name=sent.get("name", ""),
-            problem=refused,
+            problem=explained(refused, is_form=True),
         )
     return context.redirect(f"/pages/{page.id}", done="added" if is_new else "renewed")
 
@@ -156,7 +160,7 @@ def _form(
     facebook_page_id: str,
     platform: str,
     name: str = "",
-    problem: InboxsyncError | None = None,
+    problem: Explained | None = None,
 ) -> Response:
     return context.show(
         "page_new.html",

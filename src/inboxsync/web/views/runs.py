@@ -25,7 +25,9 @@ from inboxsync.store.state.pages import count_conversations, get_page
 from inboxsync.store.state.runs import get_run, list_run_events, list_runs, newest_event_seq
 from inboxsync.sync import LAST
 from inboxsync.web.charts import SpeedLine, speed_line, thinned
+from inboxsync.web.explained import explained
 from inboxsync.web.lists import page_choice, page_labels
+from inboxsync.web.page_rows import labels
 from inboxsync.web.request_context import RequestContext
 from inboxsync.web.run_rows import LiveRun, describe, live_run, run_row, speeds_of
 
@@ -82,11 +84,13 @@ def show(context: RequestContext) -> Response:
             )
         events = list_run_events(connection, run.id, limit=_EVENTS)
         active = live_of(connection, run) if run.status.is_open else None
-        labels = page_labels(connection, [run.page_id])
+        page = get_page(connection, run.page_id)
     return context.show(
         "run.html",
         here="runs",
-        run=run_row(run, labels, now=context.now),
+        run=run_row(run, labels([page]), now=context.now),
+        problems=[explained(each, page=page, may_admin=context.visitor.may_admin) for each in run.problems],
+        may_continue=run.next is not None and not run.status.is_open,
         active=active,
         chart=_chart(events),
         events=[_event_row(event) for event in reversed(events[-_SHOWN_EVENTS:])],

@@ -11,6 +11,7 @@ from inboxsync.api.problems import CursorInvalid
 from inboxsync.api.schemas import decode_cursor, encode_cursor
 from inboxsync.errors import SearchInvalid
 from inboxsync.store.search import FoundMessage, Order, SearchKey, parse_query, search_messages
+from inboxsync.web.explained import explained
 from inboxsync.web.lists import page_choice, page_labels
 from inboxsync.web.request_context import RequestContext
 from inboxsync.web.views.conversations import NO_NAME, link_to
@@ -90,7 +91,7 @@ def show(context: RequestContext) -> Response:
         choice=choice,
         chosen={name: context.param(name) for name in ("q", "page", "since")} | {"order": order.value},
         orders=[(each.value, label) for each, label in _ORDERS.items()],
-        problem=problem,
+        problem=explained(problem, is_form=True) if problem else None,
         hits=hits,
         newest=context.url_with("/search", after=None) if context.param("after") else None,
         older=context.url_with("/search", after=_text(following)) if following else None,

@@ -16,6 +16,7 @@ from inboxsync.model import ApiKey, History, Page, Scope
 from inboxsync.store.state.credentials import list_api_keys
 from inboxsync.store.state.pages import get_page, set_history
 from inboxsync.store.state.schedules import get_schedule, list_schedules
+from inboxsync.web.explained import Explained, explained
 from inboxsync.web.lists import page_list
 from inboxsync.web.page_rows import EVERY, PLATFORMS, every_of, page_label
 from inboxsync.web.rendering import query
@@ -56,7 +57,7 @@ class KeyRow:
     is_last_admin: bool
 
 
-def show(context: RequestContext, *, problem: InboxsyncError | None = None) -> Response:
+def show(context: RequestContext, *, problem: Explained | None = None) -> Response:
     """The schedules, and the keys for those who may administer them.
 
     Until a key that may do everything is there, no other can be created: it would close the dashboard to
@@ -111,7 +112,7 @@ def make_key(context: RequestContext) -> Response:
         chosen = Scope(scope) if scope in set(Scope) else Scope.READ
         key, text = make_api_key(context.service, name, chosen)
     except InboxsyncError as refused:
-        return show(context, problem=refused)
+        return show(context, problem=explained(refused, is_form=True))
     return context.show("key_made.html", here="settings", text=text, name=key.name, may=MAY[key.scope])
 
 
@@ -124,7 +125,7 @@ def revoke_key(context: RequestContext) -> Response:
             is_confirmed=context.form.get("confirmed") == "1",
         )
     except LastAdminKey as refused:
-        return show(context, problem=LastAdminKey(refused.message, hint=_WAY_BACK))
+        return show(context, problem=Explained(text=refused.message, advice=_WAY_BACK))
     return context.redirect("/settings", done="revoked")
 
 
