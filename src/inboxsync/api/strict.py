@@ -46,10 +46,7 @@ class _Names:
 
 
 async def refuse_unknown(request: Request) -> None:
-    """Raises RequestValidationError for names in the query or the body that the address does not take.
-
-    A body's unknown fields are found by its model, which forbids them.
-    """
+    """Raises RequestValidationError for names in the query or the body that the address does not take."""
     taken = _taken_by(request.scope["route"])
     sent = _query_of(request)
     wrong = [_unknown("query", name, taken.query) for name, _ in sent if taken.query.meant(name) is None]
@@ -59,7 +56,9 @@ async def refuse_unknown(request: Request) -> None:
         if await _has_content(request):
             _raise([_wrong(("body",), "This address takes no body")])
         return
-    _raise(_repeated("body", [name for name, _ in await _members(request)], taken.body))
+    names = [name for name, _ in await _members(request)]
+    wrong = [_unknown("body", name, taken.body) for name in names if taken.body.meant(name) is None]
+    _raise(wrong + _repeated("body", names, taken.body))
 
 
 async def refuse_misread(request: Request) -> None:
@@ -191,9 +190,9 @@ def _unknown(place: str, name: str, names: _Names) -> dict[str, Any]:
     what = "parameter" if place == "query" else "field"
     nearest = names.nearest(name)
     if nearest is not None:
-        return _wrong((place, name), f"There is no such {what}: {nearest} may be meant")
+        return _wrong((place, name), f"There is no such {what}; {nearest} may be meant")
     takes = f"this address takes {_listed(names.known)}" if names.known else "this address takes none"
-    return _wrong((place, name), f"There is no such {what}: {takes}")
+    return _wrong((place, name), f"There is no such {what}; {takes}")
 
 
 def _listed(names: Collection[str]) -> str:

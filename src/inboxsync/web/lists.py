@@ -11,6 +11,7 @@ from inboxsync.model import Page
 from inboxsync.store.reading import Key
 from inboxsync.store.state.pages import (
     count_pages,
+    find_page,
     list_pages,
     list_pages_after,
     list_pages_named,
@@ -83,8 +84,12 @@ def cursor_of(page_id: str) -> str:
     return encode_cursor(_KIND, page_id)
 
 
-def page_choice(connection: Connection, chosen: str) -> PageChoice:
-    """What a form offers. `chosen` is our id of the chosen Page, or empty."""
+def page_choice(connection: Connection, named: str) -> PageChoice:
+    """What a form offers, and our id of the Page that the address names, if it does.
+
+    Raises PageUnknown and PageAmbiguous: the list would show nothing as if there were nothing.
+    """
+    chosen = find_page(connection, named).id if named else ""
     total = count_pages(connection)
     if total <= _MOST_CHOICES:
         return PageChoice(pages=list_pages(connection), chosen=chosen, total=total)
@@ -96,6 +101,6 @@ def page_labels(connection: Connection, page_ids: Iterable[str]) -> dict[str, st
     return labels(list_pages_of(connection, set(page_ids)))
 
 
-def key_in(kind: str, text: str) -> Key | None:
+def key_in(kind: str, text: str, *, mark: str = "") -> Key | None:
     """The key in an address that `encode_key` wrote; None where the text is empty. Raises CursorInvalid."""
-    return decode_key(kind, text) if text else None
+    return decode_key(kind, text, mark=mark) if text else None

@@ -10,7 +10,9 @@ from starlette.responses import HTMLResponse, RedirectResponse, Response
 
 from inboxsync.api import Caller, Service
 from inboxsync.api.problems import RequestInvalid
+from inboxsync.api.schemas import filter_mark
 from inboxsync.model import Scope
+from inboxsync.store.state.pages import stored_id
 from inboxsync.web.rendering import query, render
 from inboxsync.web.sessions import Session, Sessions
 from inboxsync.web.wording import some
@@ -42,6 +44,8 @@ _COUNTED: Mapping[str, str] = {
     "many-resumed": "Resumed {}: synced automatically again.",
 }
 _TOLD = frozenset({"done", "n", "busy"})
+# Where in a list, which is no part of its filter.
+_PLACES = frozenset({"after", "before"})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -105,8 +109,14 @@ class RequestContext:
         return self.request.query_params.get(name, "").replace("\0", "").strip()
 
     def path_param(self, name: str) -> str:
-        """A parameter of the path."""
-        return str(self.request.path_params[name]).replace("\0", "")
+        """A parameter of the path; an id as it is stored."""
+        return stored_id(str(self.request.path_params[name]).replace("\0", ""))
+
+    @property
+    def mark(self) -> str:
+        """What a cursor keeps of this list's filter: it continues no other one."""
+        names = set(self.request.query_params) - _TOLD - _PLACES
+        return filter_mark(**{name: self.param(name) or None for name in names})
 
     def since_param(self, name: str = "since") -> datetime | None:
         """When the day in the address begins, in the time zone of the settings; None if there is none.

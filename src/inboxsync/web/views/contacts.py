@@ -39,17 +39,17 @@ class ContactRow:
 
 def list_some(context: RequestContext) -> Response:
     """The contacts with the newest messages, and the link to older ones."""
-    page_id = context.param("page")
     switched = {name: context.param(name) == "1" for name, _ in _SWITCHES}
-    wanted = ContactFilter(
-        page_id=page_id or None,
-        is_unanswered=switched["unanswered"] or None,
-        has_phone=switched["phone"] or None,
-        has_email=switched["email"] or None,
-    )
-    after = key_in(_KIND, context.param("after"))
+    after = key_in(_KIND, context.param("after"), mark=context.mark)
     with context.service.engine.store.read() as connection:
-        choice = page_choice(connection, page_id)
+        choice = page_choice(connection, context.param("page"))
+        page_id = choice.chosen
+        wanted = ContactFilter(
+            page_id=page_id or None,
+            is_unanswered=switched["unanswered"] or None,
+            has_phone=switched["phone"] or None,
+            has_email=switched["email"] or None,
+        )
         found = list_contacts(connection, wanted, after=after, limit=_LIMIT)
         names = page_labels(connection, (record.page_id for record in found.records))
         rows = [_row(connection, record, names) for record in found.records]
@@ -63,7 +63,9 @@ def list_some(context: RequestContext) -> Response:
         contacts=rows,
         show_page=choice.total > 1 and not page_id,
         newest=context.url_with("/contacts", after=None) if after else None,
-        older=context.url_with("/contacts", after=encode_key(_KIND, found.next)) if found.next else None,
+        older=context.url_with("/contacts", after=encode_key(_KIND, found.next, mark=context.mark))
+        if found.next
+        else None,
     )
 
 

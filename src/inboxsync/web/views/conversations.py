@@ -8,7 +8,7 @@ from typing import Final
 from sqlalchemy import Connection
 from starlette.responses import Response
 
-from inboxsync.api.problems import ConversationUnknown
+from inboxsync.api.problems import ConversationUnknown, RequestInvalid
 from inboxsync.api.schemas import encode_key
 from inboxsync.model import History, Page
 from inboxsync.store.reading import (
@@ -102,19 +102,22 @@ def list_some(context: RequestContext) -> Response:
     """The newest conversations that match, and the link to older ones."""
     chosen = {name: context.param(name) for name in ("page", "folder", "since", "contact")}
     switched = {name: context.param(name) == "1" for name, _ in _SWITCHES}
-    wanted = ConversationFilter(
-        page_id=chosen["page"] or None,
-        folder=chosen["folder"] or None,
-        updated_since=context.since_param(),
-        sender_id=chosen["contact"] or None,
-        is_unread=switched["unread"] or None,
-        is_unanswered=switched["unanswered"] or None,
-        has_phone=switched["phone"] or None,
-        has_email=switched["email"] or None,
-    )
-    after = key_in(_LIST, context.param("after"))
+    if chosen["folder"] not in {"", *FOLDERS}:
+        raise RequestInvalid("There is no such folder.", hint="Choose one from the list.")
+    after = key_in(_LIST, context.param("after"), mark=context.mark)
     with context.service.engine.store.read() as connection:
         choice = page_choice(connection, chosen["page"])
+        chosen["page"] = choice.chosen
+        wanted = ConversationFilter(
+            page_id=choice.chosen or None,
+            folder=chosen["folder"] or None,
+            updated_since=context.since_param(),
+            sender_id=chosen["contact"] or None,
+            is_unread=switched["unread"] or None,
+            is_unanswered=switched["unanswered"] or None,
+            has_phone=switched["phone"] or None,
+            has_email=switched["email"] or None,
+        )
         found = list_conversations(connection, wanted, after=after, limit=_LIMIT)
         names = page_labels(connection, (record.page_id for record in found.records))
     return context.show(
@@ -129,7 +132,9 @@ def list_some(context: RequestContext) -> Response:
         show_page=choice.total > 1 and not chosen["page"],
         summary="Newest first" if after is None else "Older conversations",
         newest=context.url_with("/conversations", after=None) if after else None,
-        older=context.url_with("/conversations", after=encode_key(_LIST, found.next)) if found.next else None,
+        older=context.url_with("/conversations", after=encode_key(_LIST, found.next, mark=context.mark))
+        if found.next
+        else None,
     )
 
 

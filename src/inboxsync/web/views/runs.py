@@ -21,7 +21,7 @@ from starlette.responses import Response, StreamingResponse
 from inboxsync.api import Service
 from inboxsync.errors import InboxsyncError, RunUnknown
 from inboxsync.model import Mode, Run, RunEvent, RunKind, RunRequest
-from inboxsync.store.state.pages import count_conversations, get_page
+from inboxsync.store.state.pages import count_conversations, get_page, stored_id
 from inboxsync.store.state.runs import get_run, list_run_events, list_runs, newest_event_seq
 from inboxsync.sync import LAST
 from inboxsync.web.charts import SpeedLine, speed_line, thinned
@@ -58,10 +58,10 @@ class EventRow:
 
 def list_some(context: RequestContext) -> Response:
     """The newest runs, of one Page or of all."""
-    page_id, before = context.param("page"), context.param("before")
+    before = stored_id(context.param("before"))
     with context.service.engine.store.read() as connection:
-        choice = page_choice(connection, page_id)
-        found = list_runs(connection, page_id=page_id or None, before=before or None, limit=_LIMIT + 1)
+        choice = page_choice(connection, context.param("page"))
+        found = list_runs(connection, page_id=choice.chosen or None, before=before or None, limit=_LIMIT + 1)
         labels = page_labels(connection, (run.page_id for run in found))
     rows = [run_row(run, labels, now=context.now) for run in found[:_LIMIT]]
     return context.show(

@@ -73,10 +73,10 @@ def show(context: RequestContext) -> Response:
                 found = search_messages(
                     connection,
                     parse_query(words),
-                    page_id=context.param("page") or None,
+                    page_id=choice.chosen or None,
                     since=context.since_param(),
                     order=order,
-                    after=_key(context.param("after"), order),
+                    after=_key(context.param("after"), order, context.mark),
                     limit=_LIMIT,
                 )
                 names = page_labels(connection, (each.page_id for each in found.messages))
@@ -94,7 +94,7 @@ def show(context: RequestContext) -> Response:
         problem=explained(problem, is_form=True) if problem else None,
         hits=hits,
         newest=context.url_with("/search", after=None) if context.param("after") else None,
-        older=context.url_with("/search", after=_text(following)) if following else None,
+        older=context.url_with("/search", after=_text(following, context.mark)) if following else None,
     )
 
 
@@ -109,15 +109,15 @@ def _hit(found: FoundMessage, page: str) -> HitRow:
     )
 
 
-def _text(key: SearchKey) -> str:
-    return encode_cursor(_KIND, *map(str, key))
+def _text(key: SearchKey, mark: str) -> str:
+    return encode_cursor(_KIND, *map(str, key), mark=mark)
 
 
-def _key(text: str, order: Order) -> SearchKey | None:
+def _key(text: str, order: Order, mark: str) -> SearchKey | None:
     """Raises CursorInvalid."""
     if not text:
         return None
-    parts = decode_cursor(_KIND, text, parts=_PARTS[order])
+    parts = decode_cursor(_KIND, text, parts=_PARTS[order], mark=mark)
     if not all(part.isascii() and part.isdecimal() and len(part) <= len(str(_LARGEST)) for part in parts):
         raise CursorInvalid("This cursor is none of ours.")
     key = tuple(map(int, parts))
