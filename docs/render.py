@@ -55,14 +55,18 @@ def exports() -> str:
     """Every column of every export."""
     parts = [
         _NOTICE
-        + "# The columns of the exports\n\nIn CSV and Excel a column of phone numbers or e-mail addresses "
-        "has a second column beside it, `..._message_ids`.\n"
+        + "# The columns of the exports\n\nNDJSON, Parquet and `--raw` have the columns in this order, "
+        "under these names. CSV and Excel have the headings, in an order for people; a time's heading names "
+        "the time zone. In CSV and Excel phone numbers and e-mail addresses have a second column for the "
+        "messages with them: *Messages with ...*, with `--raw` `..._message_ids`, beside the values.\n"
     ]
     for what, columns in TABLES.items():
         rows = "".join(
-            f"| `{each.name}` | {each.kind.value} | {each.meaning} |\n" for each in columns.columns
+            f"| `{each.name}` | {each.heading} | {each.kind.value} | {each.meaning} |\n"
+            for each in columns.columns
         )
-        parts.append(f"\n## `inboxsync export {what}`\n\n| column | type | |\n| --- | --- | --- |\n{rows}")
+        heads = "| column | heading | type | |\n| --- | --- | --- | --- |\n"
+        parts.append(f"\n## `inboxsync export {what}`\n\n{heads}{rows}")
     return "".join(parts)
 
 

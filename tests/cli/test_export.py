@@ -6,6 +6,7 @@ import json
 import signal
 import subprocess
 import sys
+import zipfile
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -61,7 +62,7 @@ def stored(tmp_path: Path) -> int:
 
 
 def test_stdout_has_the_rows_and_stderr_says_that_they_are_whole(run: Run, stored: int) -> None:
-    contacts = run("export", "contacts")
+    contacts = run("export", "contacts", "--raw")
     assert (contacts.returncode, stored) == (0, 8000)
     rows = list(csv.DictReader(io.StringIO(contacts.stdout)))
     assert len(rows) == 400
@@ -80,7 +81,7 @@ def test_csv_has_the_delimiter_that_was_asked_for_or_that_excel_expects(run: Run
         ("--delimiter=tab", "\t"),
         ("--excel=vi-VN", ";"),
     ):
-        printed = run("export", "contacts", option).stdout
+        printed = run("export", "contacts", "--raw", option).stdout
         assert printed.startswith("\ufeff") == option.startswith("--excel")
         rows = list(csv.reader(io.StringIO(printed.removeprefix("\ufeff"), newline=""), delimiter=delimiter))
         assert rows[0][:2] == ["page_id", "page_name"]
@@ -89,11 +90,28 @@ def test_csv_has_the_delimiter_that_was_asked_for_or_that_excel_expects(run: Run
         assert run("export", "contacts", *wrong).returncode == 2
 
 
+def test_people_get_headings_and_scripts_get_names_with_raw(run: Run, stored: int, tmp_path: Path) -> None:
+    assert stored
+    shown = run("export", "messages", "--zone", "Asia/Tokyo").stdout.splitlines()
+    assert shown[0].startswith("Contact,Sent at (Asia/Tokyo),Direction,Sender,Message,")
+    assert shown[1].startswith("'=HYPERLINK(),2026-06-01 20:41:00,in,")
+    raw = run("export", "messages", "--zone", "Asia/Tokyo", "--raw").stdout.splitlines()
+    assert raw[0].startswith("page_id,page_name,platform,conversation_id,")
+    assert ",2026-06-01T11:41:00Z,in," in raw[1]
+    named = run("export", "contacts", INBOXSYNC_TIME_ZONE="Europe/Berlin").stdout
+    assert "Last message at (Europe/Berlin)" in named
+    path = tmp_path / "contacts.xlsx"
+    for options, heading in (([], b"Last message at (Europe/Berlin)"), (["--raw"], b"last_message_at")):
+        written = run("export", "contacts", "-o", str(path), *options, INBOXSYNC_TIME_ZONE="Europe/Berlin")
+        assert written.returncode == 0
+        assert heading in zipfile.ZipFile(path).read("xl/worksheets/sheet1.xml")
+
+
 def test_a_file_has_a_manifest_and_is_checked_against_it(run: Run, stored: int, tmp_path: Path) -> None:
     path = tmp_path / "messages.csv"
     written = run("export", "messages", "-o", str(path), "--since", "2026-06-01T11:50", "--zone", "UTC")
     assert (written.returncode, written.stderr) == (0, "")
-    assert path.read_bytes().startswith(b"\xef\xbb\xbfpage_id,")
+    assert path.read_bytes().startswith(b"\xef\xbb\xbfContact,Sent at (UTC),")
     assert written.stdout.startswith("Wrote 4,400 messages to ")
     assert stored > 4400
     assert run("export", "check", str(path)).returncode == 0

@@ -3,12 +3,14 @@
 import csv
 import io
 import json
+import random
 import re
 import zipfile
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from xml.etree import ElementTree as ET
+from zoneinfo import ZoneInfo
 
 import pyarrow as pa  # type: ignore[import-untyped]
 import pyarrow.parquet as pq  # type: ignore[import-untyped]
@@ -20,9 +22,10 @@ from inboxsync.clock import SystemClock
 from inboxsync.model import Page
 from inboxsync.reports import Format, What
 from inboxsync.reports.as_xlsx import XlsxWriter
-from inboxsync.reports.cells import without_surrogates
-from inboxsync.reports.columns import Column, Found, Kind, Record
+from inboxsync.reports.cells import DELIMITERS, escape_cells, maybe_formulas, without_surrogates
+from inboxsync.reports.columns import Column, Found, Kind, Layout, Record
 from inboxsync.reports.formats import format_of, writer_of
+from inboxsync.reports.tables import TABLES
 from inboxsync.store import Store
 from inboxsync.sync import Derive
 from tests.fixtures import examples
@@ -31,12 +34,12 @@ from tests.reports.fixtures import Exported, Inbox
 # A record of these columns.
 Row = tuple[str | None, int | None, datetime | None, bool, str | None, tuple[Found, ...]]
 COLUMNS = (
-    Column("name", Kind.TEXT, "a text"),
-    Column("count", Kind.INTEGER, "a number"),
-    Column("at", Kind.TIME, "a time"),
-    Column("is_true", Kind.BOOLEAN, "a truth"),
-    Column("raw", Kind.JSON, "JSON"),
-    Column("phones", Kind.FOUND, "phone numbers"),
+    Column("name", "The name", Kind.TEXT, "a text", rank=3),
+    Column("count", "How many", Kind.INTEGER, "a number"),
+    Column("at", "Said at", Kind.TIME, "a time", rank=1),
+    Column("is_true", "Is it true", Kind.BOOLEAN, "a truth"),
+    Column("raw", "As JSON", Kind.JSON, "JSON"),
+    Column("phones", "Phone numbers", Kind.FOUND, "phone numbers"),
 )
 NOON = datetime(2026, 6, 1, 12, 0, 0, tzinfo=UTC)
 MAIN = "{http://schemas.openxmlformats.org/spreadsheetml/2006/main}"
@@ -56,8 +59,14 @@ records = st.tuples(
 )
 
 
-def written(chosen: Format, rows: Sequence[Record], *, byte_order_mark: bool = False) -> bytes:
-    writer = writer_of(chosen, COLUMNS, title="things", byte_order_mark=byte_order_mark)
+RAW = Layout(COLUMNS)
+IN_BERLIN = Layout(COLUMNS, raw=False, zone=ZoneInfo("Europe/Berlin"))
+
+
+def written(
+    chosen: Format, rows: Sequence[Record], *, byte_order_mark: bool = False, layout: Layout = RAW
+) -> bytes:
+    writer = writer_of(chosen, layout, title="things", byte_order_mark=byte_order_mark)
     made = writer.begin()
     for start in range(0, len(rows), 2):
         made += writer.write(rows[start : start + 2])
@@ -172,10 +181,12 @@ def test_what_excel_does_not_hold_is_cut_and_counted_or_goes_to_a_further_sheet(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(XlsxWriter, "rows_a_sheet", 3)
-    writer = writer_of(Format.XLSX, COLUMNS, title="things")
-    writer.begin()
-    writer.write([("x" * 32_768, number, None, True, None, ()) for number in range(5)])
-    made = sheets(b"".join(writer.end()))
+    writer = writer_of(Format.XLSX, RAW, title="things")
+    made = sheets(
+        writer.begin()
+        + writer.write([("x" * 32_768, number, None, True, None, ()) for number in range(5)])
+        + b"".join(writer.end())
+    )
     assert [len(sheet) for sheet in made] == [3, 3, 2]
     assert writer.cut_cells == 5
     assert made[0][1][0][1] == "x" * 32_766 + "\u2026"
@@ -184,10 +195,9 @@ def test_what_excel_does_not_hold_is_cut_and_counted_or_goes_to_a_further_sheet(
 
 def test_a_workbook_that_is_given_up_leaves_nothing(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
-    writer = writer_of(Format.XLSX, COLUMNS, title="things")
+    writer = writer_of(Format.XLSX, RAW, title="things")
     writer.begin()
     writer.write([("x", 1, None, True, None, ())])
-    assert list(tmp_path.iterdir())
     writer.close()
     assert not list(tmp_path.iterdir())
 
@@ -210,6 +220,94 @@ def test_ndjson_has_no_sign_at_which_a_reader_may_end_a_line() -> None:
     assert len(lines.splitlines()) == 1
     assert json.loads(lines)["name"] == row[0]
     assert json.loads(lines)["raw"] == {"x": "\u2028"}
+
+
+def test_people_read_headings_in_their_own_order_and_times_of_their_zone() -> None:
+    rows: list[Record] = [
+        ("Ann", 3, NOON, True, '{"a": 1}', (Found("+4791234567", "m_1"), Found("+4791234568", "m_2"))),
+        (None, None, None, False, None, ()),
+    ]
+    heading, first, second = csv.reader(
+        io.StringIO(written(Format.CSV, rows, layout=IN_BERLIN).decode(), newline="")
+    )
+    assert heading == [
+        "Said at (Europe/Berlin)",
+        "The name",
+        "How many",
+        "Is it true",
+        "As JSON",
+        "Phone numbers",
+        "Messages with phone numbers",
+    ]
+    assert first == [
+        *("2026-06-01 14:00:00", "Ann", "3", "yes", '{"a": 1}'),
+        *("+4791234567; +4791234568", "m_1; m_2"),
+    ]
+    assert second == ["", "", "", "no", "", "", ""]
+    ((head, cells, _),) = sheets(written(Format.XLSX, rows, layout=IN_BERLIN))
+    assert [text for _, text in head] == heading
+    assert float(cells[0][1]) == pytest.approx(46174 + 14 / 24)  # days since Excel's day 0
+    assert [text for _, text in cells[1:]] == ["Ann", "3", "1", *first[4:]]
+
+
+@pytest.mark.parametrize("layout", [RAW, IN_BERLIN])
+def test_programs_find_the_same_names_in_ndjson_and_parquet_whatever_people_read(layout: Layout) -> None:
+    row: Record = ("Ann", 3, NOON, True, None, ())
+    assert json.loads(written(Format.NDJSON, [row], layout=layout))["at"] == "2026-06-01T12:00:00Z"
+    table = pq.read_table(pa.BufferReader(written(Format.PARQUET, [row], layout=layout)))
+    assert table.column_names == [each.name for each in COLUMNS]
+    assert table.to_pylist()[0]["at"] == NOON
+
+
+@pytest.mark.parametrize("what", list(What))
+def test_every_table_has_a_heading_of_its_own_for_each_column_and_ids_last(what: What) -> None:
+    columns = TABLES[what].columns
+    raw, people = Layout(columns), Layout(columns, raw=False, zone=ZoneInfo("Asia/Ho_Chi_Minh"))
+    assert len(set(people.headings)) == len(people.headings) == len(raw.headings)
+    assert not [each for each in people.headings if "_" in each and "Ho_Chi" not in each]
+    assert people.headings[0] == "Contact"
+    ids = [" ID" in each or each.startswith("Messages with") for each in people.headings]
+    assert ids == sorted(ids)
+    assert raw.headings[:2] == ["page_id", "page_name"]
+    times = [cell.kind is Kind.TIME for cell in people.cells]
+    assert [each.endswith(" (Asia/Ho_Chi_Minh)") for each in people.headings] == times
+
+
+def test_a_sheet_has_a_filter_on_every_column_and_its_first_row_stays_in_view() -> None:
+    rows: list[Record] = [("Ann", 3, NOON, True, None, ())] * 2
+    archive = zipfile.ZipFile(io.BytesIO(written(Format.XLSX, rows, layout=IN_BERLIN)))
+    sheet = archive.read("xl/worksheets/sheet1.xml").decode()
+    assert '<autoFilter ref="A1:G3"/>' in sheet
+    assert '<pane ySplit="1" topLeftCell="A2" activePane="bottomLeft" state="frozen"/>' in sheet
+    assert len(re.findall(r'<col min="(\d)" max="\1" width="\d+" customWidth="1"/>', sheet)) == 7
+    assert "'things'!$A$1:$G$3" in archive.read("xl/workbook.xml").decode()
+    assert archive.testzip() is None
+    assert {each.date_time for each in archive.infolist()} == {(1980, 1, 1, 0, 0, 0)}
+
+
+def test_the_same_rows_make_the_same_workbook_whenever_it_is_made() -> None:
+    rows: list[Record] = [("Ann", 3, NOON, True, None, ())]
+    assert written(Format.XLSX, rows) == written(Format.XLSX, rows)
+
+
+def test_a_workbook_comes_while_its_rows_do() -> None:
+    writer = writer_of(Format.XLSX, RAW, title="things")
+    writer.begin()
+    texts = random.Random(1).sample(range(10**9), 60_000)  # noqa: S311 - the same each time
+    came = sum(
+        len(writer.write([(f"{text}", text, NOON, True, None, ()) for text in texts[start : start + 1000]]))
+        for start in range(0, len(texts), 1000)
+    )
+    assert came > 10 * len(b"".join(writer.end()))
+    writer.close()
+
+
+@settings(max_examples=examples(100))
+@given(st.lists(st.text(st.characters(), max_size=6) | st.text("=+-@;|\t\r\n ,'\"a1\u200b\0", max_size=6)))
+def test_a_column_that_is_looked_at_as_a_whole_is_escaped_as_its_texts_are(texts: list[str]) -> None:
+    for delimiter in DELIMITERS:
+        if not maybe_formulas(texts, delimiter):
+            assert [escape_cells(text, delimiter) for text in texts] == texts
 
 
 def test_csv_for_excel_begins_with_a_byte_order_mark() -> None:
@@ -277,7 +375,7 @@ def test_contacts_have_what_they_wrote_of_themselves_with_the_evidence(
     assert ann["phones"] == [{"value": "+4791234567", "message_id": "m_new"}]
     assert [each["message_id"] for each in ann["emails"]] == ["m_in_1"]
     assert (nobody["phones"], nobody["emails"]) == ([], [])
-    row, _ = csv.DictReader(io.StringIO(exported(What.CONTACTS, Format.CSV).decode(), newline=""))
+    row, _ = csv.DictReader(io.StringIO(exported(What.CONTACTS, Format.CSV, raw=True).decode(), newline=""))
     assert (row["phones"], row["phones_message_ids"]) == ("+4791234567", "m_new")
 
 

@@ -378,8 +378,11 @@ def test_a_download_holds_every_row(stored: Web) -> None:
 def test_a_download_has_the_delimiter_that_was_chosen_and_the_form_offers_excels(stored: Web) -> None:
     admin = stored.admin()
     for parameter, delimiter in (("delimiter=tab", "\t"), ("delimiter=semicolon", ";"), ("excel=de", ";")):
-        text = admin.get(f"/exports/file?what=contacts&format=csv&{parameter}").content.decode("utf-8-sig")
-        assert text.startswith(f"page_id{delimiter}page_name{delimiter}")
+        asked = f"/exports/file?what=contacts&format=csv&{parameter}"
+        text = admin.get(asked).content.decode("utf-8-sig")
+        assert text.startswith(f"Contact{delimiter}Phone numbers{delimiter}")
+        raw = admin.get(f"{asked}&raw=1").content.decode("utf-8-sig")
+        assert raw.startswith(f"page_id{delimiter}page_name{delimiter}")
     for wrong in ("delimiter=x", "excel=%3F"):
         refused = admin.get(f"/exports/file?what=contacts&format=csv&{wrong}")
         assert refused.status_code == 422

@@ -4,7 +4,6 @@ import os
 import sys
 from contextlib import closing
 from dataclasses import replace
-from datetime import datetime
 from pathlib import Path
 from typing import Annotated
 
@@ -68,6 +67,13 @@ Excel = Annotated[
         metavar="LOCALE",
     ),
 ]
+Raw = Annotated[
+    bool,
+    typer.Option(
+        "--raw",
+        help="For scripts: CSV and Excel with column names as headings, in a fixed order, and times in UTC.",
+    ),
+]
 Trailer = Annotated[bool, typer.Option(help="End NDJSON on stdout with a line that says it is complete.")]
 
 
@@ -82,10 +88,13 @@ def contacts(
     bom: ByteOrderMark = None,
     delimiter: Delimiter = None,
     excel: Excel = None,
+    raw: Raw = False,
     trailer: Trailer = True,
 ) -> None:
     """Export all contacts, and who waits for an answer. With --since: those who have written since then."""
-    request = _request(What.CONTACTS, chosen, output, page, _since(since, zone), bom=bom, trailer=trailer)
+    request = _request(
+        What.CONTACTS, chosen, output, page, since=since, zone=zone, bom=bom, raw=raw, trailer=trailer
+    )
     _export(_separated(request, delimiter, excel, bom), output)
 
 
@@ -100,11 +109,12 @@ def conversations(
     bom: ByteOrderMark = None,
     delimiter: Delimiter = None,
     excel: Excel = None,
+    raw: Raw = False,
     trailer: Trailer = True,
 ) -> None:
     """Export the conversations, with first response times. With --since: those with a message since then."""
     request = _request(
-        What.CONVERSATIONS, chosen, output, page, _since(since, zone), bom=bom, trailer=trailer
+        What.CONVERSATIONS, chosen, output, page, since=since, zone=zone, bom=bom, raw=raw, trailer=trailer
     )
     _export(_separated(request, delimiter, excel, bom), output)
 
@@ -120,10 +130,13 @@ def messages(
     bom: ByteOrderMark = None,
     delimiter: Delimiter = None,
     excel: Excel = None,
+    raw: Raw = False,
     trailer: Trailer = True,
 ) -> None:
     """Export every message that can be read, conversation by conversation."""
-    request = _request(What.MESSAGES, chosen, output, page, _since(since, zone), bom=bom, trailer=trailer)
+    request = _request(
+        What.MESSAGES, chosen, output, page, since=since, zone=zone, bom=bom, raw=raw, trailer=trailer
+    )
     _export(_separated(request, delimiter, excel, bom), output)
 
 
@@ -192,12 +205,14 @@ def _request(
     chosen: Format | None,
     output: Path | None,
     pages: list[str] | None,
-    since: datetime | None,
     *,
+    since: str | None,
+    zone: str | None,
     bom: bool | None,
+    raw: bool,
     trailer: bool,
 ) -> ExportRequest:
-    path = _file(output)
+    path, shown_in = _file(output), parse_zone(zone, load_settings())
     written_as = chosen or (format_of(path.name) if path is not None else Format.CSV)
     if path is None and written_as not in STREAMED:
         raise SettingsInvalid(
@@ -208,9 +223,11 @@ def _request(
         what=what,
         format=written_as,
         pages=tuple(pages or ()),
-        since=since,
+        since=parse_since(since, now=SystemClock().now(), zone=shown_in),
         byte_order_mark=bom if bom is not None else path is not None,
         trailer=trailer and path is None,
+        raw=raw,
+        zone=shown_in,
     )
 
 
@@ -225,10 +242,6 @@ def _separated(
     asked = delimiter_asked(delimiter, excel, is_csv=is_csv)
     marked = request.byte_order_mark or (excel is not None and bom is None)
     return replace(request, delimiter=asked, byte_order_mark=marked)
-
-
-def _since(text: str | None, zone: str | None) -> datetime | None:
-    return parse_since(text, now=SystemClock().now(), zone=parse_zone(zone, load_settings()))
 
 
 def _file(output: Path | None) -> Path | None:

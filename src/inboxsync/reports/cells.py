@@ -1,6 +1,7 @@
 """Texts as cells of a table: safe to write, and safe to open."""
 
 import re
+from collections.abc import Sequence
 from typing import Final, TypeGuard
 
 REPLACEMENT: Final = "\ufffd"
@@ -40,6 +41,15 @@ _MAYBE_BEHIND: Final = {
     ).search
     for delimiter in DELIMITERS
 }
+# The same and more, of many texts at once: U+0000 stands before each of them.
+_MAYBE_AMONG: Final = {
+    delimiter: re.compile(
+        "[\0"
+        + "".join(each for each in DELIMITERS if each != delimiter)
+        + f"\r\n][{_SKIPPED_IN_CELL}\r\n]*[{_SIGNS}\t\r]"
+    ).search
+    for delimiter in DELIMITERS
+}
 _BEHIND: Final = {delimiter: _behind(delimiter) for delimiter in DELIMITERS}
 _SURROGATE = re.compile("[\ud800-\udfff]")
 
@@ -67,6 +77,11 @@ def escape_cells(text: str, delimiter: str) -> str:
     begun = escape_formula(text)
     # This look at the signs alone is quick, and nearly always enough.
     return _BEHIND[delimiter].sub("'", begun) if _MAYBE_BEHIND[delimiter](begun) else begun
+
+
+def maybe_formulas(texts: Sequence[str], delimiter: str) -> bool:
+    """Whether `escape_cells` may change one of them: one look at a whole column costs a fraction of many."""
+    return _MAYBE_AMONG[delimiter]("\0" + "\0".join(texts)) is not None
 
 
 def is_phone_numbers(value: object) -> TypeGuard[str]:

@@ -5,11 +5,12 @@ import hashlib
 from collections.abc import AsyncIterator, Callable, Coroutine, Generator
 from contextlib import ExitStack, closing
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime, tzinfo
 from itertools import islice
 from typing import Any, TypeVar
 
 from inboxsync import __version__
+from inboxsync.reports.columns import Layout
 from inboxsync.reports.formats import MEDIA_TYPES, Format, Writer, writer_of
 from inboxsync.reports.manifest import Manifest, ManifestPage, as_trailer
 from inboxsync.reports.tables import TABLES, What
@@ -30,7 +31,8 @@ class ExportRequest:
 
     `pages` are ids of Pages, ours or Meta's; none: all. `byte_order_mark` is for CSV that Excel opens,
     `delimiter` stands between its cells (one of `cells.DELIMITERS`), `trailer` for NDJSON that has no
-    manifest beside it.
+    manifest beside it. CSV and Excel are for people, with times in `zone`, or for programs (`raw`): names as
+    headings, times in UTC.
     """
 
     what: What
@@ -40,6 +42,8 @@ class ExportRequest:
     byte_order_mark: bool = False
     delimiter: str = ","
     trailer: bool = False
+    raw: bool = False
+    zone: tzinfo = UTC
 
 
 class Export:
@@ -55,10 +59,11 @@ class Export:
         self.manifest: Manifest | None = None
         self._table = TABLES[request.what]
         self._exported_at = now
+        layout = Layout(self._table.columns, raw=request.raw, zone=UTC if request.raw else request.zone)
         with ExitStack() as opening:
             self._writer: Writer = writer_of(
                 request.format,
-                self._table.columns,
+                layout,
                 title=request.what.value,
                 byte_order_mark=request.byte_order_mark,
                 delimiter=request.delimiter,

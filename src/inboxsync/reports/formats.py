@@ -5,7 +5,7 @@ from enum import StrEnum
 from typing import Final, Protocol
 
 from inboxsync.errors import SettingsInvalid
-from inboxsync.reports.columns import Column, Record
+from inboxsync.reports.columns import Layout, Record
 
 
 class Format(StrEnum):
@@ -48,16 +48,19 @@ class Writer(Protocol):
 
 def writer_of(
     chosen: Format,
-    columns: tuple[Column, ...],
+    layout: Layout,
     *,
     title: str,
     byte_order_mark: bool = False,
     delimiter: str = ",",
 ) -> Writer:
-    """A writer of this format; `title` names the sheet. Raises SettingsInvalid if a library is missing."""
+    """A writer of this format; `title` names the sheet. Raises SettingsInvalid if a library is missing.
+
+    NDJSON and Parquet are for programs, whatever the layout.
+    """
     if chosen is Format.CSV:
-        return _csv(columns, byte_order_mark=byte_order_mark, delimiter=delimiter)
-    return _WRITERS[chosen](columns, title)
+        return _csv(layout, byte_order_mark=byte_order_mark, delimiter=delimiter)
+    return _WRITERS[chosen](layout, title)
 
 
 def format_of(name: str) -> Format:
@@ -74,31 +77,31 @@ def format_of(name: str) -> Format:
         ) from None
 
 
-def _csv(columns: tuple[Column, ...], *, byte_order_mark: bool, delimiter: str) -> Writer:
+def _csv(layout: Layout, *, byte_order_mark: bool, delimiter: str) -> Writer:
     from inboxsync.reports.as_csv import CsvWriter  # noqa: PLC0415 - each format's libraries on demand
 
-    return CsvWriter(columns, byte_order_mark=byte_order_mark, delimiter=delimiter)
+    return CsvWriter(layout, byte_order_mark=byte_order_mark, delimiter=delimiter)
 
 
-def _ndjson(columns: tuple[Column, ...], _title: str) -> Writer:
+def _ndjson(layout: Layout, _title: str) -> Writer:
     from inboxsync.reports.as_ndjson import NdjsonWriter  # noqa: PLC0415
 
-    return NdjsonWriter(columns)
+    return NdjsonWriter(layout.columns)
 
 
-def _xlsx(columns: tuple[Column, ...], title: str) -> Writer:
+def _xlsx(layout: Layout, title: str) -> Writer:
     from inboxsync.reports.as_xlsx import XlsxWriter  # noqa: PLC0415
 
-    return XlsxWriter(columns, title=title)
+    return XlsxWriter(layout, title=title)
 
 
-def _parquet(columns: tuple[Column, ...], _title: str) -> Writer:
+def _parquet(layout: Layout, _title: str) -> Writer:
     from inboxsync.reports.as_parquet import ParquetWriter  # noqa: PLC0415
 
-    return ParquetWriter(columns)
+    return ParquetWriter(layout.columns)
 
 
-_WRITERS: Final[dict[Format, Callable[[tuple[Column, ...], str], Writer]]] = {
+_WRITERS: Final[dict[Format, Callable[[Layout, str], Writer]]] = {
     Format.NDJSON: _ndjson,
     Format.XLSX: _xlsx,
     Format.PARQUET: _parquet,

@@ -49,81 +49,187 @@ class Table:
     rows: Callable[[Connection, Scope], Iterator[Record]]
 
 
-_PAGE = (
-    Column("page_id", Kind.TEXT, "Meta's id of the Page"),
-    Column("page_name", Kind.TEXT, "the Page's name"),
-    Column("platform", Kind.TEXT, "messenger or instagram"),
+_PAGE: Final = (
+    Column("page_id", "Page ID", Kind.TEXT, "Meta's id of the Page", rank=9, width=20),
+    Column("page_name", "Page", Kind.TEXT, "the Page's name", rank=6, width=22),
+    Column("platform", "Platform", Kind.TEXT, "messenger or instagram", rank=7),
 )
-_CONTACT = (
-    Column("contact_id", Kind.TEXT, "Meta's id of the contact, valid for this Page or app only"),
-    Column("contact_name", Kind.TEXT, "the contact's name as Meta sent it; empty if withheld"),
+_CONTACT: Final = (
+    Column(
+        "contact_id",
+        "Contact ID",
+        Kind.TEXT,
+        "Meta's id of the contact, valid for this Page or app only",
+        rank=9,
+        width=20,
+    ),
+    Column(
+        "contact_name",
+        "Contact",
+        Kind.TEXT,
+        "the contact's name as Meta sent it; empty if withheld",
+        rank=0,
+        width=24,
+    ),
+)
+_FIRST_AT: Final = Column(
+    "first_message_at", "First message at", Kind.TIME, "the oldest stored message", width=20
+)
+_LAST_AT: Final = Column(
+    "last_message_at", "Last message at", Kind.TIME, "the newest message", rank=2, width=20
+)
+_UNANSWERED: Final = Column(
+    "unanswered_since",
+    "Unanswered since",
+    Kind.TIME,
+    "when the contact first wrote after the Page's last message",
+    rank=3,
+    width=20,
+)
+_WINDOW: Final = Column(
+    "reply_window_closes_at",
+    "Reply window closes at",
+    Kind.TIME,
+    "24 hours after the contact's last message",
+    rank=3,
+    width=20,
+)
+_IN: Final = Column(
+    "messages_in", "Messages from the contact", Kind.INTEGER, "stored messages from the contact"
+)
+_OUT: Final = Column("messages_out", "Messages from the Page", Kind.INTEGER, "stored messages from the Page")
+_OLDER: Final = Column(
+    "has_older_messages", "Has older messages", Kind.BOOLEAN, "Meta has older messages than are stored"
+)
+_CONVERSATION_ID: Final = Column(
+    "conversation_id", "Conversation ID", Kind.TEXT, "Graph's id of the conversation", rank=9, width=24
 )
 
 CONTACTS: Final = (
     *_PAGE,
     *_CONTACT,
-    Column("name_source", Kind.TEXT, "where the name came from: profile, participants, none"),
-    Column("first_message_at", Kind.TIME, "the oldest stored message"),
-    Column("last_message_at", Kind.TIME, "the newest message"),
-    Column("conversations", Kind.INTEGER, "conversations with this Page"),
-    Column("messages_in", Kind.INTEGER, "stored messages from the contact"),
-    Column("messages_out", Kind.INTEGER, "stored messages from the Page"),
-    Column("unanswered_since", Kind.TIME, "when the contact first wrote after the Page's last message"),
-    Column("reply_window_closes_at", Kind.TIME, "24 hours after the contact's last message"),
-    Column("has_older_messages", Kind.BOOLEAN, "Meta has older messages than are stored"),
+    Column(
+        "name_source",
+        "Name from",
+        Kind.TEXT,
+        "where the name came from: profile, participants, none",
+        rank=8,
+    ),
+    _FIRST_AT,
+    _LAST_AT,
+    Column("conversations", "Conversations", Kind.INTEGER, "conversations with this Page"),
+    _IN,
+    _OUT,
+    _UNANSWERED,
+    _WINDOW,
+    _OLDER,
     Column(
         "phones",
+        "Phone numbers",
         Kind.FOUND,
         "phone numbers (E.164) that the contact wrote, each with a message that contains it",
+        rank=1,
+        width=24,
     ),
     Column(
-        "emails", Kind.FOUND, "e-mail addresses that the contact wrote, each with a message that contains it"
+        "emails",
+        "E-mail addresses",
+        Kind.FOUND,
+        "e-mail addresses that the contact wrote, each with a message that contains it",
+        rank=1,
+        width=28,
     ),
 )
 
 CONVERSATIONS: Final = (
     *_PAGE,
-    Column("conversation_id", Kind.TEXT, "Graph's id of the conversation"),
+    _CONVERSATION_ID,
     *_CONTACT,
-    Column("folder", Kind.TEXT, "the folder of the inbox"),
-    Column("status", Kind.TEXT, "active, or gone if Meta no longer has it"),
-    Column("first_message_at", Kind.TIME, "the oldest stored message"),
-    Column("last_message_at", Kind.TIME, "the newest message"),
-    Column("last_message", Kind.TEXT, "the newest message as text"),
-    Column("last_sender", Kind.TEXT, "who wrote last: contact, page, or nobody if no message is stored"),
-    Column("unanswered_since", Kind.TIME, "when the contact first wrote after the Page's last message"),
-    Column("reply_window_closes_at", Kind.TIME, "24 hours after the contact's last message"),
+    Column("folder", "Folder", Kind.TEXT, "the folder of the inbox", rank=4),
+    Column("status", "Status", Kind.TEXT, "active, or gone if Meta no longer has it", rank=4),
+    _FIRST_AT,
+    _LAST_AT,
+    Column("last_message", "Last message", Kind.TEXT, "the newest message as text", rank=1, width=60),
+    Column(
+        "last_sender",
+        "Last message from",
+        Kind.TEXT,
+        "who wrote last: contact, page, or nobody if no message is stored",
+        rank=2,
+    ),
+    _UNANSWERED,
+    _WINDOW,
     Column(
         "first_response_seconds",
+        "First response after (seconds)",
         Kind.INTEGER,
         "from the contact's first message to the Page's answer; empty without an answer, or if older "
         "messages are not stored, so that it is unknown",
     ),
-    Column("messages_in", Kind.INTEGER, "stored messages from the contact"),
-    Column("messages_out", Kind.INTEGER, "stored messages from the Page"),
-    Column("message_count", Kind.INTEGER, "Meta's estimate of the number of messages"),
-    Column("unread_count", Kind.INTEGER, "Meta's estimate of unread ones"),
-    Column("has_older_messages", Kind.BOOLEAN, "Meta has older messages than are stored"),
-    Column("link", Kind.TEXT, "the conversation in Meta's own inbox"),
+    _IN,
+    _OUT,
+    Column(
+        "message_count",
+        "Messages (Meta's estimate)",
+        Kind.INTEGER,
+        "Meta's estimate of the number of messages",
+    ),
+    Column("unread_count", "Unread (Meta's estimate)", Kind.INTEGER, "Meta's estimate of unread ones"),
+    _OLDER,
+    Column("link", "Link to Meta", Kind.TEXT, "the conversation in Meta's own inbox", rank=8, width=40),
 )
 
 MESSAGES: Final = (
     *_PAGE,
-    Column("conversation_id", Kind.TEXT, "Graph's id of the conversation"),
+    _CONVERSATION_ID,
     *_CONTACT,
-    Column("message_id", Kind.TEXT, "Graph's id of the message"),
-    Column("sent_at", Kind.TIME, "when it was sent"),
-    Column("direction", Kind.TEXT, "in: from the contact, out: from the Page"),
-    Column("sender_id", Kind.TEXT, "who sent it; empty if Meta does not say"),
-    Column("sender_name", Kind.TEXT, "the sender's name as Meta sent it with the message"),
-    Column("text", Kind.TEXT, "the text as Meta sent it; empty for a sticker or an attachment alone"),
-    Column("attachments", Kind.JSON, "as Meta sent it; the addresses in it expire"),
-    Column("shares", Kind.JSON, "shared links as Meta sent them"),
-    Column("sticker", Kind.TEXT, "address of a sticker"),
-    Column("reactions", Kind.JSON, "as Meta sent it"),
-    Column("story", Kind.JSON, "the Instagram story that it answers or mentions"),
-    Column("reply_to_message_id", Kind.TEXT, "Graph's id of the message it replies to"),
-    Column("source", Kind.TEXT, "how it was first stored: initial_sync, incremental_sync, ..."),
+    Column("message_id", "Message ID", Kind.TEXT, "Graph's id of the message", rank=9, width=24),
+    Column("sent_at", "Sent at", Kind.TIME, "when it was sent", rank=1, width=20),
+    Column("direction", "Direction", Kind.TEXT, "in: from the contact, out: from the Page", rank=1, width=10),
+    Column("sender_id", "Sender ID", Kind.TEXT, "who sent it; empty if Meta does not say", rank=9, width=20),
+    Column(
+        "sender_name",
+        "Sender",
+        Kind.TEXT,
+        "the sender's name as Meta sent it with the message",
+        rank=1,
+        width=24,
+    ),
+    Column(
+        "text",
+        "Message",
+        Kind.TEXT,
+        "the text as Meta sent it; empty for a sticker or an attachment alone",
+        rank=2,
+        width=80,
+    ),
+    Column(
+        "attachments",
+        "Attachments",
+        Kind.JSON,
+        "as Meta sent it; the addresses in it expire",
+        width=24,
+    ),
+    Column("shares", "Shared links", Kind.JSON, "shared links as Meta sent them", width=24),
+    Column("sticker", "Sticker", Kind.TEXT, "address of a sticker", width=24),
+    Column("reactions", "Reactions", Kind.JSON, "as Meta sent it", width=24),
+    Column("story", "Story", Kind.JSON, "the Instagram story that it answers or mentions", width=24),
+    Column(
+        "reply_to_message_id",
+        "Reply to message ID",
+        Kind.TEXT,
+        "Graph's id of the message it replies to",
+        rank=9,
+        width=24,
+    ),
+    Column(
+        "source",
+        "Stored by",
+        Kind.TEXT,
+        "how it was first stored: initial_sync, incremental_sync, ...",
+        rank=8,
+        width=18,
+    ),
 )
 
 

@@ -54,6 +54,8 @@ def _request(context: RequestContext) -> ExportRequest:
         byte_order_mark=True,
         delimiter=_delimiter(context),
         trailer=True,
+        raw=context.param("raw") == "1",
+        zone=context.service.engine.settings.zone,
     )
 
 
@@ -76,7 +78,9 @@ def _delimiter_of_browser(context: RequestContext) -> str:
 def _form(context: RequestContext, *, problem: InboxsyncError | None = None) -> Response:
     with context.service.engine.store.read() as connection:
         choice = page_choice(connection, context.param("page"))
-    filled_in = {name: context.param(name) for name in ("what", "format", "page", "since", "delimiter")}
+    filled_in = {
+        name: context.param(name) for name in ("what", "format", "page", "since", "delimiter", "raw")
+    }
     return context.show(
         "exports.html",
         here="exports",
