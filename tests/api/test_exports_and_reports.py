@@ -63,7 +63,7 @@ def filled(api: Api) -> Api:
 @pytest.mark.parametrize("chosen", [Format.CSV, Format.NDJSON])
 def test_an_export_has_the_bytes_that_the_command_writes(filled: Api, what: What, chosen: Format) -> None:
     answer = filled.get(f"{EXPORTS}/{what}", params={"format": chosen, "trailer": "false"})
-    request = ExportRequest(what=what, format=chosen)
+    request = ExportRequest(what=what, format=chosen, zone=filled.engine.settings.zone)
     export = Export(filled.engine.store, request, now=datetime(2026, 6, 1, tzinfo=UTC))
     assert answer.content == b"".join(export.chunks())
     assert answer.headers["X-Inboxsync-Rows"] == str(export.rows)
@@ -138,6 +138,15 @@ def test_csv_has_the_delimiter_that_was_asked_for(filled: Api) -> None:
         answer = filled.get(f"{EXPORTS}/messages?{query}")
         assert len(rows(answer, delimiter)[0]) > 5
         assert answer.text.startswith("\ufeff") == has_mark
+
+
+def test_headings_are_for_people_and_with_raw_the_names_of_columns(filled: Api) -> None:
+    asked = f"{EXPORTS}/messages?zone=Asia/Tokyo"
+    assert filled.get(asked).text.startswith("Contact,Sent at (Asia/Tokyo),Direction,")
+    raw = filled.get(f"{asked}&raw=true").text
+    assert raw.startswith("page_id,page_name,platform,conversation_id,")
+    assert rows(filled.get(asked))[0][1] != rows(filled.get(f"{asked}&raw=true"))[0][7]
+    assert filled.get(f"{asked}&raw=perhaps").status_code == 422
 
 
 @pytest.mark.parametrize(

@@ -18,7 +18,7 @@ from inboxsync.reports.formats import MEDIA_TYPES
 router = APIRouter(prefix="/api/v1/exports", tags=["exports"])
 
 _EXAMPLES = {
-    Format.CSV: "page_id,page_name,platform,...\r\n104567890123456,Corner Bakery,messenger,...\r\n",
+    Format.CSV: "Contact,Phone numbers,...,Page\r\nAnn Lee,+4791234567,...,Corner Bakery\r\n",
     Format.NDJSON: '{"page_id":"104567890123456","page_name":"Corner Bakery","platform":"messenger"}\n',
     Format.XLSX: "(a workbook)",
     Format.PARQUET: "(a Parquet file)",
@@ -76,6 +76,13 @@ async def export(
             json_schema_extra={"format": "locale"},
         ),
     ] = None,
+    raw: Annotated[
+        bool,
+        Query(
+            description="For scripts: CSV and Excel with the names of columns as headings, in a fixed order, "
+            "and times in UTC. Without it headings are for people, and times in `zone`."
+        ),
+    ] = False,
     trailer: Annotated[bool, Query(description="End NDJSON with a line that says it is complete.")] = True,
 ) -> StreamingResponse:
     """As `inboxsync export` writes it. A connection that ends early is an error: the file is not complete.
@@ -85,14 +92,17 @@ async def export(
     """
     with named_wrong("excel" if excel is not None else "delimiter"):
         separator = delimiter_asked(delimiter, excel, is_csv=chosen is Format.CSV)
+    shown_in = zone_of(service, zone)
     request = ExportRequest(
         what=what,
         format=chosen,
         pages=tuple(page or ()),
-        since=since_of(service, since, zone_of(service, zone)),
+        since=since_of(service, since, shown_in),
         byte_order_mark=bom if bom is not None else excel is not None,
         delimiter=separator,
         trailer=trailer,
+        raw=raw,
+        zone=shown_in,
     )
     return await run_in_threadpool(stream_export, service, request)
 
