@@ -13,6 +13,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from ipaddress import ip_address
 from typing import Final
+from urllib.parse import quote
 from uuid import uuid4
 
 import structlog
@@ -226,7 +227,7 @@ class RequestLog:
             answer = problem_of(AnswerTooLate("The service ends, and this was not completed in time."))
             await answer(scope, receive, send_with_id)
         except Exception:
-            log.exception("unexpected error", method=scope["method"], path=scope["path"])
+            log.exception("unexpected error", method=scope["method"], path=_path_as_sent(scope))
             if status:
                 raise  # the answer has begun: it can only be cut off
             answer = problem(
@@ -249,10 +250,16 @@ class RequestLog:
             log.info(
                 "answered",
                 method=scope["method"],
-                path=scope["path"],
+                path=_path_as_sent(scope),
                 status=status,
                 seconds=round(seconds, 4),
             )
+
+
+def _path_as_sent(scope: Scope) -> str:
+    """The path with its percent signs: decoded, it may hold any character."""
+    sent: bytes | None = scope.get("raw_path")
+    return sent.decode("latin-1") if sent is not None else quote(scope["path"])
 
 
 class HostCheck:

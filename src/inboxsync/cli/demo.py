@@ -148,13 +148,15 @@ def _report(engine: Engine, ended: Outcome, ready: dict[str, Any]) -> None:
     if run.status is not RunStatus.COMPLETE:
         return
     database = engine.settings.data_dir / "inboxsync.db"
-    console.print("\nTry next:", style="bold")
+    console.print()
+    console.print("Try next:", style="bold")
     for what, how in (
         ("Again: one call, nothing new", again),
         ("What is stored, in SQL", shlex.join(["sqlite3", str(database), _QUERY])),
         ("A real Page; the README explains how to get its token", f"{own_command()} pages add PAGE_ID"),
     ):
-        console.print(f"  {what}:\n    {how}", soft_wrap=True)  # to be copied, so without line breaks of ours
+        console.print(f"  {what}:")
+        console.print(f"    {how}", soft_wrap=True)  # to be copied, so without line breaks of ours
 
 
 def _stored(engine: Engine, page: Page) -> PageCounts:

@@ -7,7 +7,7 @@ import sys
 from collections.abc import Iterable
 from datetime import datetime
 from pathlib import Path
-from typing import Final, TextIO
+from typing import Any, Final, TextIO
 
 import msgspec
 import typer
@@ -15,6 +15,7 @@ from rich.box import SIMPLE_HEAD
 from rich.console import Console, ConsoleOptions, RenderableType
 from rich.segment import Segment
 from rich.table import Table
+from rich.text import Text
 
 from inboxsync.errors import (
     ApiKeyNameTaken,
@@ -47,11 +48,15 @@ _USAGE_ERRORS = (
     ApiKeyUnknown,
 )
 _WIDTH_OF_A_PIPE = 200
-# All control characters but tab and line feed, also those of 8 bits: they clear a terminal, rename it, or
-# fill its clipboard.
-_CONTROL: Final = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f]")
-# The control characters that JSON does not escape.
-_UNESCAPED: Final = re.compile("[\x7f-\x9f]")
+# Control characters, also those of 8 bits, clear a terminal, rename it, or fill its clipboard. The others end
+# a line, or change the order in which a line is shown.
+_LINE_ENDS: Final = "\n\u2028\u2029"
+_DIRECTIONS: Final = "\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069"
+_CONTROL: Final = re.compile(f"[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028\u2029{_DIRECTIONS}]")
+_IN_LOGS: Final = re.compile(f"[\x00-\x1f\x7f-\x9f\u2028\u2029{_DIRECTIONS}]")
+# Those that JSON does not escape.
+_UNESCAPED: Final = re.compile(f"[\x7f-\x9f\u2028\u2029{_DIRECTIONS}]")
+_LINE_END: Final = re.compile(f"[{_LINE_ENDS}]")
 _REPLACEMENT: Final = "\ufffd"
 
 
@@ -62,8 +67,25 @@ def exit_code(error: InboxsyncError) -> int:
     return USAGE if isinstance(error, _USAGE_ERRORS) else FAILED
 
 
+def one_line(text: str) -> str:
+    """A text that cannot end the line it is printed in."""
+    return _LINE_END.sub(_REPLACEMENT, text)
+
+
+def escaped(text: str) -> str:
+    """A text for a log: each character that controls a terminal or forges a line as Python writes it."""
+    return _IN_LOGS.sub(lambda found: ascii(found[0])[1:-1], text)
+
+
 class SafeConsole(Console):
-    """A terminal that names and messages cannot control: their control characters are replaced."""
+    """A terminal that names and messages cannot control: their control characters are replaced.
+
+    A printed text is one line, whatever is in it.
+    """
+
+    def print(self, *objects: Any, **options: Any) -> None:  # noqa: ANN401 - as the base
+        """As the base, but no text ends its line."""
+        super().print(*map(_in_one_line, objects), **options)
 
     def render(self, renderable: RenderableType, options: ConsoleOptions | None = None) -> Iterable[Segment]:
         """As the base. Our own colours and cursor movements are not text at this point, so they stay."""
@@ -72,6 +94,15 @@ class SafeConsole(Console):
                 yield segment
             else:
                 yield Segment(_CONTROL.sub(_REPLACEMENT, segment.text), segment.style)
+
+
+def _in_one_line(printed: object) -> object:
+    if isinstance(printed, str):
+        return one_line(printed)
+    if isinstance(printed, Text):
+        printed = printed.copy()
+        printed.plain = one_line(printed.plain)
+    return printed
 
 
 def stdout() -> Console:
@@ -110,14 +141,21 @@ def print_json(value: object) -> None:
 
 
 def print_error(error: InboxsyncError) -> None:
-    """One sentence, and the next thing to do."""
-    print_problem(error.message, error.hint)
+    """One sentence, and the next thing to do. Only settings have several problems, one a line."""
+    lines = error.message.split("\n") if isinstance(error, SettingsInvalid) else [error.message]
+    _print_problem(lines, error.hint)
 
 
 def print_problem(message: str, hint: str) -> None:
     """Print on stderr what is wrong and what to do."""
+    _print_problem([message], hint)
+
+
+def _print_problem(lines: list[str], hint: str) -> None:
     console = stderr()
-    console.print("inboxsync:", message, style="red")
+    console.print("inboxsync:", lines[0], style="red")
+    for line in lines[1:]:
+        console.print(line, style="red")
     if hint:
         console.print("  ", hint, sep="")
 
@@ -136,8 +174,8 @@ def own_command() -> str:
 
 
 def page_name(page: Page) -> str:
-    """What people call a Page."""
-    return page.name or page.facebook_page_id
+    """What people call a Page, on one line."""
+    return one_line(page.name or page.facebook_page_id)
 
 
 def local(at: datetime | None) -> str:

@@ -11,7 +11,7 @@ from rich.table import Table
 from rich.text import Text
 from sqlalchemy import Connection
 
-from inboxsync.cli.output import duration, local, page_name
+from inboxsync.cli.output import duration, local, one_line, page_name
 from inboxsync.model import (
     BacklogItem,
     BacklogKind,
@@ -123,7 +123,7 @@ class PageDetail:
             rows["in use by"] = f"{self.lease.owner} since {local(self.lease.acquired_at)}"
         grid = Table.grid(padding=(0, 1))
         for name, value in rows.items():
-            grid.add_row("", name, Text(value))
+            grid.add_row("", name, Text(one_line(value)))
         console.print(grid)
 
     def _not_fetched(self) -> str:

@@ -11,7 +11,7 @@ import typer
 from sqlalchemy import Connection
 
 from inboxsync.cli.options import AsJsonArray, OnlyPlatform, PageId, on_platform
-from inboxsync.cli.output import duration, local, print_json, some, stdout, table
+from inboxsync.cli.output import duration, local, one_line, print_json, some, stdout, table
 from inboxsync.cli.page_detail import COMPLETENESS_WORDS, entry_as_json, page_detail
 from inboxsync.cli.process import open_engine
 from inboxsync.errors import SettingsInvalid
@@ -124,7 +124,7 @@ def _print_list(
         rows = table("Page", "token", "last synced", "conversations", "contacts", "messages")
         for entry in found:
             page = entry.page
-            name = f"{page.name}\n" if page.name else ""
+            name = f"{one_line(page.name)}\n" if page.name else ""
             rows.add_row(
                 f"{name}{page.facebook_page_id}\n{page.platform}",
                 "\n".join((_token(page), *_marks(entry))),

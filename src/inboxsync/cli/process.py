@@ -8,11 +8,13 @@ import signal
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from io import StringIO
 from threading import Thread
-from typing import Literal
+from typing import Literal, TextIO
 
 import structlog
 
+from inboxsync.cli.output import escaped
 from inboxsync.engine import Engine
 from inboxsync.settings import Settings, load_settings
 from inboxsync.sync import Stop
@@ -78,8 +80,28 @@ def _rendering(
     """The last steps of a line. A traceback shows places but no values: they may hold a token."""
     if log_format == "json":
         return structlog.processors.format_exc_info, structlog.processors.JSONRenderer()
-    plain = structlog.dev.plain_traceback
-    return (structlog.dev.ConsoleRenderer(colors=colors, exception_formatter=plain),)
+    renderer = structlog.dev.ConsoleRenderer(colors=colors, exception_formatter=_write_traceback)
+    return _escape_values, renderer
+
+
+def _escape_values(
+    _logger: structlog.typing.WrappedLogger, _name: str, line: structlog.typing.EventDict
+) -> structlog.typing.EventDict:
+    """Paths, names, ids and texts of errors come from outside: none may control the terminal."""
+    for key, value in line.items():
+        if key == "exc_info" or isinstance(value, int | float | None):
+            continue
+        written = value if isinstance(value, str) else repr(value)
+        safe = escaped(written)
+        if safe != written:
+            line[key] = safe
+    return line
+
+
+def _write_traceback(file: TextIO, exc_info: structlog.typing.ExcInfo) -> None:
+    traceback = StringIO()
+    structlog.dev.plain_traceback(traceback, exc_info)
+    file.write("\n".join(map(escaped, traceback.getvalue().split("\n"))))
 
 
 def set_for_syncing(*, stays: bool = False) -> None:

@@ -80,4 +80,5 @@ def _print(found: FoundMessage, page_name: str) -> None:
         text.stylize("bold yellow", start, end)
     console = stdout()
     console.print(Text(f"{local(found.sent_at) if found.sent_at else 'at an unknown time'}  {who}", "dim"))
-    console.print(Text("  ").append_text(text))
+    for line in text.split("\n", allow_blank=True):
+        console.print(Text("  ").append_text(line))
