@@ -19,6 +19,8 @@ _ADDRESS = TypeAdapter(HttpUrl)
 _ORIGIN = re.compile(r"https?://[^/\s*]+")
 _VERSION = re.compile(r"v\d+\.\d+")
 _SHORTEST_SECRET = 16
+# A guess would find one of few different characters.
+_FEWEST_CHARACTERS = 6
 
 
 class Settings(BaseSettings):
@@ -49,7 +51,7 @@ class Settings(BaseSettings):
     api_key: SecretStr | None = None
     allowed_hosts: str = ""
     cors_origins: str = ""
-    trusted_proxies: str = "127.0.0.1"
+    trusted_proxies: str = ""
     max_body_bytes: int = Field(default=1_000_000, ge=1024)
     request_stop_seconds: float = Field(default=270.0, gt=0)
     request_limit_seconds: float = Field(default=290.0, gt=0)
@@ -107,6 +109,19 @@ class Settings(BaseSettings):
     def _is_long(cls, value: SecretStr | None) -> SecretStr | None:
         if value is not None and len(value.get_secret_value()) < _SHORTEST_SECRET:
             raise ValueError(f"should have {_SHORTEST_SECRET} characters or more")
+        if value is not None and len(set("".join(value.get_secret_value().split()))) < _FEWEST_CHARACTERS:
+            raise ValueError(
+                f"should have {_FEWEST_CHARACTERS} different characters or more, blanks not counted; "
+                "for example the output of `openssl rand -base64 32`"
+            )
+        return value
+
+    @field_validator("api_key")
+    @classmethod
+    def _can_be_sent(cls, value: SecretStr | None) -> SecretStr | None:
+        text = value.get_secret_value() if value is not None else ""
+        if not text.isprintable() or text != text.strip():
+            raise ValueError("should be printable characters without a blank before or behind")
         return value
 
     @field_validator("data_dir")

@@ -9,7 +9,6 @@ import pytest
 from inboxsync.model import Scope
 from inboxsync.store.state.credentials import revoke_api_key
 from inboxsync.web.app import ROUTES, DashboardRoute
-from inboxsync.web.sessions import COOKIE
 from tests.web.fixtures import ServeWeb, Visitor
 
 GUARDED = [route for route in ROUTES if route.scope is not None]
@@ -19,6 +18,13 @@ FORMS = [route for route in ROUTES if route.method == "POST"]
 def ask(visitor: Visitor, route: DashboardRoute, **form: str) -> httpx2.Response:
     path = route.path.replace("{id}", "anything")
     return visitor.client.request(route.method, path, data=form if route.method == "POST" else None)
+
+
+def the_cookie(visitor: Visitor) -> tuple[str, str]:
+    """Name and value of the only cookie."""
+    (cookie,) = visitor.client.cookies.jar
+    assert cookie.value is not None
+    return cookie.name, cookie.value
 
 
 def test_everything_but_the_login_needs_a_session(web: ServeWeb) -> None:
@@ -123,10 +129,10 @@ def test_the_cookie_is_only_for_this_site_and_no_script_reads_it(web: ServeWeb) 
 def test_logging_out_ends_the_session_everywhere(web: ServeWeb) -> None:
     site = web()
     admin = site.admin()
-    kept = admin.client.cookies[COOKIE]
+    name, kept = the_cookie(admin)
     assert admin.post("/logout").headers["location"] == "/login"
-    assert COOKIE not in admin.client.cookies
-    thief = site.visitor(Cookie=f"{COOKIE}={kept}")
+    assert name not in admin.client.cookies
+    thief = site.visitor(Cookie=f"{name}={kept}")
     assert thief.get("/").status_code == 303
 
 
@@ -142,12 +148,12 @@ def test_a_revoked_key_ends_its_sessions(web: ServeWeb) -> None:
 def test_a_cookie_that_is_not_ours_opens_nothing(web: ServeWeb) -> None:
     site = web()
     admin = site.admin()
-    ours = admin.client.cookies[COOKIE]
+    name, ours = the_cookie(admin)
     middle = len(ours) // 2
     changed = ours[:middle] + ("A" if ours[middle] != "A" else "B") + ours[middle + 1 :]
     for cookie in (changed, ours[:-4], "", "x", "é", "A" * 5000):
         visitor = site.visitor()
-        answer = visitor.client.get("/", headers={b"Cookie": f"{COOKIE}={cookie}".encode()})
+        answer = visitor.client.get("/", headers={b"Cookie": f"{name}={cookie}".encode()})
         assert answer.status_code == 303, cookie[:20]
 
 
@@ -155,10 +161,10 @@ def test_a_login_starts_a_new_session(web: ServeWeb) -> None:
     site = web()
     visitor = site.visitor()
     visitor.get("/login")
-    before = visitor.client.cookies[COOKIE]
+    name, before = the_cookie(visitor)
     visitor.post("/login", key=site.key())
-    assert visitor.client.cookies[COOKIE] != before
-    assert site.visitor(Cookie=f"{COOKIE}={before}").get("/").status_code == 303
+    assert visitor.client.cookies[name] != before
+    assert site.visitor(Cookie=f"{name}={before}").get("/").status_code == 303
 
 
 def test_a_wrong_key_is_reported_and_guessing_is_slowed_down(web: ServeWeb) -> None:

@@ -21,6 +21,7 @@ from inboxsync.api import (
     runs,
     schedules,
 )
+from inboxsync.api.auth import KeyBeforeBody
 from inboxsync.api.middleware import BodyLimit, HeadAsGet, HostCheck, RequestLog
 from inboxsync.api.problems import add_problem_handlers
 from inboxsync.api.service import Queue, Service
@@ -78,6 +79,7 @@ def create_app(engine: Engine, *, queue: Queue | None = None, names: frozenset[s
 def _add_middleware(app: FastAPI, service: Service, names: frozenset[str]) -> None:
     """The last one added is the outermost."""
     settings, metrics = service.engine.settings, service.metrics
+    app.add_middleware(KeyBeforeBody, auth=service.auth)
     app.add_middleware(HeadAsGet)
     app.add_middleware(BodyLimit, most=settings.max_body_bytes)
     if settings.cors_origin_list:

@@ -11,12 +11,15 @@ import math
 from collections import deque
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
-from ipaddress import ip_address, ip_network
+from ipaddress import IPv4Address, ip_address, ip_network
 from typing import Any, Final
 
 import structlog
 from fastapi import Depends, Request
 from starlette.concurrency import run_in_threadpool
+from starlette.datastructures import Headers
+from starlette.types import ASGIApp, Receive, Send
+from starlette.types import Scope as AsgiScope
 
 from inboxsync.api.problems import (
     KeyGuessing,
@@ -24,11 +27,12 @@ from inboxsync.api.problems import (
     KeyMissing,
     OriginRefused,
     ScopeTooSmall,
+    problem_of,
     problem_responses,
 )
 from inboxsync.api.strict import refuse_unknown
 from inboxsync.clock import Clock
-from inboxsync.errors import StoreError
+from inboxsync.errors import InboxsyncError, StoreError
 from inboxsync.model import ApiKey, Scope
 from inboxsync.store import Store
 from inboxsync.store.state.credentials import PREFIX_LENGTH, fingerprint_of, list_api_keys
@@ -50,14 +54,18 @@ SECURITY_SCHEMES: Final = {
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Caller:
-    """Who sends a request: the name of a key or of a session, and its scope."""
+    """Who sends a request: the name of a key or of a session, and its scope.
+
+    `credential` says which very key it is: another one of the same name has another. It gives no access.
+    """
 
     name: str
     scope: Scope
+    credential: str
 
 
 # The caller from this machine until the first key is created.
-LOCAL_CALLER: Final = Caller(name="local", scope=Scope.ADMIN)
+LOCAL_CALLER: Final = Caller(name="local", scope=Scope.ADMIN, credential="local")
 FIXED: Final = "INBOXSYNC_API_KEY"
 
 
@@ -82,6 +90,32 @@ def requires(
         "openapi_extra": {"security": [{name: []} for name in SECURITY_SCHEMES], "x-scope": scope.value},
         "responses": problem_responses(400, 401, 403, 422, 429, 500, 503, *problems),
     }
+
+
+class KeyBeforeBody:
+    """Asks for the key of a request to the API before its body is read.
+
+    FastAPI reads a body before it calls what a route `requires`, so a stranger could have it read.
+    """
+
+    def __init__(self, app: ASGIApp, *, auth: "Auth") -> None:
+        self._app = app
+        self._auth = auth
+
+    async def __call__(self, scope: AsgiScope, receive: Receive, send: Send) -> None:
+        """The ASGI interface."""
+        if scope["type"] == "http" and scope["path"].startswith("/api/") and _announces_body(scope):
+            try:
+                await self._auth.identify(Request(scope))
+            except InboxsyncError as refused:
+                await problem_of(refused)(scope, receive, send)
+                return
+        await self._app(scope, receive, send)
+
+
+def _announces_body(scope: AsgiScope) -> bool:
+    headers = Headers(scope=scope)
+    return "transfer-encoding" in headers or headers.get("content-length", "0") != "0"
 
 
 class Auth:
@@ -114,12 +148,21 @@ class Auth:
             raise KeyInvalid("This API key is not valid.")
         return caller
 
+    async def holder(self, credential: str | None, request: Request) -> Caller | None:
+        """Who began a session with this credential, as long as its key is valid."""
+        if credential is None:
+            return None
+        if credential == LOCAL_CALLER.credential:
+            is_open = not await self.keys.has_keys() and _is_from_this_machine(request)
+            return LOCAL_CALLER if is_open else None
+        return await self.keys.holder(credential)
+
     def _refuse_other_sites(self, request: Request) -> None:
         """A browser adds this machine's address and its cookies to what any web page requests."""
         site = request.headers.get("sec-fetch-site", "none")
         origin = request.headers.get("origin")
         is_ours = site in ("none", "same-origin") and (
-            origin is None or origin.split("://")[-1] == request.headers.get("host")
+            origin is None or origin == f"{request.url.scheme}://{request.headers.get('host')}"
         )
         if not is_ours and origin not in self._origins:
             raise OriginRefused("A page of another site sent this request, without a key.")
@@ -156,24 +199,22 @@ class KeyRing:
         """
         digest = fingerprint_of(sent)
         if self._fixed is not None and hmac.compare_digest(digest, self._fixed):
-            return Caller(name=FIXED, scope=Scope.ADMIN)
+            return _fixed_caller(self._fixed)
         await self._refresh()
         key = self._by_prefix.get(sent[:PREFIX_LENGTH])
         # Always compared, so that a known prefix takes the same time as an unknown one.
         is_right = hmac.compare_digest(digest.hex(), key.digest if key else "0" * 64)
         if key is None or not is_right or key.revoked_at is not None:
             return None
-        return Caller(name=key.name, scope=key.scope)
+        return _stored_caller(key)
 
-    async def named(self, name: str) -> Caller | None:
-        """The caller of this name, as long as its key is valid: for a session that began with that key."""
+    async def holder(self, credential: str) -> Caller | None:
+        """The owner of the key of this credential, as long as it is valid. Raises StoreError."""
         await self._refresh()
-        if name == FIXED and self._fixed is not None:
-            return Caller(name=FIXED, scope=Scope.ADMIN)
-        if name == LOCAL_CALLER.name:
-            return None if await self.has_keys() else LOCAL_CALLER
-        named = (key for key in self._by_prefix.values() if key.name == name and key.revoked_at is None)
-        return next((Caller(name=key.name, scope=key.scope) for key in named), None)
+        if self._fixed is not None and credential == (fixed := _fixed_caller(self._fixed)).credential:
+            return fixed
+        valid = (_stored_caller(key) for key in self._by_prefix.values() if key.revoked_at is None)
+        return next((caller for caller in valid if caller.credential == credential), None)
 
     async def has_keys(self) -> bool:
         """Whether a key was ever created or set. Revoking the last one does not let this machine in again."""
@@ -208,6 +249,19 @@ class KeyRing:
     def _list(self) -> list[ApiKey]:
         with self._store.read() as connection:
             return list_api_keys(connection)
+
+
+def _fixed_caller(digest: bytes) -> Caller:
+    return Caller(name=FIXED, scope=Scope.ADMIN, credential=f"{FIXED} {_piece(digest.hex())}")
+
+
+def _stored_caller(key: ApiKey) -> Caller:
+    return Caller(name=key.name, scope=key.scope, credential=f"{key.id} {_piece(key.digest)}")
+
+
+def _piece(digest: str) -> str:
+    """Enough of a digest to tell keys apart."""
+    return digest[:32]
 
 
 class Guesses:
@@ -245,13 +299,15 @@ class Guesses:
 
 
 def _network(address: str) -> str:
-    """An IPv6 customer has a whole network to guess from."""
+    """An IPv6 customer has a whole network to guess from. IPv4 may be written as a part of IPv6."""
     try:
         parsed = ip_address(address)
     except ValueError:
         return address
-    if parsed.version == 4:  # noqa: PLR2004 - the protocol's number
+    if isinstance(parsed, IPv4Address):
         return address
+    if parsed.ipv4_mapped is not None:
+        return str(parsed.ipv4_mapped)
     return str(ip_network((parsed, _IPV6_NETWORK), strict=False))
 
 

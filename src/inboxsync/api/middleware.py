@@ -9,7 +9,7 @@ import re
 import socket
 import struct
 import time
-from collections.abc import Iterator
+from collections.abc import Awaitable, Iterator
 from contextlib import contextmanager
 from ipaddress import ip_address
 from typing import Final
@@ -164,7 +164,7 @@ class Server(uvicorn.Server):
             lifespan="off",
             timeout_keep_alive=_KEEP_ALIVE_SECONDS,
             timeout_graceful_shutdown=_DRAIN_SECONDS,
-            proxy_headers=True,
+            proxy_headers=bool(trusted_proxies),
             forwarded_allow_ips=trusted_proxies,
         )
         super().__init__(config)
@@ -286,6 +286,8 @@ class HostCheck:
         name = name.lower().rstrip(".")
         if name in self._names:
             return True
+        if "%" in name:  # what follows would be any text, and no part of an address
+            return False
         try:
             ip_address(name.removeprefix("[").removesuffix("]"))
         except ValueError:
@@ -294,9 +296,9 @@ class HostCheck:
 
 
 class HeadAsGet:
-    """Answers HEAD as GET, without the body (RFC 9110).
+    """Answers HEAD as GET, without the body (RFC 9110). An answer without a length ends behind its head.
 
-    Except for streams: they last as long as a run, and a request may start one. An export reads everything.
+    Except for streams of the API: a request may start a run, and an export reads everything.
     """
 
     def __init__(self, app: ASGIApp) -> None:
@@ -308,16 +310,37 @@ class HeadAsGet:
             await self._app(scope, receive, send)
             return
 
-        async def send_without_body(message: Message) -> None:
-            if message["type"] == "http.response.body":
-                message = {"type": message["type"], "body": b"", "more_body": message.get("more_body", False)}
-            await send(message)
+        is_answered = asyncio.Event()
+
+        async def send_head(message: Message) -> None:
+            if is_answered.is_set():
+                return
+            is_start = message["type"] == "http.response.start"
+            if is_start:
+                await send(message)
+            # A stream has no length, and may have no end.
+            if not is_start or "content-length" not in Headers(raw=message["headers"]):
+                is_answered.set()
+                await send({"type": "http.response.body", "body": b""})
 
         as_get = dict(scope) | {"method": "GET"}
         try:
-            await self._app(as_get, receive, send_without_body)
+            await _until(is_answered, self._app(as_get, receive, send_head))
         finally:
             scope["route"] = as_get.get("route")
+
+
+async def _until(is_enough: asyncio.Event, answering: Awaitable[None]) -> None:
+    """Let it answer; what it does when it has answered enough is cancelled, as for a client that has gone."""
+    task, waiting = asyncio.ensure_future(answering), asyncio.ensure_future(is_enough.wait())
+    try:
+        await asyncio.wait({task, waiting}, return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        waiting.cancel()
+        task.cancel()
+        await asyncio.wait({task})
+    if not task.cancelled():
+        task.result()
 
 
 def takes_head(path: str) -> bool:

@@ -1,5 +1,6 @@
 """Writes folders that are complete, or not there, with a manifest of their files."""
 
+import os
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -46,14 +47,20 @@ class NewFolder:
     def opened(self, name: str) -> Iterator[BinaryIO]:
         """A new file of this name, written by the end of the context."""
         path = self._path / name
-        with path.open("xb") as file:
+        with _new_file(path) as file:
             yield file
         self.written.append(_described(path))
 
     def close(self, manifest: FolderManifest) -> None:
         """Write the manifest, last."""
         text = msgspec.json.format(msgspec.json.encode(manifest), indent=2)
-        (self._path / _MANIFEST).write_bytes(text + b"\n")
+        with _new_file(self._path / _MANIFEST) as file:
+            file.write(text + b"\n")
+
+
+def _new_file(path: Path) -> BinaryIO:
+    """Readable by its owner alone: a folder may be moved, or opened for others later."""
+    return os.fdopen(os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600), "wb")
 
 
 @contextmanager

@@ -73,9 +73,10 @@ def check_file(path: Path) -> Manifest:
     Raises FileIncomplete if it is not what was exported, OutputFailed if it cannot be read.
     """
     try:
-        beside = manifest_path(path)
-        if beside.is_file():
-            manifest, trailer = _read_manifest(beside), b""
+        # An export through a link writes both where the link leads.
+        beside = (manifest_path(path), manifest_path(path.resolve()))
+        if found := next((each for each in beside if each.is_file()), None):
+            manifest, trailer = _read_manifest(found), b""
         else:
             manifest, trailer = _read_trailer(path)
         size = path.stat().st_size - len(trailer)

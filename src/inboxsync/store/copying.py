@@ -23,7 +23,7 @@ from inboxsync.store.tables import metadata
 
 _ROWS_A_BATCH = 2000
 # What is derived is not copied: the target's triggers note each new row, and a pass derives it again.
-TABLES = tuple(table for table in metadata.sorted_tables if not table.info.get("is_derived"))
+TABLES = tuple(table for table in metadata.sorted_tables if not table.info)
 # A value as both databases return it: text, a number, a bool, an aware time, JSON as text, or None.
 _Values = tuple[Any, ...]
 

@@ -15,7 +15,7 @@ from starlette.responses import RedirectResponse, Response
 from starlette.routing import Match, Mount, Route
 from starlette.types import Scope as AsgiScope
 
-from inboxsync.api import LOCAL_CALLER, Caller, Service
+from inboxsync.api import Service
 from inboxsync.api.problems import OriginRefused, ScopeTooSmall, status_of
 from inboxsync.errors import InboxsyncError, Unexpected
 from inboxsync.model import Scope
@@ -23,7 +23,7 @@ from inboxsync.web import views
 from inboxsync.web.explained import Explained, explained
 from inboxsync.web.rendering import query, serve_file
 from inboxsync.web.request_context import RequestContext
-from inboxsync.web.sessions import COOKIE, Session, Sessions, has_token, put_cookie
+from inboxsync.web.sessions import Session, Sessions, has_token
 
 log = structlog.get_logger("inboxsync.web")
 
@@ -94,9 +94,8 @@ ROUTES: Final = (
 def mount_dashboard(app: FastAPI) -> None:
     """Serve the dashboard at `/` of the HTTP service, beside its other routes."""
     service: Service = app.state.service
-    engine = service.engine
-    sessions = Sessions(lambda: engine.token_cipher(may_make_key=True), now=engine.clock.now)
-    app.router.routes.append(_DashboardMount("/", app=Dashboard(service, sessions).app, name="dashboard"))
+    dashboard = Dashboard(service, Sessions(service.engine))
+    app.router.routes.append(_DashboardMount("/", app=dashboard.app, name="dashboard"))
 
 
 class _DashboardMount(Mount):
@@ -141,22 +140,20 @@ class Dashboard:
         return answer
 
     async def _context(self, request: Request) -> RequestContext:
-        session = self._sessions.find(request.cookies.get(COOKIE))
-        caller = await self._caller(session) if session else None
+        session = await run_in_threadpool(self._found, request)
+        caller = await self._service.auth.holder(session.credential, request) if session else None
         if session is None or (session.is_open and caller is None):
             session = self._sessions.begin()
         return RequestContext(
             request=request, service=self._service, sessions=self._sessions, session=session, caller=caller
         )
 
-    async def _caller(self, session: Session) -> Caller | None:
-        """Whose session this is, by the current state of their key."""
-        if not session.is_open or session.key_name is None:
-            return None
-        keys = self._service.keys
-        if session.key_name == LOCAL_CALLER.name:
-            return None if await keys.has_keys() else LOCAL_CALLER
-        return await keys.named(session.key_name)
+    def _found(self, request: Request) -> Session | None:
+        """The session of this request, unless its visitor has logged out of it. Blocks."""
+        self._sessions.prepare()
+        session = self._sessions.find(request)
+        has_ended = session is not None and session.is_open and self._sessions.has_ended(session)
+        return None if has_ended else session
 
     async def _answer(self, route: DashboardRoute, context: RequestContext) -> Response:
         caller = context.caller
@@ -181,9 +178,8 @@ class Dashboard:
         """Add the headers of every page, and the cookie if the visitor's cookie is not for this session."""
         for name, value in _HEADERS.items():
             response.headers.setdefault(name, value)
-        known = self._sessions.find(request.cookies.get(COOKIE))
-        if known != session and "set-cookie" not in response.headers:
-            put_cookie(response, request, self._sessions.encrypt(session))
+        if self._sessions.find(request) != session and "set-cookie" not in response.headers:
+            self._sessions.put_cookie(response, request, session)
         return response
 
     async def _on_http(self, request: Request, error: Exception) -> Response:

@@ -7,7 +7,7 @@ insert in order; Meta's ids are text, compared case-sensitively. Every column sa
 its comment what it holds; on SQLite the comment is kept in the table's own SQL.
 """
 
-from inboxsync.store.tables.access import api_keys
+from inboxsync.store.tables.access import api_keys, dashboard_instance, ended_sessions
 from inboxsync.store.tables.base import metadata, not_by_index
 from inboxsync.store.tables.derived import (
     contact_details,
@@ -49,8 +49,10 @@ __all__ = [
     "contact_words",
     "contacts",
     "conversation_facts",
+    "dashboard_instance",
     "derive_queue",
     "detail_region",
+    "ended_sessions",
     "facebook_pages",
     "list_positions",
     "message_index",

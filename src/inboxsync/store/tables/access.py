@@ -1,9 +1,14 @@
-"""Who may call the HTTP service."""
+"""Who may call the HTTP service, and which sessions of its dashboard have ended."""
 
-from sqlalchemy import Column, Table, Text, UniqueConstraint
+from typing import Final
+
+from sqlalchemy import Column, Integer, Table, Text, UniqueConstraint
 
 from inboxsync.store.connection.types import ID, UtcDateTime
 from inboxsync.store.tables.base import metadata
+
+# What a copy of the database leaves out: another database is another instance.
+STAYS: Final = {"stays": True}
 
 api_keys = Table(
     "api_keys",
@@ -18,4 +23,22 @@ api_keys = Table(
     UniqueConstraint("name"),
     UniqueConstraint("prefix"),
     comment="Keys to the HTTP service",
+)
+
+dashboard_instance = Table(
+    "dashboard_instance",
+    metadata,
+    Column("id", Integer, primary_key=True, autoincrement=False, comment="1: there is one row"),
+    Column("instance_id", ID, nullable=False, comment="which database this is, for sessions; random"),
+    comment="Sessions of the dashboard are bound to this database",
+    info=STAYS,
+)
+
+ended_sessions = Table(
+    "ended_sessions",
+    metadata,
+    Column("session_id", ID, primary_key=True, comment="the id in the session's cookie; gives no access"),
+    Column("ended_at", UtcDateTime, nullable=False, comment="when its visitor logged out"),
+    comment="Sessions of the dashboard that ended before their time; kept until they would have ended",
+    info=STAYS,
 )

@@ -1,12 +1,12 @@
 """Logging in and out."""
 
+from starlette.concurrency import run_in_threadpool
 from starlette.responses import Response
 
-from inboxsync.api import LOCAL_CALLER
+from inboxsync.api import LOCAL_CALLER, Caller
 from inboxsync.api.problems import KeyInvalid, KeyMissing
 from inboxsync.errors import InboxsyncError
 from inboxsync.web.request_context import RequestContext
-from inboxsync.web.sessions import drop_cookie, put_cookie
 
 
 async def show_login(context: RequestContext) -> Response:
@@ -19,34 +19,33 @@ async def show_login(context: RequestContext) -> Response:
 async def log_in(context: RequestContext) -> Response:
     """Check the key and start a session."""
     try:
-        name = await _who(context)
+        caller = await _who(context)
     except InboxsyncError as refused:
         return await _form(context, problem=refused)
-    session = context.sessions.logged_in(name)
-    context.sessions.end(context.session)
+    session = context.sessions.logged_in(caller.credential)
+    await run_in_threadpool(context.sessions.end, context.session)
     response = context.redirect(_wanted(context.form.get("next", "")))
-    put_cookie(response, context.request, context.sessions.encrypt(session))
+    context.sessions.put_cookie(response, context.request, session)
     return response
 
 
 async def log_out(context: RequestContext) -> Response:
     """End the session, here and in the browser."""
-    context.sessions.end(context.session)
+    await run_in_threadpool(context.sessions.end, context.session)
     response = context.redirect("/login")
-    drop_cookie(response, context.request)
+    context.sessions.drop_cookie(response, context.request)
     return response
 
 
-async def _who(context: RequestContext) -> str:
-    """The name of the key that was sent. Raises KeyInvalid, KeyGuessing."""
+async def _who(context: RequestContext) -> Caller:
+    """The owner of the key that was sent. Raises KeyInvalid, KeyGuessing."""
     sent = context.form.get("key", "").strip()
     if not sent:
         if await _is_open(context):
-            return LOCAL_CALLER.name
+            return LOCAL_CALLER
         raise KeyInvalid("Paste an API key.")
     client = context.request.client
-    caller = await context.service.auth.check_key(sent, address=client.host if client else "local")
-    return caller.name
+    return await context.service.auth.check_key(sent, address=client.host if client else "local")
 
 
 async def _is_open(context: RequestContext) -> bool:

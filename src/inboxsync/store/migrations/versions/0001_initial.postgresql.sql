@@ -189,6 +189,18 @@ COMMENT ON COLUMN conversation_facts.has_phone IS 'the contact wrote a phone num
 
 COMMENT ON COLUMN conversation_facts.has_email IS 'the contact wrote an e-mail address';
 
+CREATE TABLE dashboard_instance (
+	id INTEGER NOT NULL,
+	instance_id TEXT COLLATE "C" NOT NULL,
+	CONSTRAINT pk_dashboard_instance PRIMARY KEY (id)
+);
+
+COMMENT ON TABLE dashboard_instance IS 'Sessions of the dashboard are bound to this database';
+
+COMMENT ON COLUMN dashboard_instance.id IS '1: there is one row';
+
+COMMENT ON COLUMN dashboard_instance.instance_id IS 'which database this is, for sessions; random';
+
 CREATE TABLE derive_queue (
 	seq BIGSERIAL NOT NULL,
 	conversation_id TEXT COLLATE "C" NOT NULL,
@@ -221,6 +233,18 @@ COMMENT ON COLUMN detail_region.id IS '1: there is one row at most';
 COMMENT ON COLUMN detail_region.region IS 'where phone numbers without a country''s were taken to be';
 
 COMMENT ON COLUMN detail_region.again_after IS 'our id of the conversation after which all are searched again; NULL: none are';
+
+CREATE TABLE ended_sessions (
+	session_id TEXT COLLATE "C" NOT NULL,
+	ended_at TIMESTAMP WITH TIME ZONE NOT NULL,
+	CONSTRAINT pk_ended_sessions PRIMARY KEY (session_id)
+);
+
+COMMENT ON TABLE ended_sessions IS 'Sessions of the dashboard that ended before their time; kept until they would have ended';
+
+COMMENT ON COLUMN ended_sessions.session_id IS 'the id in the session''s cookie; gives no access';
+
+COMMENT ON COLUMN ended_sessions.ended_at IS 'when its visitor logged out';
 
 CREATE TABLE facebook_pages (
 	id TEXT COLLATE "C" NOT NULL,

@@ -85,6 +85,12 @@ CREATE INDEX ix_conversation_facts_with_email ON conversation_facts (page_id, li
 
 CREATE INDEX ix_conversation_facts_with_phone ON conversation_facts (page_id, listed_at) WHERE has_phone IS 1;
 
+CREATE TABLE dashboard_instance (
+	id INTEGER NOT NULL /* 1: there is one row */,
+	instance_id TEXT NOT NULL /* which database this is, for sessions; random */,
+	CONSTRAINT pk_dashboard_instance PRIMARY KEY (id)
+);
+
 CREATE TABLE derive_queue (
 	seq INTEGER NOT NULL /* in the order of the changes */,
 	conversation_id TEXT NOT NULL /* our id of a conversation that has changed */,
@@ -98,6 +104,12 @@ CREATE TABLE detail_region (
 	region TEXT NOT NULL /* where phone numbers without a country's were taken to be */,
 	again_after TEXT /* our id of the conversation after which all are searched again; NULL: none are */,
 	CONSTRAINT pk_detail_region PRIMARY KEY (id)
+);
+
+CREATE TABLE ended_sessions (
+	session_id TEXT NOT NULL /* the id in the session's cookie; gives no access */,
+	ended_at TEXT NOT NULL /* when its visitor logged out */,
+	CONSTRAINT pk_ended_sessions PRIMARY KEY (session_id)
 );
 
 CREATE TABLE facebook_pages (
