@@ -4,6 +4,7 @@ import random
 import re
 from datetime import UTC, datetime, timedelta
 from typing import get_args
+from urllib.parse import quote
 
 import pytest
 
@@ -342,8 +343,10 @@ def test_a_field_has_two_spellings(api: Api) -> None:
 def test_a_body_where_none_belongs_is_refused(api: Api, body: str) -> None:
     page = api.page()
     for method, path in (("POST", f"pages/{page.id}/verify"), ("GET", "conversations"), ("GET", "runs")):
-        answer = api.client.request(method, f"/api/v1/{path}", content=body, headers=JSON)
-        refused(answer, "body")
+        kind = {"Content-Type": "text/plain"} if body == "x" else JSON
+        answer = api.client.request(method, f"/api/v1/{path}", content=body, headers=kind)
+        assert refused(answer, "body") == "This address takes no body"
+        assert "as JSON" not in answer.json()["hint"]
     for empty in ("", "{}", "null", " {} "):
         answer = api.client.request("GET", "/api/v1/runs", content=empty, headers=JSON)
         assert (answer.status_code, answer.json()["items"]) == (200, [])
@@ -426,3 +429,75 @@ def test_the_stream_reads_both_spellings_in_a_query(api: Api) -> None:
     refused(api.get(f"{COMPATIBLE[2]}?{twice}", headers=header), "query.pageId")
     full = f"pageId={page.id}&facebookPageId=104&forcefull=true"
     refused(api.get(f"{COMPATIBLE[2]}?{full}", headers=header), "query.forcefull")
+
+
+# Each list with its parameters and values of theirs.
+TAKEN: dict[str, dict[str, tuple[str, ...]]] = {
+    "conversations": {
+        "page": ("PAGE", "104", "Page 104"),
+        "folder": ("inbox", "spam"),
+        "updatedSince": ("2026-06-01T18:58:00+07:00", "2026-06-01T11:58:00Z"),
+        "unread": ("true", "false"),
+        "unanswered": ("true", "false"),
+        "limit": ("1", "3"),
+    },
+    "contacts": {
+        "page": ("PAGE", "104", "Page 104"),
+        "updatedSince": ("2026-06-01T18:58:00+07:00",),
+        "unanswered": ("true", "false"),
+        "hasPhone": ("false",),
+        "hasEmail": ("true", "false"),
+        "limit": ("1", "3"),
+    },
+    "messages/search": {
+        "q": ("hello", "hell*"),
+        "page": ("PAGE", "104"),
+        "since": ("2026-06-01T18:58:00+07:00",),
+        "order": ("newest", "rank"),
+        "limit": ("1", "3"),
+    },
+}
+SPELLINGS = {
+    "page": ("page", "pageId", "page_id"),
+    "updatedSince": ("updatedSince", "updated_since"),
+    "hasPhone": ("hasPhone", "has_phone"),
+    "hasEmail": ("hasEmail", "has_email"),
+}
+UNKNOWN = ("nosuch", "Page_Id2", "has-phone", "LIMIT", "status", "q[]", "cursor ", "$where")
+
+
+@pytest.mark.parametrize("seed", range(12))
+def test_in_any_mixture_each_spelling_counts_and_each_wrong_name_is_told(api: Api, seed: int) -> None:
+    numbers = random.Random(seed)  # noqa: S311 - no secret
+    page = api.page("104")
+    fill(api, page, 5)
+    fill(api, api.page("105"), 3, prefix="o")
+    for _ in range(8):
+        path = numbers.choice(list(TAKEN))
+        taken = TAKEN[path]
+        chosen = {name for name in taken if numbers.random() < 0.5} | ({"q"} & set(taken))
+        values = {name: numbers.choice(taken[name]).replace("PAGE", page.id) for name in sorted(chosen)}
+        plain = api.get(f"/api/v1/{path}", params=values).json()
+        sent = [(numbers.choice(SPELLINGS.get(name, (name,))), value) for name, value in values.items()]
+        numbers.shuffle(sent)
+        # A plus sign is not escaped, as people type it.
+        query = "&".join(f"{name}={quote(value, safe='+:')}" for name, value in sent)
+        assert api.get(f"/api/v1/{path}?{query}").json() == plain, query
+        wrong: list[str] = []
+        for name in numbers.sample(UNKNOWN, numbers.randint(0, 2)):
+            sent.insert(numbers.randint(0, len(sent)), (name, "1"))
+            wrong.append(name)
+        for name, value in (
+            numbers.sample([each for each in sent if each[0] not in wrong], 1) if values else []
+        ):
+            other = numbers.choice(SPELLINGS.get(name, (name,)))
+            sent.append((other, value))
+            wrong.append(other)
+        query = "&".join(f"{quote(name)}={quote(value, safe='+:')}" for name, value in sent)
+        answer = api.get(f"/api/v1/{path}?{query}")
+        if wrong:
+            told = answer.json()
+            assert (answer.status_code, told["code"]) == (422, "request_invalid")
+            assert sorted(each["at"] for each in told["errors"]) == sorted(f"query.{name}" for name in wrong)
+        else:
+            assert answer.json() == plain

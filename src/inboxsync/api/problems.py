@@ -211,6 +211,8 @@ _OF_HTTP: Final = {
     413: (BodyTooLarge.code, "The body is larger than the limit.", BodyTooLarge.default_hint),
 }
 _UNREAD: Final = (408, 413)
+# The kind of a problem: a body was sent where none is taken.
+NO_BODY: Final = "no_body"
 _NO_JSON: Final = "Send the body as JSON, with the header `Content-Type: application/json`."
 
 
@@ -357,7 +359,9 @@ async def _on_invalid(request: Request, error: Exception) -> JSONResponse:
 def _has_body_of_another_kind(request: Request, error: RequestValidationError) -> bool:
     kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
     is_json = kind.startswith("application/") and kind.endswith(("/json", "+json"))
-    return not is_json and any(tuple(each["loc"]) == ("body",) for each in error.errors())
+    return not is_json and any(
+        tuple(each["loc"]) == ("body",) and each["type"] != NO_BODY for each in error.errors()
+    )
 
 
 async def _on_http(request: Request, error: Exception) -> JSONResponse:

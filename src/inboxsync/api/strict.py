@@ -18,6 +18,8 @@ from fastapi.routing import APIRoute
 from pydantic import BaseModel
 from pydantic.alias_generators import to_snake
 
+from inboxsync.api.problems import NO_BODY
+
 # The names of a Page, folded: one stands for the other.
 _PAGE: Final = frozenset({"page", "pageid"})
 _LONGEST_NAME: Final = 64
@@ -54,7 +56,7 @@ async def refuse_unknown(request: Request) -> None:
     _put_query(request, sent, taken.query)
     if taken.body is None:
         if await _has_content(request):
-            _raise([_wrong(("body",), "This address takes no body")])
+            _raise([_wrong(("body",), "This address takes no body") | {"type": NO_BODY}])
         return
     names = [name for name, _ in await _members(request)]
     wrong = [_unknown("body", name, taken.body) for name in names if taken.body.meant(name) is None]

@@ -12,6 +12,7 @@ from inboxsync.cli.run_output import exit_code_of_runs, print_run, run_as_json
 from inboxsync.engine import Engine
 from inboxsync.errors import RunUnknown, StoreUnreachable
 from inboxsync.model import Run, RunEvent
+from inboxsync.store.state.pages import stored_id
 from inboxsync.store.state.runs import get_run, list_run_events, list_runs
 from inboxsync.workers import RunQueue
 
@@ -19,7 +20,9 @@ _POLL_SECONDS = 0.5
 _EVENTS = 500
 _PATIENCE_SECONDS = 30.0
 
-RunId = Annotated[str, typer.Argument(metavar="RUN_ID", help="The run's id, as `--json` shows it.")]
+RunId = Annotated[
+    str, typer.Argument(metavar="RUN_ID", help="The run's id, as `--json` shows it.", callback=stored_id)
+]
 
 app = typer.Typer(help="Past and open runs.", invoke_without_command=True)
 
