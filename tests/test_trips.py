@@ -110,7 +110,7 @@ class Profile:
 def has_read_an_answer(frame: FrameType, what: str, value: object) -> bool:
     """Whether the body of a list answer with messages has just arrived."""
     is_read = what == "return" and frame.f_code is Transport._read.__code__
-    return is_read and isinstance(value, bytes) and b'"messages"' in value
+    return is_read and isinstance(value, bytearray) and b'"messages"' in value
 
 
 def sends_a_request(frame: FrameType, what: str, _value: object) -> bool:
@@ -172,7 +172,7 @@ def test_few_files_take_part_between_an_answers_bytes_and_its_committed_rows(
 def service_and_worker(engine: Engine) -> Iterator[httpx2.Client]:
     """A service and a worker of this engine, each in a thread, and a client that may sync."""
     with engine.store.write() as connection:
-        _, key = create_api_key(connection, name="", scope=Scope.SYNC, now=engine.clock.now())
+        _, key = create_api_key(connection, name="trips", scope=Scope.SYNC, now=engine.clock.now())
     listener = socket.create_server(("127.0.0.1", 0))
     server = Server(create_app(engine, queue=RunQueue(engine)), trusted_proxies="127.0.0.1")
     service = threading.Thread(target=server.run, kwargs={"sockets": [listener]}, daemon=True)
