@@ -15,28 +15,35 @@ from sqlalchemy import Connection
 from inboxsync.clock import Clock
 from inboxsync.store import Store
 from inboxsync.store.derived import (
-    Detail,
     Note,
     Unindexed,
     forget_details,
     has_notes,
     index_messages,
     is_current,
+    is_folded,
+    last_region,
+    list_keys,
     list_notes,
+    list_texts,
+    list_to_fold,
+    list_to_search,
     list_unindexed,
     list_with_text,
     lock_pages,
     lock_queue,
+    note_folded,
+    note_searched,
     put_contacts,
     put_details,
     put_facts,
     remove_from_index,
     remove_notes,
+    settle_folding,
     settle_index,
     settle_region,
-    take_conversations_again,
 )
-from inboxsync.sync.details import details_in
+from inboxsync.sync.texts import Texts
 
 # A transaction should take some tenths of a second: on SQLite a sync waits for it. A new conversation is
 # noted twice, for its own row and for its messages, not far apart.
@@ -44,6 +51,7 @@ _NOTES_A_BATCH = 1000
 _MESSAGES_A_BATCH = 5000
 # Conversations that are searched again in one transaction.
 _AGAIN_A_BATCH = 500
+_ALL = 2**62
 # From so many new messages on it pays to tidy the index at once.
 _MANY_MESSAGES = 2000
 
@@ -67,6 +75,20 @@ class _Batch(NamedTuple):
     notes: int = 0
     messages: int = 0
     next_after: int = 0
+
+
+class _Ahead(NamedTuple):
+    """What a batch has read before it took the lock: notes, and the messages of theirs that are not indexed.
+
+    `unfinished` conversations have more messages than a batch takes. Without notes, `again` are conversations
+    to be folded or searched again.
+    """
+
+    notes: list[Note]
+    found: list[Unindexed]
+    unfinished: set[str]
+    again: list[str]
+    texts: Texts
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -111,59 +133,102 @@ class Derive:
             return is_current(connection, self.region)
 
     def _batch(self, after: int) -> _Batch:
+        ahead = self._read_ahead(after)
         with self.store.write() as connection:
             lock_queue(connection)
-            region = settle_region(connection, self.region)
+            settle_folding(connection)
+            texts = ahead.texts.in_region(settle_region(connection, self.region))
             notes = list_notes(connection, after=after, limit=self.notes_a_batch)
+            if notes[: len(ahead.notes)] != ahead.notes or (notes and not ahead.notes):
+                # Another pass was here meanwhile, or a change: what there is now is read first.
+                return _Batch(next_after=after)
             if not notes:
-                # Another pass did it while this one waited for the lock; or only a new region is left.
+                # Another pass did it while this one waited for the lock; or only what is done again is left.
                 if not has_notes(connection):
-                    _search_again(connection, region)
+                    _do_again(connection, ahead.again, texts)
                 return _Batch()
-            noted = {note.conversation_id for note in notes}
+            noted = {note.conversation_id for note in ahead.notes}
             lock_pages(connection, noted)
-            changed = _changed_messages(notes)
+            changed = _changed_messages(ahead.notes)
             remove_from_index(connection, changed)
-            found = list_unindexed(connection, noted, limit=self.messages_a_batch + 1)
-            unfinished: set[str] = set()
-            if len(found) > self.messages_a_batch:
-                # The conversation of the one too many, and those behind it, continue in the next batch.
-                continued = found.pop().conversation_id
-                unfinished = {each for each in noted if each >= continued}
-            index_messages(connection, found)
+            found = _found(connection, ahead)
+            index_messages(connection, found, terms=texts.terms)
             before = {(row_id, message_id) for row_id, message_id, _ in changed}
-            put_details(connection, _details(found, region), instead_of=before)
-            put_contacts(connection, put_facts(connection, noted - unfinished))
-            next_after = remove_notes(connection, notes, unfinished=unfinished)
-        return _Batch(notes=len(notes), messages=len(found), next_after=next_after)
+            put_details(connection, texts.details(found), instead_of=before)
+            put_contacts(connection, put_facts(connection, noted - ahead.unfinished))
+            next_after = remove_notes(connection, ahead.notes, unfinished=ahead.unfinished)
+        return _Batch(notes=len(ahead.notes), messages=len(found), next_after=next_after)
+
+    def _read_ahead(self, after: int) -> _Ahead:
+        """Read what the next batch needs, before it takes the lock."""
+        found: list[Unindexed] = []
+        unfinished: set[str] = set()
+        again: list[str] = []
+        with self.store.read() as connection:
+            texts = Texts(self.region or last_region(connection))
+            notes = list_notes(connection, after=after, limit=self.notes_a_batch)
+            if notes:
+                noted = {note.conversation_id for note in notes}
+                found = list_unindexed(connection, noted, limit=self.messages_a_batch + 1)
+                if len(found) > self.messages_a_batch:
+                    # The conversation of the one too many, and those behind it, continue in the next batch.
+                    continued = found.pop().conversation_id
+                    unfinished = {each for each in noted if each >= continued}
+                others = list_texts(connection, _changed_messages(notes))
+            elif again := list_to_fold(connection, limit=_AGAIN_A_BATCH):
+                others = list_texts(connection, list_keys(connection, again))
+            else:
+                again = list_to_search(connection, limit=_AGAIN_A_BATCH)
+                others = list_with_text(connection, again)
+        texts.read([*found, *others])
+        return _Ahead(notes=notes, found=found, unfinished=unfinished, again=again, texts=texts)
 
 
-def _search_again(connection: Connection, region: str | None) -> None:
-    """Search some of the conversations again, for the region that was set since they were searched."""
-    ids = take_conversations_again(connection, limit=_AGAIN_A_BATCH)
+def _found(connection: Connection, ahead: _Ahead) -> list[Unindexed]:
+    """What was read ahead, with what of it is to be looked up again.
+
+    A message that was changed or deleted meanwhile has a note of its own, behind these: it is found to be
+    wrong and put right by a later batch. But a new one has no note where the queue's last is of its own
+    conversation. And those that were just taken from the index were not read ahead.
+    """
+    again = {note.conversation_id for note in ahead.notes if note.message_id is not None}
+    again = (again | {ahead.notes[-1].conversation_id}) - ahead.unfinished
+    found = [each for each in ahead.found if each.conversation_id not in again]
+    return found + list_unindexed(connection, again, limit=_ALL)
+
+
+def _do_again(connection: Connection, ids: list[str], texts: Texts) -> None:
+    """Fold or search these conversations again: by newer rules, or for the region that is new.
+
+    Nothing, where they are not those that are next: then these are read first.
+    """
+    if not is_folded(connection):
+        if ids == list_to_fold(connection, limit=_AGAIN_A_BATCH):
+            _fold_again(connection, ids, texts)
+    elif ids == list_to_search(connection, limit=_AGAIN_A_BATCH):
+        _search_again(connection, ids, texts)
+
+
+def _fold_again(connection: Connection, ids: list[str], texts: Texts) -> None:
+    note_folded(connection, ids)
+    if not ids:
+        return
+    lock_pages(connection, ids)
+    remove_from_index(connection, list_keys(connection, ids))
+    # All of them: no note says which are missing.
+    index_messages(connection, list_unindexed(connection, ids, limit=_ALL), terms=texts.terms)
+    put_contacts(connection, put_facts(connection, ids))
+
+
+def _search_again(connection: Connection, ids: list[str], texts: Texts) -> None:
+    note_searched(connection, ids)
     if not ids:
         return
     lock_pages(connection, ids)
     had = forget_details(connection, ids)
-    details = _details(list_with_text(connection, ids), region)
+    details = texts.details(list_with_text(connection, ids))
     put_details(connection, details, instead_of=())
     put_contacts(connection, put_facts(connection, had | {each.conversation_id for each in details}))
-
-
-def _details(messages: list[Unindexed], region: str | None) -> list[Detail]:
-    return [
-        Detail(
-            page_id=each.page_id,
-            conversation_id=each.conversation_id,
-            message_id=each.message_id,
-            sent_at=each.sent_at,
-            kind=kind,
-            value=value,
-        )
-        for each in messages
-        if each.text and not each.is_from_page
-        for kind, value in details_in(each.text, region=region)
-    ]
 
 
 def _changed_messages(notes: list[Note]) -> list[tuple[str, str, datetime | None]]:

@@ -2,7 +2,7 @@
 
 import json
 from collections import Counter
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from datetime import datetime
 from functools import cache
 from typing import Final, NamedTuple
@@ -22,7 +22,9 @@ from inboxsync.store.tables.triggers import SEARCH_TABLE
 
 _COLUMNS: Final = ("id", "page_id", "conversation_id", "message_id", "is_from_page", "terms")
 _TAKEN: Final = Lookup(
-    keys=(("id", "bigint"),), steps=(Step(table.name, "i", "i.id = k.id"),), columns="i.id"
+    keys=(("id", "bigint"),),
+    steps=(Step(table.name, "i", "i.id = k.id"),),
+    columns="i.id, i.conversation_id, i.message_id",
 )
 _OF_MESSAGES: Final = Lookup(
     keys=(("first", "bigint"), ("row_id", "text"), ("graph_id", "text")),
@@ -35,6 +37,15 @@ _OF_MESSAGES: Final = Lookup(
         ),
     ),
     columns="i.id, i.page_id, i.is_from_page",
+)
+_TEXTS: Final = Lookup(
+    keys=(("row_id", "text"), ("graph_id", "text")),
+    steps=(
+        Step("messenger_conversations", "c", "c.id = k.row_id"),
+        Step("messages", "m", "m.conversation_id = c.id AND m.message_id = k.graph_id"),
+    ),
+    columns="c.id, c.page_id, m.message_id, m.sent_at, m.is_from_page, m.text",
+    types=(("sent_at", messages.c.sent_at.type), ("is_from_page", messages.c.is_from_page.type)),
 )
 _EMPTY: Final = delete(page_activity).where(
     page_activity.c.page_id == bindparam("of_page"),
@@ -103,13 +114,32 @@ def _typed(query: str) -> TextClause:
     return text(query).columns(**types)  # type: ignore[return-value]
 
 
-def index_messages(connection: Connection, messages: Sequence[Unindexed]) -> None:
-    """Give each a row in the index, make it findable by its words, and count it in its quarter of an hour."""
+def list_texts(
+    connection: Connection, messages: Iterable[tuple[str, str, datetime | None]]
+) -> list[Unindexed]:
+    """These messages, indexed or not: (our conversation id, Graph's id, and what does not matter here)."""
+    keys = [(row_id, message_id) for row_id, message_id, _ in messages]
+    return list(map(Unindexed._make, _TEXTS.rows(connection, keys)))
+
+
+def has_index(connection: Connection) -> bool:
+    """Whether any message is indexed."""
+    first = select(table.c.id).where(table.c.id >= 0).order_by(table.c.id).limit(1)
+    return connection.execute(first).first() is not None
+
+
+def index_messages(
+    connection: Connection, messages: Sequence[Unindexed], *, terms: Callable[[str | None], str] = terms_of
+) -> None:
+    """Give each a row in the index, make it findable by its words, and count it in its quarter of an hour.
+
+    `terms` gives the words of a text, where they are known already.
+    """
     if not messages:
         return
     numbered = _numbered(connection, messages)
     rows = [
-        (i, each.page_id, each.conversation_id, each.message_id, each.is_from_page, terms_of(each.text))
+        (i, each.page_id, each.conversation_id, each.message_id, each.is_from_page, terms(each.text))
         for i, each in sorted(numbered.items())
     ]
     if is_postgresql(connection):
@@ -155,9 +185,13 @@ def _numbered(connection: Connection, messages: Sequence[Unindexed]) -> dict[int
         (first_id(each.sent_at) | (crc32(f"{each.conversation_id}{each.message_id}".encode()) & LOWER), each)
         for each in messages
     ]
-    taken = {i for (i,) in _TAKEN.rows(connection, [(i,) for i, _ in wanted])}
+    rows = _TAKEN.rows(connection, [(i,) for i, _ in wanted])
+    taken = {row.id: (row.conversation_id, row.message_id) for row in rows}
     numbered: dict[int, Unindexed] = {}
     for i, each in wanted:
+        # Another pass may have indexed it since it was read.
+        if taken.get(i) == (each.conversation_id, each.message_id):
+            continue
         free = i
         while free in taken or free in numbered:
             free = _free_above(connection, free)

@@ -11,9 +11,8 @@ from sqlalchemy import Connection, Select, bindparam, delete, insert, select, up
 
 from inboxsync.store.connection.statements import Among, select_among
 from inboxsync.store.derived.lookup import Lookup, Step
-from inboxsync.store.derived.message_index import Unindexed
-from inboxsync.store.derived.queue import has_notes
-from inboxsync.store.tables import contact_details, message_index, messages, messenger_conversations
+from inboxsync.store.derived.message_index import Unindexed, has_index
+from inboxsync.store.tables import contact_details, messages, messenger_conversations
 from inboxsync.store.tables import detail_region as table
 
 _TEXTS: Final = Lookup(
@@ -34,15 +33,18 @@ _DELETE: Final = delete(contact_details).where(contact_details.c.conversation_id
 
 def settle_region(connection: Connection, named: str | None) -> str | None:
     """The region to use. Where it is not the last one, everything is to be searched again."""
-    last = connection.execute(select(table.c.region)).scalar_one_or_none()
+    last = last_region(connection)
     if named is None or named == last:
         return last
-    index_id = message_index.c.id
-    first = select(index_id).where(index_id >= 0).order_by(index_id).limit(1)
-    has_searched = connection.execute(first).first() is not None
+    again_after = "" if has_index(connection) else None
     connection.execute(delete(table))
-    connection.execute(insert(table).values(id=1, region=named, again_after="" if has_searched else None))
+    connection.execute(insert(table).values(id=1, region=named, again_after=again_after))
     return named
+
+
+def last_region(connection: Connection) -> str | None:
+    """The region that was named last."""
+    return connection.execute(select(table.c.region)).scalar_one_or_none()
 
 
 def is_settled(connection: Connection, named: str | None) -> bool:
@@ -53,21 +55,19 @@ def is_settled(connection: Connection, named: str | None) -> bool:
     return row.again_after is None and named in (None, row.region)
 
 
-def is_current(connection: Connection, named: str | None = None) -> bool:
-    """Whether everything that is stored was derived from, for this region; None: for the last one."""
-    return not has_notes(connection) and is_settled(connection, named)
-
-
-def take_conversations_again(connection: Connection, *, limit: int) -> list[str]:
-    """The next conversations (our ids) to be searched again; none at the end, which is then noted."""
+def list_to_search(connection: Connection, *, limit: int) -> list[str]:
+    """The next conversations (our ids) to be searched again."""
     after = connection.execute(select(table.c.again_after)).scalar_one_or_none()
     if after is None:
         return []
     row_id = messenger_conversations.c.id
-    some = select(row_id).where(row_id > after).order_by(row_id).limit(limit)
-    ids = list(connection.execute(some).scalars())
-    connection.execute(update(table).values(again_after=ids[-1] if ids else None))
-    return ids
+    query = select(row_id).where(row_id > after).order_by(row_id).limit(limit)
+    return list(connection.execute(query).scalars())
+
+
+def note_searched(connection: Connection, conversation_ids: list[str]) -> None:
+    """Note that the next ones, all of these, were searched again; without any, that all were."""
+    connection.execute(update(table).values(again_after=max(conversation_ids, default=None)))
 
 
 def list_with_text(connection: Connection, conversation_ids: Collection[str]) -> list[Unindexed]:

@@ -19,6 +19,7 @@ from inboxsync.store.tables.derived import (
     message_index,
     page_activity,
     page_totals,
+    search_folding,
 )
 from inboxsync.store.tables.inbox import (
     BESIDE_INBOX,
@@ -66,6 +67,7 @@ __all__ = [
     "page_totals",
     "quotas",
     "run_tasks",
+    "search_folding",
     "sync_run_events",
     "sync_runs",
     "verifications",

@@ -196,6 +196,20 @@ detail_region = Table(
     info=DERIVED,
 )
 
+search_folding = Table(
+    "search_folding",
+    metadata,
+    Column("id", Integer, primary_key=True, autoincrement=False, comment="1: there is one row at most"),
+    Column("version", Integer, nullable=False, comment="which rules words were folded by"),
+    Column(
+        "again_after",
+        ID,
+        comment="our id of the conversation after which all are folded again; NULL: none are",
+    ),
+    comment="How words were folded for the search; a row since the first derive pass",
+    info=DERIVED,
+)
+
 page_activity = Table(
     "page_activity",
     metadata,

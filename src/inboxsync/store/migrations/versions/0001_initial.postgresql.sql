@@ -388,6 +388,21 @@ COMMENT ON COLUMN quotas.refusals IS 'waits in a row that did not help';
 
 COMMENT ON COLUMN quotas.updated_at IS 'when this row last changed';
 
+CREATE TABLE search_folding (
+	id INTEGER NOT NULL,
+	version INTEGER NOT NULL,
+	again_after TEXT COLLATE "C",
+	CONSTRAINT pk_search_folding PRIMARY KEY (id)
+);
+
+COMMENT ON TABLE search_folding IS 'How words were folded for the search; a row since the first derive pass';
+
+COMMENT ON COLUMN search_folding.id IS '1: there is one row at most';
+
+COMMENT ON COLUMN search_folding.version IS 'which rules words were folded by';
+
+COMMENT ON COLUMN search_folding.again_after IS 'our id of the conversation after which all are folded again; NULL: none are';
+
 CREATE TABLE workers (
 	id TEXT COLLATE "C" NOT NULL,
 	version TEXT NOT NULL,

@@ -170,6 +170,13 @@ CREATE TABLE quotas (
 	CONSTRAINT pk_quotas PRIMARY KEY (object_id, type)
 );
 
+CREATE TABLE search_folding (
+	id INTEGER NOT NULL /* 1: there is one row at most */,
+	version INTEGER NOT NULL /* which rules words were folded by */,
+	again_after TEXT /* our id of the conversation after which all are folded again; NULL: none are */,
+	CONSTRAINT pk_search_folding PRIMARY KEY (id)
+);
+
 CREATE TABLE workers (
 	id TEXT NOT NULL /* host:pid:random, as in the leases it takes */,
 	version TEXT NOT NULL /* which version of inboxsync it runs */,
