@@ -32,6 +32,8 @@ from inboxsync.sync.write_queue import RunWriter
 log = structlog.get_logger(__name__)
 
 _FREE_ATTEMPTS = 3
+# So many that fail for the first time are no stall: among them may be some that a list has failed by chance.
+_MOST_FIRST_FAILURES = 15
 _LONGEST_PAUSE = timedelta(days=1)
 
 
@@ -168,6 +170,12 @@ class BacklogFetch:
 
     async def _postpone(self, item: BacklogItem, failure: InboxsyncError) -> None:
         self._failed.add((item.kind, item.conversation_id))
+        if (
+            item.attempts == 0
+            and len(self._failed) <= _MOST_FIRST_FAILURES
+            and not isinstance(failure, Stalled)
+        ):
+            self.reading.stall.moved(f"conversation {item.conversation_id}")
         self.writer.batch_failed(failure, folder=item.folder)
         log.warning(
             "still in the backlog",
