@@ -1,18 +1,21 @@
 """`inboxsync db` as its users run it, on both databases."""
 
+import json
 import signal
 from datetime import UTC, datetime
 from pathlib import Path
 
+import psycopg
 import pytest
 from sqlalchemy import create_engine, make_url
 
 from inboxsync.model import Conversation, Message, Platform
 from inboxsync.store import Store, schema
 from inboxsync.store.state.pages import upsert_page
+from inboxsync.store.tables import VERSION_TABLE
 from inboxsync.store.writing.upsert import upsert_batch
 from tests.cli.fixtures import Run, Start
-from tests.fixtures import PATIENCE_SECONDS, PostgresServer
+from tests.fixtures import PATIENCE_SECONDS, PostgresServer, conninfo
 
 pytestmark = pytest.mark.system
 
@@ -53,7 +56,7 @@ def test_a_database_from_before_the_first_release_is_refused(run: Run, empty_url
     driver = "sqlite" if database == "sqlite" else "postgresql+psycopg"
     engine = create_engine(make_url(empty_url).set(drivername=driver))
     with engine.begin() as connection:
-        connection.exec_driver_sql(f"UPDATE {schema.VERSION_TABLE} SET version_num = '0008'")
+        connection.exec_driver_sql(f"UPDATE {VERSION_TABLE} SET version_num = '0008'")
     engine.dispose()
     for command in (("pages", "list"), ("db", "upgrade")):
         refused = run(*command, INBOXSYNC_DATABASE_URL=empty_url)
@@ -123,3 +126,41 @@ def test_a_signal_stops_a_copy_and_the_next_one_continues(
     if process.returncode == 3:
         assert "it continues" in err
     assert run("db", "copy", filled, target).returncode == 0
+
+
+def test_a_file_that_others_may_read_is_told_with_what_shuts_it(run: Run, tmp_path: Path) -> None:
+    path = tmp_path / "own.db"
+    where = {"INBOXSYNC_DATABASE_URL": f"sqlite:///{path}"}
+    assert run("db", "upgrade", **where).returncode == 0
+    shut = run("db", "check", **where)
+    assert (shut.returncode, shut.stderr) == (0, "")
+    assert "no other role can" in shut.stdout
+    path.chmod(0o644)
+    for command in (("db", "check"), ("db", "upgrade")):
+        told = run(*command, **where)
+        assert f"Other users of this machine can reach {path}" in told.stderr
+    found = json.loads(run("db", "check", "--json", **where).stdout)["exposed"]
+    assert [(each["rights"], each["shut_by"]) for each in found] == [(["READ"], f"chmod 600 '{path}'")]
+    assert run("db", "check", **where).returncode == 4
+
+
+def test_a_table_that_everyone_may_change_is_told_with_what_shuts_it(
+    run: Run, server: PostgresServer
+) -> None:
+    url = server.create(empty=True)
+    where = {"INBOXSYNC_DATABASE_URL": url, "INBOXSYNC_DATABASE_SCHEMA": "inbox"}
+    try:
+        assert run("db", "upgrade", **where).returncode == 0
+        assert run("db", "check", **where).returncode == 0
+        with psycopg.connect(conninfo(url), autocommit=True) as connection:
+            connection.execute("GRANT USAGE ON SCHEMA inbox TO PUBLIC; GRANT ALL ON inbox.messages TO PUBLIC")
+            told = run("db", "check", **where)
+            assert told.returncode == 4
+            assert "PUBLIC can reach 1 of inboxsync's tables" in told.stderr
+            statement = 'REVOKE ALL ON "inbox"."messages" FROM PUBLIC;'
+            assert statement in told.stdout
+            assert "db check" in run("db", "upgrade", **where).stderr
+            connection.execute(statement.encode())
+        assert run("db", "check", **where).returncode == 0
+    finally:
+        server.drop(url)

@@ -11,7 +11,7 @@ from sqlalchemy import create_engine, inspect, make_url
 
 from inboxsync.errors import InboxsyncError, SettingsInvalid, StoreOutdated, StoreTooNew, StoreUnavailable
 from inboxsync.store import Store, schema
-from inboxsync.store.tables import metadata
+from inboxsync.store.tables import VERSION_TABLE, metadata
 from inboxsync.store.tables.triggers import derived_ddl
 from inboxsync.store.tables.views import events_view
 from tests.fixtures import PostgresServer
@@ -29,9 +29,7 @@ def sql_of(path: Path) -> dict[str, str]:
         rows = connection.execute("SELECT name, sql FROM sqlite_master WHERE sql IS NOT NULL").fetchall()
     connection.close()
     # The order of constraints within a table means nothing.
-    return {
-        name: str(sorted(sql.replace(",", "").split())) for name, sql in rows if name != schema.VERSION_TABLE
-    }
+    return {name: str(sorted(sql.replace(",", "").split())) for name, sql in rows if name != VERSION_TABLE}
 
 
 def test_replayed_migrations_equal_the_declared_schema(tmp_path: Path) -> None:
@@ -72,7 +70,7 @@ CATALOGUE = (
 
 def catalogue(server: PostgresServer, url: str) -> list[set[tuple[Any, ...]]]:
     found = [server.execute(sql, url=url) for sql in CATALOGUE]
-    return [{row for row in rows if schema.VERSION_TABLE not in repr(row)} for rows in found]
+    return [{row for row in rows if VERSION_TABLE not in repr(row)} for rows in found]
 
 
 @postgresql_only
@@ -109,7 +107,7 @@ def test_alembic_sees_no_difference(store: Store, url: str) -> None:
     with engine.begin() as connection:
         # The search's own tables and index are not SQLAlchemy's (see `triggers`).
         options = {
-            "version_table": schema.VERSION_TABLE,
+            "version_table": VERSION_TABLE,
             "include_name": lambda name, *_: "_search" not in (name or ""),
         }
         context = MigrationContext.configure(connection, opts=options)
@@ -148,7 +146,7 @@ def test_the_database_is_durable_and_keeps_its_references(store: Store) -> None:
 
 def test_a_database_of_a_newer_version_is_left_alone(store: Store, url: str) -> None:
     with store.write() as connection:
-        connection.exec_driver_sql(f"UPDATE {schema.VERSION_TABLE} SET version_num = '9999'")
+        connection.exec_driver_sql(f"UPDATE {VERSION_TABLE} SET version_num = '9999'")
     with pytest.raises(StoreTooNew, match="newer inboxsync"):
         Store.open(url)
 

@@ -14,6 +14,7 @@ from sqlalchemy import Connection, Engine, create_engine, make_url
 from inboxsync.errors import StoreOutdated, StoreUnavailable
 from inboxsync.store import Store, schema
 from inboxsync.store.state.pages import list_pages
+from inboxsync.store.tables import VERSION_TABLE
 
 AT = "2026-06-01T12:00:00.000Z"
 ROWS = f"""
@@ -170,7 +171,7 @@ def test_a_database_from_before_the_first_release_is_refused_in_one_sentence(
 ) -> None:
     engine = connect(old)
     with engine.begin() as connection:
-        connection.exec_driver_sql(f"UPDATE {schema.VERSION_TABLE} SET version_num = '{version}'")
+        connection.exec_driver_sql(f"UPDATE {VERSION_TABLE} SET version_num = '{version}'")
     with pytest.raises(StoreUnavailable, match="before its first release") as caught:
         Store.open(old, upgrade=upgrade)
     assert "new database" in caught.value.hint

@@ -3,12 +3,23 @@
 import sys
 from collections.abc import Sequence
 from contextlib import closing
+from dataclasses import asdict
 from typing import Annotated
 
 import structlog
 import typer
 
-from inboxsync.cli.output import FAILED, PARTIAL, print_error, print_problem, stdout, table
+from inboxsync.cli.exposed import exposures, print_exposures, said, warn_exposed
+from inboxsync.cli.output import (
+    FAILED,
+    NEEDS_PERSON,
+    PARTIAL,
+    print_error,
+    print_json,
+    print_problem,
+    stdout,
+    table,
+)
 from inboxsync.cli.process import Interrupted, open_engine
 from inboxsync.cli.progress import counting, derive_all
 from inboxsync.errors import StoreUnreachable
@@ -30,7 +41,28 @@ def upgrade() -> None:
     """Bring the database's schema up to date. SQLite databases are upgraded automatically."""
     with open_engine() as engine, closing(engine.open_store(upgrade=True)) as store:
         where = store.where
+        warn_exposed(engine)
     stdout().print(f"{where} has schema {HEAD}, the newest this version knows.")
+
+
+@app.command()
+def check(*, as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False) -> None:
+    """Say who else can read or change what is stored, and how to stop that. Changes nothing.
+
+    Exit code 4: somebody can.
+    """
+    with open_engine() as engine:
+        where = engine.store.where
+        found = exposures(engine)
+    if as_json:
+        print_json({"exposed": [asdict(each) for each in found]})
+    elif found:
+        print_exposures(found)
+        print_problem(said(found), f"That is {where}.")
+    else:
+        stdout().print(f"{where}: no other role can read or change what inboxsync stores.")
+    if found:
+        raise typer.Exit(NEEDS_PERSON)
 
 
 @app.command()

@@ -10,6 +10,7 @@ from typing import Annotated
 import typer
 from sqlalchemy import Connection
 
+from inboxsync.cli.exposed import warn_exposed
 from inboxsync.cli.options import AsJsonArray, OnlyPlatform, PageId, on_platform
 from inboxsync.cli.output import duration, local, one_line, print_json, some, stdout, table
 from inboxsync.cli.page_detail import COMPLETENESS_WORDS, entry_as_json, page_detail
@@ -60,6 +61,7 @@ def add(
     token = _read_token(from_stdin=token_stdin)
     with open_engine() as engine:
         page, is_new = asyncio.run(engine.add_page(page_id, platform=platform, token=token, name=name))
+        warn_exposed(engine)
     done = "Added" if is_new else "Updated"
     stdout().print(
         f"{done}: {page.name or page_id} ({page.platform}). Its token works, and is stored encrypted."

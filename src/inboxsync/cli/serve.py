@@ -8,6 +8,7 @@ from typing import Annotated
 import structlog
 import typer
 
+from inboxsync.cli.exposed import warn_exposed
 from inboxsync.cli.process import asked_to_end, open_engine, set_for_syncing
 from inboxsync.cli.worker import keep_worker
 from inboxsync.engine import Engine
@@ -44,6 +45,7 @@ def serve(
     """
     with open_engine() as engine:
         _require_key(engine, host)
+        warn_exposed(engine)
         with _listen(host, port) as listener:
             asyncio.run(_serve(engine, listener, host=host, has_worker=not no_worker))
 

@@ -13,11 +13,14 @@ from sqlalchemy.schema import CreateSchema
 
 from inboxsync.errors import StoreOutdated, StoreTooNew, StoreUnavailable
 from inboxsync.store.connection.statements import is_postgresql
-from inboxsync.store.tables import metadata
+from inboxsync.store.exposure import check_visible, is_for_web_api, shut
+from inboxsync.store.tables import VERSION_TABLE, metadata
+from inboxsync.store.tables.views import EVENTS_VIEW
 
-VERSION_TABLE: Final = "inboxsync_schema_version"
 # The newest migration. A test holds it to the folder.
 HEAD: Final = "0001_initial"
+# Where a web API serves the tables of `public`, and no schema is named.
+APART: Final = "inboxsync"
 _FOLDER = Path(__file__).parent / "migrations"
 # Schemas of development versions: other tables, other words.
 _BEFORE_THE_FIRST_RELEASE = frozenset(f"{number:04}" for number in range(1, 9))
@@ -45,6 +48,7 @@ def ensure(engine: Engine, *, where: str, upgrade: Upgrade, schema_name: str | N
     names are taken by tables that are not ours.
     """
     with engine.begin() as connection:
+        check_visible(connection, where=where)
         version = current_version(connection)
     if version == HEAD:
         return
@@ -62,6 +66,19 @@ def ensure(engine: Engine, *, where: str, upgrade: Upgrade, schema_name: str | N
             if version is None:
                 _refuse_foreign_tables(writing, where=where)
             run_migrations(writing)
+            shut(writing)
+
+
+def belongs_apart(engine: Engine) -> bool:
+    """Whether a new schema would be made in `public`, which a web API serves to everyone.
+
+    Of PostgreSQL, where no schema is named. What is there already stays where it is.
+    """
+    with engine.begin() as connection:
+        schema_name = connection.exec_driver_sql("SELECT current_schema()").scalar()
+        if schema_name not in (None, "public") or not is_for_web_api(connection):
+            return False
+        return current_version(connection) is None
 
 
 def current_version(connection: Connection) -> str | None:
@@ -118,7 +135,7 @@ def _prepare_postgresql(connection: Connection, schema_name: str | None, *, wher
 
 
 def _refuse_foreign_tables(connection: Connection, *, where: str) -> None:
-    taken = sorted(_names_taken(connection) & {*metadata.tables, "contact_interaction_events"})
+    taken = sorted(_names_taken(connection) & {*metadata.tables, EVENTS_VIEW})
     if taken:
         elsewhere = "database, or name a new schema in INBOXSYNC_DATABASE_SCHEMA"
         raise StoreUnavailable(

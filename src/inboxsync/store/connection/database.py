@@ -34,7 +34,7 @@ class Store:
         self.engine = engine
         self.where = where
         self._begin = begin
-        self._file = file
+        self.file = file
         self._identity = _identity_of(file)
         # SQLite has one writer, and others ask for its file again and again: here each has its turn.
         is_sqlite = engine.dialect.name == "sqlite"
@@ -48,7 +48,9 @@ class Store:
         """Connect to a URL or to SQLite's file at a path, and see that the schema is the one of this version.
 
         An embedded database is brought up to date by itself, any other only where it is new;
-        `upgrade` decides otherwise. `schema_name` is PostgreSQL's; it is made where it is missing.
+        `upgrade` decides otherwise. `schema_name` is PostgreSQL's; it is made where it is missing. Without
+        one it is what the database user has first in the search path; `inboxsync` where a web API would serve
+        that to everyone.
         Raises SettingsInvalid, StoreUnavailable, StoreTooNew, StoreOutdated.
         """
         parsed = _parse(database)
@@ -57,6 +59,9 @@ class Store:
         permission = schema.Upgrade.of(upgrade, is_server=is_server)
         try:
             with store.translated():
+                if is_server and schema_name is None and schema.belongs_apart(store.engine):
+                    schema_name = schema.APART
+                    store.move_to(schema_name)
                 schema.ensure(store.engine, where=store.where, upgrade=permission, schema_name=schema_name)
         except BaseException:
             store.close()
@@ -96,13 +101,20 @@ class Store:
             with writing.begin():
                 yield writing
 
+    def move_to(self, schema_name: str) -> None:
+        """Use this schema of PostgreSQL from now on."""
+        from inboxsync.store.connection import postgresql  # noqa: PLC0415 - see below
+
+        self._begin = postgresql.begin_in(schema_name)
+        self.where = f"{self.where} (schema {schema_name})"
+
     def _on_begin(self, connection: Connection) -> None:
         writes = connection.get_execution_options().get("inboxsync_writes", False)
         connection.exec_driver_sql(self._begin.writing if writes else self._begin.reading)
 
     def _check_file(self) -> None:
         """SQLite would write on into a file that was removed, and make a new one for the next connection."""
-        if self._file is not None and _identity_of(self._file) != self._identity:
+        if self.file is not None and _identity_of(self.file) != self._identity:
             raise StoreReplaced(f"{self.where} was removed or replaced while it was in use.")
 
     def close(self) -> None:
@@ -130,8 +142,12 @@ def open_queue_database(database: str | Path, *, schema_name: str | None) -> tup
         return sqlite.make_queue_engine(parsed), None
     from inboxsync.store.connection import postgresql  # noqa: PLC0415 - see below
 
-    name = (schema_name or "inboxsync")[: _LONGEST_NAME - len(_QUEUE)] + _QUEUE
-    return postgresql.make_queue_engine(parsed), name
+    return postgresql.make_queue_engine(parsed), queue_schema(schema_name)
+
+
+def queue_schema(schema_name: str | None) -> str:
+    """The schema of the workers' queue, beside this one on PostgreSQL."""
+    return (schema_name or schema.APART)[: _LONGEST_NAME - len(_QUEUE)] + _QUEUE
 
 
 def _connected_to_sqlite(url: URL) -> Store:

@@ -5,8 +5,7 @@ from alembic.ddl.base import AddColumn, visit_add_column
 from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.sql.compiler import DDLCompiler
 
-from inboxsync.store.schema import VERSION_TABLE
-from inboxsync.store.tables import metadata
+from inboxsync.store.tables import VERSION_TABLE, metadata
 
 
 @compiles(AddColumn, "sqlite")

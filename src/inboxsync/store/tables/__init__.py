@@ -8,7 +8,7 @@ its comment what it holds; on SQLite the comment is kept in the table's own SQL.
 """
 
 from inboxsync.store.tables.access import api_keys, dashboard_instance, ended_sessions
-from inboxsync.store.tables.base import metadata, not_by_index
+from inboxsync.store.tables.base import VERSION_TABLE, metadata, not_by_index
 from inboxsync.store.tables.derived import (
     contact_details,
     contact_words,
@@ -44,6 +44,7 @@ __all__ = [
     "BESIDE_INBOX",
     "HAS_OLDER",
     "UNREAD",
+    "VERSION_TABLE",
     "api_keys",
     "backlog",
     "contact_details",

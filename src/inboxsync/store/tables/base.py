@@ -1,12 +1,14 @@
 """What all tables share: names of constraints, and comments that SQLite keeps too."""
 
-from typing import Any
+from typing import Any, Final
 
 from sqlalchemy import ColumnElement, MetaData
 from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.schema import CreateColumn
 from sqlalchemy.sql.compiler import DDLCompiler
 
+# Which migration a database has.
+VERSION_TABLE: Final = "inboxsync_schema_version"
 metadata = MetaData(
     naming_convention={
         "pk": "pk_%(table_name)s",

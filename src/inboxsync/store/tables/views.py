@@ -4,6 +4,7 @@ A view, so that an event can be neither lost nor invented: one row a message. Of
 that the source does not let anyone read not even the direction is known, so it is no event.
 """
 
+EVENTS_VIEW = "contact_interaction_events"
 _COLUMNS = """
 SELECT
   m.message_id AS id,
@@ -26,4 +27,4 @@ WHERE m.is_readable
 def events_view(dialect_name: str) -> str:
     """The statement that creates the view."""
     json_object = "jsonb_build_object" if dialect_name == "postgresql" else "json_object"
-    return "CREATE VIEW contact_interaction_events AS" + _COLUMNS.format(json_object=json_object).rstrip()
+    return f"CREATE VIEW {EVENTS_VIEW} AS" + _COLUMNS.format(json_object=json_object).rstrip()
