@@ -268,12 +268,13 @@ def _export(request: ExportRequest, output: Path | None) -> None:
 
 def _derive_contacts(engine: Engine) -> None:
     """Find phone numbers and e-mail addresses in new messages."""
+    store = engine.store
     try:
         if not sys.stderr.isatty():
-            engine.derive()
+            engine.derive(store)
             return
         with stderr().status("Looking for phone numbers and e-mail addresses ..."):
-            engine.derive()
+            engine.derive(store)
     except StoreError as error:
         # The database may be read-only: everything else can be exported.
         print_problem(error.message, "Phone numbers and e-mail addresses of newer messages may be missing.")

@@ -249,6 +249,15 @@ def derive_all(engine: Engine, store: Store | None = None) -> None:
         engine.derive(store)
 
 
+def derive_before_answer(engine: Engine) -> None:
+    """The same where the answer may be given without: the database may be one that can only be read."""
+    store = engine.store
+    try:
+        derive_all(engine, store)
+    except StoreError as error:
+        print_problem(error.message, "What is new since the last sync or search may be missing below.")
+
+
 def derive_after_sync(engine: Engine) -> None:
     """Derive for a moment. The run has ended: its result stands, whatever happens here."""
     try:

@@ -8,7 +8,7 @@ from rich.text import Text
 from inboxsync.cli.options import AsJsonArray, OnlyPages, Since, Zone, parse_since, parse_zone
 from inboxsync.cli.output import local, print_json, stdout
 from inboxsync.cli.process import open_engine
-from inboxsync.cli.progress import derive_all
+from inboxsync.cli.progress import derive_before_answer
 from inboxsync.store.search import FoundMessage, Order, parse_query, search_messages
 from inboxsync.store.state.pages import find_pages, list_pages
 
@@ -40,7 +40,7 @@ def search(
     with open_engine() as engine:
         in_zone, now = parse_zone(zone, engine.settings), engine.clock.now()
         at = parse_since(since, now=now, zone=in_zone)
-        derive_all(engine)
+        derive_before_answer(engine)
         with engine.store.read() as connection:
             pages = {each.id: each for each in list_pages(connection)}
             wanted = [each.id for each in find_pages(connection, page)] if page else None

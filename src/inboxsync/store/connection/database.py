@@ -86,8 +86,11 @@ class Store:
     def read(self) -> Iterator[Connection]:
         """A transaction that sees one state of the database and changes nothing."""
         self._check_file()
+        before = self._state()
         with self.translated(), self.engine.begin() as connection:
             yield connection
+        if self._state() != before:
+            raise StoreUnavailable(f"{self.where} was changed while it was read.", hint="Run it again.")
 
     @contextmanager
     def write(self) -> Iterator[Connection]:
@@ -116,6 +119,13 @@ class Store:
         """SQLite would write on into a file that was removed, and make a new one for the next connection."""
         if self.file is not None and _identity_of(self.file) != self._identity:
             raise StoreReplaced(f"{self.where} was removed or replaced while it was in use.")
+
+    def _state(self) -> tuple[int, int, int] | None:
+        """Of a file that SQLite does not expect to change: what changes with it. None for any other."""
+        if self._file is None or not sqlite.is_taken_for_unchanging(self.engine):
+            return None
+        found = self._file.stat()
+        return found.st_size, found.st_mtime_ns, int(Path(f"{self._file}-wal").exists())
 
     def close(self) -> None:
         """Give all connections back."""

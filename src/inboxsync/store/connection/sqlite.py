@@ -6,6 +6,7 @@ import time
 from contextlib import suppress
 from pathlib import Path
 from typing import Any, Final
+from urllib.parse import quote
 
 from sqlalchemy import URL, Engine, create_engine, event
 
@@ -22,6 +23,7 @@ _BUSY_SECONDS = 30
 _CONNECTIONS = 20
 _MORE_CONNECTIONS = 30
 _AGAIN_SECONDS = 0.02
+_IMMUTABLE = "&immutable=1"
 # Of a new database. Messages are long and come in bulk: with SQLite's 4,096 a sync takes a tenth longer.
 _PAGE_BYTES = 16_384
 
@@ -40,18 +42,58 @@ def make_engine(url: URL) -> Engine:
             f"SQLite {sqlite3.sqlite_version} is too old: 3.38 or newer is needed.",
             hint="Use a Python built with a newer SQLite.",
         )
+    is_read_only = False
     if not is_uri:
         _make_folder(Path(path).parent)
         _make_private(Path(path))
+        is_read_only = not is_writable(Path(path))
     engine = create_engine(
-        url,
+        _to_read(Path(path), where=name_of(url)) if is_read_only else url,
         connect_args={"timeout": _BUSY_SECONDS},
         hide_parameters=True,
         pool_size=_CONNECTIONS,
         max_overflow=_MORE_CONNECTIONS,
     )
-    event.listen(engine, "connect", _configure)
+    event.listen(engine, "connect", _configure_to_read if is_read_only else _configure)
     return engine
+
+
+def is_writable(file: Path) -> bool:
+    """Whether this user may write the database, and the files that SQLite makes beside it."""
+    return not file.exists() or (os.access(file, os.W_OK) and os.access(file.parent, os.W_OK))
+
+
+def _to_read(file: Path, *, where: str) -> URL:
+    """How a database is opened that cannot be written.
+
+    SQLite reads one of our kind (https://www.sqlite.org/wal.html#read_only_databases) with the two files that
+    a writer leaves beside it, or if it may make them. Else it is told that nothing changes the file, which is
+    so if these files are not there: whoever has the database open for writing has them. With the first of
+    them alone it would leave out what is in there.
+    """
+    beside, shared = (Path(f"{file}{ending}") for ending in ("-wal", "-shm"))
+    is_alone = not os.access(file.parent, os.W_OK) and not shared.exists()
+    if is_alone and any(_has_content(each) for each in (beside, Path(f"{file}-journal"))):
+        raise StoreUnavailable(
+            f"{where} cannot be read where it lies: its newest changes are in {beside.name}, and its folder "
+            "is read-only.",
+            hint=f"Copy {file.name} and {beside.name} into a folder that you may write to, and set "
+            "INBOXSYNC_DATA_DIR to it.",
+        )
+    address = f"file:{quote(os.fsencode(file.absolute()))}?mode=ro{_IMMUTABLE if is_alone else ''}"
+    return URL.create("sqlite", database=address, query={"uri": "true"})
+
+
+def is_taken_for_unchanging(engine: Engine) -> bool:
+    """Whether SQLite was told that nothing changes the file: then it looks for no changes."""
+    return (engine.url.database or "").endswith(_IMMUTABLE)
+
+
+def _has_content(file: Path) -> bool:
+    try:
+        return file.stat().st_size > 0
+    except OSError:
+        return False
 
 
 def make_queue_engine(url: URL) -> Engine:
@@ -105,6 +147,10 @@ def _configure(connection: Any, _record: object) -> None:  # noqa: ANN401 - sqli
     _switch_to_wal(connection)
     for pragma in ("synchronous=FULL", "foreign_keys=ON"):
         connection.execute(f"PRAGMA {pragma}")
+
+
+def _configure_to_read(connection: Any, _record: object) -> None:  # noqa: ANN401 - likewise
+    connection.isolation_level = None
 
 
 def _configure_queue(connection: Any, _record: object) -> None:  # noqa: ANN401 - likewise
