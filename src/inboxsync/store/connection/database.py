@@ -122,10 +122,10 @@ class Store:
 
     def _state(self) -> tuple[int, int, int] | None:
         """Of a file that SQLite does not expect to change: what changes with it. None for any other."""
-        if self._file is None or not sqlite.is_taken_for_unchanging(self.engine):
+        if self.file is None or not sqlite.is_taken_for_unchanging(self.engine):
             return None
-        found = self._file.stat()
-        return found.st_size, found.st_mtime_ns, int(Path(f"{self._file}-wal").exists())
+        found = self.file.stat()
+        return found.st_size, found.st_mtime_ns, int(Path(f"{self.file}-wal").exists())
 
     def close(self) -> None:
         """Give all connections back."""
