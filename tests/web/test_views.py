@@ -1,6 +1,7 @@
 """What each view shows and does, without a browser."""
 
 import csv
+import html
 import io
 import json
 import re
@@ -13,6 +14,7 @@ from sqlalchemy import update
 from inboxsync.api.schemas import encode_cursor
 from inboxsync.model import Mode, Page, Problem, Run, RunRequest, RunStatus, TokenReason, TokenState
 from inboxsync.store.connection.types import new_id
+from inboxsync.store.reading import ContactFilter, list_contacts
 from inboxsync.store.state.pages import list_pages, set_token_state
 from inboxsync.store.state.runs import append_run_events, list_runs, start_run
 from inboxsync.store.tables import messages
@@ -438,3 +440,49 @@ def test_no_page_is_kept_in_a_browsers_cache(stored: Web) -> None:
     answer = stored.admin().get("/conversations")
     assert answer.headers["cache-control"] == "no-store"
     assert answer.headers["referrer-policy"] == "same-origin"
+
+
+def test_people_are_found_by_name_counted_and_sorted(stored: Web) -> None:
+    admin = stored.admin()
+    with stored.engine.store.read() as connection:
+        everyone = list_contacts(connection, ContactFilter(), limit=500).records
+    name = next(each.name for each in everyone if each.name)
+    first = name.split()[0]
+    same = [each for each in everyone if each.name and f" {first.lower()}" in f" {each.name.lower()}"]
+    for path, noun in (("/contacts", "contact"), ("/conversations", "conversation")):
+        text = admin.get(path).text
+        assert re.search(rf"<p>75 {noun}s, newest", text), path
+        found = admin.get(f"{path}?named={first[:-1].upper()}").text
+        assert name in html.unescape(found)
+        assert f'value="{first[:-1].upper()}"' in found
+        assert re.search(rf"<p>(?!75)\d+ {noun}s?, newest", found), path
+        assert "Nothing matches" in admin.get(f"{path}?named=nobodyatall").text
+        assert admin.get(f"{path}?sort=x").status_code == 422
+    for sort in ("newest", "oldest", "name", "messages"):
+        seen, path = [], f"/contacts?sort={sort}"
+        while path:
+            text = admin.get(path).text
+            seen += re.findall(r'class="name" href="([^"]+)"', text)
+            older = re.search(r'href="([^"]+)" rel="next"', text)
+            path = html.unescape(older[1]) if older else ""
+        assert len(seen) == len(set(seen)) == 75, sort
+    assert len(same) <= 75
+    by_name = admin.get("/contacts?sort=name")
+    assert 'aria-sort="ascending"><a class="sort" href="/contacts?sort=name">Contact' in by_name.text
+    assert (
+        admin.get(f"/contacts?sort=messages&after={encode_cursor('contacts-view', '1', 'x')}").status_code
+        == 422
+    )
+
+
+def test_conversations_can_begin_with_the_oldest(stored: Web) -> None:
+    admin = stored.admin()
+    lists: dict[str, list[str]] = {}
+    for sort in ("newest", "oldest"):
+        path, lists[sort] = f"/conversations?sort={sort}", []
+        while path:
+            text = admin.get(path).text
+            lists[sort] += ids_in(text)
+            older = re.search(r'href="([^"]+)" rel="next"', text)
+            path = html.unescape(older[1]) if older else ""
+    assert lists["oldest"] == lists["newest"][::-1]

@@ -202,16 +202,19 @@ def _differing(one: str, other: str) -> str:
     return " and ".join(name for name in names if name.isascii() and name.isalpha()) or "something"
 
 
-def encode_key(kind: str, key: tuple[datetime | None, str] | None, *, mark: str = "") -> str | None:
-    """A cursor of a list that is ordered by time; None at its end."""
+def encode_key(
+    kind: str, key: tuple[datetime | str | int | None, str] | None, *, mark: str = ""
+) -> str | None:
+    """A cursor of a list that is ordered by time, or by a text or a number; None at its end."""
     if key is None:
         return None
     at, row_id = key
-    return encode_cursor(kind, at.isoformat() if at is not None else "", row_id, mark=mark)
+    said = at.isoformat() if isinstance(at, datetime) else "" if at is None else str(at)
+    return encode_cursor(kind, said, row_id, mark=mark)
 
 
 def decode_key(kind: str, cursor: str, *, mark: str = "") -> tuple[datetime | None, str]:
-    """The time and the id that `encode_key` was given. Raises CursorInvalid."""
+    """The time and the id that `encode_key` was given, in a list by time. Raises CursorInvalid."""
     at, row_id = decode_cursor(kind, cursor, parts=2, mark=mark)
     if not at:
         return None, row_id

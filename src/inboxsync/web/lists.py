@@ -2,13 +2,15 @@
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Final
+from enum import StrEnum
+from typing import Final, TypeVar
 
 from sqlalchemy import Connection
 
+from inboxsync.api.problems import RequestInvalid
 from inboxsync.api.schemas import decode_cursor, decode_key, encode_cursor
 from inboxsync.model import Page
-from inboxsync.store.reading import Key
+from inboxsync.store.reading import MOST_COUNTED, Key, find_people
 from inboxsync.store.state.pages import (
     count_pages,
     find_page,
@@ -19,7 +21,9 @@ from inboxsync.store.state.pages import (
 )
 from inboxsync.web.page_rows import labels
 from inboxsync.web.request_context import RequestContext
+from inboxsync.web.wording import some
 
+E = TypeVar("E", bound=StrEnum)
 _KIND: Final = "pages-view"
 LIMIT: Final = 50
 # Nobody reads a longer menu, and it would be most of the page's bytes.
@@ -99,6 +103,29 @@ def page_choice(connection: Connection, named: str) -> PageChoice:
 def page_labels(connection: Connection, page_ids: Iterable[str]) -> dict[str, str]:
     """The names of these Pages, by our id."""
     return labels(list_pages_of(connection, set(page_ids)))
+
+
+def order_in(orders: type[E], text: str) -> E:
+    """The order that an address names; the first one where it names none. Raises RequestInvalid."""
+    if not text:
+        return next(iter(orders))
+    if text not in set(orders):
+        raise RequestInvalid("This list cannot be sorted by that.", hint="Choose one from the list.")
+    return orders(text)
+
+
+def counted(number: int, noun: str) -> str:
+    """`1 contact`, `1,234 contacts`, `more than 10,000 contacts`."""
+    return f"more than {some(MOST_COUNTED, noun)}" if number == MOST_COUNTED + 1 else some(number, noun)
+
+
+def cut_words(connection: Connection, named: str, page_id: str | None) -> str:
+    """What to say where more people have a name than a list looks through; empty where it has all."""
+    if not named:
+        return ""
+    ids = [page_id] if page_id else [page.id for page in list_pages(connection)]
+    is_cut = find_people(connection, named, ids).is_cut
+    return "Too many people have such a name to show all of them. Type more of it." if is_cut else ""
 
 
 def key_in(kind: str, text: str, *, mark: str = "") -> Key | None:

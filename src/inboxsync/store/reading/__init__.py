@@ -16,8 +16,10 @@ from inboxsync.store.reading.activity import (
 from inboxsync.store.reading.contacts import (
     ContactDetail,
     ContactFilter,
+    ContactOrder,
     ContactRecord,
     count_contacts,
+    count_listed_contacts,
     details_of_contacts,
     get_contact,
     iter_contacts,
@@ -26,16 +28,18 @@ from inboxsync.store.reading.contacts import (
 )
 from inboxsync.store.reading.conversations import (
     ConversationFilter,
+    ConversationOrder,
     ConversationRecord,
     Thread,
     count_conversations,
+    count_listed_conversations,
     get_conversation,
     iter_conversations,
     iter_threads,
     list_conversations,
 )
 from inboxsync.store.reading.gaps import Gap, list_gaps
-from inboxsync.store.reading.lists import Key, Listed
+from inboxsync.store.reading.lists import MOST_COUNTED, Key, Listed
 from inboxsync.store.reading.messages import (
     MessageRecord,
     StreamedMessage,
@@ -46,6 +50,7 @@ from inboxsync.store.reading.messages import (
     iter_sent,
     list_messages,
 )
+from inboxsync.store.reading.names import MOST_PEOPLE, People, find_people
 from inboxsync.store.reading.overview import PageOverview, get_overview, list_overviews
 from inboxsync.store.reading.page_index import (
     EXPIRES_SOON,
@@ -62,11 +67,15 @@ from inboxsync.store.reading.scope import Scope
 
 __all__ = [
     "EXPIRES_SOON",
+    "MOST_COUNTED",
+    "MOST_PEOPLE",
     "PROBLEMS",
     "ContactDetail",
     "ContactFilter",
+    "ContactOrder",
     "ContactRecord",
     "ConversationFilter",
+    "ConversationOrder",
     "ConversationRecord",
     "Gap",
     "HourCount",
@@ -78,16 +87,20 @@ __all__ = [
     "PageOrder",
     "PageOverview",
     "PageState",
+    "People",
     "Quarter",
     "Scope",
     "StreamedMessage",
     "Thread",
     "count_contacts",
     "count_conversations",
+    "count_listed_contacts",
+    "count_listed_conversations",
     "count_messages",
     "count_states",
     "details_of_contacts",
     "entries_in",
+    "find_people",
     "get_contact",
     "get_conversation",
     "get_overview",

@@ -1,27 +1,50 @@
 """Contacts, once for each Page: pages of a list, one, and all of them as a stream."""
 
-from collections.abc import Collection, Iterator
+from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass, replace
 from datetime import datetime
+from enum import StrEnum
 from functools import cache, lru_cache
-from typing import Any
+from typing import Any, Final
 
 import msgspec
 from sqlalchemy import ColumnElement, Connection, Select, func, select, true
 
 from inboxsync.model import REPLY_WINDOW, Page
+from inboxsync.store.connection.statements import Among, select_among
 from inboxsync.store.derived import facts_of, has_notes, sum_contacts
-from inboxsync.store.reading.lists import Key, KeyedList, Listed
+from inboxsync.store.reading.lists import Key, KeyedList, Listed, part_of
+from inboxsync.store.reading.names import find_people
 from inboxsync.store.reading.scope import CONVERSATIONS_AT_ONCE, Scope, iter_chunks, iter_rows
-from inboxsync.store.tables import contact_details, messenger_conversations, not_by_index
+from inboxsync.store.search import terms_of
+from inboxsync.store.tables import (
+    contact_details,
+    facebook_pages,
+    messenger_conversations,
+    not_by_index,
+    page_totals,
+)
 from inboxsync.store.tables import contacts as table
+
+# So many contacts that match a filter are read and sorted; of more, the order's own index soon finds some.
+_MOST_SORTED: Final = 1000
+
+
+class ContactOrder(StrEnum):
+    """What comes first: the newest, the longest ago, the name from A to Z, or who has the most messages."""
+
+    NEWEST = "newest"
+    OLDEST = "oldest"
+    NAME = "name"
+    MESSAGES = "messages"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ContactFilter:
-    """What is looked for; None is everything."""
+    """What is looked for; None is everything. `named`: each of its words begins a word of the name."""
 
     page_id: str | None = None
+    named: str | None = None
     updated_since: datetime | None = None
     is_unanswered: bool | None = None
     has_phone: bool | None = None
@@ -76,15 +99,72 @@ class ContactDetail(msgspec.Struct, frozen=True):
 
 
 def list_contacts(
-    connection: Connection, wanted: ContactFilter, *, after: Key | None = None, limit: int = 50
+    connection: Connection,
+    wanted: ContactFilter,
+    *,
+    after: Key | None = None,
+    limit: int = 50,
+    order: ContactOrder = ContactOrder.NEWEST,
 ) -> Listed[ContactRecord]:
-    """Contacts by the time of their newest conversation, newest first."""
-    listed = _listed(replace(wanted, page_id=None))
+    """Contacts in this order; of a name, no more than `MOST_PEOPLE` are looked through."""
+    key_of, is_rising = _ORDERS[order]
+    if (few := _few(connection, wanted, order)) is not None:
+        return part_of(few, key_of, after=after, limit=limit, is_rising=is_rising)
+    listed = _listed(replace(wanted, page_id=None), order)
     return listed.read(connection, wanted.page_id, after=after, limit=limit)
 
 
+def count_listed_contacts(connection: Connection, wanted: ContactFilter) -> int:
+    """How many contacts match; `MOST_COUNTED` + 1 where there are more, if anything is filtered by."""
+    page_ids = _page_ids(connection, wanted)
+    if wanted.named:
+        return len(_named(connection, wanted))
+    if replace(wanted, page_id=None) == ContactFilter():
+        counted = select(func.sum(page_totals.c.contacts)).where(page_totals.c.page_id.in_(page_ids))
+        return int(connection.execute(counted).scalar_one() or 0)
+    return _listed(replace(wanted, page_id=None), ContactOrder.NEWEST).count(connection, page_ids)
+
+
+def _few(connection: Connection, wanted: ContactFilter, order: ContactOrder) -> list[ContactRecord] | None:
+    """All that match, where they are few and no index has them in this order; None otherwise."""
+    if wanted.named:
+        return _named(connection, wanted)
+    is_by_time = order in (ContactOrder.NEWEST, ContactOrder.OLDEST)
+    if is_by_time or not (wanted.is_unanswered or wanted.has_phone or wanted.has_email):
+        return None
+    newest = _listed(replace(wanted, page_id=None), ContactOrder.NEWEST)
+    if newest.count(connection, _page_ids(connection, wanted), most=_MOST_SORTED) > _MOST_SORTED:
+        return None
+    return list(newest.read(connection, wanted.page_id, after=None, limit=_MOST_SORTED).records)
+
+
+def _named(connection: Connection, wanted: ContactFilter) -> list[ContactRecord]:
+    people = find_people(connection, wanted.named or "", _page_ids(connection, wanted)).found
+    rows = select_among(connection, _among_contacts, {sender_id for _, sender_id in people})
+    records = (_record(row) for row in rows)
+    return [
+        each
+        for each in records
+        if (each.page_id, each.sender_id) in people
+        and (wanted.updated_since is None or each.listed_at >= wanted.updated_since)
+        and wanted.is_unanswered in (None, each.unanswered_since_at is not None)
+        and wanted.has_phone in (None, each.has_phone)
+        and wanted.has_email in (None, each.has_email)
+    ]
+
+
+def _among_contacts(among: Among) -> Select[Any]:
+    return _contacts().where(among(table.c.sender_id))
+
+
+def _page_ids(connection: Connection, wanted: ContactFilter) -> list[str]:
+    if wanted.page_id is not None:
+        return [wanted.page_id]
+    return list(connection.execute(select(facebook_pages.c.id)).scalars())
+
+
 @lru_cache(maxsize=200)
-def _listed(wanted: ContactFilter) -> KeyedList[ContactRecord]:
+def _listed(wanted: ContactFilter, order: ContactOrder) -> KeyedList[ContactRecord]:
     query = _contacts()
     if wanted.updated_since is not None:
         query = query.where(table.c.listed_at >= wanted.updated_since)
@@ -94,13 +174,34 @@ def _listed(wanted: ContactFilter) -> KeyedList[ContactRecord]:
     for column, asked in ((table.c.has_phone, wanted.has_phone), (table.c.has_email, wanted.has_email)):
         if asked is not None:
             query = query.where(column.is_(true()) if asked else column.is_not(true()))
+    key_of, is_rising = _ORDERS[order]
     return KeyedList(
         of_page=lambda page_id: query.where(table.c.page_id == page_id),
-        at=table.c.listed_at,
+        at=_COLUMNS[order],
         row_id=table.c.sender_id,
         record=_record,
-        key_of=lambda each: each.key,
+        key_of=key_of,
+        is_rising=is_rising,
+        has_timeless=order is ContactOrder.NAME,
     )
+
+
+# By time, name or number of messages; and whether the least comes first.
+_ORDERS: Final[dict[ContactOrder, tuple[Callable[[ContactRecord], Key], bool]]] = {
+    ContactOrder.NEWEST: (lambda each: each.key, False),
+    ContactOrder.OLDEST: (lambda each: each.key, True),
+    ContactOrder.NAME: (lambda each: (terms_of(each.name) or None, each.sender_id), True),
+    ContactOrder.MESSAGES: (
+        lambda each: (each.messages_from_contact + each.messages_from_page, each.sender_id),
+        False,
+    ),
+}
+_COLUMNS: Final[dict[ContactOrder, ColumnElement[Any]]] = {
+    ContactOrder.NEWEST: table.c.listed_at,
+    ContactOrder.OLDEST: table.c.listed_at,
+    ContactOrder.NAME: table.c.name_terms,
+    ContactOrder.MESSAGES: table.c.messages,
+}
 
 
 def get_contact(connection: Connection, page_id: str, sender_id: str) -> ContactRecord | None:

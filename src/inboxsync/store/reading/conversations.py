@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from datetime import datetime
+from enum import StrEnum
 from functools import cache, lru_cache
 from typing import Any, Final, NamedTuple
 
@@ -13,9 +14,17 @@ from inboxsync.model import REPLY_WINDOW, Page
 from inboxsync.store.connection.statements import Among, select_among
 from inboxsync.store.derived import facts_of, has_notes
 from inboxsync.store.reading.gaps import GAP_COLUMNS, IS_GAP, Gap, gap_of
-from inboxsync.store.reading.lists import Key, KeyedList, Listed
+from inboxsync.store.reading.lists import Key, KeyedList, Listed, part_of
+from inboxsync.store.reading.names import find_people
 from inboxsync.store.reading.scope import Scope, iter_id_chunks, iter_rows
-from inboxsync.store.tables import BESIDE_INBOX, UNREAD, backlog, conversation_facts
+from inboxsync.store.tables import (
+    BESIDE_INBOX,
+    UNREAD,
+    backlog,
+    conversation_facts,
+    facebook_pages,
+    page_totals,
+)
 from inboxsync.store.tables import messenger_conversations as table
 
 _INBOX: Final = "inbox"
@@ -34,11 +43,22 @@ _FACTS: Final = (
 )
 
 
+class ConversationOrder(StrEnum):
+    """What comes first: the newest, or the one that was quiet for longest."""
+
+    NEWEST = "newest"
+    OLDEST = "oldest"
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ConversationFilter:
-    """What is looked for; None is everything. `sender_id` is the contact."""
+    """What is looked for; None is everything. `sender_id` is the contact.
+
+    `named`: each of its words begins a word of the contact's name.
+    """
 
     page_id: str | None = None
+    named: str | None = None
     folder: str | None = None
     updated_since: datetime | None = None
     sender_id: str | None = None
@@ -109,15 +129,82 @@ class Thread(NamedTuple):
 
 
 def list_conversations(
-    connection: Connection, wanted: ConversationFilter, *, after: Key | None = None, limit: int = 50
+    connection: Connection,
+    wanted: ConversationFilter,
+    *,
+    after: Key | None = None,
+    limit: int = 50,
+    order: ConversationOrder = ConversationOrder.NEWEST,
 ) -> Listed[ConversationRecord]:
-    """Conversations by the time of their newest message, newest first, those that are gone among them."""
-    listed = _listed(replace(wanted, page_id=None))
+    """Conversations by the time of their newest message, those that are gone among them.
+
+    Of a name, the conversations of no more than `MOST_PEOPLE` people are looked through.
+    """
+    is_rising = order is ConversationOrder.OLDEST
+    if wanted.named:
+        few = _named(connection, wanted)
+        return part_of(few, lambda each: each.key, after=after, limit=limit, is_rising=is_rising)
+    listed = _listed(replace(wanted, page_id=None), is_rising=is_rising)
     return listed.read(connection, wanted.page_id, after=after, limit=limit)
 
 
+def count_listed_conversations(connection: Connection, wanted: ConversationFilter) -> int:
+    """How many conversations match; `MOST_COUNTED` + 1 where there are more, if anything is filtered by."""
+    if wanted.named:
+        return len(_named(connection, wanted))
+    page_ids = _page_ids(connection, wanted)
+    if replace(wanted, page_id=None) == ConversationFilter():
+        counted = select(func.sum(page_totals.c.conversations)).where(page_totals.c.page_id.in_(page_ids))
+        return int(connection.execute(counted).scalar_one() or 0)
+    return _counted(replace(wanted, page_id=None)).count(connection, page_ids)
+
+
 @lru_cache(maxsize=200)
-def _listed(wanted: ConversationFilter) -> KeyedList[ConversationRecord]:
+def _counted(wanted: ConversationFilter) -> KeyedList[ConversationRecord]:
+    """The same list to be counted: without the table where the facts alone tell what matches."""
+    listed, facts = _listed(wanted), conversation_facts.c
+    flags = dict.fromkeys(("is_unanswered", "has_phone", "has_email"))
+    if (
+        replace(wanted, **flags, updated_since=None) != ConversationFilter()
+        or listed.at is not facts.listed_at
+    ):
+        return listed
+    query = _filtered(select(facts.conversation_id), wanted)
+    if wanted.updated_since is not None:
+        query = query.where(facts.listed_at >= wanted.updated_since)
+    return replace(listed, of_page=lambda page_id: query.where(facts.page_id == page_id))
+
+
+def _named(connection: Connection, wanted: ConversationFilter) -> list[ConversationRecord]:
+    people = find_people(connection, wanted.named or "", _page_ids(connection, wanted)).found
+    rows = select_among(connection, _among_contacts, {sender_id for _, sender_id in people})
+    since, folder, sender_id = wanted.updated_since, wanted.folder, wanted.sender_id
+    return [
+        each
+        for each in (_record(row) for row in rows)
+        if (each.page_id, each.sender_id) in people
+        and folder in (None, each.folder)
+        and sender_id in (None, each.sender_id)
+        and (since is None or (each.listed_at is not None and each.listed_at >= since))
+        and wanted.is_unread in (None, (each.unread_count or 0) > 0)
+        and wanted.is_unanswered in (None, each.unanswered_since_at is not None)
+        and wanted.has_phone in (None, each.has_phone)
+        and wanted.has_email in (None, each.has_email)
+    ]
+
+
+def _among_contacts(among: Among) -> Select[Any]:
+    return _conversations().where(among(table.c.sender_id))
+
+
+def _page_ids(connection: Connection, wanted: ConversationFilter) -> list[str]:
+    if wanted.page_id is not None:
+        return [wanted.page_id]
+    return list(connection.execute(select(facebook_pages.c.id)).scalars())
+
+
+@lru_cache(maxsize=200)
+def _listed(wanted: ConversationFilter, *, is_rising: bool = False) -> KeyedList[ConversationRecord]:
     if wanted.is_unanswered or wanted.has_phone or wanted.has_email:
         # Few conversations have this: they are found through the facts, which have an index for each.
         page_of: ColumnElement[str] = conversation_facts.c.page_id
@@ -137,6 +224,7 @@ def _listed(wanted: ConversationFilter) -> KeyedList[ConversationRecord]:
         row_id=row_id,
         record=_record,
         key_of=lambda each: each.key,
+        is_rising=is_rising,
     )
 
 

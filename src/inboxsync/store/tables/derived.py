@@ -17,6 +17,7 @@ from sqlalchemy import (
     PrimaryKeyConstraint,
     Table,
     Text,
+    text,
     true,
 )
 
@@ -128,7 +129,9 @@ contacts = Table(
     Column("conversations", Integer, nullable=False, comment="how many it has with this Page"),
     Column("messages_from_contact", Integer, nullable=False, comment="stored messages from the contact"),
     Column("messages_from_page", Integer, nullable=False, comment="stored messages from the Page"),
-    Column("messages", Integer, nullable=False, comment="both together, to sort by"),
+    Column(
+        "messages", Integer, nullable=False, server_default=text("0"), comment="both together, to sort by"
+    ),
     Column("has_phone", Boolean, nullable=False, comment="it wrote a phone number"),
     Column("has_email", Boolean, nullable=False, comment="it wrote an e-mail address"),
     Column(

@@ -8,9 +8,18 @@ from typing import Final
 from sqlalchemy import Connection
 from starlette.responses import Response
 
-from inboxsync.api.schemas import encode_key
-from inboxsync.store.reading import ContactFilter, ContactRecord, list_contact_details, list_contacts
-from inboxsync.web.lists import key_in, page_choice, page_labels
+from inboxsync.api.problems import CursorInvalid
+from inboxsync.api.schemas import decode_cursor, encode_key
+from inboxsync.store.reading import (
+    ContactFilter,
+    ContactOrder,
+    ContactRecord,
+    Key,
+    count_listed_contacts,
+    list_contact_details,
+    list_contacts,
+)
+from inboxsync.web.lists import counted, cut_words, key_in, order_in, page_choice, page_labels
 from inboxsync.web.rendering import query
 from inboxsync.web.request_context import RequestContext
 from inboxsync.web.views.conversations import NO_NAME
@@ -22,6 +31,26 @@ _SWITCHES: Final = (
     ("phone", "with a phone number"),
     ("email", "with an e-mail address"),
 )
+ORDERS: Final = {
+    ContactOrder.NEWEST: "Newest message first",
+    ContactOrder.OLDEST: "Oldest message first",
+    ContactOrder.NAME: "By name, from A to Z",
+    ContactOrder.MESSAGES: "Most messages first",
+}
+# What the heading of a column sorts by, first of all and when it is pressed again.
+_HEADINGS: Final = (
+    ("Contact", (ContactOrder.NAME,)),
+    ("Messages", (ContactOrder.MESSAGES,)),
+    ("Last message", (ContactOrder.NEWEST, ContactOrder.OLDEST)),
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Heading:
+    """The heading of a column that can be sorted by."""
+
+    href: str
+    aria_sort: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -38,35 +67,69 @@ class ContactRow:
 
 
 def list_some(context: RequestContext) -> Response:
-    """The contacts with the newest messages, and the link to older ones."""
+    """Some contacts that match, and the link to others."""
+    named, order = context.param("named"), order_in(ContactOrder, context.param("sort"))
     switched = {name: context.param(name) == "1" for name, _ in _SWITCHES}
-    after = key_in(_KIND, context.param("after"), mark=context.mark)
+    after = _key_in(order, context.param("after"), mark=context.mark)
     with context.service.engine.store.read() as connection:
         choice = page_choice(connection, context.param("page"))
         page_id = choice.chosen
         wanted = ContactFilter(
             page_id=page_id or None,
+            named=named or None,
             is_unanswered=switched["unanswered"] or None,
             has_phone=switched["phone"] or None,
             has_email=switched["email"] or None,
         )
-        found = list_contacts(connection, wanted, after=after, limit=_LIMIT)
+        found = list_contacts(connection, wanted, after=after, limit=_LIMIT, order=order)
+        count = count_listed_contacts(connection, wanted)
+        cut = cut_words(connection, named, page_id)
         names = page_labels(connection, (record.page_id for record in found.records))
         rows = [_row(connection, record, names) for record in found.records]
     return context.show(
         "contacts.html",
         here="contacts",
         choice=choice,
-        chosen={"page": page_id} | switched,
+        chosen={"page": page_id, "named": named, "sort": order.value} | switched,
         switches=_SWITCHES,
-        is_filtered=bool(page_id) or any(switched.values()),
+        orders=[(each.value, label) for each, label in ORDERS.items()],
+        headings={label: _heading(context, order, orders) for label, orders in _HEADINGS},
+        summary=f"{counted(count, 'contact')}, {ORDERS[order][:1].lower()}{ORDERS[order][1:]}",
+        cut=cut,
+        is_filtered=bool(page_id or named) or any(switched.values()),
         contacts=rows,
         show_page=choice.total > 1 and not page_id,
         newest=context.url_with("/contacts", after=None) if after else None,
-        older=context.url_with("/contacts", after=encode_key(_KIND, found.next, mark=context.mark))
+        older=context.url_with("/contacts", after=encode_key(_kind(order), found.next, mark=context.mark))
         if found.next
         else None,
     )
+
+
+def _heading(context: RequestContext, order: ContactOrder, orders: tuple[ContactOrder, ...]) -> Heading:
+    """The link that sorts by a column; that of the sorted one turns it round, where that is possible."""
+    place = (orders.index(order) + 1) % len(orders) if order in orders else 0
+    is_rising = order in (ContactOrder.NAME, ContactOrder.OLDEST)
+    aria_sort = ("ascending" if is_rising else "descending") if order in orders else "none"
+    return Heading(
+        href=context.url_with("/contacts", sort=orders[place].value, after=None), aria_sort=aria_sort
+    )
+
+
+def _kind(order: ContactOrder) -> str:
+    return _KIND if order is ContactOrder.NEWEST else f"{_KIND}-{order}"
+
+
+def _key_in(order: ContactOrder, text: str, *, mark: str) -> Key | None:
+    """Where the list continues. Raises CursorInvalid, also for a place in a list of another order."""
+    if not text or order in (ContactOrder.NEWEST, ContactOrder.OLDEST):
+        return key_in(_kind(order), text, mark=mark)
+    said, row_id = decode_cursor(_kind(order), text, parts=2, mark=mark)
+    if order is ContactOrder.NAME:
+        return said or None, row_id
+    if not (said.isascii() and said.isdecimal() and len(said) < 10):  # noqa: PLR2004 - an Integer
+        raise CursorInvalid("This is not one of our cursors.")
+    return int(said), row_id
 
 
 def _row(connection: Connection, record: ContactRecord, names: Mapping[str, str]) -> ContactRow:

@@ -14,9 +14,11 @@ from inboxsync.model import History, Page
 from inboxsync.store.reading import (
     ContactDetail,
     ConversationFilter,
+    ConversationOrder,
     ConversationRecord,
     Key,
     MessageRecord,
+    count_listed_conversations,
     get_conversation,
     list_contact_details,
     list_conversations,
@@ -25,7 +27,7 @@ from inboxsync.store.reading import (
 )
 from inboxsync.store.state.pages import get_page
 from inboxsync.web.entries import Entry, anchor_of, entries_of, gap_entry
-from inboxsync.web.lists import key_in, page_choice, page_labels
+from inboxsync.web.lists import counted, cut_words, key_in, order_in, page_choice, page_labels
 from inboxsync.web.page_rows import page_label
 from inboxsync.web.request_context import RequestContext
 from inboxsync.web.wording import duration, some
@@ -39,6 +41,7 @@ _SWITCHES: Final = (
     ("phone", "with a phone number"),
     ("email", "with an e-mail address"),
 )
+ORDERS: Final = {ConversationOrder.NEWEST: "Newest first", ConversationOrder.OLDEST: "Oldest first"}
 NO_NAME: Final = "Name withheld"
 _THREAD: Final = "thread-view"
 # How many of them are newer than the message that was searched for.
@@ -100,16 +103,19 @@ class Detail:
 
 def list_some(context: RequestContext) -> Response:
     """The newest conversations that match, and the link to older ones."""
-    chosen = {name: context.param(name) for name in ("page", "folder", "since", "contact")}
+    chosen = {name: context.param(name) for name in ("page", "named", "folder", "since", "contact")}
+    order = order_in(ConversationOrder, context.param("sort"))
     switched = {name: context.param(name) == "1" for name, _ in _SWITCHES}
     if chosen["folder"] not in {"", *FOLDERS}:
         raise RequestInvalid("There is no such folder.", hint="Choose one from the list.")
-    after = key_in(_LIST, context.param("after"), mark=context.mark)
+    kind = _LIST if order is ConversationOrder.NEWEST else f"{_LIST}-{order}"
+    after = key_in(kind, context.param("after"), mark=context.mark)
     with context.service.engine.store.read() as connection:
         choice = page_choice(connection, chosen["page"])
         chosen["page"] = choice.chosen
         wanted = ConversationFilter(
             page_id=choice.chosen or None,
+            named=chosen["named"] or None,
             folder=chosen["folder"] or None,
             updated_since=context.since_param(),
             sender_id=chosen["contact"] or None,
@@ -118,21 +124,25 @@ def list_some(context: RequestContext) -> Response:
             has_phone=switched["phone"] or None,
             has_email=switched["email"] or None,
         )
-        found = list_conversations(connection, wanted, after=after, limit=_LIMIT)
+        found = list_conversations(connection, wanted, after=after, limit=_LIMIT, order=order)
+        count = count_listed_conversations(connection, wanted)
+        cut = cut_words(connection, chosen["named"], choice.chosen)
         names = page_labels(connection, (record.page_id for record in found.records))
     return context.show(
         "conversations.html",
         here="conversations",
         choice=choice,
-        chosen=chosen | switched,
+        chosen=chosen | switched | {"sort": order.value},
+        orders=[(each.value, label) for each, label in ORDERS.items()],
+        cut=cut,
         folders=FOLDERS.items(),
         switches=_SWITCHES,
         is_filtered=any(chosen.values()) or any(switched.values()),
         conversations=[_row(record, names) for record in found.records],
         show_page=choice.total > 1 and not chosen["page"],
-        summary="Newest first" if after is None else "Older conversations",
+        summary=f"{counted(count, 'conversation')}, {ORDERS[order].lower()}",
         newest=context.url_with("/conversations", after=None) if after else None,
-        older=context.url_with("/conversations", after=encode_key(_LIST, found.next, mark=context.mark))
+        older=context.url_with("/conversations", after=encode_key(kind, found.next, mark=context.mark))
         if found.next
         else None,
     )

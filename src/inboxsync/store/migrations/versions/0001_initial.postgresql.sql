@@ -80,7 +80,7 @@ CREATE TABLE contacts (
 	conversations INTEGER NOT NULL,
 	messages_from_contact INTEGER NOT NULL,
 	messages_from_page INTEGER NOT NULL,
-	messages INTEGER NOT NULL,
+	messages INTEGER DEFAULT 0 NOT NULL,
 	has_phone BOOLEAN NOT NULL,
 	has_email BOOLEAN NOT NULL,
 	has_older_messages BOOLEAN NOT NULL,

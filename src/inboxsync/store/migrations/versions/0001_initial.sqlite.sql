@@ -42,7 +42,7 @@ CREATE TABLE contacts (
 	conversations INTEGER NOT NULL /* how many it has with this Page */,
 	messages_from_contact INTEGER NOT NULL /* stored messages from the contact */,
 	messages_from_page INTEGER NOT NULL /* stored messages from the Page */,
-	messages INTEGER NOT NULL /* both together, to sort by */,
+	messages INTEGER DEFAULT 0 NOT NULL /* both together, to sort by */,
 	has_phone BOOLEAN NOT NULL /* it wrote a phone number */,
 	has_email BOOLEAN NOT NULL /* it wrote an e-mail address */,
 	has_older_messages BOOLEAN NOT NULL /* the source has older messages than are stored */,
