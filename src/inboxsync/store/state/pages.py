@@ -18,6 +18,7 @@ from inboxsync.store.tables import facebook_pages as table
 from inboxsync.store.tables import messages, messenger_conversations, quotas, verifications
 
 _UUID: Final = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.IGNORECASE)
+_LONGEST_SHOWN: Final = 64
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -83,7 +84,9 @@ def find_pages(connection: Connection, names: Iterable[str]) -> list[Page]:
         rows = connection.execute(select(table).where(wanted).order_by(table.c.id)).all()
         rows = rows or _rows_named(connection, name)
         if not rows:
-            raise PageUnknown(f"There is no Page {name} in the database.")
+            # A longer text may be a token that was put in the wrong place.
+            shown = f"Page {name}" if len(name) <= _LONGEST_SHOWN else "such Page"
+            raise PageUnknown(f"There is no {shown} in the database.")
         found |= {row.id: _page(row) for row in rows}
     return list(found.values())
 
