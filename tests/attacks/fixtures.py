@@ -74,7 +74,12 @@ class Site:
         return added
 
     def write(self, page: Page, *texts: str, contact: str = "Somebody") -> None:
-        """Store a conversation in which a contact of this name writes these texts."""
+        """Store and derive a conversation in which a contact of this name writes these texts."""
+        self.store(page, *texts, contact=contact)
+        self.engine.derive()
+
+    def store(self, page: Page, *texts: str, contact: str = "Somebody") -> None:
+        """The same, without what is derived from it."""
         messages = tuple(
             Message(message_id=f"m_{number}", sent_at=AT + timedelta(seconds=number), text=text)
             for number, text in enumerate(texts)
@@ -87,7 +92,6 @@ class Site:
         )
         with self.engine.store.write() as connection:
             upsert_batch(connection, page, [conversation], folder="inbox", source="initial_sync", now=AT)
-        self.engine.derive()
 
     def statements(self, *statements: str) -> None:
         """Change the database behind the service's back."""

@@ -1,7 +1,6 @@
 """`/api/v1/exports`: the stored data as a file, whose first bytes are sent before the last rows are read."""
 
-from datetime import UTC
-from typing import Annotated, Any
+from typing import Annotated
 
 from fastapi import APIRouter, Path, Query, Response
 from fastapi.responses import StreamingResponse
@@ -9,9 +8,9 @@ from starlette.concurrency import run_in_threadpool
 
 from inboxsync.api.auth import requires
 from inboxsync.api.selection import OfPages, SinceText, ZoneText, named_wrong, since_of, zone_of
-from inboxsync.api.service import Service, ServiceDependency
+from inboxsync.api.service import ServiceDependency
 from inboxsync.model import Scope
-from inboxsync.reports import Export, ExportRequest, Format, What
+from inboxsync.reports import ExportRequest, Format, What
 from inboxsync.reports.delimiters import delimiter_asked
 from inboxsync.reports.formats import MEDIA_TYPES
 
@@ -88,7 +87,8 @@ async def export(
     """As `inboxsync export` writes it. A connection that ends early is an error: the file is not complete.
 
     With `since`: contacts who have written since then, conversations with a message since then, and the
-    messages since then. HEAD is not answered.
+    messages since then. HEAD is not answered. Four are sent at once; for more, 503 with `Retry-After`.
+    A client that takes nothing for a minute is dropped.
     """
     with named_wrong("excel" if excel is not None else "delimiter"):
         separator = delimiter_asked(delimiter, excel, is_csv=chosen is Format.CSV)
@@ -104,17 +104,4 @@ async def export(
         raw=raw,
         zone=shown_in,
     )
-    return await run_in_threadpool(stream_export, service, request)
-
-
-def stream_export(service: Service, request: ExportRequest) -> StreamingResponse:
-    """The answer that sends this export. Blocks until its transaction has begun.
-
-    Raises PageUnknown, PageAmbiguous, SettingsInvalid if a library is missing, StoreError.
-    """
-    made = Export(service.engine.store, request, now=service.engine.clock.now().astimezone(UTC))
-    headers: dict[str, Any] = {
-        "Content-Disposition": f'attachment; filename="{made.filename}"',
-        "X-Inboxsync-Rows": str(made.rows),
-    }
-    return StreamingResponse(made.async_chunks(), media_type=made.media_type, headers=headers)
+    return await run_in_threadpool(service.downloads.begin, request)

@@ -52,6 +52,9 @@ _QUIET: Final = frozenset({"/healthz", "/readyz", "/metrics"})
 # Streams and waiting calls end at once when asked to; anything else is cut off after this time.
 _DRAIN_SECONDS: Final = 8
 _KEEP_ALIVE_SECONDS: Final = 65
+# A client that is sent more than it takes must take so much in this time.
+_TAKING_SECONDS = 60.0
+_LEAST_TAKEN: Final = 16_384
 # Limits for a request's line and headers.
 _HEAD_SECONDS = 30.0
 _HEAD_BYTES: Final = 65_536
@@ -60,9 +63,13 @@ _READERS = 6
 
 
 class _Connection(HttpToolsProtocol):
-    """Limits the time and the size of a request's head, which uvicorn does not."""
+    """Limits the time and the size of a request's head, and how long an answer may wait for its client.
+
+    uvicorn does not. An answer that nobody takes holds whatever it is made from, a transaction for example.
+    """
 
     _late: asyncio.TimerHandle | None = None
+    _waiting: asyncio.TimerHandle | None = None
     _head_bytes = 0
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
@@ -71,7 +78,16 @@ class _Connection(HttpToolsProtocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._has_head()
+        self._stop_waiting()
         super().connection_lost(exc)
+
+    def pause_writing(self) -> None:
+        super().pause_writing()
+        self._wait_for_client()
+
+    def resume_writing(self) -> None:
+        self._stop_waiting()
+        super().resume_writing()
 
     def data_received(self, data: bytes) -> None:
         super().data_received(data)
@@ -91,6 +107,22 @@ class _Connection(HttpToolsProtocol):
     def _start_asgi_task(self, cycle: RequestResponseCycle, app: ASGIApp) -> None:  # type: ignore[override]
         is_old = cycle.scope["http_version"] == "1.0"
         super()._start_asgi_task(cycle, _UntilClosed(app, cycle) if is_old else app)  # type: ignore[arg-type]
+
+    def _wait_for_client(self) -> None:
+        waiting = self.transport.get_write_buffer_size()
+        self._waiting = self.loop.call_later(_TAKING_SECONDS, self._look_at_client, waiting)
+
+    def _look_at_client(self, waiting: int) -> None:
+        if waiting - self.transport.get_write_buffer_size() < _LEAST_TAKEN:
+            log.info("a client takes nothing: it is dropped")
+            self.transport.abort()
+        else:
+            self._wait_for_client()
+
+    def _stop_waiting(self) -> None:
+        if self._waiting is not None:
+            self._waiting.cancel()
+            self._waiting = None
 
     def _expect_head(self) -> None:
         self._has_head()

@@ -20,6 +20,7 @@ A problem never repeats what the client sent: a body may contain a token.
       KeyGuessing          too many invalid keys from one address
       ScopeTooSmall        an API key without the scope that this needs
       QueueUnavailable     this service was started without a queue
+      ExportsBusy          as many exports as may be are being sent
       AnswerTooLate        the request could not be completed in time
 """
 
@@ -173,6 +174,15 @@ class QueueUnavailable(RequestError):
     code = "queue_unavailable"
     status = 503
     default_hint = "Start it with `inboxsync serve`."
+
+
+class ExportsBusy(RequestError):
+    """As many exports as may be are being sent."""
+
+    code = "exports_busy"
+    status = 503
+    retry_after_seconds: ClassVar[int] = 10
+    default_hint = "Wait until one has ended, then try again."
 
 
 class AnswerTooLate(RequestError):

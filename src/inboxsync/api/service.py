@@ -14,6 +14,7 @@ from sqlalchemy import Connection
 from starlette.concurrency import run_in_threadpool
 
 from inboxsync.api.auth import Auth, Guesses, KeyRing
+from inboxsync.api.downloads import Downloads
 from inboxsync.api.event_stream import EventStreams
 from inboxsync.api.metrics import Metrics
 from inboxsync.api.problems import PageMismatch, QueueUnavailable
@@ -59,6 +60,7 @@ class Service:
         self.writers = CapacityLimiter(_WRITERS)
         # Reports may read everything.
         self.reporters = CapacityLimiter(_REPORTERS)
+        self.downloads = Downloads(engine)
         # Set when the process ends: streams and waiting calls then answer with what they have.
         self.draining = asyncio.Event()
 

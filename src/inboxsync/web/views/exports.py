@@ -4,7 +4,7 @@ from typing import Final
 
 from starlette.responses import Response
 
-from inboxsync.api.exports import stream_export
+from inboxsync.api.problems import ExportsBusy
 from inboxsync.errors import InboxsyncError, SettingsInvalid
 from inboxsync.reports import ExportRequest, Format, What
 from inboxsync.reports.delimiters import delimiter_of, delimiter_of_excel
@@ -39,7 +39,11 @@ def show(context: RequestContext) -> Response:
 def download(context: RequestContext) -> Response:
     """The file, streamed: its first bytes are sent before the last rows are read."""
     try:
-        return stream_export(context.service, _request(context))
+        return context.service.downloads.begin(_request(context))
+    except ExportsBusy as busy:
+        answer = _form(context, problem=busy, status=busy.status)
+        answer.headers["Retry-After"] = str(busy.retry_after_seconds)
+        return answer
     except InboxsyncError as refused:
         return _form(context, problem=refused)
 
@@ -75,7 +79,7 @@ def _delimiter_of_browser(context: RequestContext) -> str:
         return "comma"
 
 
-def _form(context: RequestContext, *, problem: InboxsyncError | None = None) -> Response:
+def _form(context: RequestContext, *, problem: InboxsyncError | None = None, status: int = 422) -> Response:
     with context.service.engine.store.read() as connection:
         choice = page_choice(connection, context.param("page"))
     filled_in = {
@@ -84,7 +88,7 @@ def _form(context: RequestContext, *, problem: InboxsyncError | None = None) -> 
     return context.show(
         "exports.html",
         here="exports",
-        status=422 if problem else 200,
+        status=status if problem else 200,
         choice=choice,
         problem=explained(problem, is_form=True) if problem else None,
         kinds=[(kind.value, label) for kind, label in _KINDS.items()],
