@@ -74,7 +74,7 @@ def test_downloads_that_nobody_reads_leave_the_service_to_the_others(full: Site,
 
 
 def test_a_client_that_takes_nothing_is_dropped(full: Site, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("inboxsync.api.middleware._TAKING_SECONDS", 0.2)
+    monkeypatch.setattr("inboxsync.api.middleware._TAKING_SECONDS", 2.0)
     who = login(full, IN_API)
     with unread(full, IN_API, who, count=AT_ONCE):
         assert_whole(full.client(**dict([who.split(": ", 1)])), IN_API)
@@ -82,7 +82,7 @@ def test_a_client_that_takes_nothing_is_dropped(full: Site, monkeypatch: pytest.
 
 def test_a_client_that_reads_slowly_gets_everything(full: Site, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("inboxsync.api.middleware._TAKING_SECONDS", 0.2)
-    monkeypatch.setattr("inboxsync.api.middleware._LEAST_TAKEN", 1)
+    monkeypatch.setattr("inboxsync.api.middleware._LEAST_TAKEN", 0)
     who = login(full, IN_API)
     with full.connected(receive_buffer=65_536) as connection:
         head = f"GET {IN_API} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n{who}\r\n\r\n"

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Iterator
+from itertools import islice
 from typing import Final
 
 # A sign before a number that makes it an order's, or a part of a name.
@@ -9,6 +10,10 @@ _OF_A_NAME: Final = frozenset("#_=&")
 
 # Some countries have shorter numbers; so have years, sizes and ports.
 _FEWEST_DIGITS: Final = 7
+
+# A stranger writes the text, and each of these takes up to a thousandth of a second.
+_MOST_TRIES: Final = 500
+_MOST_NUMBERS: Final = 100
 
 # Dates and hours. Between their parts stand the signs that stand in phone numbers too.
 _DAY: Final = r"(?:0?[1-9]|[12]\d|3[01])"
@@ -89,7 +94,8 @@ def phone_numbers_in(text: str, region: str | None) -> Iterator[str]:
     import phonenumbers  # noqa: PLC0415
 
     read = _readable(text)
-    for match in phonenumbers.PhoneNumberMatcher(read, region):
+    matches = phonenumbers.PhoneNumberMatcher(read, region, max_tries=_MOST_TRIES)
+    for match in islice(matches, _MOST_NUMBERS):
         extension = len(match.number.extension or "")
         digits = sum(map(str.isdigit, match.raw_string)) - extension
         if digits >= _FEWEST_DIGITS and not _is_of_something_else(read, match.start):
