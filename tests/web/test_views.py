@@ -9,6 +9,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
+from msgspec import structs
 from sqlalchemy import update
 
 from inboxsync.api.schemas import encode_cursor
@@ -486,3 +487,30 @@ def test_conversations_can_begin_with_the_oldest(stored: Web) -> None:
             older = re.search(r'href="([^"]+)" rel="next"', text)
             path = html.unescape(older[1]) if older else ""
     assert lists["oldest"] == lists["newest"][::-1]
+
+
+def test_a_thread_quotes_what_is_answered_and_opens_at_meta(stored: Web) -> None:
+    (page,) = pages_of(stored)
+    inbox = Inbox(stored.engine.store)
+    now = datetime.now(UTC)
+    said = [
+        inbox.said(number - 9000, f"<b>question</b> {number}", sent_at=now - timedelta(minutes=200 - number))
+        for number in range(80)
+    ]
+    answer = inbox.answered(0, "Yes!", sent_at=now, reply_to_message_id=said[3].message_id)
+    link = f"/{page.facebook_page_id}/inbox/77/"
+    inbox.put(page, structs.replace(inbox.conversation("quoting", *said, answer), link=link))
+    stored.engine.derive()
+    admin = stored.admin()
+    row_id = ids_in(admin.get("/conversations").text)[0]
+    text = admin.get(f"/conversations/{row_id}").text
+    assert f'href="https://www.facebook.com/{page.facebook_page_id}/inbox/77/"' in text
+    quoted = re.search(
+        r'<blockquote class="quote">.*?<a href="([^"]+)" dir="auto">([^<]+)</a>', text, re.DOTALL
+    )
+    assert quoted is not None
+    assert html.unescape(quoted[2]) == "<b>question</b> 3"
+    there = html.unescape(quoted[1])
+    assert "?at=" in there, "it is on another part of the conversation"
+    shown = admin.get(there.partition("#")[0]).text
+    assert f'found" id="{there.partition("#")[2]}"' in shown

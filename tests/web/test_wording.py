@@ -18,7 +18,7 @@ from inboxsync.store.reading import Gap, MessageRecord
 from inboxsync.store.state.backlog import Older
 from inboxsync.web import wording
 from inboxsync.web.charts import day_bars, heat_map, speed_line, thinned
-from inboxsync.web.entries import Entry, anchor_of, entries_of
+from inboxsync.web.entries import Entry, Quote, address_at_meta, anchor_of, entries_of
 from inboxsync.web.run_rows import speeds_of
 from inboxsync.web.verification import verification_view
 
@@ -252,6 +252,59 @@ def test_a_reply_links_only_to_messages_on_the_page() -> None:
     shown = entries(message(3, reply_to_message_id="m_1"), message(2, reply_to_message_id="m_0"), message(1))
     replies = [entry.reply_to for entry in shown if entry.kind == "message"]
     assert replies == ["", "", anchor_of("m_1")]
+
+
+def test_a_reply_quotes_what_it_answers_wherever_that_is() -> None:
+    long = "word " * 60
+    messages = [
+        message(6, reply_to_message_id="m_5"),
+        message(5, None, sticker="https://x.example/s.png", reply_to_message_id="m_4"),
+        message(4, long, is_from_page=True, reply_to_message_id="m_0"),
+        message(3, reply_to_message_id="m_9"),
+        message(2),
+    ]
+    elsewhere = {"m_0": message(0, "the\n first   one", sender_name="Berta")}
+    shown = entries_of(
+        messages,
+        (),
+        names=("Anna", "Bakery"),
+        answered=elsewhere,
+        link=lambda each: f"/at/{each.message_id}",
+    )
+    quotes = [entry.quote for entry in shown if entry.kind == "message"]
+    assert quotes[0] is None
+    assert quotes[1] == Quote(who="", text="A message that is not stored", href="")
+    assert quotes[2] == Quote(who="Berta", text="the first one", href="/at/m_0")
+    assert quotes[3] is not None
+    assert (quotes[3].who, quotes[3].href) == ("Bakery", f"#{anchor_of('m_4')}")
+    assert len(quotes[3].text) < 130
+    assert quotes[3].text.endswith("word …")
+    assert quotes[4] == Quote(who="Anna", text="Sticker", href=f"#{anchor_of('m_5')}")
+
+
+@pytest.mark.parametrize(
+    ("served", "address"),
+    [
+        ("/104/inbox/12345/", "https://www.facebook.com/104/inbox/12345/"),
+        ("/104/inbox/1/?section=messages&x=1", "https://www.facebook.com/104/inbox/1/?section=messages&x=1"),
+        ("https://www.facebook.com/104/inbox/1/", "https://www.facebook.com/104/inbox/1/"),
+        ("https://business.facebook.com/latest/inbox?x=1", "https://business.facebook.com/latest/inbox?x=1"),
+        ("https://www.instagram.com/direct/t/1/", "https://www.instagram.com/direct/t/1/"),
+        *(
+            (each, "")
+            for each in (None, "", "/", "//evil.example/x", "/\\evil.example", "x/y", "javascript:alert(1)")
+        ),
+        *(
+            (each, "")
+            for each in ("http://facebook.com/x", "https://facebook.com.evil.example/", "https://[")
+        ),
+        *((each, "") for each in ("https://evil.example/facebook.com", "/104/ü", "/a b", "/a\nb", "/a\tb")),
+        ("https://facebook.com@evil.example/", ""),
+        ("https://evilfacebook.com/", ""),
+    ],
+)
+def test_only_metas_own_addresses_open_a_conversation_there(served: str | None, address: str) -> None:
+    assert address_at_meta(served) == address
 
 
 @pytest.mark.parametrize("served", ["null", "{}", '"x"', "[1]", "[[]]", "not json", '[{"file_url": 5}]'])

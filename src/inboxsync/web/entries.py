@@ -1,9 +1,10 @@
 """A conversation as the page shows it: days, messages, and gaps where messages are missing. Pure."""
 
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from hashlib import sha256
+from types import MappingProxyType
 from typing import Any, Final, Literal
 from urllib.parse import urlsplit
 
@@ -13,9 +14,11 @@ from inboxsync.store.reading import Gap, MessageRecord
 from inboxsync.web.explained import plain
 
 _UNREADABLE: Final = "The platform gives only the time of this message."
+_LONGEST_QUOTE: Final = 120
 _NOTHING: Final = "A message without text."
 _KINDS: Final = {"image": "Image", "video": "Video", "audio": "Audio"}
 _TYPES: Final = {"sticker": "Sticker", "ig_post": "Shared post"}
+_META: Final = ("facebook.com", "instagram.com", "messenger.com")
 # The fields in which an attachment may have its address.
 _PLACES: Final = ("image_data", "video_data", "audio_data")
 
@@ -26,6 +29,15 @@ class Attached:
 
     label: str
     href: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Quote:
+    """What a message answers: who wrote it, how it begins, and where it is; `href` empty where it is not."""
+
+    who: str
+    text: str
+    href: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -40,6 +52,7 @@ class Entry:
     who: str = ""
     remark: str = ""
     reply_to: str = ""
+    quote: Quote | None = None
     attachments: tuple[Attached, ...] = ()
     at: datetime | None = None
     reactions: str = ""
@@ -51,20 +64,34 @@ def entries_of(
     *,
     names: tuple[str, str],
     found: str = "",
+    answered: Mapping[str, MessageRecord] = MappingProxyType({}),
+    link: Callable[[MessageRecord], str] = lambda _: "",
 ) -> Iterator[Entry]:
     """`messages` are newest first, the entries oldest first. `names` are the contact's and the Page's.
 
-    `found` is the id of the message that the search found.
+    `found` is the id of the message that the search found. `answered` are messages that are not on the page,
+    and that some of these answer, by their ids; `link` is the address of such a message.
     """
     above = {gap.above_message_id: gap for gap in gaps}
-    shown = {message.message_id for message in messages}
+    shown = {message.message_id: message for message in messages}
+
+    def quote(message_id: str) -> Quote:
+        if message_id in shown:
+            return _quote(shown[message_id], names, f"#{anchor_of(message_id)}")
+        if message_id in answered:
+            return _quote(answered[message_id], names, link(answered[message_id]))
+        return Quote(who="", text="A message that is not stored", href="")
+
     day = None
     for message in reversed(messages):
         at = message.sent_at
         if at is not None and at.astimezone(UTC).date() != day:
             day = at.astimezone(UTC).date()
             yield Entry(kind="day", text=f"{day:%A, %-d %B %Y}")
-        yield _message_entry(message, names, shown, is_found=message.message_id == found)
+        entry = _message_entry(message, names, shown, is_found=message.message_id == found)
+        yield (
+            replace(entry, quote=quote(message.reply_to_message_id)) if message.reply_to_message_id else entry
+        )
         if gap := above.get(message.message_id):
             yield gap_entry(gap)
 
@@ -81,26 +108,39 @@ def anchor_of(message_id: str) -> str:
 
 
 def _message_entry(
-    message: MessageRecord, names: tuple[str, str], shown: set[str], *, is_found: bool
+    message: MessageRecord, names: tuple[str, str], shown: Collection[str], *, is_found: bool
 ) -> Entry:
     attached = tuple(_attached(message))
     text = message.text or ""
     remark = "" if text or attached else (_NOTHING if message.is_readable else _UNREADABLE)
     reply_to = message.reply_to_message_id or ""
-    contact, page = names
     return Entry(
         kind="message",
         text=text,
         is_from_page=message.is_from_page,
         is_found=is_found,
         anchor=anchor_of(message.message_id),
-        who=page if message.is_from_page else message.sender_name or contact,
+        who=_who(message, names),
         remark=remark,
         reply_to=anchor_of(reply_to) if reply_to in shown else "",
         attachments=attached,
         at=message.sent_at,
         reactions=_reactions(message),
     )
+
+
+def _who(message: MessageRecord, names: tuple[str, str]) -> str:
+    contact, page = names
+    return page if message.is_from_page else message.sender_name or contact
+
+
+def _quote(message: MessageRecord, names: tuple[str, str], href: str) -> Quote:
+    text = " ".join((message.text or "").split())
+    if len(text) > _LONGEST_QUOTE:
+        text = f"{text[:_LONGEST_QUOTE].rstrip()} …"
+    attached = next(_attached(message), None)
+    kind = attached.label if attached else _NOTHING if message.is_readable else _UNREADABLE
+    return Quote(who=_who(message, names), text=text or kind, href=href)
 
 
 def _attached(message: MessageRecord) -> Iterator[Attached]:
@@ -160,6 +200,24 @@ def _list(sent: str | None) -> list[dict[str, Any]]:
 
 def _text(value: object) -> str:
     return value if isinstance(value, str) else ""
+
+
+def address_at_meta(link: str | None) -> str:
+    """Where a conversation is opened at Meta; empty where the source gives no address of Meta's.
+
+    It gives a path, `/{page-id}/inbox/{n}/` (graph-facts 1.4-7), and may give a whole address.
+    """
+    if not link or not link.isascii() or not link.isprintable() or " " in link:
+        return ""
+    address = f"https://www.facebook.com{link}" if link.startswith("/") and link[1:2] not in "/\\" else link
+    try:
+        host = urlsplit(address).hostname or ""
+    except ValueError:
+        return ""
+    is_metas = address.startswith("https://") and any(
+        host == domain or host.endswith(f".{domain}") for domain in _META
+    )
+    return address if is_metas else ""
 
 
 def _safe(link: str) -> str:

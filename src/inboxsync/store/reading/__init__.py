@@ -49,6 +49,7 @@ from inboxsync.store.reading.messages import (
     iter_said,
     iter_sent,
     list_messages,
+    messages_of_ids,
 )
 from inboxsync.store.reading.names import MOST_PEOPLE, People, find_people
 from inboxsync.store.reading.overview import PageOverview, get_overview, list_overviews
@@ -121,5 +122,6 @@ __all__ = [
     "list_page_entries",
     "messages_by_day",
     "messages_by_weekday_and_hour",
+    "messages_of_ids",
     "sorted_entries",
 ]

@@ -1,6 +1,6 @@
 """Messages: pages of one conversation's, and all as a stream."""
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from datetime import datetime
 from functools import cache
 from itertools import groupby
@@ -90,6 +90,19 @@ def list_messages(
     kept = found[:limit]
     following = kept[-1].key if len(found) > limit and kept else None
     return Listed(records=tuple(reversed(kept) if after is not None else kept), next=following)
+
+
+def messages_of_ids(
+    connection: Connection, conversation_id: str, message_ids: Collection[str]
+) -> dict[str, MessageRecord]:
+    """Those of these messages (Graph's ids) of a conversation (our id) that are stored, by their ids."""
+    if not message_ids:
+        return {}
+    query = _messages().where(
+        table.c.conversation_id == conversation_id, table.c.message_id.in_(sorted(message_ids))
+    )
+    rows: Any = connection.execute(query)
+    return {row.message_id: MessageRecord(*row) for row in rows}
 
 
 def iter_messages_of(connection: Connection, conversation_id: str) -> Iterator[MessageRecord]:

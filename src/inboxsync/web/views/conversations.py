@@ -24,9 +24,10 @@ from inboxsync.store.reading import (
     list_conversations,
     list_gaps,
     list_messages,
+    messages_of_ids,
 )
 from inboxsync.store.state.pages import get_page
-from inboxsync.web.entries import Entry, anchor_of, entries_of, gap_entry
+from inboxsync.web.entries import Entry, address_at_meta, anchor_of, entries_of, gap_entry
 from inboxsync.web.lists import counted, cut_words, key_in, order_in, page_choice, page_labels
 from inboxsync.web.page_rows import page_label
 from inboxsync.web.request_context import RequestContext
@@ -89,6 +90,7 @@ class Header:
     unanswered_since: datetime | None
     unanswered_words: str
     is_gone: bool
+    at_meta: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -173,9 +175,21 @@ def show(context: RequestContext) -> Response:
         page = get_page(connection, conversation.page_id)
         part = _part(connection, conversation.id, context)
         gaps = list_gaps(connection, conversation.id)
+        shown = {each.message_id for each in part.messages}
+        answers = {each.reply_to_message_id for each in part.messages if each.reply_to_message_id}
+        answered = messages_of_ids(connection, conversation.id, answers - shown)
         details = _details(connection, conversation)
     names = (conversation.sender_name or NO_NAME, page_label(page))
-    entries = list(entries_of(part.messages, gaps, names=names, found=part.found))
+    entries = list(
+        entries_of(
+            part.messages,
+            gaps,
+            names=names,
+            found=part.found,
+            answered=answered,
+            link=lambda each: link_to(conversation.id, each.sent_at, each.message_id),
+        )
+    )
     here = f"/conversations/{conversation.id}"
     return context.show(
         "thread.html",
@@ -229,6 +243,7 @@ def _header(conversation: ConversationRecord, page: Page, now: datetime) -> Head
         unanswered_since=since,
         unanswered_words=duration((now - since).total_seconds()) if since else "",
         is_gone=conversation.is_gone,
+        at_meta="" if conversation.is_gone else address_at_meta(conversation.link),
     )
 
 
