@@ -287,6 +287,18 @@ def test_a_cursor_belongs_to_its_filter_and_any_limit(api: Api, path: str) -> No
     assert api.get(f"/api/v1/{path}", params=same).status_code == 200
 
 
+def test_a_search_says_how_many_it_has_found(api: Api) -> None:
+    fill(api, api.page("104"), 9)
+    whole = api.get("/api/v1/messages/search?q=hello").json()
+    assert (whole["total"], whole["isTotalExact"]) == (len(whole["items"]), True)
+    part = api.get("/api/v1/messages/search?q=hello&limit=2").json()
+    assert (part["total"], part["isTotalExact"], len(part["items"])) == (whole["total"], True, 2)
+    rest = api.get(f"/api/v1/messages/search?q=hello&limit=2&cursor={part['nextCursor']}").json()
+    assert (rest["total"], rest["isTotalExact"]) == (whole["total"], True)
+    none = api.get("/api/v1/messages/search?q=hello -hello").json()
+    assert (none["total"], none["isTotalExact"], none["items"]) == (0, True, [])
+
+
 def test_a_list_that_is_continued_with_its_filter_is_whole(api: Api) -> None:
     fill(api, api.page("104"), 9)
     seen: list[str] = []

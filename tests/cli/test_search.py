@@ -29,6 +29,21 @@ def test_a_search_after_a_sync_finds_words_with_their_places(inbox: MakeInbox, r
         assert run("search", *nothing, "--json").stdout.strip() == "[]"
 
 
+def test_a_search_says_how_many_it_has_found(inbox: MakeInbox, run: Run) -> None:
+    box = inbox("--conversations", "10")
+    assert run("sync").returncode == 0
+    box.change("UPDATE messages SET text = 'nothing of it'")
+    ids = [message_id for (message_id,) in box.query("SELECT message_id FROM messages LIMIT 3")]
+    box.change("UPDATE messages SET text = 'a refund' WHERE message_id = ?", ids[0])
+    assert run("search", "refund").stdout.splitlines()[-1] == "1 message found."
+    for message_id in ids:
+        box.change("UPDATE messages SET text = 'two refunds' WHERE message_id = ?", message_id)
+    assert run("search", "“two refunds”").stdout.splitlines()[-1] == "3 messages found."
+    shown = run("search", "refu＊", "--limit", "2").stdout.splitlines()[-1]
+    assert shown == "2 of 3 messages shown: use --limit, --since, or another word."
+    assert run("search", "refunds -two").stdout == "No message has these words.\n"
+
+
 def test_what_cannot_be_searched_for_is_a_usage_error(inbox: MakeInbox, run: Run) -> None:
     inbox("--conversations", "1")
     ended = run("search", "?!")

@@ -7,6 +7,7 @@ import json
 import re
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from urllib.parse import quote
 
 import pytest
 from msgspec import structs
@@ -132,6 +133,9 @@ def test_search_finds_marks_and_leads_to_the_message(stored: Web) -> None:
     thread = admin.get(link[1].replace("&amp;", "&")).text
     assert re.search(rf'class="message[^"]* found" id="{link[2]}"', thread)
     assert "Nothing found" in admin.get("/search?q=xyzzyplugh").text
+    told = re.search(r"(\d+) messages? found", admin.get(f"/search?q={quote('“still available”')}").text)
+    assert told is not None
+    assert 0 < int(told[1]) <= 1_000
     assert admin.get("/search?q=%22").status_code == 422
     for order in ("newest", "rank"):
         found = admin.get(f"/search?q=is&order={order}").text

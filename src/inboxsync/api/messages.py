@@ -23,7 +23,7 @@ from inboxsync.api.schemas import (
 )
 from inboxsync.api.service import ServiceDependency, page_id_of
 from inboxsync.model import Scope
-from inboxsync.store.search import FoundMessage, Order, SearchKey, parse_query, search_messages
+from inboxsync.store.search import FoundMessage, Order, SearchKey, Total, parse_query, search_messages
 from inboxsync.store.search.query import LONGEST_QUERY
 
 router = APIRouter(prefix="/api/v1/messages", tags=["messages"])
@@ -64,6 +64,13 @@ class FoundShape(Shape):
     )
 
 
+class FoundListed(Listed[FoundShape]):
+    """Messages that were found, in the order that was asked for."""
+
+    total: int = Field(description="How many messages were found in all; at most 1,000 are counted.")
+    is_total_exact: bool = Field(description="False if more than `total` were found.")
+
+
 @router.get("/search", summary="Search messages", **requires(Scope.READ, 404, 409))
 @as_json
 def search(
@@ -87,7 +94,7 @@ def search(
     ] = Order.NEWEST,
     cursor: CursorText = None,
     limit: Limit = 50,
-) -> Listed[FoundShape]:
+) -> FoundListed:
     """In the text of messages. Case and accents make no difference."""
     query = parse_query(q)
     with service.engine.store.read() as connection:
@@ -95,10 +102,23 @@ def search(
         mark = filter_mark(q=q, page=page_id, since=since)
         after = _key(order, cursor, mark) if cursor else None
         found = search_messages(
-            connection, query, page_id=page_id, since=since, order=order, after=after, limit=limit
+            connection,
+            query,
+            page_id=page_id,
+            since=since,
+            order=order,
+            after=after,
+            limit=limit,
+            with_total=True,
         )
     more = encode_cursor(_kind(order), *map(str, found.next), mark=mark) if found.next else None
-    return Listed(items=[_shape(each) for each in found.messages], next_cursor=more)
+    total = found.total or Total(0, is_exact=True)
+    return FoundListed(
+        items=[_shape(each) for each in found.messages],
+        next_cursor=more,
+        total=total.count,
+        is_total_exact=total.is_exact,
+    )
 
 
 def _kind(order: Order) -> str:

@@ -9,7 +9,7 @@ from inboxsync.cli.options import AsJsonArray, OnlyPages, Since, Zone, parse_sin
 from inboxsync.cli.output import local, print_json, stdout
 from inboxsync.cli.process import open_engine
 from inboxsync.cli.progress import derive_before_answer
-from inboxsync.store.search import FoundMessage, Order, parse_query, search_messages
+from inboxsync.store.search import FoundMessage, FoundMessages, Order, parse_query, search_messages
 from inboxsync.store.state.pages import find_pages, list_pages
 
 
@@ -44,7 +44,9 @@ def search(
         with engine.store.read() as connection:
             pages = {each.id: each for each in list_pages(connection)}
             wanted = [each.id for each in find_pages(connection, page)] if page else None
-            found = search_messages(connection, query, page_id=wanted, since=at, order=order, limit=limit)
+            found = search_messages(
+                connection, query, page_id=wanted, since=at, order=order, limit=limit, with_total=True
+            )
     if as_json:
         print_json([_as_json(each, pages[each.page_id].facebook_page_id) for each in found.messages])
         return
@@ -53,8 +55,15 @@ def search(
     for each in found.messages:
         name = pages[each.page_id].name or pages[each.page_id].facebook_page_id
         _print(each, name)
-    if found.next is not None:
-        stdout().print(f"There are more than {limit:,}: use --limit, --since, or another word.")
+    if found.messages:
+        stdout().print(_summary(found))
+
+
+def _summary(found: FoundMessages) -> str:
+    total = found.total.text if found.total else ""
+    if found.next is None:
+        return f"{total} found."
+    return f"{len(found.messages):,} of {total} shown: use --limit, --since, or another word."
 
 
 def _as_json(found: FoundMessage, facebook_page_id: str) -> dict[str, Any]:

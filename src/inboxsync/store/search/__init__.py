@@ -1,6 +1,6 @@
 """Finds messages by their words, with the same results on SQLite and PostgreSQL."""
 
-from inboxsync.store.search.find import FoundMessage, FoundMessages, Order, SearchKey, search_messages
+from inboxsync.store.search.find import FoundMessage, FoundMessages, Order, SearchKey, Total, search_messages
 from inboxsync.store.search.query import Pattern, Query, parse_query
 from inboxsync.store.search.words import folded_words, placed_words, terms_of
 
@@ -11,6 +11,7 @@ __all__ = [
     "Pattern",
     "Query",
     "SearchKey",
+    "Total",
     "folded_words",
     "parse_query",
     "placed_words",

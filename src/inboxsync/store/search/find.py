@@ -14,7 +14,7 @@ from enum import StrEnum
 from itertools import chain, count
 from typing import Any, Final
 
-from sqlalchemy import Connection, Select, and_, bindparam, func, select, text
+from sqlalchemy import Connection, Select, TextClause, and_, bindparam, func, select, text
 
 from inboxsync.store.connection.statements import is_postgresql
 from inboxsync.store.search.places import first_id
@@ -26,6 +26,9 @@ from inboxsync.store.tables.triggers import SEARCH_TABLE
 _NEWEST: Final = 20_000
 # By rank, only so many of the newest found messages are compared.
 RANKED: Final = 1_000
+# How many are counted, and how many that the index names are looked up for it.
+COUNTED: Final = 1_000
+_LOOKED_UP: Final = 10_000
 _LAST_ID: Final = 2**63 - 1
 _ID: Final = re.compile(r"[A-Za-z0-9_-]+")
 # The beginning of a word with fewer letters selects too little.
@@ -74,12 +77,30 @@ class FoundMessage:
     key: SearchKey
 
 
+@dataclass(frozen=True, slots=True)
+class Total:
+    """How many messages match: exactly so many, or more than these."""
+
+    count: int
+    is_exact: bool
+
+    @property
+    def text(self) -> str:
+        """Such as `1 message` or `more than 1,000 messages`."""
+        messages = "message" if self.count == 1 and self.is_exact else "messages"
+        return f"{'' if self.is_exact else 'more than '}{self.count:,} {messages}"
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FoundMessages:
-    """Some of the messages found, and the key to continue behind; None at the end."""
+    """Some of the messages found, and the key to continue behind; None at the end.
+
+    `total` is how many there are in all, where that was asked for.
+    """
 
     messages: tuple[FoundMessage, ...]
     next: SearchKey | None
+    total: Total | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,17 +118,18 @@ def search_messages(
     order: Order = Order.NEWEST,
     after: SearchKey | None = None,
     limit: int = 20,
+    with_total: bool = False,
 ) -> FoundMessages:
     """Messages that have all patterns of the query, without those of conversations that are gone.
 
-    From one Page (our id), several, or all.
+    From one Page (our id), several, or all. `with_total` counts them, up to `COUNTED`.
     """
     page_ids = [page_id] if isinstance(page_id, str) else None if page_id is None else sorted(page_id)
     if page_ids is not None:
         # They become part of an expression: what no id of ours is written like belongs to no Page.
         page_ids = [each for each in page_ids if _ID.fullmatch(each)]
     if page_ids == []:
-        return FoundMessages(messages=(), next=None)
+        return FoundMessages(messages=(), next=None, total=Total(0, is_exact=True) if with_total else None)
     search = _Search(connection, query, page_ids=page_ids, since=since)
     if order is Order.RANK:
         keys, following = _ranked(search, after, limit)
@@ -115,7 +137,11 @@ def search_messages(
         hits = search.newest(below=after[0] if after else _LAST_ID, limit=limit + 1)
         keys = [(hit.id,) for hit in hits[:limit]]
         following = keys[-1] if len(hits) > limit else None
-    return FoundMessages(messages=tuple(search.messages(keys, order)), next=following)
+    total = None
+    if with_total:
+        is_all = after is None and following is None
+        total = Total(len(keys), is_exact=True) if is_all else search.total()
+    return FoundMessages(messages=tuple(search.messages(keys, order)), next=following, total=total)
 
 
 def _ranked(
@@ -155,6 +181,17 @@ class _Search:
             found = self._hits(self._by_index(), values | {"match": self._match()})
         return found
 
+    def total(self) -> Total:
+        """How many match: exactly, up to a bound, if that is known after little work."""
+        values = self._values | {"below": _LAST_ID, "limit": COUNTED + 1, "newest": _NEWEST}
+        (among_newest,) = self._row(f"SELECT count(*) FROM ({self._among_newest()}) AS found", values)  # noqa: S608
+        if among_newest > COUNTED or not self._has_more_than(_NEWEST):
+            return Total(min(among_newest, COUNTED), is_exact=among_newest <= COUNTED)
+        values |= {"match": self._match(), "most": _LOOKED_UP}
+        named, matching = self._row(self._count_by_index(), values)
+        count = min(max(among_newest, matching), COUNTED)
+        return Total(count, is_exact=named < _LOOKED_UP and matching <= COUNTED)
+
     def messages(self, keys: Sequence[SearchKey], order: Order) -> list[FoundMessage]:
         """The messages with these keys, in their order."""
         place = 1 if order is Order.RANK else 0
@@ -168,10 +205,22 @@ class _Search:
         return 1000 * matched // (words + _EVEN)
 
     def _hits(self, sql: str, values: dict[str, object]) -> list[_Hit]:
+        return [_Hit(*row) for row in self._connection.execute(self._query_of(sql), values)]
+
+    def _row(self, sql: str, values: dict[str, object]) -> tuple[int, ...]:
+        return tuple(self._connection.execute(self._query_of(sql), values).one())
+
+    def _query_of(self, sql: str) -> TextClause:
         query = text(sql)
         if self._page_ids is not None:
             query = query.bindparams(bindparam("pages", expanding=True))
-        return [_Hit(*row) for row in self._connection.execute(query, values)]
+        return query
+
+    def _has_more_than(self, number: int) -> bool:
+        index = message_index.c.id
+        first = self._values["first"]
+        one = select(index).where(index >= first).order_by(index.desc()).offset(number).limit(1)
+        return self._connection.execute(one).first() is not None
 
     def _among_newest(self) -> str:
         return f"""
@@ -200,6 +249,26 @@ class _Search:
             )
             SELECT i.id, i.terms FROM (SELECT * FROM found ORDER BY id DESC OFFSET 0) AS i
             WHERE {_IS_THERE} ORDER BY i.id DESC LIMIT :limit"""  # noqa: S608
+
+    def _count_by_index(self) -> str:
+        """How many messages the index names, up to `:most`, and how many of these match, up to `:limit`."""
+        named, looked_up = (
+            (
+                f"SELECT * FROM message_index AS i WHERE {_VECTOR} @@ CAST(:match AS tsquery)",  # noqa: S608
+                "named AS i",
+            )
+            if self._is_postgresql
+            else (
+                f"SELECT rowid AS id FROM {SEARCH_TABLE} WHERE {SEARCH_TABLE} MATCH :match",  # noqa: S608
+                "named CROSS JOIN message_index AS i ON i.id = named.id",
+            )
+        )
+        number = "i.id" if self._is_postgresql else "rowid"
+        return f"""
+            WITH named AS MATERIALIZED ({named} AND {number} >= :first LIMIT :most)
+            SELECT (SELECT count(*) FROM named),
+              (SELECT count(*) FROM (SELECT 1 FROM {looked_up} WHERE {self._matches()} LIMIT :limit) AS found)
+            """  # noqa: S608 - texts of our own
 
     def _matches(self) -> str:
         return f"{self._has_terms()} AND {_IS_THERE}"

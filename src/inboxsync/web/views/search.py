@@ -65,7 +65,7 @@ def show(context: RequestContext) -> Response:
     words = context.param("q")
     order = Order.RANK if context.param("order") == Order.RANK else Order.NEWEST
     hits: list[HitRow] = []
-    following, problem = None, None
+    following, problem, total = None, None, None
     with context.service.engine.store.read() as connection:
         choice = page_choice(connection, context.param("page"))
         if words:
@@ -78,7 +78,9 @@ def show(context: RequestContext) -> Response:
                     order=order,
                     after=_key(context.param("after"), order, context.mark),
                     limit=_LIMIT,
+                    with_total=True,
                 )
+                total = found.total
                 names = page_labels(connection, (each.page_id for each in found.messages))
                 hits = [_hit(each, names[each.page_id]) for each in found.messages]
                 following = found.next
@@ -93,6 +95,7 @@ def show(context: RequestContext) -> Response:
         orders=[(each.value, label) for each, label in _ORDERS.items()],
         problem=explained(problem, is_form=True) if problem else None,
         hits=hits,
+        total=total.text.capitalize() if total else None,
         newest=context.url_with("/search", after=None) if context.param("after") else None,
         older=context.url_with("/search", after=_text(following, context.mark)) if following else None,
     )
