@@ -5,6 +5,7 @@ from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager, closing, contextmanager
 from datetime import timedelta
 from functools import cached_property
+from pathlib import Path
 
 from sqlalchemy import Engine as Database
 
@@ -15,6 +16,7 @@ from inboxsync.graph import Access, App, GraphClient, RateLimiter, RetryPolicy
 from inboxsync.model import History, Mode, Page, Platform, Quota
 from inboxsync.settings import Settings
 from inboxsync.store import Store, TokenCipher, open_queue_database
+from inboxsync.store.state.credentials import TokensEncrypted, encrypt_tokens_again
 from inboxsync.store.state.pages import get_encrypted_token, list_quotas, put_quota
 from inboxsync.sync import (
     Compared,
@@ -81,6 +83,31 @@ class Engine:
                 else TokenCipher.from_file(self.settings.key_file, may_make=may_make_key)
             )
         return self._token_cipher
+
+    def rotate_secret(self) -> tuple[TokensEncrypted, Path | None]:
+        """Encrypt every token with another key, all or none: INBOXSYNC_NEW_SECRET_KEY, else a new key file.
+
+        Returns the counts, and the key file if that has the new key. If it is killed, run it again: it
+        continues with the same new key. Raises SettingsInvalid where no new key is named.
+        """
+        settings, old = self.settings, self.token_cipher(may_make_key=True)
+        prepared = None
+        if settings.new_secret_key is not None:
+            new = TokenCipher.from_secret(settings.new_secret_key.get_secret_value())
+        elif settings.secret_key is not None:
+            raise SettingsInvalid(
+                "INBOXSYNC_NEW_SECRET_KEY is not set.",
+                hint="Set it to the new key, for example to the output of `openssl rand -base64 32`.",
+            )
+        else:
+            prepared = settings.key_file.with_name(f"{settings.key_file.name}.new")
+            new = TokenCipher.from_file(prepared, may_make=True)
+        with self.store.write() as connection:
+            counts = encrypt_tokens_again(connection, old=old, new=new)
+        if prepared is not None:
+            prepared.replace(settings.key_file)
+        self._token_cipher = new
+        return counts, settings.key_file if prepared is not None else None
 
     @asynccontextmanager
     async def source(self, *, remembers: bool = True) -> AsyncIterator[GraphClient]:

@@ -36,6 +36,9 @@ class Settings(BaseSettings):
     graph_url: str = "https://graph.facebook.com"
     graph_version: str = GRAPH_VERSION
     secret_key: SecretStr | None = None
+    new_secret_key: SecretStr | None = None
+    copy_from_url: SecretStr | None = None
+    copy_to_url: SecretStr | None = None
     log_format: Literal["console", "json"] = "console"
     calls_per_second: float = Field(default=2.0, ge=0)
     timeout_seconds: float = Field(default=60.0, gt=0)
@@ -104,7 +107,7 @@ class Settings(BaseSettings):
             )
         return value
 
-    @field_validator("secret_key", "api_key")
+    @field_validator("secret_key", "new_secret_key", "api_key")
     @classmethod
     def _is_long(cls, value: SecretStr | None) -> SecretStr | None:
         if value is not None and len(value.get_secret_value()) < _SHORTEST_SECRET:

@@ -108,7 +108,7 @@ def test_what_cannot_be_copied_is_one_sentence(run: Run, filled: str, tmp_path: 
     assert (itself.returncode, "same database" in itself.stderr) == (2, True)
     nonsense = run("db", "copy", filled, "mysql://x/y")
     assert (nonsense.returncode, "SQLite or PostgreSQL" in nonsense.stderr) == (2, True)
-    away = run("db", "copy", filled, "postgresql://me:secret@127.0.0.1:9/inbox")
+    away = run("db", "copy", filled, INBOXSYNC_COPY_TO_URL="postgresql://me:secret@127.0.0.1:9/inbox")
     assert (away.returncode, "cannot be reached" in away.stderr) == (1, True)
     assert "secret" not in away.stderr + away.stdout
 

@@ -8,6 +8,7 @@ from typing import Annotated
 
 import structlog
 import typer
+from pydantic import SecretStr
 
 from inboxsync.cli.exposed import exposures, print_exposures, said, warn_exposed
 from inboxsync.cli.output import (
@@ -22,14 +23,19 @@ from inboxsync.cli.output import (
 )
 from inboxsync.cli.process import Interrupted, open_engine
 from inboxsync.cli.progress import counting, derive_all
-from inboxsync.errors import StoreUnreachable
+from inboxsync.errors import SettingsInvalid, StoreUnreachable
+from inboxsync.settings import load_settings
 from inboxsync.store import Store
+from inboxsync.store.connection.database import has_password
 from inboxsync.store.copying import Copied, CopyProgress, copy_store
 from inboxsync.store.schema import HEAD
 
 log = structlog.get_logger("inboxsync.copy")
 
 app = typer.Typer(help="The database itself.", no_args_is_help=True)
+
+# Instead of a URL: it comes from the environment, or is asked for.
+_ASK = "-"
 
 Schema = Annotated[
     str | None, typer.Option(help="The schema, if it is a PostgreSQL database.", metavar="NAME")
@@ -67,14 +73,29 @@ def check(*, as_json: Annotated[bool, typer.Option("--json", help="Print one JSO
 
 @app.command()
 def copy(
-    from_url: Annotated[str, typer.Argument(help="The database to read; nothing in it is changed.")],
-    to_url: Annotated[str, typer.Argument(help="The database to fill: empty, or left by an earlier copy.")],
+    from_url: Annotated[
+        str, typer.Argument(metavar="[FROM_URL]", help="The database to read; nothing in it is changed.")
+    ] = _ASK,
+    to_url: Annotated[
+        str,
+        typer.Argument(metavar="[TO_URL]", help="The database to fill: empty, or left by an earlier copy."),
+    ] = _ASK,
     from_schema: Schema = None,
     to_schema: Schema = None,
 ) -> None:
-    """Copy everything into another database, and compare both. If it is interrupted, run it again."""
+    """Copy everything into another database, and compare both. If it is interrupted, run it again.
+
+    Others on this machine see what is typed here, so no URL may have a password. Leave such a URL out, or
+    write - instead: it is taken from INBOXSYNC_COPY_FROM_URL or INBOXSYNC_COPY_TO_URL, else you are asked.
+    """
     stores = {"source_schema": from_schema, "target_schema": to_schema}
-    with open_engine() as engine, engine.stores_to_copy(from_url, to_url, **stores) as (source, target):
+    settings = load_settings()
+    from_url = _url(from_url, settings.copy_from_url, "INBOXSYNC_COPY_FROM_URL")
+    to_url = _url(to_url, settings.copy_to_url, "INBOXSYNC_COPY_TO_URL")
+    with (
+        open_engine(settings) as engine,
+        engine.stores_to_copy(from_url, to_url, **stores) as (source, target),
+    ):
         try:
             copied = _copy(source, target)
             # Derived data is not copied but computed again. If this is stopped, the next search continues it.
@@ -88,6 +109,29 @@ def copy(
     _print_copied(copied, target.where)
     if not all(each.is_equal for each in copied):
         raise typer.Exit(FAILED)
+
+
+def _url(typed: str, from_environment: SecretStr | None, variable: str) -> str:
+    """The URL of a database, without its password in the list of processes.
+
+    Raises SettingsInvalid if it has one there, or if there is none.
+    """
+    if typed != _ASK:
+        if has_password(typed):
+            raise SettingsInvalid(
+                "The URL has a password, which others on this machine can see on a command line.",
+                hint=f"Write - in its place, and set {variable}, or type it when you are asked. "
+                "Others may have seen this password: change it.",
+            )
+        return typed
+    if from_environment is not None:
+        return from_environment.get_secret_value()
+    what = "The database to read" if variable.endswith("FROM_URL") else "The database to fill"
+    asks = sys.stdin.isatty()
+    line = typer.prompt(f"{what} (URL)", hide_input=True, err=True) if asks else sys.stdin.readline()
+    if not (url := str(line).strip()):
+        raise SettingsInvalid(f"{what} is not named.", hint=f"Set {variable}, or write its URL to stdin.")
+    return url
 
 
 def _copy(source: Store, target: Store) -> list[Copied]:

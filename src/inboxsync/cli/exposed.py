@@ -13,11 +13,15 @@ _RIGHTS = {"r": "READ", "w": "WRITE"}
 
 
 def exposures(engine: Engine) -> list[Exposure]:
-    """What others can do: roles of PostgreSQL with our tables, users of the machine with SQLite's file."""
+    """What others can do: roles of PostgreSQL with our tables, users of the machine with our files."""
+    settings = engine.settings
+    has_key_file = settings.secret_key is None and settings.key_file.exists()
+    of_key = _of_file(settings.key_file) if has_key_file else []
     if engine.store.file is not None:
-        return _of_file(engine.store.file)
+        return _of_file(engine.store.file) + of_key
     with engine.store.read() as connection:
-        return list_exposures(connection, queue_schema=queue_schema(engine.settings.database_schema))
+        found = list_exposures(connection, queue_schema=queue_schema(settings.database_schema))
+    return found + of_key
 
 
 def warn_exposed(engine: Engine) -> None:
@@ -28,11 +32,14 @@ def warn_exposed(engine: Engine) -> None:
 
 def said(found: list[Exposure]) -> str:
     """Who can reach how much."""
-    if not found[0].schema:
-        return f"Other users of this machine can reach {found[0].name}."
-    roles = ", ".join(dict.fromkeys(each.role for each in found))
-    names = len({(each.schema, each.name) for each in found})
-    return f"{roles} can reach {names:,} of inboxsync's tables."
+    files = [each.name for each in found if not each.schema]
+    tables = [each for each in found if each.schema]
+    said_of = [f"Other users of this machine can reach {' and '.join(files)}."] if files else []
+    if tables:
+        roles = ", ".join(dict.fromkeys(each.role for each in tables))
+        names = len({(each.schema, each.name) for each in tables})
+        said_of.append(f"{roles} can reach {names:,} of inboxsync's tables.")
+    return " ".join(said_of)
 
 
 def print_exposures(found: list[Exposure]) -> None:

@@ -5,12 +5,12 @@ from typing import Annotated
 import typer
 
 from inboxsync.cli.options import AsJsonArray
-from inboxsync.cli.output import local, print_json, stdout, table
+from inboxsync.cli.output import local, print_json, some, stdout, table
 from inboxsync.cli.process import open_engine
 from inboxsync.model import Scope
 from inboxsync.store.state.credentials import create_api_key, list_api_keys, revoke_api_key
 
-app = typer.Typer(help="Keys to the HTTP service.", no_args_is_help=True)
+app = typer.Typer(help="Keys to the HTTP service, and the key that encrypts tokens.", no_args_is_help=True)
 
 
 @app.command()
@@ -71,3 +71,26 @@ def revoke(name: Annotated[str, typer.Argument(metavar="NAME", help="As `keys li
     with open_engine() as engine, engine.store.write() as connection:
         key = revoke_api_key(connection, name, now=engine.clock.now())
     stdout().print(f"Revoked: {key.name} ({key.prefix}) is not valid since {local(key.revoked_at)}.")
+
+
+@app.command("rotate-secret")
+def rotate_secret() -> None:
+    """Encrypt all tokens with a new secret key, all or none: INBOXSYNC_NEW_SECRET_KEY, else a new key file.
+
+    If it is interrupted, run it again. Restart services and workers then: they use the old key.
+    """
+    with open_engine() as engine:
+        counts, key_file = engine.rotate_secret()
+    console = stdout()
+    console.print(f"Encrypted with the new key: {some(counts.done, 'token')}.")
+    if counts.unknown:
+        console.print(
+            f"  {some(counts.unknown, 'token')} could not be decrypted before, and stay as they are."
+        )
+        console.print("  Add those Pages again with `inboxsync pages add PAGE_ID`.")
+    console.print(
+        f"  The new key is in {key_file}."
+        if key_file is not None
+        else "  Now set INBOXSYNC_SECRET_KEY to the new key, everywhere."
+    )
+    console.print("  Restart services and workers: they use the old key until then.")

@@ -8,6 +8,8 @@ ends its sessions. Logging out ends a session for good, for every process on thi
 
 import hmac
 import secrets
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
@@ -16,7 +18,8 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from inboxsync.engine import Engine
-from inboxsync.errors import TokenUndecryptable
+from inboxsync.errors import StoreFull, StoreReplaced, StoreUnavailable, StoreUnreachable, TokenUndecryptable
+from inboxsync.store.connection.types import new_id
 from inboxsync.store.state.dashboard_sessions import end_session, find_instance, has_ended, make_instance
 
 _LASTS = timedelta(hours=12)
@@ -50,16 +53,19 @@ class Sessions:
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
         self._instance = ""
+        self._ended: set[str] = set()
 
     def prepare(self) -> None:
         """Learn which database this is. Blocks; call it before any other."""
         if not self._instance:
             with self._engine.store.read() as connection:
                 found = find_instance(connection)
-            if found is None:
-                with self._engine.store.write() as connection:
-                    found = make_instance(connection)
-            self._instance = found
+            self._instance = found or self._made_instance()
+
+    def _made_instance(self) -> str:
+        with _where_writable(), self._engine.store.write() as connection:
+            return make_instance(connection)
+        return new_id()
 
     def begin(self) -> Session:
         """A new session of an unknown visitor."""
@@ -87,14 +93,17 @@ class Sessions:
 
     def has_ended(self, session: Session) -> bool:
         """Whether its visitor has logged out. Blocks."""
+        if session.id in self._ended:
+            return True
         with self._engine.store.read() as connection:
             return has_ended(connection, session.id)
 
     def end(self, session: Session) -> None:
         """Make the session invalid from now on. Blocks. One without a login opens nothing, so it may stay."""
         if session.is_open:
+            self._ended.add(session.id)
             now = self._engine.clock.now()
-            with self._engine.store.write() as connection:
+            with _where_writable(), self._engine.store.write() as connection:
                 end_session(connection, session.id, now=now, forget_before=now - _LASTS)
 
     def put_cookie(self, response: Response, request: Request, session: Session) -> None:
@@ -132,6 +141,16 @@ class Sessions:
     @property
     def _purpose(self) -> str:
         return f"{_NAME} {self._instance}"
+
+
+@contextmanager
+def _where_writable() -> Iterator[None]:
+    """A copy that can only be read is shown all the same: its sessions are known to this process alone."""
+    try:
+        yield
+    except StoreUnavailable as error:
+        if isinstance(error, StoreUnreachable | StoreFull | StoreReplaced):
+            raise
 
 
 def has_token(session: Session, sent: str) -> bool:

@@ -1,5 +1,6 @@
 """Opens the user's database and hands out transactions; and opens the database of the workers' queue."""
 
+import re
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from pathlib import Path
@@ -181,6 +182,15 @@ def _connected_to_postgresql(url: URL, schema_name: str | None) -> Store:
 
     begin = postgresql.begin_in(schema_name)
     return Store(postgresql.make_engine(url), where=postgresql.name_of(url), begin=begin)
+
+
+def has_password(url: str) -> bool:
+    """Whether a URL has a password, before the host or in its options; also one that is no URL of ours."""
+    try:
+        parsed = make_url(url)
+    except (ArgumentError, ValueError):
+        return bool(re.search(r"//[^/@]*:[^/@]+@", url))
+    return bool(parsed.password) or any("password" in name.lower() for name in parsed.query)
 
 
 def _parse(database: str | Path) -> URL:

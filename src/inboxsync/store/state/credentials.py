@@ -6,7 +6,7 @@ import os
 import secrets
 from datetime import datetime
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from sqlalchemy import Connection, Row, insert, select, update
 from sqlalchemy.exc import IntegrityError
@@ -21,6 +21,7 @@ from inboxsync.errors import (
 from inboxsync.model import ApiKey, Scope
 from inboxsync.store.connection.types import new_id
 from inboxsync.store.tables import api_keys as table
+from inboxsync.store.tables import facebook_pages
 
 _PREFIX_BYTES = 5
 _SECRET_BYTES = 32
@@ -101,6 +102,13 @@ def _key(row: Row[Any]) -> ApiKey:
     )
 
 
+class TokensEncrypted(NamedTuple):
+    """How many tokens were encrypted with a new key, and how many no known key decrypts."""
+
+    done: int
+    unknown: int
+
+
 class TokenCipher:
     """Encrypts tokens with one key: AES-256-GCM, with the Page's id as associated data.
 
@@ -117,7 +125,8 @@ class TokenCipher:
     def from_secret(cls, secret: str) -> "TokenCipher":
         """With the key in INBOXSYNC_SECRET_KEY: any text of 16 characters or more.
 
-        32 random bytes in base64 are used as they are; another text is hashed into a key.
+        32 random bytes in base64 are used as they are; from another text a key is derived (scrypt, RFC 7914),
+        so that each guess of a passphrase costs a tenth of a second and 32 MB.
         """
         if len(secret) < _SHORTEST_SECRET:
             raise SettingsInvalid(
@@ -128,7 +137,7 @@ class TokenCipher:
             key = base64.b64decode(secret, validate=True)
         except ValueError:
             key = b""
-        return cls(key if len(key) == _KEY_BYTES else hashlib.sha256(secret.encode()).digest())
+        return cls(key if len(key) == _KEY_BYTES else _derived_key(secret))
 
     @classmethod
     def from_file(cls, path: Path, *, may_make: bool) -> "TokenCipher":
@@ -173,6 +182,42 @@ class TokenCipher:
             raise TokenUndecryptable(
                 f"The stored token of Page {page_id} cannot be decrypted with this key."
             ) from None
+
+
+def encrypt_tokens_again(connection: Connection, *, old: TokenCipher, new: TokenCipher) -> TokensEncrypted:
+    """Encrypt every Page's token with another key. One that only `new` decrypts is encrypted already.
+
+    One that neither decrypts stays as it is: nobody can use it anyway.
+    """
+    columns = facebook_pages.c
+    done = unknown = 0
+    for row_id, page_id, encrypted in connection.execute(
+        select(columns.id, columns.facebook_page_id, columns.access_token_encrypted)
+    ).all():
+        token = next(filter(None, (_try(cipher, encrypted, page_id) for cipher in (old, new))), None)
+        if token is None:
+            unknown += 1
+            continue
+        again = new.encrypt(token, page_id=page_id)
+        connection.execute(
+            update(facebook_pages).where(columns.id == row_id).values(access_token_encrypted=again)
+        )
+        done += 1
+    return TokensEncrypted(done=done, unknown=unknown)
+
+
+def _try(cipher: TokenCipher, encrypted: str, page_id: str) -> str | None:
+    try:
+        return cipher.decrypt(encrypted, page_id=page_id)
+    except TokenUndecryptable:
+        return None
+
+
+def _derived_key(passphrase: str) -> bytes:
+    """A copy of the database must decrypt the same tokens, so the salt is the same everywhere."""
+    return hashlib.scrypt(
+        passphrase.encode(), salt=b"inboxsync secret key", n=2**15, r=8, p=1, maxmem=2**26, dklen=_KEY_BYTES
+    )
 
 
 def _make_key_file(path: Path) -> None:
