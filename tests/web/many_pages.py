@@ -1,5 +1,6 @@
 """Two hundred Pages in every state that a Page can be in, with names of many kinds."""
 
+from collections.abc import Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from itertools import cycle
@@ -24,6 +25,7 @@ from inboxsync.store.state.pages import set_last_synced_at, set_token_state, ups
 from inboxsync.store.state.runs import start_run, update_run
 from inboxsync.store.state.schedules import put_schedule
 from inboxsync.store.tables import backlog, page_totals
+from tests.reports.fixtures import Inbox
 
 MANY: Final = 200
 NAMES: Final = (
@@ -37,6 +39,14 @@ NAMES: Final = (
     "The.Very.Long_Instagram.Handle30",
     "Ann's Shop",
     "Кофейня на углу",
+)
+PEOPLE: Final = (
+    "Nguyễn Thị Tuyết Mai",
+    "Annegret von Müller-Lüdenscheidt",
+    "محمد بن عبد الرحمن الأنصاري",
+    "山田太郎",
+    "Li",
+    "Wolfeschlegelsteinhausenbergerdorff Jr.",
 )
 # No Page of `NAMES`: one word that is longer than any column.
 LONGEST: Final = "W" * 300
@@ -63,6 +73,23 @@ def fill_pages(engine: Engine, *, now: datetime | None = None) -> list[Page]:
             _put_state(connection, page, number, now)
         made.append(page)
     return made
+
+
+def fill_people(engine: Engine, pages: Sequence[Page], *, now: datetime | None = None) -> None:
+    """Conversations with people of long and short names, who gave long addresses and answered each other."""
+    inbox, now = Inbox(engine.store), now or datetime.now(UTC)
+    for page in pages:
+        for number, name in zip(range(12), cycle((*PEOPLE, None))):
+            sent_at = now - timedelta(minutes=7 * number)
+            address = f"{'long.' * 8 * (number % 2)}a{number}@{'company' * 6}.com"
+            text = f"I am on +4917123456{number:02} and {address}"
+            asked = inbox.said(number - 9000, text, sent_at=sent_at)
+            answered = inbox.answered(
+                number - 9000, "W" * 300, sent_at=sent_at, reply_to_message_id=asked.message_id
+            )
+            contact = f"{page.facebook_page_id}{number}"
+            inbox.put(page, inbox.conversation(contact, asked, answered, name=name, unread_count=number % 3))
+    engine.derive()
 
 
 def _add(engine: Engine, number: int, name: str, now: datetime) -> Page:

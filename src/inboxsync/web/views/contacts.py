@@ -1,6 +1,6 @@
 """`/contacts`: people who wrote to a Page, with the phone numbers and e-mail addresses they gave."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
@@ -11,12 +11,13 @@ from starlette.responses import Response
 from inboxsync.api.problems import CursorInvalid
 from inboxsync.api.schemas import decode_cursor, encode_key
 from inboxsync.store.reading import (
+    ContactDetail,
     ContactFilter,
     ContactOrder,
     ContactRecord,
     Key,
     count_listed_contacts,
-    list_contact_details,
+    details_of_contacts,
     list_contacts,
 )
 from inboxsync.web.lists import counted, cut_words, key_in, order_in, page_choice, page_labels
@@ -85,7 +86,10 @@ def list_some(context: RequestContext) -> Response:
         count = count_listed_contacts(connection, wanted)
         cut = cut_words(connection, named, page_id)
         names = page_labels(connection, (record.page_id for record in found.records))
-        rows = [_row(connection, record, names) for record in found.records]
+        details = _details(connection, found.records)
+    rows = [
+        _row(record, details.get((record.page_id, record.sender_id), ()), names) for record in found.records
+    ]
     return context.show(
         "contacts.html",
         here="contacts",
@@ -132,9 +136,22 @@ def _key_in(order: ContactOrder, text: str, *, mark: str) -> Key | None:
     return int(said), row_id
 
 
-def _row(connection: Connection, record: ContactRecord, names: Mapping[str, str]) -> ContactRow:
-    has_details = record.has_phone or record.has_email
-    details = list_contact_details(connection, record.page_id, record.sender_id) if has_details else []
+def _details(
+    connection: Connection, records: Sequence[ContactRecord]
+) -> dict[tuple[str, str], list[ContactDetail]]:
+    """What these contacts wrote of themselves, by Page and contact; one statement for each Page."""
+    of_page: dict[str, list[str]] = {}
+    for record in records:
+        if record.has_phone or record.has_email:
+            of_page.setdefault(record.page_id, []).append(record.sender_id)
+    return {
+        (page_id, sender_id): details
+        for page_id, sender_ids in of_page.items()
+        for sender_id, details in details_of_contacts(connection, page_id, sender_ids).items()
+    }
+
+
+def _row(record: ContactRecord, details: Sequence[ContactDetail], names: Mapping[str, str]) -> ContactRow:
     return ContactRow(
         href=f"/conversations?{query({'page': record.page_id, 'contact': record.sender_id})}",
         label=record.name or NO_NAME,
