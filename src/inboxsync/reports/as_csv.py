@@ -6,11 +6,9 @@ spreadsheet would run as a formula gets an apostrophe before it, whatever delimi
 (`cells.escape_cells`).
 """
 
-import csv
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from datetime import datetime
-from io import StringIO
-from typing import Final
+from typing import Any, Final
 
 from msgspec import to_builtins
 
@@ -21,6 +19,8 @@ from inboxsync.reports.columns import Kind, Layout, Record, Value
 _BYTE_ORDER_MARK: Final = "\ufeff".encode()
 # `2026-01-02T03:04:05Z`
 _WHOLE_SECONDS: Final = 20
+_QUOTE: Final = '"'
+_TWO_QUOTES: Final = '""'
 
 
 class CsvWriter:
@@ -33,19 +33,17 @@ class CsvWriter:
         self._layout = layout
         self._kinds = [cell.kind for cell in layout.cells]
         self._delimiter = delimiter
-        self._iso = iso if layout.raw else local
         self._truth = ("false", "true") if layout.raw else ("no", "yes")
         self._mark = _BYTE_ORDER_MARK if byte_order_mark else b""
 
     def begin(self) -> bytes:
         """The headings."""
-        return self._mark + self._lines([self._layout.headings])
+        return self._mark + self._lines([self._quoted([each], each) for each in self._layout.headings])
 
     def write(self, records: Sequence[Record]) -> bytes:
         """One line for each record."""
         values = self._layout.values(records)
-        columns = [self._column(kind, each) for kind, each in zip(self._kinds, values, strict=True)]
-        return self._lines(zip(*columns, strict=True))
+        return self._lines([self._column(kind, each) for kind, each in zip(self._kinds, values, strict=True)])
 
     def end(self) -> Iterator[bytes]:
         """Nothing."""
@@ -54,40 +52,71 @@ class CsvWriter:
     def close(self) -> None:
         """There is nothing to release."""
 
-    def _column(self, kind: Kind, values: Sequence[Value]) -> Sequence[Value]:
-        """What `csv` writes as it is: texts, numbers, and None for an empty cell."""
+    def _column(self, kind: Kind, values: Sequence[Value]) -> Sequence[str]:
+        """The cells as they stand in the file."""
+        missing = values.count(None)
+        if missing == len(values):
+            return [""] * len(values)
         if kind is Kind.TIME:
-            return [self._iso(value) if isinstance(value, datetime) else None for value in values]
+            return self._times(values)
         if kind is Kind.BOOLEAN:
-            return [self._truth[value] if isinstance(value, bool) else value for value in values]
+            return [self._truth[value] if isinstance(value, bool) else "" for value in values]
         if kind in {Kind.INTEGER, Kind.NUMBER}:
-            return values
-        return self._texts(values, may_be_phones=kind is Kind.FOUND)
+            return (
+                ["" if value is None else str(value) for value in values] if missing else [*map(str, values)]
+            )
+        texts: Any = [value or "" for value in values] if missing else values
+        return self._texts(texts, may_be_phones=kind is Kind.FOUND)
 
-    def _texts(self, values: Sequence[Value], *, may_be_phones: bool) -> Sequence[Value]:
-        delimiter = self._delimiter
-        if not maybe_formulas([value for value in values if isinstance(value, str)], delimiter):
+    def _times(self, values: Sequence[Value]) -> list[str]:
+        texts: list[str | None] = to_builtins(values)
+        if self._layout.raw:
+            return [_shortened(text) if text else "" for text in texts]
+        if any(text and text[19] == "." for text in texts):
+            return [_as_people_write(text) if text else "" for text in texts]
+        return [f"{text[:10]} {text[11:19]}" if text else "" for text in texts]
+
+    def _texts(self, values: Sequence[str], *, may_be_phones: bool) -> Sequence[str]:
+        # What can be said of all texts at once takes a fraction of looking at each.
+        joined = "\0".join(values)
+        if maybe_formulas(joined, self._delimiter):
+            values = [
+                value if may_be_phones and is_phone_numbers(value) else escape_cells(value, self._delimiter)
+                for value in values
+            ]
+        return self._quoted(values, joined)
+
+    def _quoted(self, values: Sequence[str], joined: str) -> Sequence[str]:
+        if not self._needs_quotes(joined):
             return values
         return [
-            escape_cells(value, delimiter)
-            if isinstance(value, str) and not (may_be_phones and is_phone_numbers(value))
-            else value
+            f'"{value.replace(_QUOTE, _TWO_QUOTES)}"' if self._needs_quotes(value) else value
             for value in values
         ]
 
-    def _lines(self, rows: Iterable[Sequence[Value]]) -> bytes:
-        out = StringIO()
-        csv.writer(out, delimiter=self._delimiter, lineterminator="\r\n").writerows(rows)
-        return encoded(without_nul(out.getvalue()))
+    def _needs_quotes(self, text: str) -> bool:
+        return _QUOTE in text or self._delimiter in text or "\n" in text or "\r" in text
+
+    def _lines(self, columns: Sequence[Sequence[str]]) -> bytes:
+        lines = [*map(self._delimiter.join, zip(*columns, strict=True)), ""]
+        return encoded(without_nul("\r\n".join(lines)))
 
 
 def iso(at: datetime) -> str:
     """`2026-01-02T03:04:05Z`, with milliseconds if it has any."""
     # `isoformat` takes four times as long.
-    text: str = to_builtins(at)
-    return text if len(text) == _WHOLE_SECONDS else f"{text[:23]}Z"
+    return _shortened(to_builtins(at))
 
 
 def local(at: datetime) -> str:
     """`2026-01-02 03:04:05` in its own zone, as spreadsheets read a time; with milliseconds if it has any."""
-    return str(at)[: 23 if at.microsecond else 19]
+    return _as_people_write(to_builtins(at))
+
+
+def _shortened(text: str) -> str:
+    """`2026-01-02T03:04:05Z` as it is, and microseconds of UTC as milliseconds."""
+    return text if len(text) == _WHOLE_SECONDS else f"{text[:23]}Z"
+
+
+def _as_people_write(text: str) -> str:
+    return f"{text[:10]} {text[11:23] if text[19:20] == '.' else text[11:19]}"

@@ -28,12 +28,9 @@ class NdjsonWriter:
     cut_cells = 0
 
     def __init__(self, columns: tuple[Column, ...]) -> None:
-        self._names = [column.name for column in columns]
-        self._special = [
-            (place, column.kind)
-            for place, column in enumerate(columns)
-            if column.kind in {Kind.JSON, Kind.FOUND}
-        ]
+        # Its objects are made and encoded in half the time of a dictionary.
+        self._object = msgspec.defstruct("Line", [column.name for column in columns], gc=False)
+        self._kinds = [column.kind for column in columns]
 
     def begin(self) -> bytes:
         """Nothing."""
@@ -41,11 +38,14 @@ class NdjsonWriter:
 
     def write(self, records: Sequence[Record]) -> bytes:
         """One line for each record."""
-        rows = [self._object(record) for record in records]
+        columns = [
+            _as_json(kind, values)
+            for kind, values in zip(self._kinds, zip(*records, strict=True), strict=True)
+        ]
         try:
-            lines = _encode_lines(rows)
+            lines = _encode_lines([*map(self._object, *columns)])
         except UnicodeEncodeError:
-            lines = _encode_lines([_encodable(row) for row in rows])
+            lines = _encode_lines([*map(self._object, *map(_encodable, columns))])
         if not lines.isascii():
             for raw, escaped in _LINE_ENDS:
                 lines = lines.replace(raw, escaped)
@@ -58,23 +58,18 @@ class NdjsonWriter:
     def close(self) -> None:
         """There is nothing to release."""
 
-    def _object(self, record: Record) -> dict[str, Any]:
-        made: dict[str, Any] = dict(zip(self._names, record, strict=True))
-        for place, kind in self._special:
-            made[self._names[place]] = _as_json(kind, record[place])
-        return made
+
+def _encodable(values: Sequence[Any]) -> Sequence[Any]:
+    return [without_surrogates(value) if isinstance(value, str) else value for value in values]
 
 
-def _encodable(row: dict[str, Any]) -> dict[str, Any]:
-    return {
-        name: without_surrogates(value) if isinstance(value, str) else value for name, value in row.items()
-    }
-
-
-def _as_json(kind: Kind, value: Value) -> Any:  # noqa: ANN401 - any JSON
+def _as_json(kind: Kind, values: Sequence[Value]) -> Sequence[Any]:
+    """The values of a column as they are encoded."""
     if kind is Kind.JSON:
-        return msgspec.Raw(_compact(value)) if isinstance(value, str) else None
-    return [found._asdict() for found in value] if isinstance(value, tuple) else []
+        return [msgspec.Raw(_compact(value)) if isinstance(value, str) else None for value in values]
+    if kind is Kind.FOUND:
+        return [[found._asdict() for found in value] if isinstance(value, tuple) else [] for value in values]
+    return values
 
 
 def _compact(text: str) -> str | bytes:

@@ -141,7 +141,7 @@ class XlsxWriter:
     def _texts(self, name: str, numbers: Sequence[int], values: list[str]) -> list[str]:
         texts = self._held(values)
         marks = [""] * len(texts)
-        if maybe_formulas(texts, ","):
+        if maybe_formulas("\0".join(texts), ","):
             marks = [f' s="{INERT}"' if text and is_formula(text) else "" for text in texts]
         return [
             f'<c r="{name}{row}"{mark} t="inlineStr"><is><t xml:space="preserve">{text}</t></is></c>'

@@ -237,7 +237,8 @@ def _contacts(connection: Connection, scope: Scope) -> Iterator[Record]:
     for page in scope.pages:
         records = iter_contacts(connection, Scope(pages=(page,), since=scope.since))
         while chunk := list(islice(records, _CONTACTS_AT_ONCE)):
-            details = details_of_contacts(connection, page.id, [each.sender_id for each in chunk])
+            left_any = [each.sender_id for each in chunk if each.has_phone or each.has_email]
+            details = details_of_contacts(connection, page.id, left_any) if left_any else {}
             yield from (_contact(page, each, details.get(each.sender_id, [])) for each in chunk)
 
 

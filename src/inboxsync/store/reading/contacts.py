@@ -225,7 +225,7 @@ def details_of_contacts(
     rows = connection.execute(
         select(conversations.sender_id, *(details[name] for name in ContactDetail.__struct_fields__))
         .join(messenger_conversations, conversations.id == details.conversation_id)
-        .where(conversations.page_id == page_id, conversations.sender_id.in_(list(sender_ids)))
+        .where(not_by_index(conversations.page_id) == page_id, conversations.sender_id.in_(list(sender_ids)))
         .order_by(details.kind, details.value, details.sent_at.nulls_first(), details.message_id.desc())
     )
     found: dict[str, dict[tuple[str, str], ContactDetail]] = {}
@@ -289,7 +289,7 @@ def _derived_now(connection: Connection, page: Page, sender_ids: Collection[str]
     """These contacts, summed up from the messages: the last derive pass may have been before some of them."""
     conversations = messenger_conversations.c
     of_contacts: ColumnElement[bool] = conversations.sender_id.in_(list(sender_ids))
-    query = select(conversations.id).where(conversations.page_id == page.id, of_contacts)
+    query = select(conversations.id).where(not_by_index(conversations.page_id) == page.id, of_contacts)
     rows = sum_contacts(facts_of(connection, connection.execute(query).scalars().all()))
     for sender_id in sender_ids:
         yield ContactRecord(**rows[page.id, sender_id])

@@ -254,7 +254,8 @@ def iter_conversation_chunks(
 ) -> Iterator[list[ConversationRecord]]:
     """The conversations of a Page by Graph's id, some at a time."""
     for ids in iter_id_chunks(connection, page, *conditions):
-        yield [_record(row) for row in select_among(connection, _among_ids, ids)]
+        rows: Any = select_among(connection, _among_ids, ids)
+        yield [ConversationRecord(*row) for row in rows.all()]
 
 
 def iter_threads(connection: Connection, page: Page) -> Iterator[Thread]:
