@@ -3,7 +3,7 @@ from pathlib import Path
 import pytest
 
 from inboxsync.errors import SettingsInvalid
-from inboxsync.settings import load_settings
+from inboxsync.settings import Settings, load_settings, misspelt_variables
 
 
 @pytest.fixture
@@ -64,3 +64,69 @@ def test_letters_of_no_country_are_refused_since_nothing_would_be_found_for_them
         load_settings()
     environment.setenv("INBOXSYNC_DEFAULT_REGION", "gb")
     assert load_settings().default_region == "GB"
+
+
+@pytest.mark.parametrize(
+    ("name", "likely"),
+    [
+        ("INBOXSYNC_DATADIR", "INBOXSYNC_DATA_DIR"),
+        ("INBOXSYNC_DATA_DIRECTORY", "INBOXSYNC_DATA_DIR"),
+        ("inboxsync_datadir", "INBOXSYNC_DATA_DIR"),
+        ("INBOXSYNC__DATA_DIR", "INBOXSYNC_DATA_DIR"),
+        ("INBOXSYNC_DATABSE_URL", "INBOXSYNC_DATABASE_URL"),
+        ("INBOXSYNC_DB_URL", "INBOXSYNC_DATABASE_URL"),
+        ("INBOXSYNC_TIMEZONE", "INBOXSYNC_TIME_ZONE"),
+        ("INBOXSYNC_SECRET_KEY_FILE", "INBOXSYNC_SECRET_KEY"),
+        ("INBOXSYNC_APIKEY", "INBOXSYNC_API_KEY"),
+        ("INBOXSYNC_REGION", "INBOXSYNC_DEFAULT_REGION"),
+        ("INBOXSYNC_CALL_PER_SECONDS", "INBOXSYNC_CALLS_PER_SECOND"),
+        ("INBOX_SYNC_DATA_DIR", "INBOXSYNC_DATA_DIR"),
+        ("INBOXSNYC_DATA_DIR", "INBOXSYNC_DATA_DIR"),
+        ("INBOXSYNCDATABASE_URL", "INBOXSYNC_DATABASE_URL"),
+    ],
+)
+def test_a_misspelt_variable_is_noticed_with_the_one_that_was_meant(name: str, likely: str) -> None:
+    assert misspelt_variables({"PATH": "/bin", name: "x"}) == {name: (likely,)}
+
+
+def test_a_variable_that_may_mean_several_settings_is_noticed_with_each() -> None:
+    found = misspelt_variables({"INBOXSYNC_SECRET": "x"})
+    assert found == {"INBOXSYNC_SECRET": ("INBOXSYNC_SECRET_KEY", "INBOXSYNC_APP_SECRET")}
+
+
+def test_a_variable_like_no_setting_is_noticed_too() -> None:
+    assert misspelt_variables({"INBOXSYNC_QQQQ": "x"}) == {"INBOXSYNC_QQQQ": ()}
+
+
+def test_every_single_slip_in_a_name_is_noticed_with_the_setting_that_was_meant() -> None:
+    for field in Settings.model_fields:
+        name = f"INBOXSYNC_{field.upper()}"
+        slips = {name[:at] + name[at + 1 :] for at in range(len(name))}
+        slips |= {name[:at] + name[at + 1] + name[at] + name[at + 2 :] for at in range(len(name) - 1)}
+        for slip in slips - {name}:
+            assert name in misspelt_variables({slip: "x"})[slip], slip
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        *((f"INBOXSYNC_{field.upper()}", "x") for field in Settings.model_fields),
+        ("inboxsync_data_dir", "x"),
+        ("INBOXSYNC_DATADIR", ""),
+        ("INBOXSYNC_TEST_EXAMPLES", "10"),
+        ("INBOXSYNC_SERVICE_HOST", "10.0.0.1"),
+        ("INBOXSYNC_SERVICE_PORT_HTTP", "8000"),
+        ("INBOXSYNC_PORT", "tcp://10.0.0.1:8000"),
+        ("INBOXSYNC_PORT_8000_TCP_ADDR", "10.0.0.1"),
+        ("INBOXSYNC_DB_SERVICE_HOST", "10.0.0.1"),
+        ("INBOXSYNC_DB_PORT", "tcp://10.0.0.1:5432"),
+        ("DATA_DIR", "x"),
+        ("DATABASE_URL", "x"),
+        ("DROPBOX_SYNC", "x"),
+        ("_INBOXSYNC_COMPLETE", "complete_bash"),
+    ],
+)
+def test_what_is_a_setting_or_was_typed_by_nobody_is_not_taken_for_a_misspelt_one(
+    name: str, value: str
+) -> None:
+    assert misspelt_variables({name: value}) == {}

@@ -108,7 +108,7 @@ class RunUnknown(InboxsyncError):
     """The database has no such run."""
 
     code = "run_unknown"
-    default_hint = "`inboxsync runs --json` shows the ids of the newest runs."
+    default_hint = "`inboxsync runs` shows the ids of the newest runs."
 
 
 class WorkerRunning(InboxsyncError):

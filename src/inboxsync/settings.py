@@ -1,7 +1,9 @@
 """The settings, from environment variables. All problems are reported together."""
 
 import re
+from collections.abc import Mapping
 from datetime import tzinfo
+from difflib import SequenceMatcher
 from ipaddress import ip_address
 from pathlib import Path
 from typing import Literal
@@ -21,14 +23,21 @@ _VERSION = re.compile(r"v\d+\.\d+")
 _SHORTEST_SECRET = 16
 # A guess would find one of few different characters.
 _FEWEST_CHARACTERS = 6
+_PREFIX = "INBOXSYNC_"
+# Kubernetes sets these for a service of this name, and Docker for a link: nobody typed them.
+_OF_A_SERVICE = re.compile(
+    r"(?:\w+_)??(?:SERVICE_HOST|SERVICE_PORT(?:_\w+)?|PORT_\d+_(?:TCP|UDP|SCTP)(?:_\w+)?)"
+)
+_LIKE = 0.6
+# A name with another prefix may have nothing to do with inboxsync.
+_VERY_LIKE = 0.9
+_MOST_LIKELY = 3
 
 
 class Settings(BaseSettings):
     """INBOXSYNC_... variables; the README explains each."""
 
-    model_config = SettingsConfigDict(
-        env_prefix="INBOXSYNC_", env_ignore_empty=True, extra="ignore", frozen=True
-    )
+    model_config = SettingsConfigDict(env_prefix=_PREFIX, env_ignore_empty=True, extra="ignore", frozen=True)
 
     data_dir: Path = Field(default_factory=lambda: user_data_path("inboxsync"))
     database_url: str = Field(default="", repr=False)
@@ -182,9 +191,64 @@ def load_settings() -> Settings:
         return Settings()
     except ValidationError as invalid:
         problems = [
-            f"INBOXSYNC_{str(each['loc'][0]).upper()}: {_reason(each['msg'])}" for each in invalid.errors()
+            f"{_PREFIX}{str(each['loc'][0]).upper()}: {_reason(each['msg'])}" for each in invalid.errors()
         ]
         raise SettingsInvalid("\n".join(f"{problem}." for problem in problems)) from None
+
+
+def misspelt_variables(environment: Mapping[str, str]) -> dict[str, tuple[str, ...]]:
+    """Variables with a value that look like settings and are none, each with the likely ones; best first.
+
+    Upper and lower case are the same in names of settings.
+    """
+    return {
+        name: _likely(name)
+        for name, value in sorted(environment.items())
+        if value and _is_misspelt(name.upper(), value)
+    }
+
+
+def _is_misspelt(name: str, value: str) -> bool:
+    rest = name.removeprefix(_PREFIX)
+    if rest == name:
+        letters = _letters(name)
+        own = _letters(_PREFIX)
+        return _likeness(letters[: len(own)], own) >= _LIKE and any(
+            _likeness(letters, _letters(_PREFIX + known)) >= _VERY_LIKE for known in _known()
+        )
+    is_set_by_others = _OF_A_SERVICE.fullmatch(rest) or (rest.endswith("PORT") and "://" in value)
+    return rest not in _known() and not rest.startswith("TEST_") and not is_set_by_others
+
+
+def _likely(name: str) -> tuple[str, ...]:
+    """The settings that this name is nearest to; none where none is near."""
+    letters = _letters(name)
+    rest = letters.removeprefix(_letters(_PREFIX))
+    words = set(name.upper().removeprefix(_PREFIX).split("_"))
+    likeness = {
+        known: max(
+            _likeness(rest, _letters(known)) if rest != letters else 0,
+            _likeness(letters, _letters(_PREFIX + known)) if rest == letters else 0,
+            # A part of its words: SECRET for SECRET_KEY, or one word too many.
+            _VERY_LIKE if words <= set(known.split("_")) or set(known.split("_")) <= words else 0,
+        )
+        for known in _known()
+    }
+    best = max(likeness.values())
+    nearest = [f"{_PREFIX}{known}" for known in _known() if best >= _LIKE and likeness[known] == best]
+    return tuple(nearest[:_MOST_LIKELY])
+
+
+def _known() -> tuple[str, ...]:
+    return tuple(name.upper() for name in Settings.model_fields)
+
+
+def _letters(name: str) -> str:
+    return "".join(filter(str.isalnum, name.upper()))
+
+
+def _likeness(one: str, other: str) -> float:
+    return SequenceMatcher(None, one, other, autojunk=False).ratio()
 
 
 def _parts(text: str) -> tuple[str, ...]:

@@ -368,6 +368,8 @@ def test_lists_of_pages_and_runs_fit_a_terminal(inbox: MakeInbox, run: Run, term
         assert code == 0
         assert page_id in text  # whole, to be copied
         assert "conversations" in text or "fetched" in text
+        if command == ("runs",):
+            assert re.search(r"^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12} ", text, re.MULTILINE)
         assert max(map(len, text.splitlines())) <= COLUMNS
 
 
@@ -418,3 +420,16 @@ def test_ctrl_c_while_it_loads_leaves_no_traceback(environment: dict[str, str]) 
         [sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=False
     )
     assert (ended.returncode, ended.stdout, ended.stderr) == (130, "", "")
+
+
+def test_a_misspelt_setting_is_one_line_with_the_likely_one_and_no_value(run: Run) -> None:
+    listed = run("pages", "list", INBOXSYNC_DATADIR="/of/mine", INBOXSYNC_TIMEZONE="UTC")
+    assert listed.returncode == 0
+    assert listed.stdout.startswith("No Page yet")
+    assert listed.stderr.splitlines() == [
+        "inboxsync: INBOXSYNC_DATADIR is not the name of a setting: did you mean INBOXSYNC_DATA_DIR?",
+        "inboxsync: INBOXSYNC_TIMEZONE is not the name of a setting: did you mean INBOXSYNC_TIME_ZONE?",
+    ]
+    exported = run("export", "contacts", "--raw", INBOXSYNC_DATADIR="/of/mine")
+    assert exported.stderr.count("INBOXSYNC_DATADIR") == 1
+    assert "DATADIR" not in exported.stdout

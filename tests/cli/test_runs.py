@@ -1,6 +1,7 @@
 """`inboxsync runs`: a run is followed to its end, whatever that is."""
 
 import json
+import re
 
 import pytest
 
@@ -38,5 +39,15 @@ def test_an_unknown_run_is_an_error_that_says_where_ids_are(inbox: MakeInbox, ru
         assert (result.returncode, result.stdout) == (2, "")
         assert result.stderr.splitlines() == [
             "inboxsync: There is no run unknown.",
-            "  `inboxsync runs --json` shows the ids of the newest runs.",
+            "  `inboxsync runs` shows the ids of the newest runs.",
         ]
+
+
+def test_the_list_of_runs_has_ids_that_other_commands_take(inbox: MakeInbox, run: Run) -> None:
+    source = inbox("--conversations", "20")
+    assert run("sync").returncode == 0
+    run("verify")
+    stored = [run_id for (run_id,) in source.query("SELECT id FROM sync_runs ORDER BY started_at DESC")]
+    shown = re.findall(r"^[0-9a-f-]{36}", run("runs").stdout, re.MULTILINE)
+    assert shown == stored
+    assert run("runs", "show", shown[-1]).returncode == 0

@@ -14,7 +14,7 @@ from msgspec import structs
 from sqlalchemy import update
 
 from inboxsync.api.schemas import encode_cursor
-from inboxsync.model import Mode, Page, Problem, Run, RunRequest, RunStatus, TokenReason, TokenState
+from inboxsync.model import Mode, Page, Problem, Run, RunRequest, RunStatus, Scope, TokenReason, TokenState
 from inboxsync.store.connection.types import new_id
 from inboxsync.store.reading import ContactFilter, list_contacts
 from inboxsync.store.state.pages import list_pages, set_token_state
@@ -63,6 +63,31 @@ def test_an_empty_dashboard_says_what_to_do(web: ServeWeb) -> None:
         answer = admin.get(path)
         assert answer.status_code == 200
         assert words in answer.text, path
+
+
+def test_an_empty_dashboard_is_three_steps_with_the_form_in_the_second(web: ServeWeb) -> None:
+    site = web()
+    admin = site.admin()
+    text = admin.get("/").text
+    steps = re.findall(r"<li><h3>([^<]+)</h3>(.*?)</li>", text, re.DOTALL)
+    assert [title for title, _ in steps] == [
+        "Get a Page access token",
+        "Add the Page",
+        "Wait for the first sync",
+    ]
+    assert ['href="/pages/new"' in step for _, step in steps] == [False, True, False]
+    site.add_page()
+    assert "Three steps" not in admin.get("/").text
+
+
+def test_an_empty_dashboard_tells_a_reader_who_can_add_a_page(web: ServeWeb) -> None:
+    site = web()
+    site.key()
+    reader = site.visitor()
+    reader.log_in(site.key(Scope.READ, "for reading"))
+    text = reader.get("/").text
+    assert "Ask a person with an admin key" in text
+    assert "/pages/new" not in text
 
 
 def test_a_page_is_added_with_its_token_which_is_never_shown(web: ServeWeb) -> None:

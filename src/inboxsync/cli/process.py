@@ -8,15 +8,16 @@ import signal
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from functools import cache
 from io import StringIO
 from threading import Thread
 from typing import Literal, TextIO
 
 import structlog
 
-from inboxsync.cli.output import escaped
+from inboxsync.cli.output import escaped, print_problem
 from inboxsync.engine import Engine
-from inboxsync.settings import Settings, load_settings
+from inboxsync.settings import Settings, load_settings, misspelt_variables
 from inboxsync.sync import Stop
 
 _END_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
@@ -28,8 +29,13 @@ _SWITCH_SECONDS = 0.001
 
 
 @contextmanager
-def open_engine(settings: Settings | None = None) -> Iterator[Engine]:
-    """An engine with these settings, default: the environment's, for the length of a command."""
+def open_engine(settings: Settings | None = None, *, warns: bool = True) -> Iterator[Engine]:
+    """An engine with these settings, default: the environment's, for the length of a command.
+
+    `warns`: of variables that look like settings and are none.
+    """
+    if warns:
+        _warn_misspelt()
     chosen = settings or load_settings()
     configure_logs(chosen.log_format)
     engine = Engine(chosen)
@@ -37,6 +43,14 @@ def open_engine(settings: Settings | None = None) -> Iterator[Engine]:
         yield engine
     finally:
         engine.close()
+
+
+@cache  # once in a process
+def _warn_misspelt() -> None:
+    """One line on stderr for each variable that looks like a setting and is none. Values are not shown."""
+    for name, likely in misspelt_variables(os.environ).items():
+        meant = f"did you mean {' or '.join(likely)}?" if likely else "the README lists them."
+        print_problem(f"{name} is not the name of a setting: {meant}", "")
 
 
 def configure_logs(log_format: Literal["console", "json"]) -> None:

@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from inboxsync.cli.options import AsJsonArray
-from inboxsync.cli.output import local, print_json, stdout, table
+from inboxsync.cli.output import local, print_json, some, stdout, table
 from inboxsync.cli.process import open_engine
 from inboxsync.cli.run_output import exit_code_of_runs, print_run, run_as_json
 from inboxsync.engine import Engine
@@ -21,7 +21,8 @@ _EVENTS = 500
 _PATIENCE_SECONDS = 30.0
 
 RunId = Annotated[
-    str, typer.Argument(metavar="RUN_ID", help="The run's id, as `--json` shows it.", callback=stored_id)
+    str,
+    typer.Argument(metavar="RUN_ID", help="The run's id, as `inboxsync runs` shows it.", callback=stored_id),
 ]
 
 app = typer.Typer(help="Past and open runs.", invoke_without_command=True)
@@ -45,7 +46,7 @@ def runs(
     if not found:
         stdout().print("No run yet. Start one with `inboxsync sync`.")
         return
-    rows = table("Page", "started", "ended", "fetched", "new", "messages", "calls")
+    rows = table("Run and Page", "started", "ended")
     for run in found:
         rows.add_row(*_cells(run))
     stdout().print(rows)
@@ -138,12 +139,12 @@ def _get(engine: Engine, run_id: str) -> Run:
 
 
 def _cells(run: Run) -> list[str]:
+    """A run's row: three columns of three lines, since its id alone takes half a line of a terminal."""
     counts = run.counts
-    numbers = (counts.fetched, counts.inserted, counts.events, run.calls)
     what = run.mode if run.kind == "sync" else run.kind
+    ended = f"{run.status.value} in {run.duration_seconds:,.0f} s" if run.finished_at else run.status.value
     return [
-        f"{run.facebook_page_id}\n{run.platform}",
-        f"{local(run.started_at)}\n{what}",
-        run.status.value + (f"\nin {run.duration_seconds:,.0f} s" if run.finished_at else ""),
-        *(f"{number:,}" for number in numbers),
+        f"{run.id}\n{run.facebook_page_id}\n{run.platform}",
+        f"{local(run.started_at)}\n{what}\n{some(run.calls, 'call')}",
+        f"{ended}\n{counts.fetched:,} fetched, {counts.inserted:,} new\n{some(counts.events, 'message')}",
     ]

@@ -55,7 +55,8 @@ def worker(
     Start as many as you like, on any machine that reaches the database. If one dies, the others continue its
     runs within seconds. SIGTERM or Ctrl-C suspends its runs at their next batch; other workers continue them.
     """
-    with open_engine() as engine:
+    # The process that it serves has warned.
+    with open_engine(warns=not attended) as engine:
         if attended and hasattr(os, "nice"):
             os.nice(_NICENESS)
         one = Worker(engine, concurrency=concurrency, schedules=schedules)
