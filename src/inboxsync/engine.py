@@ -29,6 +29,7 @@ from inboxsync.sync import (
     SyncOptions,
     TaskOptions,
     check_token,
+    ignore,
     keep_page,
 )
 
@@ -228,9 +229,13 @@ class Engine:
         stop: Stop,
         is_deep: bool,
         on_batch: Callable[[Compared], None],
+        listener: Listener = ignore,
         owner: str | None = None,
     ) -> PageVerify:
-        """A verification of one Page, ready to run; `owner` is who holds the Page's lease."""
+        """A verification of one Page, ready to run; `owner` is who holds the Page's lease.
+
+        `listener` is told of waits and of calls that are made again.
+        """
         return PageVerify(
             store=self.store,
             source=source,
@@ -242,6 +247,7 @@ class Engine:
             source_away_seconds=self.settings.source_away_seconds,
             is_deep=is_deep,
             on_batch=on_batch,
+            listener=listener,
             owner=owner,
         )
 

@@ -137,6 +137,39 @@ def test_the_bar_shows_until_when_it_waits_for_meta(
     assert source.calls() == calls
 
 
+def test_the_bar_never_looks_full_where_the_whole_is_not_known_and_shows_a_source_that_is_away(
+    inbox: MakeInbox, terminal: OpenTerminal
+) -> None:
+    source = inbox("--conversations", "400", batch_size=50)
+    source.post("faults", outage_seconds=3, outage_after=4, outage_kind="503")
+    shown = terminal("sync", INBOXSYNC_SOURCE_AWAY_SECONDS="60", INBOXSYNC_RETRY_ATTEMPTS="1")
+    text = shown.read(until="no answer from Meta since")
+    text += shown.read(until="trying again at")
+    bars = re.findall("(━+)", text)
+    assert bars
+    assert max(map(len, bars)) < 24
+    code, text = shown.end()
+    assert code == 0
+    assert re.search(r"━{24} 400 conversations", text)
+
+
+def test_a_verification_shows_how_many_of_how_many_are_compared(
+    inbox: MakeInbox, run: Run, terminal: OpenTerminal
+) -> None:
+    source = inbox("--conversations", "300", batch_size=50)
+    run("sync")
+    source.post("messages", slot=4, text="new", times=1)
+    source.hold(after=2)
+    shown = terminal("verify")
+    text = shown.read(until="of about 300 conversations compared")
+    text += shown.read(until="%")
+    source.release()
+    code, rest = shown.end()
+    assert code == 3
+    assert "1 difference" in text + rest
+    assert "compare\n" not in text + rest
+
+
 def text_percent(text: str) -> str:
     return str(re.findall(r"\(messenger (\d+) %\)", text)[-1])
 

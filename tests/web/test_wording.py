@@ -10,16 +10,21 @@ from inboxsync.model import (
     BacklogKind,
     Completeness,
     CompletenessState,
+    Mode,
     Problem,
+    Run,
     RunEvent,
+    RunKind,
+    RunStatus,
     Verification,
 )
 from inboxsync.store.reading import Gap, MessageRecord
 from inboxsync.store.state.backlog import Older
+from inboxsync.sync import Stage, describe_stage
 from inboxsync.web import wording
 from inboxsync.web.charts import day_bars, heat_map, speed_line, thinned
 from inboxsync.web.entries import Entry, Quote, address_at_meta, anchor_of, entries_of
-from inboxsync.web.run_rows import speeds_of
+from inboxsync.web.run_rows import live_run, speeds_of
 from inboxsync.web.verification import verification_view
 
 NOW = datetime(2026, 11, 26, 12, 0, tzinfo=UTC)
@@ -113,6 +118,66 @@ def test_speed_is_what_the_last_seconds_brought() -> None:
     speeds = speeds_of(events)
     assert speeds[0] == (2.0, 100.0)
     assert speeds[-1][1] < 100.0
+
+
+def run_of(kind: RunKind) -> Run:
+    return Run(
+        id="r",
+        page_id="p",
+        facebook_page_id="104",
+        platform="messenger",
+        mode=Mode.FULL,
+        status=RunStatus.RUNNING,
+        started_at=NOW,
+        kind=kind,
+    )
+
+
+def event_with(**data: object) -> RunEvent:
+    status = str(data.pop("status", "processing"))
+    return RunEvent(run_id="r", seq=1, at=NOW, status=status, data=data)
+
+
+def test_the_figures_of_a_run_in_progress_are_those_of_its_newest_event() -> None:
+    newest = event_with(
+        fetched=1250,
+        eventsCreated=9000,
+        calls=13,
+        progress=0.25,
+        expected=5000,
+        seconds_left=75.0,
+        seconds=9.0,
+    )
+    live = live_run(run_of(RunKind.SYNC), [event_with(fetched=100, eventsCreated=5, seconds=1.0), newest])
+    assert (live.fetched, live.messages, live.calls) == (1250, 9000, "13")
+    assert (live.share, live.expected, live.left) == (25.0, "of about 5,000", "1 min 15 s")
+
+
+@pytest.mark.parametrize("data", [{}, {"progress": None, "expected": None, "seconds_left": None}])
+def test_where_no_share_is_known_none_is_shown(data: dict[str, object]) -> None:
+    live = live_run(run_of(RunKind.SYNC), [event_with(fetched=1250, **data)])
+    assert (live.share, live.expected, live.left) == (None, "", "not known yet")
+
+
+def test_a_verification_has_figures_of_its_own() -> None:
+    events = [
+        event_with(fetched=900, progress=0.9, expected=1000, differences=3, stage="compare", folder="inbox"),
+        event_with(status="waiting", fetched=900, message="no answer from Meta since 14:32", progress=0.9),
+    ]
+    live = live_run(run_of(RunKind.VERIFY), events)
+    assert (live.is_verification, live.fetched, live.differences, live.share) == (True, 900, 3, 90.0)
+    assert (live.is_waiting, live.line) == (True, "No answer from Meta since 14:32")
+    assert live_run(run_of(RunKind.VERIFY), events[:1]).line == "Comparing the inbox with what is stored"
+
+
+@pytest.mark.parametrize("stage", list(Stage))
+def test_every_stage_is_told_in_words(stage: Stage) -> None:
+    told = describe_stage(
+        {"stage": stage.value, "folder": "page_done", "reached": "2026-05-01T10:00:00+00:00"}
+    )
+    assert told.endswith("reached 1 May 2026")
+    assert "_" not in told
+    assert told.partition(":")[0] != stage.value
 
 
 def verification(*, is_complete: bool, missing: list[str]) -> Verification:

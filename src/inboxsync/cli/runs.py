@@ -14,6 +14,7 @@ from inboxsync.errors import RunUnknown, StoreUnreachable
 from inboxsync.model import Run, RunEvent
 from inboxsync.store.state.pages import stored_id
 from inboxsync.store.state.runs import get_run, list_run_events, list_runs
+from inboxsync.sync import describe_stage
 from inboxsync.workers import RunQueue
 
 _POLL_SECONDS = 0.5
@@ -125,8 +126,13 @@ def _print_event(event: RunEvent, *, as_json: bool) -> None:
         return
     data = event.data
     parts = [f"{event.at.astimezone():%H:%M:%S}", f"{event.status:<13}"]
-    parts.append(f"{data.get('fetched', 0):,} conversations, {data.get('eventsCreated', 0):,} messages")
-    parts += [str(data[name]) for name in ("folder", "stage", "message") if data.get(name)]
+    if isinstance(share := data.get("progress"), int | float):
+        parts.append(f"{share * 100:3.0f} %")
+    if "differences" in data:
+        parts.append(f"{data.get('fetched', 0):,} compared, {data['differences']:,} different")
+    else:
+        parts.append(f"{data.get('fetched', 0):,} conversations, {data.get('eventsCreated', 0):,} messages")
+    parts += [each for each in (describe_stage(data), str(data.get("message") or "")) if each]
     stdout().print("  ".join(parts), soft_wrap=True)
 
 

@@ -120,7 +120,8 @@ def sync_pages(
 
     SIGINT and SIGTERM end the runs at their next batch; a second one ends the process at once.
     """
-    with listening(pages=len(pages), parallel=parallel, expected=expected) as new_listener:
+    options = replace(options, expected=expected)
+    with listening(pages=len(pages), parallel=parallel) as new_listener:
 
         async def work(source: GraphClient, stop: Stop, page: Page) -> Outcome:
             one = engine.page_sync(source, page, options=options, stop=stop, listener=new_listener())

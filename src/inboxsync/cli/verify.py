@@ -23,10 +23,10 @@ from inboxsync.cli.output import (
     print_error,
     print_json,
     some,
-    stderr,
     stdout,
 )
 from inboxsync.cli.process import open_engine
+from inboxsync.cli.progress import comparing
 from inboxsync.cli.sync import for_each_page
 from inboxsync.engine import Engine
 from inboxsync.errors import InboxsyncError, PageBusy
@@ -91,16 +91,9 @@ async def _verify_page(
 
     try:
         if sys.stderr.isatty():
-            with stderr().status(f"Listing {page_name(page)} ...") as status:
+            with comparing(page_name(page)) as (on_batch, listener):
                 one = engine.page_verify(
-                    source,
-                    page,
-                    stop=stop,
-                    is_deep=is_deep,
-                    on_batch=lambda compared: status.update(
-                        f"Listing {page_name(page)}: {compared.listed:,} conversations compared, "
-                        f"{some(compared.differences, 'difference')}"
-                    ),
+                    source, page, stop=stop, is_deep=is_deep, on_batch=on_batch, listener=listener
                 )
                 report, findings = await one.run(wait=wait)
         else:
@@ -142,7 +135,7 @@ def _print_verification(
     for folder in findings.folders:
         if folder.listed:
             console.print(f"  {folder.folder}: {folder.listed:,} listed")
-        _print_ids(console, "that should be stored and are not", folder.lost.difference(findings.refused))
+        _print_ids(console, "missing", folder.lost.difference(findings.refused))
     for line in describe_completeness(complete):
         console.print(f"  {line}")
     _print_refused(console, findings)

@@ -8,7 +8,13 @@ transaction), `backlog`, `conclude`. Then `verify` and `compare` (is anything mi
 """
 
 from inboxsync.sync.add_page import check_token, keep_page
-from inboxsync.sync.completeness import completeness_of, describe_completeness, report_of
+from inboxsync.sync.completeness import (
+    NOT_COMPLETE,
+    NOT_SYNCED_YET,
+    completeness_of,
+    describe_completeness,
+    report_of,
+)
 from inboxsync.sync.conclude import Outcome, Suspension, Unfinished, is_temporary
 from inboxsync.sync.derive import Derive, Derived
 from inboxsync.sync.events import (
@@ -22,10 +28,14 @@ from inboxsync.sync.events import (
     RunEnded,
     RunStarted,
     RunSuspended,
+    SourceAway,
     Stage,
     TimeIsUp,
     WaitEnded,
     WaitStarted,
+    describe_away,
+    describe_retry,
+    describe_stage,
     describe_waiting,
     end_event,
     ignore,
@@ -33,12 +43,16 @@ from inboxsync.sync.events import (
     start_events,
 )
 from inboxsync.sync.lease import is_gone, new_owner
+from inboxsync.sync.progress import UNKNOWN, Progress, Speed, expected_listed
 from inboxsync.sync.run import PageSync, SyncOptions, TaskOptions
 from inboxsync.sync.stop import Stop, Stopped, check_requests
 from inboxsync.sync.verify import Compared, Findings, PageVerify
 
 __all__ = [
     "LAST",
+    "NOT_COMPLETE",
+    "NOT_SYNCED_YET",
+    "UNKNOWN",
     "BatchFailed",
     "BatchStored",
     "CallRetried",
@@ -52,9 +66,12 @@ __all__ = [
     "Outcome",
     "PageSync",
     "PageVerify",
+    "Progress",
     "RunEnded",
     "RunStarted",
     "RunSuspended",
+    "SourceAway",
+    "Speed",
     "Stage",
     "Stop",
     "Stopped",
@@ -68,9 +85,13 @@ __all__ = [
     "check_requests",
     "check_token",
     "completeness_of",
+    "describe_away",
     "describe_completeness",
+    "describe_retry",
+    "describe_stage",
     "describe_waiting",
     "end_event",
+    "expected_listed",
     "ignore",
     "is_gone",
     "is_temporary",

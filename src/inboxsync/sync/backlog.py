@@ -27,6 +27,7 @@ from inboxsync.sync.events import Stage
 from inboxsync.sync.fetch import MessageFetcher, Reading
 from inboxsync.sync.ingest import Ingest
 from inboxsync.sync.plan import plan_backlog_item
+from inboxsync.sync.progress import calls_to_come
 from inboxsync.sync.write_queue import RunWriter
 
 log = structlog.get_logger(__name__)
@@ -52,6 +53,9 @@ class BacklogFetch:
 
         Where too many calls of one kind gain nothing, the rest of that kind waits for a later run.
         """
+        count = partial(self._count_calls, history)
+        calls = await self.reading.with_retries(count)
+        (await self.writer.progress()).set_calls_to_come(calls)
         # A conversation that is read at last may have a gap; history comes after all that is newer.
         for kind in (
             BacklogKind.CONVERSATION,
@@ -86,6 +90,10 @@ class BacklogFetch:
             for task in busy:
                 task.cancel()
             await asyncio.gather(*busy, return_exceptions=True)
+
+    def _count_calls(self, history: History) -> int:
+        with self.ingest.store.read() as connection:
+            return calls_to_come(connection, self.reading.page, history, messages=self.messages)
 
     async def _next_items(
         self, kind: BacklogKind, busy: dict[asyncio.Task[None], BacklogItem]
@@ -149,6 +157,7 @@ class BacklogFetch:
                     raise
                 messages //= 2
             else:
+                (await self.writer.progress()).call_made()
                 store = partial(self.ingest.store_conversation, item=item, conversation=conversation)
                 position = conversation.source_updated_at
                 await self.writer.write(
@@ -162,6 +171,7 @@ class BacklogFetch:
         rest: BacklogItem | None = item
         while rest is not None:
             batch = await fetcher.fetch(rest.cursor)
+            (await self.writer.progress()).call_made()
             before, rest = rest, plan_backlog_item(rest, batch)
             store = partial(self.ingest.store_messages, item=before, batch=batch, rest=rest)
             await self.writer.write(store, stage=Stage(item.kind.value), folder=item.folder, position=None)
@@ -176,6 +186,7 @@ class BacklogFetch:
             and not isinstance(failure, Stalled)
         ):
             self.reading.stall.moved(f"conversation {item.conversation_id}")
+        (await self.writer.progress()).call_made()
         self.writer.batch_failed(failure, folder=item.folder)
         log.warning(
             "still in the backlog",

@@ -101,7 +101,7 @@ class Comparison:
         """Whether any list has this conversation."""
         return _key(graph_id) in self._listed
 
-    def to_read(self) -> Iterable[tuple[str, str]]:
+    def to_read(self) -> Sequence[tuple[str, str]]:
         """Conversations (Graph's id, folder) of which one answer did not bring enough messages."""
         return tuple(self._to_read.items())
 

@@ -8,6 +8,7 @@ their watermarks say it.
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
+from typing import Final
 
 import msgspec
 from sqlalchemy import Connection
@@ -26,6 +27,9 @@ from inboxsync.store.state.backlog import count_backlogs
 from inboxsync.store.state.list_positions import list_states
 from inboxsync.store.state.pages import newest_verifications
 
+# The codes of the problem that a verification run ends with: something is missing, or only new.
+NOT_COMPLETE: Final = "not_complete"
+NOT_SYNCED_YET: Final = "not_synced_yet"
 # For more Pages than these, all are looked up at once.
 _MOST_NAMED = 1000
 

@@ -5,9 +5,9 @@ the words (`starting`, `processing`, ...) and the counters are part of the API.
 """
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 from typing import Final
@@ -22,6 +22,8 @@ from inboxsync.model import Counts, Run, RunStatus
 from inboxsync.store import Store
 from inboxsync.store.state.leases import get_lease
 from inboxsync.store.state.runs import append_run_events, lock_open_run
+from inboxsync.sync.plan import INBOX
+from inboxsync.sync.progress import UNKNOWN, Progress
 
 log = structlog.get_logger("inboxsync.sync")
 
@@ -54,6 +56,18 @@ class Stage(StrEnum):
     COMPARE = "compare"  # compares what the source lists with the store
 
 
+_STAGE_WORDS: Final[dict[str, str]] = {
+    Stage.FULL_SCAN: "Full scan of {folder}, newest first",
+    Stage.CATCH_UP: "Catch-up scan of {folder}",
+    Stage.CONVERSATION: "Fetching conversations from the backlog",
+    Stage.GAP: "Fetching missing messages between stored ones",
+    Stage.HISTORY: "Fetching older messages",
+    Stage.COMPARE: "Comparing {folder} with what is stored",
+}
+# What reads lists, in a sync and in a verification.
+_LISTS: Final = (Stage.FULL_SCAN, Stage.CATCH_UP, Stage.COMPARE)
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RunStarted:
     """The run begins, or a worker continues it."""
@@ -67,7 +81,7 @@ class BatchStored:
 
     `run` has the totals with it, `batch` its own counts. `position` is the oldest conversation
     reached, None where the stage does not read a list. `quota_used_percent` is None until the source
-    has reported it.
+    has reported it. `differences`, of a verification: conversations that are not stored as they are listed.
     """
 
     run: Run
@@ -77,6 +91,21 @@ class BatchStored:
     folder: str
     position: datetime | None
     quota_used_percent: int | None
+    progress: Progress = UNKNOWN
+    differences: int | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SourceAway:
+    """The source gives no usable answer; it is called again at `until`.
+
+    It has failed `failures` times in a row since then; `why` is the last failure.
+    """
+
+    since: datetime
+    until: datetime
+    failures: int
+    why: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -116,11 +145,15 @@ class TimeIsUp:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RunSuspended:
-    """The run stops where it is; a worker continues it, not before `until`."""
+    """The run stops where it is; a worker continues it, not before `until`.
+
+    `has_failed`: a temporary failure stopped it.
+    """
 
     run: Run
     reason: str
     until: datetime | None
+    has_failed: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -134,6 +167,7 @@ class RunEnded:
 Event = (
     RunStarted
     | BatchStored
+    | SourceAway
     | WaitStarted
     | WaitEnded
     | CallRetried
@@ -166,6 +200,36 @@ def describe_waiting(waiting: Waiting) -> str:
     is_soon = waiting.until - datetime.now(UTC) < timedelta(hours=12)
     used = f" {waiting.used_percent} %" if waiting.used_percent is not None else ""
     return f"waiting for Meta until {until:{'%H:%M' if is_soon else '%Y-%m-%d %H:%M'}} ({waiting.type}{used})"
+
+
+def describe_away(away: SourceAway) -> str:
+    """`no answer from Meta since 14:32 (5 attempts), trying again at 14:33: ...`."""
+    times = "1 attempt" if away.failures == 1 else f"{away.failures:,} attempts"
+    return (
+        f"no answer from Meta since {away.since.astimezone():%H:%M:%S} ({times}), "
+        f"trying again at {away.until.astimezone():%H:%M:%S}: {away.why}"
+    )
+
+
+def describe_stage(data: Mapping[str, object]) -> str:
+    """What an event says of its stage: `Full scan of the inbox, newest first: reached 12 May 2025`.
+
+    Empty where it names none.
+    """
+    stage = data.get("stage")
+    if not isinstance(stage, str):
+        return ""
+    folder = str(data.get("folder") or INBOX).replace("_", " ")
+    words = _STAGE_WORDS.get(stage, stage.replace("_", " "))
+    line = words.format(folder=f"the folder {folder}" if folder != INBOX else "the inbox")
+    if isinstance(reached := data.get("reached"), str):
+        line += f": reached {datetime.fromisoformat(reached):%-d %b %Y}"
+    return line
+
+
+def describe_retry(retry: Retrying) -> str:
+    """`call failed, trying again in 4 s: ...`."""
+    return f"call failed, trying again in {max(1, round(retry.pause_seconds))} s: {retry.why}"
 
 
 def log_event(event: Event) -> None:
@@ -248,7 +312,8 @@ def start_events(run: Run, *, is_new: bool) -> list[tuple[str, Data]]:
 def end_event(run: Run, *, reason: str | None) -> tuple[str, Data]:
     """The row of a run that has ended: (word, data)."""
     word = {RunStatus.COMPLETE: COMPLETE, RunStatus.FAILED: ERROR}.get(run.status, WITH_ERRORS)
-    data = counters(run) | {
+    done = Progress(share=1.0) if run.status is RunStatus.COMPLETE else UNKNOWN
+    data = counters(run, progress=done) | {
         "run_status": run.status.value,
         "complete": run.status is RunStatus.COMPLETE,
         "errors": [{"code": each.code, "message": each.message, "hint": each.hint} for each in run.problems],
@@ -259,8 +324,8 @@ def end_event(run: Run, *, reason: str | None) -> tuple[str, Data]:
     return word, data
 
 
-def counters(run: Run, *, failed_batches: int = 0) -> Data:
-    """The run's totals, in the names of the live stream."""
+def counters(run: Run, *, failed_batches: int = 0, progress: Progress = UNKNOWN) -> Data:
+    """The run's totals and how far it has come, in the names of the live stream."""
     return {
         "total": run.counts.fetched,
         "fetched": run.counts.fetched,
@@ -273,6 +338,9 @@ def counters(run: Run, *, failed_batches: int = 0) -> Data:
         "batches": run.batches,
         "calls": run.calls,
         "seconds": round(run.duration_seconds, 1),
+        "progress": round(progress.share, 4) if progress.share is not None else None,
+        "expected": progress.expected,
+        "seconds_left": round(progress.seconds_left, 1) if progress.seconds_left is not None else None,
     }
 
 
@@ -284,26 +352,37 @@ def _row_of(event: Event) -> tuple[str, Data] | None:
         case RunStarted() | RunEnded():
             return None
         case BatchStored(stage=stage):
-            word = PROCESSING if stage in (Stage.FULL_SCAN, Stage.CATCH_UP) else SYNCING
+            word = PROCESSING if stage in _LISTS else SYNCING
             reached = event.position.isoformat() if event.position else None
             data = {"stage": stage.value, "folder": event.folder, "reached": reached}
             data["quota_used_percent"] = event.quota_used_percent
-        case WaitStarted(waiting=waiting):
-            word, data = WAITING, {"waiting_until": _seconds_of(waiting.until)}
-            data["message"] = describe_waiting(waiting)
-        case WaitEnded():
-            word, data = FETCHING, {}
-        case CallRetried(retry=retry):
-            word, data = RETRYING, {"message": retry.why, "attempt": retry.attempt}
-            data["pause_seconds"] = retry.pause_seconds
+            if event.differences is not None:
+                data["differences"] = event.differences
+        case SourceAway() | WaitStarted() | WaitEnded() | CallRetried():
+            return _row_of_wait(event)
         case BatchFailed(failure=failure, folder=folder):
             word, data = BATCH_FAILED, {"message": failure.message, "code": failure.code, "folder": folder}
         case TimeIsUp(reason=reason):
             word, data = TIMEOUT_WARNING, {"message": reason}
         case RunSuspended(reason=reason, until=until):
             at = _seconds_of(until) if until is not None else None
-            word, data = SYNCING if at is None else WAITING, {"message": reason, "waiting_until": at}
+            word = SYNCING if at is None and not event.has_failed else WAITING
+            data = {"message": reason, "waiting_until": at}
     return word, data
+
+
+def _row_of_wait(event: SourceAway | WaitStarted | WaitEnded | CallRetried) -> tuple[str, Data]:
+    match event:
+        case SourceAway(until=until):
+            data: Data = {"waiting_until": _seconds_of(until), "message": describe_away(event)}
+            return WAITING, data | {"source_away": True}
+        case WaitStarted(waiting=waiting):
+            data = {"waiting_until": _seconds_of(waiting.until), "message": describe_waiting(waiting)}
+            return WAITING, data
+        case CallRetried(retry=retry):
+            data = {"message": describe_retry(retry), "attempt": retry.attempt}
+            return RETRYING, data | {"pause_seconds": retry.pause_seconds}
+    return FETCHING, {}
 
 
 class EventLog:
@@ -320,6 +399,7 @@ class EventLog:
         self._clock = clock
         self._run = run
         self._failed_batches = 0
+        self._progress = UNKNOWN
         # Of each word only the newest since the last write, in the order in which they came.
         self._unwritten: dict[str, tuple[datetime, str, Data]] = {}
         self._closing = asyncio.Event()
@@ -334,11 +414,16 @@ class EventLog:
         """Note an event for the next write."""
         if isinstance(event, BatchStored | TimeIsUp | RunSuspended):
             self._run = event.run
-        elif isinstance(event, BatchFailed):
+        if isinstance(event, BatchStored):
+            self._progress = event.progress
+        if isinstance(event, BatchFailed):
             self._failed_batches += 1
         if (row := _row_of(event)) is not None:
             word, data = row
-            counted = counters(self._run, failed_batches=self._failed_batches)
+            progress = self._progress
+            if word in (WAITING, RETRYING):
+                progress = replace(progress, seconds_left=None)  # it does not run down now
+            counted = counters(self._run, failed_batches=self._failed_batches, progress=progress)
             self._unwritten.pop(word, None)
             self._unwritten[word] = (self._clock.now(), word, counted | data)
 

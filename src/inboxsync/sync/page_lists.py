@@ -194,6 +194,7 @@ class PageLists:
             end = partial(self._ingest.end_list, folder, Unserved(), synced_at=synced_at)
             await self._reading.with_retries(end)
             self._shared.open.discard(folder)
+            (await self._writer.progress()).end_list(folder)
 
 
 @dataclass(slots=True, kw_only=True)
@@ -260,7 +261,9 @@ class ListWriter:
         )
         stage = Stage.CATCH_UP if is_catch_up(scanning) else Stage.FULL_SCAN
         before = self.writer.run.counts
-        await self.writer.write(store, stage=stage, folder=self.folder, position=batch.reached_at)
+        await self.writer.write(
+            store, stage=stage, folder=self.folder, position=batch.reached_at, state=state
+        )
         shared.expects_changes = _have_changed(before, self.writer.run.counts)
         if shared.expects_changes:
             self.reading.stall.moved(batch.reached_at)

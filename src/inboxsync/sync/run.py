@@ -59,6 +59,7 @@ from inboxsync.sync.ingest import Ingest
 from inboxsync.sync.lease import held_lease, new_owner
 from inboxsync.sync.page_lists import PageLists
 from inboxsync.sync.plan import INBOX, is_full, plan_lists, starts_over
+from inboxsync.sync.progress import RunProgress, calls_to_come, expected_listed
 from inboxsync.sync.stop import (
     ConversationLimit,
     RunMonitor,
@@ -86,7 +87,8 @@ class SyncOptions:
     `messages` is how many of each conversation's newest come with it; `history` None: as the
     Page's own setting. `wait` for another sync of the Page instead of giving up. A run whose lists
     take `stall_calls` without a gain fails; where only its backlog does, it is partial. A source without an
-    answer for `source_away_seconds` ends it. The other folders are read every `folder_interval`.
+    answer for `source_away_seconds` ends it. The other folders are read every `folder_interval`. `expected`
+    is how many conversations the source lists, where the caller knows.
     """
 
     mode: Mode = Mode.AUTO
@@ -97,6 +99,7 @@ class SyncOptions:
     stall_calls: int = 50
     source_away_seconds: float = 180.0
     folder_interval: timedelta = timedelta(minutes=15)
+    expected: int | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -155,6 +158,7 @@ class PageSync:
         self._task = task_options
         self._owner = task_options.owner if task_options else new_owner()
         self._writer: RunWriter
+        self._lists: Mapping[str, Scanning] = {}
 
     async def run(self) -> Outcome:
         """Sync until complete, stopped or failed. What goes wrong on the way is in the result.
@@ -203,6 +207,7 @@ class PageSync:
     async def _work(self, began: Beginning) -> WorkEnd:
         """Read the source until everything is stored; returns how that ended."""
         error, stopped, waiting = None, None, None
+        self._lists = began.lists
         self._writer = self._new_writer(began.run, None)
         try:
             access = await self._with_retries(lambda: self._open_access(self._page))
@@ -241,6 +246,7 @@ class PageSync:
                 stop=self._stop,
                 answered=lambda: counts.answered,
                 longest_seconds=options.source_away_seconds,
+                listener=self._emit,
             ),
         )
         ingest = Ingest(store=self._store, clock=self._clock, page=page, owner=self._owner)
@@ -296,7 +302,14 @@ class PageSync:
         if self._stop.is_time_up:
             self._emit(TimeIsUp(run=run, reason=self._stop.reason or "the time is up"))
         if suspension is not None:
-            self._emit(RunSuspended(run=run, reason=suspension.reason, until=suspension.until))
+            self._emit(
+                RunSuspended(
+                    run=run,
+                    reason=suspension.reason,
+                    until=suspension.until,
+                    has_failed=suspension.has_failed,
+                )
+            )
 
     async def _suspend(self, suspension: Suspension, work: WorkEnd) -> Outcome:
         """Write how far the run has come: its next task counts on from there."""
@@ -358,7 +371,19 @@ class PageSync:
             clock=self._clock,
             stop=self._stop,
             listener=self._emit,
+            open_progress=self._open_progress,
         )
+
+    def _open_progress(self) -> RunProgress:
+        page, options = self._page, self._options
+        with self._store.read() as connection:
+            known = options.expected
+            if known is None and any(is_full(scanning) for scanning in self._lists.values()):
+                known = expected_listed(connection, page)
+            calls = calls_to_come(connection, page, page.history, messages=options.messages)
+        most = options.max_conversations
+        expected = min((each for each in (known, most) if each is not None), default=None)
+        return RunProgress(self._clock, expected=expected, lists=self._lists, calls_to_come=calls)
 
     def _monitor(self) -> RunMonitor:
         return RunMonitor(

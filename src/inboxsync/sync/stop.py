@@ -21,7 +21,14 @@ from inboxsync.model import Run
 from inboxsync.store import Store
 from inboxsync.store.state.leases import get_lease
 from inboxsync.store.state.runs import is_cancel_asked
-from inboxsync.sync.events import Listener, WaitEnded, WaitStarted, describe_waiting
+from inboxsync.sync.events import (
+    Listener,
+    SourceAway,
+    WaitEnded,
+    WaitStarted,
+    describe_waiting,
+    ignore,
+)
 
 T = TypeVar("T")
 log = structlog.get_logger(__name__)
@@ -173,8 +180,15 @@ class SourceWait:
     """
 
     def __init__(
-        self, *, clock: Clock, stop: Stop, answered: Callable[[], int], longest_seconds: float
+        self,
+        *,
+        clock: Clock,
+        stop: Stop,
+        answered: Callable[[], int],
+        longest_seconds: float,
+        listener: Listener = ignore,
     ) -> None:
+        self._listener = listener
         self._clock = clock
         self._stop = stop
         self._answered = answered
@@ -202,6 +216,15 @@ class SourceWait:
             raise type(failure)(message, hint=failure.hint) from None
         pause = min(2.0 ** (self._failures - 1), _LONGEST_PAUSE_SECONDS)
         log.warning("the source is away, waiting", why=failure.message, pause_seconds=pause)
+        wall = self._clock.now()
+        self._listener(
+            SourceAway(
+                since=wall - timedelta(seconds=away_seconds),
+                until=wall + timedelta(seconds=pause),
+                failures=self._failures,
+                why=failure.message,
+            )
+        )
         await self._stop.unless_asked(self._clock.sleep(pause))
 
 
@@ -218,6 +241,30 @@ async def with_retries(work: Callable[[], T], *, clock: Clock, stop: Stop) -> T:
             log.warning("the database is away, trying again", why=error.message, pause_seconds=pause)
         await stop.unless_asked(clock.sleep(pause))
     return await asyncio.to_thread(work)
+
+
+class WaitReport:
+    """Reports when Meta allows no calls, and when it allows them again."""
+
+    def __init__(self, source: GraphClient, access: Access, listener: Listener) -> None:
+        self._source = source
+        self._access = access
+        self._listener = listener
+        self._reported: Waiting | None = None
+
+    def look(self) -> Waiting | None:
+        """The wait as it is now; what has changed since the last look is reported."""
+        waiting = self._source.rate_limiter.waiting(self._access)
+        if waiting != self._reported:
+            self._listener(WaitEnded() if waiting is None else WaitStarted(waiting=waiting))
+            self._reported = waiting
+        return waiting
+
+    async def watch(self) -> None:
+        """Look again and again, until this is cancelled."""
+        while True:
+            await asyncio.sleep(_LOOK_EVERY_SECONDS)
+            self.look()
 
 
 class RunMonitor:
@@ -247,18 +294,14 @@ class RunMonitor:
 
     async def watch(self, access: Access, run: Run) -> None:
         """Watch the run until this is cancelled."""
-        reported: Waiting | None = None
+        waits = WaitReport(self._source, access, self._listener)
         looks = 0
         while True:
             await asyncio.sleep(_LOOK_EVERY_SECONDS)
             looks += 1
             if looks % _LOOKS_PER_QUERY == 0:
                 await check_requests(self._store, run, stop=self._stop, owner=self._task_owner)
-            waiting = self._source.rate_limiter.waiting(access)
-            if waiting != reported:
-                self._listener(WaitEnded() if waiting is None else WaitStarted(waiting=waiting))
-                reported = waiting
-            if waiting is not None:
+            if (waiting := waits.look()) is not None:
                 self._end_waiting(waiting)
 
     def _end_waiting(self, waiting: Waiting) -> None:

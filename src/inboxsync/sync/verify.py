@@ -57,17 +57,22 @@ from inboxsync.store.state.list_positions import list_states
 from inboxsync.store.state.pages import count_page, put_verification, set_last_synced_at
 from inboxsync.sync.backlog import problem_of
 from inboxsync.sync.compare import Comparison, FolderFindings
+from inboxsync.sync.events import CallRetried, Listener, ignore
 from inboxsync.sync.fetch import ListFetcher, MessageFetcher, Reading, SummaryCall, TimeWindows
 from inboxsync.sync.lease import held_lease, new_owner
 from inboxsync.sync.list_scan import ListScan
 from inboxsync.sync.page_lists import FolderIgnored, refuse_inbox
 from inboxsync.sync.plan import FOLDERS, INBOX, BatchSize, begin_scan, followed_since, is_new
-from inboxsync.sync.stop import ConversationLimit, SourceWait, StallGuard, Stop
+from inboxsync.sync.progress import expected_listed
+from inboxsync.sync.stop import ConversationLimit, SourceWait, StallGuard, Stop, WaitReport
 from inboxsync.sync.write_queue import Fetched
 
 log = structlog.get_logger(__name__)
 
 _MESSAGE_IDS = 100
+# Reading the messages of one conversation is a call; a list answer has this many conversations.
+_MESSAGES_WEIGH = 50
+_MOST_SHARE = 0.99
 _DEEP_BATCH = 50
 # For more than these a full sync takes fewer calls than one call each.
 _MOST_BACKLOG = 500
@@ -142,13 +147,28 @@ class Findings:
 class Compared:
     """How far a verification has come: in this list, and over all lists so far.
 
-    `differences` are conversations that are not stored as they are listed.
+    `expected` is about how many will be listed, where that is known. `differences` are conversations that are
+    not stored as they are listed. Of `of` conversations the messages are read by their own calls, of `done`
+    they are.
     """
 
     folder: str
     listed: int
+    expected: int | None
     differences: int
     reached_at: datetime | None
+    calls: int
+    quota_used_percent: int | None
+    done: int = 0
+    of: int = 0
+
+    @property
+    def share(self) -> float | None:
+        """How much is compared, of what is known to be there; None where that is unknown."""
+        if not self.expected or self.expected < self.listed:
+            return None
+        done, of = self.done * _MESSAGES_WEIGH, self.of * _MESSAGES_WEIGH
+        return min(_MOST_SHARE, (self.listed + done) / (self.expected + of))
 
 
 @dataclass(frozen=True, slots=True)
@@ -158,7 +178,7 @@ class _Comparer:
     reading: Reading
     comparison: Comparison
     folder: str
-    on_batch: Callable[[Compared], None]
+    on_batch: Callable[[str, datetime | None], None]
 
     async def prepare(self, batch: Batch) -> Batch:
         """Nothing."""
@@ -169,14 +189,7 @@ class _Comparer:
         if self.folder != INBOX and is_new(fetched.scanning) and self._may_be_inbox(fetched):
             await refuse_inbox(self.reading, fetched.batch)
         await asyncio.to_thread(self.comparison.add, self.folder, fetched.batch)
-        self.on_batch(
-            Compared(
-                folder=self.folder,
-                listed=sum(each.listed for each in self.comparison.folders.values()),
-                differences=self.comparison.differences(),
-                reached_at=fetched.batch.reached_at,
-            )
-        )
+        self.on_batch(self.folder, fetched.batch.reached_at)
 
     def _may_be_inbox(self, fetched: Fetched) -> bool:
         """Whether most of a folder's first answer has been listed already."""
@@ -200,6 +213,7 @@ class PageVerify:
         source_away_seconds: float,
         is_deep: bool,
         on_batch: Callable[[Compared], None],
+        listener: Listener = ignore,
         owner: str | None = None,
     ) -> None:
         self._store = store
@@ -212,9 +226,12 @@ class PageVerify:
         self._source_away_seconds = source_away_seconds
         self._is_deep = is_deep
         self._on_batch = on_batch
+        self._listener = listener
         self._comparison = Comparison(store=store, page=page, is_deep=is_deep)
         self._owner = owner or new_owner()
         self._reading: Reading
+        self._expected: int | None = None
+        self._calls_made: Callable[[], int] = int
 
     async def run(self, *, wait: bool) -> tuple[Verification, Findings]:
         """List, compare, write the report. Raises PageBusy, Stopped, and what source and store raise."""
@@ -223,6 +240,8 @@ class PageVerify:
         ):
             access = await asyncio.to_thread(self._open_access, self._page)
             counts = self._source.counts(access)
+            calls_before = counts.made
+            self._calls_made = lambda: counts.made - calls_before
             self._reading = Reading(
                 source=self._source,
                 access=access,
@@ -235,22 +254,49 @@ class PageVerify:
                     stop=self._stop,
                     answered=lambda: counts.answered,
                     longest_seconds=self._source_away_seconds,
+                    listener=self._listener,
                 ),
             )
-            states = await asyncio.to_thread(self._states)
-            self._comparison.synced_to = {name: followed_since(each) for name, each in states.items()}
-            self._comparison.watermarks = {
-                name: each.watermark for name, each in states.items() if isinstance(each, Following)
-            }
-            for folder in FOLDERS:
-                await self._list(folder)
-            await self._compare_messages()
-            candidates = await asyncio.to_thread(self._comparison.only_stored)
-            asked = candidates[:_MOST_ASKED_FOR] + await asyncio.to_thread(self._unlisted_backlog)
-            if not any(each.listed for each in self._comparison.folders.values()):
-                asked = []  # rather an app that may see nothing than a Page that everyone has left
-            gone = [each for each in asked if await self._is_gone(each)]
-            return await self._reading.with_retries(lambda: self._write_report(candidates, gone))
+            watching = asyncio.create_task(WaitReport(self._source, access, self._listener).watch())
+            try:
+                with self._source.watched(access, lambda retry: self._listener(CallRetried(retry=retry))):
+                    return await self._compare()
+            finally:
+                watching.cancel()
+
+    async def _compare(self) -> tuple[Verification, Findings]:
+        """Everything that calls the source, and the report."""
+        states, self._expected = await asyncio.to_thread(self._known)
+        self._comparison.synced_to = {name: followed_since(each) for name, each in states.items()}
+        self._comparison.watermarks = {
+            name: each.watermark for name, each in states.items() if isinstance(each, Following)
+        }
+        for folder in FOLDERS:
+            await self._list(folder)
+        await self._compare_messages()
+        candidates = await asyncio.to_thread(self._comparison.only_stored)
+        asked = candidates[:_MOST_ASKED_FOR] + await asyncio.to_thread(self._unlisted_backlog)
+        if not any(each.listed for each in self._comparison.folders.values()):
+            asked = []  # rather an app that may see nothing than a Page that everyone has left
+        gone = [each for each in asked if await self._is_gone(each)]
+        return await self._reading.with_retries(lambda: self._write_report(candidates, gone))
+
+    def _tell(self, folder: str, reached_at: datetime | None, *, done: int = 0) -> None:
+        """Tell how far it has come."""
+        usage = self._source.rate_limiter.usage(self._reading.access)
+        self._on_batch(
+            Compared(
+                folder=folder,
+                listed=sum(each.listed for each in self._comparison.folders.values()),
+                expected=self._expected,
+                differences=self._comparison.differences(),
+                reached_at=reached_at,
+                calls=self._calls_made(),
+                quota_used_percent=usage.percent if usage else None,
+                done=done,
+                of=len(self._comparison.to_read()),
+            )
+        )
 
     async def _list(self, folder: str) -> None:
         """List one folder to its bottom, and its head again until nothing moves."""
@@ -267,7 +313,7 @@ class PageVerify:
             fetcher=fetcher,
             windows=TimeWindows(self._page.time_windows),
             conversation_limit=ConversationLimit(None),
-            writer=_Comparer(reading, self._comparison, folder, self._on_batch),
+            writer=_Comparer(reading, self._comparison, folder, self._tell),
             may_prefetch=False,
         )
         reading.stall.moved(f"the top of the folder {folder}")
@@ -282,7 +328,10 @@ class PageVerify:
 
     async def _compare_messages(self) -> None:
         """Read the messages of conversations that have more of them than one list answer brought."""
-        for conversation_id, folder in self._comparison.to_read():
+        to_read = self._comparison.to_read()
+        self._expected = sum(each.listed for each in self._comparison.folders.values())
+        for done, (conversation_id, folder) in enumerate(to_read):
+            self._tell(folder, None, done=done)
             try:
                 await self._stop.unless_asked(self._read_messages(conversation_id, folder))
             except _OF_ONE_CONVERSATION as failure:
@@ -303,9 +352,10 @@ class PageVerify:
             )
             self._reading.stall.moved(f"conversation {conversation_id}")
 
-    def _states(self) -> dict[str, ListState]:
+    def _known(self) -> tuple[dict[str, ListState], int | None]:
+        """The state of each list, and about how many conversations will be listed."""
         with self._store.read() as connection:
-            return list_states(connection, self._page)
+            return list_states(connection, self._page), expected_listed(connection, self._page)
 
     def _unlisted_backlog(self) -> list[str]:
         """Conversations of the backlog that were never stored, and that no list has any more."""

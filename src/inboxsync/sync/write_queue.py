@@ -13,12 +13,13 @@ from datetime import datetime
 from itertools import chain
 
 from inboxsync.clock import Clock
-from inboxsync.errors import InboxsyncError
+from inboxsync.errors import InboxsyncError, StoreError
 from inboxsync.graph import Access, CallCounts, GraphClient
 from inboxsync.model import Batch, Counts, Following, Problem, Run, Scanning
 from inboxsync.store import Store
 from inboxsync.store.state.runs import get_run
 from inboxsync.sync.events import BatchFailed, BatchStored, Listener, Stage
+from inboxsync.sync.progress import RunProgress
 from inboxsync.sync.stop import Stop, with_retries
 
 # So many answers may wait for the one that is being written, the last of them before it joins the queue. A
@@ -119,8 +120,12 @@ class RunWriter:
         clock: Clock,
         stop: Stop,
         listener: Listener,
+        open_progress: Callable[[], RunProgress],
     ) -> None:
         self.run = run
+        self._open_progress = open_progress
+        self._progress: RunProgress | None = None
+        self._opening = asyncio.Lock()
         self._store = store
         self._stop = stop
         self._source = source
@@ -158,6 +163,16 @@ class RunWriter:
         """Report a batch that failed: it is bisected, or its conversation goes to the backlog."""
         self._listener(BatchFailed(failure=failure, folder=folder))
 
+    async def progress(self) -> RunProgress:
+        """How far the run has come. Counted only once something is stored: no call waits for it."""
+        async with self._opening:
+            if self._progress is None:
+                try:
+                    self._progress = await asyncio.to_thread(self._open_progress)
+                except StoreError:  # the next batch meets the same, and reports it
+                    self._progress = RunProgress(self._clock)
+            return self._progress
+
     async def write(
         self,
         write: Callable[[Run], Run],
@@ -165,11 +180,12 @@ class RunWriter:
         stage: Stage,
         folder: str,
         position: datetime | None,
+        state: Scanning | Following | None = None,
     ) -> None:
         """Call `write` in a thread: it stores a batch with the run's totals, and returns the run with them.
 
-        Once begun it is not interrupted, so that what the database holds and what is counted agree. It is
-        called again while the database is away.
+        `state` is that of the list, where the batch is of one. Once begun it is not interrupted, so that what
+        the database holds and what is counted agree. It is called again while the database is away.
         """
         began = self._clock.monotonic()
         async with self._writing:
@@ -183,15 +199,19 @@ class RunWriter:
                 raise
             self.run = replace(run, problems=self.run.problems)
         usage = self._source.rate_limiter.usage(self._access) if self._access else None
+        progress, shown = await self.progress(), self.so_far()
+        if state is not None:
+            progress.list_read(folder, state)
         self._listener(
             BatchStored(
-                run=self.run,
+                run=shown,
                 batch=_difference(self.run.counts, before),
                 seconds=self._clock.monotonic() - began,
                 stage=stage,
                 folder=folder,
                 position=position,
                 quota_used_percent=usage.percent if usage else None,
+                progress=progress.now(fetched=shown.counts.fetched, calls=shown.calls),
             )
         )
 

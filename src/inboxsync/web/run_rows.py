@@ -5,20 +5,13 @@ from dataclasses import asdict, dataclass
 from datetime import datetime
 
 from inboxsync.model import Problem, Run, RunEvent, RunKind, RunStatus
+from inboxsync.sync.events import RETRYING, WAITING, describe_stage
 from inboxsync.web import wording
 from inboxsync.web.charts import SpeedLine, speed_line, thinned
 from inboxsync.web.explained import plain
 
 _WINDOW_SECONDS = 4.0
 _MOST_POINTS = 120
-_STAGES = {
-    "full_scan": "Full scan of {folder}, newest first",
-    "catch_up": "Catch-up scan of {folder}",
-    "conversation": "Fetching conversations from the backlog",
-    "gap": "Fetching missing messages between stored ones",
-    "history": "Fetching older messages",
-    "compare": "Comparing {folder} with what is stored",
-}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -69,16 +62,23 @@ def run_row(run: Run, labels: Mapping[str, str], *, now: datetime) -> RunRow:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LiveRun:
-    """A run in progress: its figures and a sentence, as of now."""
+    """A run in progress: its figures and a sentence, all of one moment.
+
+    `share` is in percent; None, and `expected` empty, where it is not known. `differences` counts only in a
+    verification.
+    """
 
     id: str
     status: str
     title: str
     line: str
-    total: int | None
-    shown: int
+    is_verification: bool
+    is_waiting: bool
+    share: float | None
+    expected: str
     fetched: int
     messages: int
+    differences: int
     second: float
     rate: float
     speed: str
@@ -90,35 +90,44 @@ class LiveRun:
     def as_event(self) -> dict[str, object]:
         """What the browser receives: everything but the chart, whose points it collects itself."""
         values = asdict(self)
-        del values["chart"], values["id"], values["title"]
+        for name in ("chart", "id", "title", "is_verification"):
+            del values[name]
         return values
 
 
-def live_run(run: Run, events: Sequence[RunEvent], *, total: int | None) -> LiveRun:
-    """`events` since the run began; `total` is the expected number of conversations, if known."""
+def live_run(run: Run, events: Sequence[RunEvent]) -> LiveRun:
+    """`events` since the run began."""
     newest = events[-1] if events else None
     data = newest.data if newest else {}
-    fetched = _int(data.get("fetched"), run.counts.fetched)
     speeds = speeds_of(events)
     second, rate = speeds[-1] if speeds else (0.0, 0.0)
-    expected = total if total and total >= fetched else None
+    share, left = data.get("progress"), data.get("seconds_left")
     return LiveRun(
         id=run.id,
         status=newest.status if newest else "starting",
         title="Verifying now" if run.kind is RunKind.VERIFY else "Syncing now",
         line=describe(newest) if newest else "Waiting for a worker",
-        total=expected,
-        shown=min(fetched, expected or 0),
-        fetched=fetched,
+        is_verification=run.kind is RunKind.VERIFY,
+        is_waiting=newest is None or newest.status in (WAITING, RETRYING),
+        share=round(share * 100, 1) if isinstance(share, int | float) else None,
+        expected=f"of about {expected:,}" if isinstance(expected := data.get("expected"), int) else "",
+        fetched=_int(data.get("fetched"), run.counts.fetched),
         messages=_int(data.get("eventsCreated"), run.counts.events),
+        differences=differences_of(events),
         second=second,
         rate=round(rate, 1),
         speed=_rate(rate),
         calls=_calls(data, events, run),
         until=_until(data),
-        left=wording.duration((expected - fetched) / rate) if expected and rate > 0 else "unknown",
+        left=wording.duration(left) if isinstance(left, int | float) else "not known yet",
         chart=speed_line(thinned(speeds, most=_MOST_POINTS)),
     )
+
+
+def differences_of(events: Sequence[RunEvent]) -> int:
+    """Of a verification: how many conversations are not stored as they are listed, as last told."""
+    told = (event.data.get("differences") for event in reversed(events))
+    return next((count for count in told if isinstance(count, int)), 0)
 
 
 def speeds_of(events: Sequence[RunEvent]) -> list[tuple[float, float]]:
@@ -146,13 +155,7 @@ def describe(event: RunEvent) -> str:
     if isinstance(message := data.get("message"), str) and message:
         said = plain(message)
         return said[:1].upper() + said[1:]
-    if isinstance(stage := data.get("stage"), str):
-        folder = str(data.get("folder") or "the inbox").replace("_", " ")
-        line = _STAGES.get(stage, stage).format(
-            folder=f"the folder {folder}" if folder != "inbox" else "the inbox"
-        )
-        if isinstance(reached := data.get("reached"), str):
-            line += f": reached {datetime.fromisoformat(reached):%-d %b %Y}"
+    if line := describe_stage(data) or plain(_why_not(data)):
         return line
     return {
         "starting": "Starting",
@@ -161,6 +164,13 @@ def describe(event: RunEvent) -> str:
         "complete_with_errors": "Ended, and something is still missing",
         "error": "Failed",
     }.get(event.status, event.status.replace("_", " ").capitalize())
+
+
+def _why_not(data: Mapping[str, object]) -> str:
+    """Of the end of a run that is not complete: the first thing that is in the way."""
+    errors = data.get("errors")
+    first = errors[0] if isinstance(errors, list) and errors else None
+    return str(first.get("message") or "").rstrip(".") if isinstance(first, dict) else ""
 
 
 def _calls(data: Mapping[str, object], events: Sequence[RunEvent], run: Run) -> str:

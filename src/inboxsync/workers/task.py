@@ -33,6 +33,7 @@ _NEWEST_CONVERSATIONS: Final = 50
 # After so long a task releases its slot if other tasks wait for it.
 _TURN_SECONDS: Final = 60.0
 _LOOK_SECONDS = 10.0
+_AWAY_SECONDS: Final = 20.0
 _BUSY_PAUSE = timedelta(seconds=3)
 _LOST_PAUSE = timedelta(seconds=2)
 # A wait for Meta is cut into short pieces: someone may cancel the run, or Meta may allow calls again.
@@ -159,6 +160,8 @@ class TaskExecution:
             max_conversations=request.max_conversations,
             history=request.history,
         )
+        # A source that is away longer than that suspends the run: others get its slot meanwhile.
+        options = replace(options, source_away_seconds=min(options.source_away_seconds, _AWAY_SECONDS))
         task_options = TaskOptions(
             run_id=begun.run.id,
             owner=self._owner,

@@ -20,11 +20,15 @@ from inboxsync.model import (
 )
 from inboxsync.store.state.runs import append_run_events, resume_run, update_run
 from inboxsync.sync import (
+    NOT_COMPLETE,
+    NOT_SYNCED_YET,
     BatchStored,
     Compared,
     EventLog,
     Findings,
     Outcome,
+    Progress,
+    Speed,
     Stage,
     Stop,
     Stopped,
@@ -55,25 +59,21 @@ class RunVerify:
         self._page = page
         self._owner = owner
         self._stop = stop
-        self._compared = 0
+        self._began = time.monotonic()
+        self._speed = Speed(engine.clock)
         self._event_log: EventLog
 
     async def run(self) -> Outcome:
         """Verify; what fails is in the outcome. Raises PageBusy, LeaseLost, PageUnknown, StoreError."""
         self._run = await asyncio.to_thread(self._begin)
         self._event_log = EventLog(self._store, self._engine.clock, self._run, owner=self._owner)
-        began = time.monotonic()
         watching = asyncio.create_task(self._watch())
         try:
             result = await self._verify()
         finally:
             watching.cancel()
             await self._event_log.close()
-        run = replace(
-            self._run,
-            duration_seconds=time.monotonic() - began,
-            counts=Counts(fetched=self._compared, unchanged=self._compared),
-        )
+        run = replace(self._run, duration_seconds=time.monotonic() - self._began)
         if isinstance(result, Stopped) and self._stop.is_pause and not self._stop.is_cancelled:
             return self._suspended(Suspension(reason=result.reason))
         if isinstance(result, InboxsyncError) and is_temporary(result):
@@ -87,6 +87,7 @@ class RunVerify:
             stop=self._stop,
             is_deep=False,
             on_batch=self._on_batch,
+            listener=self._event_log.on_event,
             owner=self._owner,
         )
         try:
@@ -107,17 +108,28 @@ class RunVerify:
         return run
 
     def _on_batch(self, compared: Compared) -> None:
-        self._compared = compared.listed
-        counts = Counts(fetched=compared.listed)
+        counts = Counts(fetched=compared.listed, unchanged=max(0, compared.listed - compared.differences))
+        self._run = replace(
+            self._run,
+            counts=counts,
+            calls=compared.calls,
+            batches=self._run.batches + 1,
+            duration_seconds=time.monotonic() - self._began,
+        )
+        share = compared.share
         self._event_log.on_event(
             BatchStored(
-                run=replace(self._run, counts=counts),
+                run=self._run,
                 batch=Counts(),
                 seconds=0.0,
                 stage=Stage.COMPARE,
                 folder=compared.folder,
                 position=compared.reached_at,
-                quota_used_percent=None,
+                quota_used_percent=compared.quota_used_percent,
+                progress=Progress(
+                    share=share, expected=compared.expected, seconds_left=self._speed.seconds_left(share)
+                ),
+                differences=compared.differences,
             )
         )
 
@@ -167,7 +179,7 @@ def _concluded(
     verification, findings = result
     if verification.is_complete:
         return RunStatus.COMPLETE, (), None
-    code = "not_synced_yet" if complete.state is CompletenessState.NEW else "not_complete"
+    code = NOT_SYNCED_YET if complete.state is CompletenessState.NEW else NOT_COMPLETE
     why = [f"{graph_id}: {each.message}" for graph_id, each in findings.refused.items()][:_SHOWN_REASONS]
     message = " ".join([*describe_completeness(complete), *why])
     return RunStatus.PARTIAL, (Problem(code=code, message=message, hint=""),), None

@@ -27,18 +27,24 @@ function follow(view) {
 }
 
 function paint(show, values) {
-  for (const field of ["line", "left", "calls", "until", "stage"]) {
+  for (const field of ["line", "left", "calls", "until", "expected"]) {
     const place = show(field);
     if (place && values[field] !== undefined) place.textContent = values[field];
   }
-  for (const field of ["fetched", "inserted", "updated", "messages"]) {
+  for (const field of ["fetched", "messages", "differences"]) {
     const place = show(field);
     if (place && Number.isFinite(values[field])) place.textContent = number.format(values[field]);
   }
   const bar = show("bar");
-  if (bar && values.total) {
-    bar.max = values.total;
-    bar.value = Math.min(values.fetched ?? 0, values.total);
+  if (bar) {
+    bar.classList.toggle("waits", values.is_waiting);
+    if (Number.isFinite(values.share)) {
+      bar.max = 100;
+      bar.value = values.share;
+    } else {
+      // Without a value it only moves: how much is left is not known.
+      bar.removeAttribute("value");
+    }
   }
   const speed = show("speed");
   if (speed && Number.isFinite(values.rate)) speed.textContent = values.rate.toFixed(values.rate < 10 ? 1 : 0);

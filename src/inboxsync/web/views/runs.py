@@ -8,7 +8,7 @@ that lost the connection continues after the last one it received.
 import asyncio
 from collections import deque
 from collections.abc import AsyncIterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Final
 
@@ -20,16 +20,17 @@ from starlette.responses import Response, StreamingResponse
 
 from inboxsync.api import Service
 from inboxsync.errors import InboxsyncError, RunUnknown
-from inboxsync.model import Mode, Run, RunEvent, RunKind, RunRequest
-from inboxsync.store.state.pages import count_conversations, get_page, stored_id
+from inboxsync.model import Run, RunEvent, RunKind, RunRequest
+from inboxsync.store.state.pages import get_page, stored_id
 from inboxsync.store.state.runs import get_run, list_run_events, list_runs, newest_event_seq
-from inboxsync.sync import LAST
+from inboxsync.sync import LAST, NOT_COMPLETE, NOT_SYNCED_YET
+from inboxsync.sync.events import SYNCING
 from inboxsync.web.charts import SpeedLine, speed_line, thinned
 from inboxsync.web.explained import explained
 from inboxsync.web.lists import page_choice, page_labels
 from inboxsync.web.page_rows import labels
 from inboxsync.web.request_context import RequestContext
-from inboxsync.web.run_rows import LiveRun, describe, live_run, run_row, speeds_of
+from inboxsync.web.run_rows import LiveRun, describe, differences_of, live_run, run_row, speeds_of
 
 log = structlog.get_logger("inboxsync.web")
 
@@ -44,6 +45,7 @@ _REPLAYED: Final = 600
 # Enough to compute the speed of the last seconds.
 _REMEMBERED: Final = 30
 _DERIVE_SECONDS: Final = 10.0
+_ENDING: Final = "The run has ended: preparing its messages for search and contacts"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -91,29 +93,25 @@ def show(context: RequestContext) -> Response:
         run=run_row(run, labels([page]), now=context.now),
         problems=[explained(each, page=page, may_admin=context.visitor.may_admin) for each in run.problems],
         may_continue=run.next is not None and not run.status.is_open,
+        continues_with=_continues_with(run),
         active=active,
+        differences=differences_of(events),
         chart=_chart(events),
         events=[_event_row(event) for event in reversed(events[-_SHOWN_EVENTS:])],
         refresh_seconds=5 if active else None,
     )
 
 
+def _continues_with(run: Run) -> str:
+    """A verification that found something is followed by a sync; one that did not end, by another one."""
+    has_report = any(problem.code in (NOT_COMPLETE, NOT_SYNCED_YET) for problem in run.problems)
+    return "verify" if run.kind is RunKind.VERIFY and not has_report else "sync"
+
+
 def live_of(connection: Connection, run: Run) -> LiveRun:
     """A run in progress, as of now."""
     events = list_run_events(connection, run.id, limit=_EVENTS)
-    return live_run(run, events, total=expected_of(connection, run))
-
-
-def expected_of(connection: Connection, run: Run) -> int | None:
-    """How many conversations the run will read, where that can be estimated: Meta does not say.
-
-    A run that reads everything again reads about as many as are stored.
-    """
-    if run.request is not None and run.request.max_conversations is not None:
-        return run.request.max_conversations
-    if run.mode is not Mode.FULL and run.kind is not RunKind.VERIFY:
-        return None
-    return count_conversations(connection, run.page_id)
+    return live_run(run, events)
 
 
 def _chart(events: list[RunEvent]) -> SpeedLine | None:
@@ -164,18 +162,17 @@ def _is_busy(context: RequestContext, page_id: str) -> bool:
 async def stream(context: RequestContext) -> Response:
     """The run's past events, then new ones until it has ended."""
     run = await context.service.find_run(context.path_param("id"))
-    total = await context.service.read(lambda connection: expected_of(connection, run))
     newest = await context.service.read(lambda connection: newest_event_seq(connection, run.id))
     seen = context.request.headers.get("last-event-id", "")
     after = int(seen) if seen.isascii() and seen.isdecimal() and len(seen) < 10 else 0  # noqa: PLR2004 - an Integer
     return StreamingResponse(
-        _messages(context.service, run, after=max(after, newest - _REPLAYED), total=total),
+        _messages(context.service, run, after=max(after, newest - _REPLAYED)),
         media_type="text/event-stream",
         headers={"X-Accel-Buffering": "no"},
     )
 
 
-async def _messages(service: Service, run: Run, *, after: int, total: int | None) -> AsyncIterator[bytes]:
+async def _messages(service: Service, run: Run, *, after: int) -> AsyncIterator[bytes]:
     recent: deque[RunEvent] = deque(maxlen=_REMEMBERED)
     events = service.event_streams.follow(run, after=after)
     coming = asyncio.ensure_future(anext(events, None))
@@ -188,14 +185,19 @@ async def _messages(service: Service, run: Run, *, after: int, total: int | None
             if (event := coming.result()) is None:
                 return
             if event.status in LAST:
+                ending = replace(event, status=SYNCING, data=event.data | {"message": _ENDING})
+                yield _message(live_run(run, [*recent, ending]))
                 # The browser reloads the page now, and its figures are derived ones.
                 await asyncio.to_thread(_derive, service)
             recent.append(event)
-            live = live_run(run, recent, total=total)
-            yield b"id: %d\ndata: %s\n\n" % (event.seq, msgspec.json.encode(live.as_event()))
+            yield b"id: %d\n" % event.seq + _message(live_run(run, recent))
             coming = asyncio.ensure_future(anext(events, None))
     finally:
         coming.cancel()
+
+
+def _message(live: LiveRun) -> bytes:
+    return b"data: %s\n\n" % msgspec.json.encode(live.as_event())
 
 
 def _derive(service: Service) -> None:
