@@ -12,7 +12,7 @@ from typing import TypedDict, Unpack
 import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
-from sqlalchemy import select
+from sqlalchemy import ColumnElement, not_, or_, select
 
 from inboxsync.clock import SystemClock
 from inboxsync.errors import SearchInvalid
@@ -168,14 +168,16 @@ def a_query(data: st.DataObject, corpus: list[str]) -> str:
         some = words[start : start + draw(st.integers(1, 3))]
         if draw(st.booleans()):
             some[-1] = some[-1][: draw(st.integers(1, 4))] + draw(st.sampled_from(["", "*"]))
-        return f'"{" ".join(some)}"' if draw(st.booleans()) else " ".join(some)
+        opening, closing = draw(st.sampled_from([("", ""), ('"', '"'), ("“", "”"), ("«", "»"), ("「", "」")]))
+        return f"{opening}{' '.join(some)}{closing}"
 
-    return " ".join(element() for _ in range(draw(st.integers(1, 3))))
+    signs = st.sampled_from([" ", " ", " OR ", "|", " -", " －"])
+    return "".join(draw(signs) + element() for _ in range(draw(st.integers(1, 4))))
 
 
-def like(pattern: Pattern) -> str:
+def has(pattern: Pattern) -> ColumnElement[bool]:
     escaped = pattern.text.replace("\\", "\\\\").replace("%", "\\%").replace("_", "\\_")
-    return f"%{escaped}%"
+    return message_index.c.terms.like(f"%{escaped}%", escape="\\")
 
 
 def test_the_search_finds_what_like_over_the_folded_text_finds_and_nothing_else(
@@ -200,7 +202,8 @@ def test_the_search_finds_what_like_over_the_folded_text_finds_and_nothing_else(
             query = parse_query(typed)
         except SearchInvalid:
             return
-        condition = [message_index.c.terms.like(like(each), escape="\\") for each in query.patterns]
+        condition = [or_(*map(has, group)) for group in query.groups]
+        condition += [not_(has(each)) for each in query.excluded]
         with store.read() as connection:
             rows = connection.execute(
                 select(message_index.c.message_id).where(*condition).order_by(message_index.c.id.desc())

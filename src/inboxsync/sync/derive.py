@@ -139,8 +139,8 @@ class Derive:
             settle_folding(connection)
             texts = ahead.texts.in_region(settle_region(connection, self.region))
             notes = list_notes(connection, after=after, limit=self.notes_a_batch)
-            if notes[: len(ahead.notes)] != ahead.notes or (notes and not ahead.notes):
-                # Another pass was here meanwhile, or a change: what there is now is read first.
+            if not set(ahead.notes).issubset(notes) or (notes and not ahead.notes):
+                # Another pass was here meanwhile: what there is now is read first. More notes do not matter.
                 return _Batch(next_after=after)
             if not notes:
                 # Another pass did it while this one waited for the lock; or only what is done again is left.
