@@ -34,8 +34,9 @@ QUERIES = {
     What.MESSAGES: f"SELECT {_PAGE}, c.conversation_id, c.sender_id, c.sender_name, m.message_id, "
     "m.sent_at, CASE WHEN m.is_from_page THEN 'out' ELSE 'in' END, m.sender_id, m.sender_name, m.text, "
     "m.attachments, m.shares, m.sticker, m.reactions, m.story, m.reply_to_message_id, m.source "
-    "FROM facebook_pages p JOIN messenger_conversations c ON c.page_id = p.id JOIN messages m ON m.conversation_id = c.id "
-    "WHERE m.is_readable ORDER BY p.facebook_page_id, c.conversation_id, m.sent_at, m.is_from_page, "
+    "FROM facebook_pages p JOIN messenger_conversations c ON c.page_id = p.id "
+    "JOIN messages m ON m.conversation_id = c.id WHERE m.is_readable "
+    "ORDER BY p.facebook_page_id, c.conversation_id, m.sent_at, m.is_from_page, "
     "m.message_id",
     What.CONVERSATIONS: f"SELECT {_PAGE}, c.conversation_id, c.sender_id, c.sender_name, c.folder, "
     "c.conversation_status, f.first_message_at, c.last_message_time, c.last_message, f.last_sender, "
