@@ -124,6 +124,7 @@ CREATE TABLE facebook_pages (
 	token_reason TEXT /* why it is not valid, in one word: expired, app_removed, ... */,
 	token_problem TEXT /* why the token is not valid, and what to do */,
 	token_expires_at TEXT /* when the token ends; NULL: never, or not known */,
+	source_url TEXT /* the address it is read from, such as a sandbox's; NULL: Meta's */,
 	last_synced_at TEXT /* all up to here is stored; set it to NULL for a full sync */,
 	history TEXT DEFAULT 'newest' NOT NULL /* how far back messages are kept: newest (the newest few and all since) or all */,
 	batch_size INTEGER /* conversations a call that the source was seen to manage */,

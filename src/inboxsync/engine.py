@@ -14,7 +14,7 @@ from inboxsync.clock import Clock, SystemClock
 from inboxsync.errors import SettingsInvalid
 from inboxsync.graph import Access, App, GraphClient, RateLimiter, RetryPolicy
 from inboxsync.model import History, Mode, Page, Platform, Quota
-from inboxsync.settings import Settings
+from inboxsync.settings import META_URL, Settings
 from inboxsync.store import Store, TokenCipher, open_queue_database
 from inboxsync.store.state.credentials import TokensEncrypted, encrypt_tokens_again
 from inboxsync.store.state.pages import get_encrypted_token, list_quotas, put_quota
@@ -164,6 +164,7 @@ class Engine:
             platform=platform,
             token=token,
             name=name,
+            source_url=self.settings.graph_url if self.settings.graph_url != META_URL else None,
             now=self.clock.now(),
         )
 
@@ -296,4 +297,11 @@ class Engine:
             platform=page.platform,
             account_id=page.account_id,
             token=self.token_cipher().decrypt(encrypted, page_id=page.facebook_page_id),
+            source=self._own_source(page),
         )
+
+    def _own_source(self, page: Page) -> str | None:
+        """Where a Page is read that was added from a sandbox: Meta is never asked for it."""
+        if page.source_url is None or self.settings.graph_url != META_URL:
+            return None
+        return f"{page.source_url}/{self.settings.graph_version}"

@@ -17,6 +17,7 @@ from inboxsync.errors import SettingsInvalid
 
 # The newest version that docs/graph-facts.md vouches for (1.1-2).
 GRAPH_VERSION = "v27.0"
+META_URL = "https://graph.facebook.com"
 _ADDRESS = TypeAdapter(HttpUrl)
 _ORIGIN = re.compile(r"https?://[^/\s*]+")
 _VERSION = re.compile(r"v\d+\.\d+")
@@ -42,7 +43,7 @@ class Settings(BaseSettings):
     data_dir: Path = Field(default_factory=lambda: user_data_path("inboxsync"))
     database_url: str = Field(default="", repr=False)
     database_schema: str | None = Field(default=None, min_length=1, max_length=63)
-    graph_url: str = "https://graph.facebook.com"
+    graph_url: str = META_URL
     graph_version: str = GRAPH_VERSION
     secret_key: SecretStr | None = None
     new_secret_key: SecretStr | None = None

@@ -11,7 +11,6 @@ import pytest
 
 from tests.cli.fixtures import INBOXSYNC, MakeInbox, Run, Start, StartSandbox
 from tests.fixtures import PATIENCE_SECONDS, Json
-from tests.waiting import wait_until
 
 pytestmark = pytest.mark.system
 
@@ -270,16 +269,6 @@ def test_another_key_does_not_open_the_token(run: Run, sandbox: StartSandbox) ->
     assert "cannot be decrypted with this key" in stderr_of(result)
 
 
-def test_a_demo_syncs_and_a_second_one_finds_nothing_new(run: Run, environment: dict[str, str]) -> None:
-    environment.pop("INBOXSYNC_CALLS_PER_SECOND")
-    first = run("demo", "--fast", "--conversations", "300")
-    assert first.returncode == 0, first.stderr
-    assert "300 of the sandbox's 300 conversations" in first.stdout
-    second = run("demo", "--fast", "--conversations", "300")
-    assert "0 new, 0 changed" in second.stdout
-    assert " 1 calls" in second.stdout or " 1 call" in second.stdout
-
-
 def test_the_sandbox_ends_with_a_signal(environment: dict[str, str]) -> None:
     for number in (signal.SIGTERM, signal.SIGINT):
         process = subprocess.Popen(
@@ -320,20 +309,6 @@ def test_one_page_that_fails_does_not_stop_the_others(
 
 
 @pytest.mark.skipif(not Path("/proc/self").exists(), reason="needs /proc")
-def test_the_demos_sandbox_ends_with_the_demo_however_it_ends(environment: dict[str, str]) -> None:
-    demo = subprocess.Popen(
-        [*INBOXSYNC, "demo", "--conversations", "2000"], env=environment, stderr=subprocess.PIPE, text=True
-    )
-    assert demo.stderr is not None
-    assert any("batch stored" in line for line in demo.stderr)
-    listed = subprocess.run(["pgrep", "-P", str(demo.pid)], capture_output=True, text=True, check=False)
-    children = [int(number) for number in listed.stdout.split()]
-    assert children
-    demo.kill()
-    demo.communicate(timeout=PATIENCE_SECONDS)
-    wait_until(lambda: not any(Path(f"/proc/{child}").exists() for child in children))
-
-
 def test_a_wrong_token_leaves_nothing_behind(run: Run, sandbox: StartSandbox, tmp_path: Path) -> None:
     ready = sandbox("--conversations", "5")
     run("pages", "add", ready["page_id"], "--token-stdin", stdin="EAAwrongwrongwrongwrongwrong\n")

@@ -43,6 +43,7 @@ CHANGED = {
     "write_every": 10,
     "write_people": 3,
     "write_burst": 2,
+    "newest_at": 1_790_000_000,
     "write_new_every": 20,
 }
 

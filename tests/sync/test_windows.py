@@ -9,9 +9,10 @@ from inboxsync.engine import Engine
 from inboxsync.model import Platform, Run, RunStatus
 from inboxsync.sandbox import Faults, Sandbox
 from inboxsync.sandbox.call import Call
+from inboxsync.sandbox.config import ANCHOR
 from inboxsync.sandbox.conversations import Conversations
 from inboxsync.sandbox.lists import ConversationList, Slice
-from inboxsync.sandbox.mailbox import ANCHOR, Mailbox
+from inboxsync.sandbox.mailbox import Mailbox
 from inboxsync.sandbox.refusal import Refusal
 from tests.fixtures import Row, SandboxServer
 from tests.sync.fixtures import Passed, Ready, Slow, Stored, Sync

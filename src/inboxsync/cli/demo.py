@@ -1,21 +1,24 @@
 """`inboxsync demo`: a whole sync, from a sandbox of its own."""
 
 import asyncio
+import os
 import shlex
 import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated, Any
 
 import msgspec
 import typer
 
-from inboxsync.cli.output import own_command, stdout
+from inboxsync.cli.output import own_command, print_command, stdout
 from inboxsync.cli.process import open_engine
 from inboxsync.cli.run_output import exit_code_of_runs, print_outcome
+from inboxsync.cli.serve import serve_until_asked
 from inboxsync.cli.sync import sync_pages
 from inboxsync.engine import Engine
 from inboxsync.model import Page, Platform, RunStatus
@@ -24,7 +27,8 @@ from inboxsync.store.state.pages import PageCounts, count_page, list_pages
 from inboxsync.sync import Outcome
 
 _END_SECONDS = 10
-_QUERY = "SELECT sender_name, last_message FROM messenger_conversations LIMIT 10"
+_PORT = 8000
+_BEGUN_AT = "begun_at"
 
 
 def demo(
@@ -39,16 +43,23 @@ def demo(
     ] = None,
     fast: Annotated[bool, typer.Option("--fast", help="Without Meta's limit of 2 calls a second.")] = False,
     reset: Annotated[bool, typer.Option("--reset", help="First delete what an earlier demo stored.")] = False,
+    serve: Annotated[
+        bool, typer.Option("--serve", help="Then serve the dashboard on what is stored, until Ctrl-C.")
+    ] = False,
+    port: Annotated[
+        int, typer.Option(min=0, max=65535, help="Of the dashboard; 0 takes a free one.")
+    ] = _PORT,
 ) -> None:
     """Sync a sandbox Page. It needs no setup, and nothing is sent to Meta.
 
     The sandbox imitates Meta's Graph API in a process of its own. What is synced stays in a
-    database for demos, so a second demo only reads what is new.
+    database for demos, so a second demo only reads what is new. Example: `inboxsync demo --serve`
     """
-    with _sandbox(conversations, dataset, fast=fast) as ready:
-        settings = _settings(ready, fast=fast)
-        if reset:
-            _delete(settings)
+    settings = _settings()
+    if reset:
+        _delete(settings)
+    with _sandbox(conversations, dataset, fast=fast, newest_at=_begun_at(settings)) as ready:
+        settings = settings.model_copy(update=_source(ready, fast=fast))
         with open_engine(settings) as engine:
             page = _added_page(engine, ready)
             stored = _stored(engine, page).conversations
@@ -60,14 +71,20 @@ def demo(
                 max_duration_seconds=None,
                 expected=_conversations(ready) - stored if page.last_synced_at is None else None,
             )
-            _report(engine, ended, ready)
+            _report(engine, ended, ready, serves=serve)
+            if serve:
+                os.environ |= _environment(settings)
+                serve_until_asked(engine, host="127.0.0.1", port=port, has_worker=True)
     raise typer.Exit(exit_code_of_runs([ended.run]))
 
 
 @contextmanager
-def _sandbox(conversations: int | None, dataset: Path | None, *, fast: bool) -> Iterator[dict[str, Any]]:
-    """A sandbox in a process of its own; yields its ready line."""
+def _sandbox(
+    conversations: int | None, dataset: Path | None, *, fast: bool, newest_at: datetime
+) -> Iterator[dict[str, Any]]:
+    """A sandbox in a process of its own, with messages up to `newest_at`; yields its ready line."""
     command = [sys.executable, "-m", "inboxsync", "sandbox", "--ends-with-parent"]
+    command += ["--set", f"newest_at={int(newest_at.timestamp())}"]
     if conversations is not None:
         command += ["--conversations", str(conversations)]
     if dataset is not None:
@@ -90,23 +107,43 @@ def _sandbox(conversations: int | None, dataset: Path | None, *, fast: bool) -> 
                 process.kill()
 
 
-def _settings(ready: dict[str, Any], *, fast: bool) -> Settings:
+def _settings() -> Settings:
     """The environment's settings, with a database and a key only for demos."""
     own = load_settings()
-    changes: dict[str, Any] = {
-        "data_dir": own.data_dir / "demo",
-        "database_url": "",
-        "graph_url": ready["url"],
-        "secret_key": None,
-    }
-    if fast:
-        changes["calls_per_second"] = 0.0
+    changes = {"data_dir": own.data_dir / "demo", "database_url": "", "secret_key": None}
     return own.model_copy(update=changes)
 
 
+def _source(ready: dict[str, Any], *, fast: bool) -> dict[str, Any]:
+    """What the settings say of the source."""
+    return {"graph_url": ready["url"]} | ({"calls_per_second": 0.0} if fast else {})
+
+
+def _environment(settings: Settings) -> dict[str, str]:
+    """The same settings, for the worker that the service starts."""
+    return {
+        "INBOXSYNC_DATA_DIR": str(settings.data_dir),
+        "INBOXSYNC_DATABASE_URL": "",
+        "INBOXSYNC_GRAPH_URL": settings.graph_url,
+        "INBOXSYNC_SECRET_KEY": "",
+        "INBOXSYNC_CALLS_PER_SECOND": str(settings.calls_per_second),
+    }
+
+
+def _begun_at(settings: Settings) -> datetime:
+    """When the first demo began: the sandbox's messages end there, in each later one too."""
+    path = settings.data_dir / _BEGUN_AT
+    if path.is_file():
+        return datetime.fromisoformat(path.read_text(encoding="ascii"))
+    begun_at = datetime.now(UTC)
+    path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+    path.write_text(begun_at.isoformat(), encoding="ascii")
+    return begun_at
+
+
 def _delete(settings: Settings) -> None:
-    for suffix in ("", "-wal", "-shm"):
-        Path(f"{settings.data_dir / 'inboxsync.db'}{suffix}").unlink(missing_ok=True)
+    for name in ("inboxsync.db", "inboxsync.db-wal", "inboxsync.db-shm", _BEGUN_AT):
+        (settings.data_dir / name).unlink(missing_ok=True)
 
 
 def _added_page(engine: Engine, ready: dict[str, Any]) -> Page:
@@ -134,8 +171,9 @@ def _introduce(ready: dict[str, Any], page: Page, stored: int, *, fast: bool) ->
         )
 
 
-def _report(engine: Engine, ended: Outcome, ready: dict[str, Any]) -> None:
-    again = shlex.join([own_command(), *(word for word in sys.argv[1:] if word != "--reset")])
+def _report(engine: Engine, ended: Outcome, ready: dict[str, Any], *, serves: bool) -> None:
+    words = [word for word in sys.argv[1:] if word not in ("--reset", "--serve")]
+    again = shlex.join([own_command(), *words])
     run = replace(ended.run, next=again if ended.run.next else None)
     # The sandbox's older messages are of no interest: it ends with the demo.
     print_outcome(replace(ended, run=run, unfinished=replace(ended.unfinished, older=None)))
@@ -145,18 +183,29 @@ def _report(engine: Engine, ended: Outcome, ready: dict[str, Any]) -> None:
         f"  Stored: {stored.conversations:,} of the sandbox's {_conversations(ready):,} conversations, "
         f"{stored.messages:,} messages of {stored.contacts:,} contacts."
     )
-    if run.status is not RunStatus.COMPLETE:
+    if run.status is not RunStatus.COMPLETE or serves:
         return
-    database = engine.settings.data_dir / "inboxsync.db"
+    own = own_command()
     console.print()
     console.print("Try next:", style="bold")
-    for what, how in (
-        ("Again: one call, nothing new", again),
-        ("What is stored, in SQL", shlex.join(["sqlite3", str(database), _QUERY])),
-        ("A real Page; the README explains how to get its token", f"{own_command()} pages add PAGE_ID"),
+    for what, lines in (
+        ("The dashboard, on what was just synced", [f"{again} --serve"]),
+        (
+            "A search and an Excel file",
+            [
+                f"export INBOXSYNC_DATA_DIR={shlex.quote(str(engine.settings.data_dir))}",
+                f"{own} search refund",
+                f"{own} export conversations -o demo.xlsx",
+            ],
+        ),
+        (
+            "A real Page, in a new terminal; the README explains how to get its token",
+            [f"{own} pages add PAGE_ID"],
+        ),
     ):
         console.print(f"  {what}:")
-        console.print(f"    {how}", soft_wrap=True)  # to be copied, so without line breaks of ours
+        for line in lines:
+            print_command(console, f"  {line}")
 
 
 def _stored(engine: Engine, page: Page) -> PageCounts:

@@ -9,6 +9,7 @@ import structlog
 import typer
 
 from inboxsync.cli.exposed import warn_exposed
+from inboxsync.cli.output import stdout
 from inboxsync.cli.process import asked_to_end, open_engine, set_for_syncing
 from inboxsync.cli.worker import keep_worker
 from inboxsync.engine import Engine
@@ -44,10 +45,16 @@ def serve(
     SIGTERM ends it within ten seconds. Open runs continue at the next start.
     """
     with open_engine() as engine:
-        _require_key(engine, host)
-        warn_exposed(engine)
-        with _listen(host, port) as listener:
-            asyncio.run(_serve(engine, listener, host=host, has_worker=not no_worker))
+        serve_until_asked(engine, host=host, port=port, has_worker=not no_worker)
+
+
+def serve_until_asked(engine: Engine, *, host: str, port: int, has_worker: bool) -> None:
+    """Serve until a signal asks to end; the worker reads its settings from the environment."""
+    _require_key(engine, host)
+    warn_exposed(engine)
+    with _listen(host, port) as listener:
+        stdout().print(f"The dashboard: {_url(listener)}/  (Ctrl-C ends it)")
+        asyncio.run(_serve(engine, listener, host=host, has_worker=has_worker))
 
 
 async def _serve(engine: Engine, listener: socket.socket, *, host: str, has_worker: bool) -> None:

@@ -20,13 +20,15 @@ class Access:
 
     The token is in no `repr`. `account_id` is the id under which the Page itself writes; `own_ids`
     are all that mean the Page among participants and senders. `quota` is the object whose quota a
-    call uses: the Page, or the Instagram account (graph-facts 2).
+    call uses: the Page, or the Instagram account (graph-facts 2). `source` is the address of its API, with
+    the version, where that is not the client's own.
     """
 
     page_id: str
     platform: Platform
     account_id: str
     token: str = field(repr=False)
+    source: str | None = field(default=None, kw_only=True)
     is_instagram: bool = field(init=False, repr=False)
     quota: str = field(init=False, repr=False)
     own_ids: frozenset[str] = field(init=False, repr=False)

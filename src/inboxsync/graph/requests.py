@@ -290,7 +290,9 @@ class Calls:
         if self._app is not None:
             params = {**params, "appsecret_proof": self._app.proof(access.token)}
         with _redacting(access):
-            return await self._http.get(call.path, params=params, token=access.token, sent=slot.sent)
+            return await self._http.get(
+                call.path, params=params, token=access.token, sent=slot.sent, source=access.source
+            )
 
     @contextmanager
     def _asked_to_wait(self, retry_after: str | None) -> Iterator[None]:

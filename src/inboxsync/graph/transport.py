@@ -68,20 +68,27 @@ class Transport:
         self._session = session
         self._largest_bytes = largest_bytes
         self._base = str(base)
-        self._host = base.host
         # For a tunnel the proxy gets its own request with these headers; otherwise it reads our request.
         self._for_tunnel = to_proxy if base.scheme == "https" else {}
         self._own = {} if self._for_tunnel else to_proxy
 
     async def get(
-        self, path: str, *, params: Mapping[str, str | int], token: str, sent: Callable[[], None]
+        self,
+        path: str,
+        *,
+        params: Mapping[str, str | int],
+        token: str,
+        sent: Callable[[], None],
+        source: str | None = None,
     ) -> Received:
         """The answer to `path`, which is quoted already. `sent` is called as soon as the request is sent.
 
+        `source` is another address than the transport's own, with its version.
         Raises FaultError without a whole answer. Its text quotes neither the request nor the answer.
         """
         # Quoted here and nowhere else, so that Meta reads exactly what was meant.
-        url = URL(f"{self._base}{path}?{urlencode(params, quote_via=quote)}", encoded=True)
+        base = self._base if source is None else f"{source}/"
+        url = URL(f"{base}{path}?{urlencode(params, quote_via=quote)}", encoded=True)
         headers = {**self._own, "Authorization": f"Bearer {token}"}
         # A connection that Meta has closed meanwhile must be noticed before it is used again.
         for _ in range(_TURNS_TO_NOTICE):
@@ -98,7 +105,7 @@ class Transport:
         # A ValueError means that the token does not fit into a header.
         except (aiohttp.ClientError, OSError, ValueError) as broken:
             fault = Fault(
-                message=f"No answer from {self._host}: {_reason(broken)}",
+                message=f"No answer from {url.host}: {_reason(broken)}",
                 is_answered=not isinstance(broken, _NO_CONNECTION),
             )
             raise FaultError(fault) from None

@@ -53,6 +53,7 @@ class Page:
     itself has in its conversations: the Page id on Messenger, the professional account's id on Instagram.
     Syncs have found out `batch_size`, in conversations a call, and `time_windows`: whether the source honours
     `updated_before_ms` (None: not tried yet). `token_expires_at` None: never, or not known.
+    `source_url`: the address of the sandbox or proxy that it was added from; None: Meta's own.
     """
 
     id: str
@@ -68,3 +69,4 @@ class Page:
     batch_size: int | None = None
     time_windows: bool | None = None
     token_expires_at: datetime | None = None
+    source_url: str | None = None

@@ -3,6 +3,7 @@
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -12,6 +13,9 @@ Share = Annotated[float, Meta(ge=0, le=1)]
 Seconds = Annotated[float, Meta(ge=0)]
 Count = Annotated[int, Meta(ge=0)]
 CountFromOne = Annotated[int, Meta(ge=1)]
+
+# The synthetic world ends here, whatever the clock says: every process serves the same.
+ANCHOR = int(datetime(2026, 6, 30, 12, tzinfo=UTC).timestamp())
 
 # What each is: `odd_refusals`, `odd_contents`, `odd_usage`.
 OddRefusalName = Literal[
@@ -153,6 +157,8 @@ class SandboxConfig:
     pages: Annotated[int, Meta(ge=1, le=10_000)] = 1
     dataset: Path | None = None
     seed: int = 0
+    # when the newest message was sent, in seconds since 1970; a data set's own times stay
+    newest_at: CountFromOne = ANCHOR
     limits: bool = True  # 2 calls a second for each Page, and a daily quota
     # the code for a call that comes too soon
     rate_code: Literal[613, 80006] = 613

@@ -7,7 +7,6 @@ asked for: a million need no memory. What is changed after the start is kept.
 import time
 from collections import OrderedDict
 from collections.abc import Callable, Mapping, Sequence
-from datetime import UTC, datetime
 from random import Random
 
 from inboxsync.sandbox import ids
@@ -16,8 +15,6 @@ from inboxsync.sandbox.folders import Folder
 from inboxsync.sandbox.people import Person, make_person
 from inboxsync.sandbox.threads import Message, Thread, make_thread
 
-# The synthetic world ends here, whatever the clock says: every process serves the same.
-ANCHOR = int(datetime(2026, 6, 30, 12, tzinfo=UTC).timestamp())
 INBOX = "inbox"
 _SPAN_SECONDS = 3 * 365 * 86_400
 # As many as `render` keeps: what is rendered once need not be made again.
@@ -41,6 +38,7 @@ class Mailbox:
         sizes: Mapping[str, int],
         messages: tuple[int, int],
         recorded: Sequence[Recorded] | None,
+        newest_at: int,
     ) -> None:
         self._key = key
         self._page_number = page_number
@@ -48,6 +46,7 @@ class Mailbox:
         self._is_instagram = is_instagram
         self._messages = messages
         self._recorded = recorded
+        self._newest_at = newest_at
         self._kept: OrderedDict[int, Thread] = OrderedDict()
         self._changed: dict[int, Thread] = {}
         self._deleted: set[int] = set()
@@ -170,7 +169,7 @@ class Mailbox:
         def at(slot: int) -> int:
             # Anywhere in its own step: never before the one after it.
             jitter = (slot * 2_654_435_761 + self._page_number) % step
-            return ANCHOR - (slot - first) * step - jitter
+            return self._newest_at - (slot - first) * step - jitter
 
         return at
 

@@ -4,7 +4,7 @@ from inboxsync.sandbox import ids
 from inboxsync.sandbox.config import SandboxConfig
 from inboxsync.sandbox.dataset import Dataset, Recorded, load_dataset
 from inboxsync.sandbox.folders import Folder
-from inboxsync.sandbox.mailbox import ANCHOR, INBOX, Mailbox
+from inboxsync.sandbox.mailbox import INBOX, Mailbox
 from inboxsync.sandbox.threads import Message, Thread
 
 _DEFAULT_CONVERSATIONS = 10_000
@@ -44,6 +44,7 @@ class PageWorld:
                 sizes=sizes,
                 messages=config.messages,
                 recorded=newest,
+                newest_at=config.newest_at,
             )
             for is_instagram in (False, True)
         )
@@ -111,7 +112,7 @@ class World:
     def _load(config: SandboxConfig) -> Dataset | None:
         if config.dataset is None:
             return None
-        return load_dataset(config.dataset, limit=config.conversations, anchor=ANCHOR)
+        return load_dataset(config.dataset, limit=config.conversations, anchor=config.newest_at)
 
 
 def _world_key(config: SandboxConfig, dataset: Dataset | None) -> str:

@@ -41,6 +41,7 @@ def keep_page(
     platform: Platform,
     token: str,
     name: str | None,
+    source_url: str | None,
     now: datetime,
 ) -> tuple[Page, bool]:
     """Encrypt a checked token and add or update its Page; also returns whether it is new."""
@@ -54,6 +55,7 @@ def keep_page(
             access_token_encrypted=token_cipher.encrypt(token, page_id=identity.page_id),
             now=now,
             token_expires_at=identity.token_expires_at,
+            source_url=source_url,
         )
         # A dead token may have ended its last run, and its interval may be a day.
         make_due(connection, page.id, now=now)

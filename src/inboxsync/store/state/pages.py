@@ -129,6 +129,7 @@ def upsert_page(
     access_token_encrypted: str,
     now: datetime,
     token_expires_at: datetime | None = None,
+    source_url: str | None = None,
 ) -> tuple[Page, bool]:
     """Add a Page, or give a known one its new token and name; also returns whether it is new."""
     values: dict[str, Any] = {
@@ -138,6 +139,7 @@ def upsert_page(
         "token_reason": None,
         "token_problem": None,
         "token_expires_at": token_expires_at,
+        "source_url": source_url,
         "updated_at": now,
     }
     if name is not None:
@@ -260,6 +262,7 @@ def _page(row: Row[Any]) -> Page:
         batch_size=row.batch_size,
         time_windows=row.time_windows,
         token_expires_at=row.token_expires_at,
+        source_url=row.source_url,
     )
 
 

@@ -47,6 +47,7 @@ facebook_pages = Table(
     Column("token_reason", Text, comment="why it is not valid, in one word: expired, app_removed, ..."),
     Column("token_problem", Text, comment="why the token is not valid, and what to do"),
     Column("token_expires_at", UtcDateTime, comment="when the token ends; NULL: never, or not known"),
+    Column("source_url", Text, comment="the address it is read from, such as a sandbox's; NULL: Meta's"),
     Column("last_synced_at", UtcDateTime, comment="all up to here is stored; set it to NULL for a full sync"),
     Column(
         "history",

@@ -258,6 +258,7 @@ CREATE TABLE facebook_pages (
 	token_reason TEXT,
 	token_problem TEXT,
 	token_expires_at TIMESTAMP WITH TIME ZONE,
+	source_url TEXT,
 	last_synced_at TIMESTAMP WITH TIME ZONE,
 	history TEXT DEFAULT 'newest' NOT NULL,
 	batch_size INTEGER,
@@ -291,6 +292,8 @@ COMMENT ON COLUMN facebook_pages.token_reason IS 'why it is not valid, in one wo
 COMMENT ON COLUMN facebook_pages.token_problem IS 'why the token is not valid, and what to do';
 
 COMMENT ON COLUMN facebook_pages.token_expires_at IS 'when the token ends; NULL: never, or not known';
+
+COMMENT ON COLUMN facebook_pages.source_url IS 'the address it is read from, such as a sandbox''s; NULL: Meta''s';
 
 COMMENT ON COLUMN facebook_pages.last_synced_at IS 'all up to here is stored; set it to NULL for a full sync';
 
