@@ -21,6 +21,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import datetime, timedelta
 from pathlib import Path
+from urllib.parse import urlencode
 
 import httpx2
 import structlog
@@ -29,7 +30,7 @@ from speed import postgresql
 
 from inboxsync.api import create_app
 from inboxsync.api.middleware import Server
-from inboxsync.api.schemas import encode_key
+from inboxsync.api.schemas import encode_key, filter_mark
 from inboxsync.engine import Engine
 from inboxsync.settings import Settings
 from inboxsync.store.reading import ConversationFilter, list_conversations, list_overviews
@@ -119,25 +120,36 @@ def views(engine: Engine, client: httpx2.Client) -> dict[str, Places]:
     def at() -> tuple[datetime, str]:
         return NOW - timedelta(seconds=dice.randrange(8_000_000)), "m"
 
-    def conversations(asked: str = "") -> Places:
-        return lambda: f"/conversations?{asked}&after={encode_key('conversations-view', at())}"
+    def listed(path: str, kind: str, **asked: str) -> Places:
+        """Anywhere in a list; a cursor belongs to its filter."""
+        mark, filters = filter_mark(**asked), urlencode(asked)
+        return lambda: f"{path}?{filters}&after={encode_key(kind, at(), mark=mark)}"
+
+    def conversations(**asked: str) -> Places:
+        return listed("/conversations", "conversations-view", **asked)
 
     def search(words: list[str], more: str = "") -> Places:
         return lambda: f"/search?q={dice.choice(words)}{more}"
 
     found: dict[str, Places] = {
         "Pages": lambda: "/",
+        "Pages that need a person": lambda: "/?state=person&sort=-messages",
         "a Page": lambda: f"/pages/{dice.choice(pages)}",
         "conversations, the newest": lambda: "/conversations",
         "conversations, anywhere": conversations(),
-        "conversations of a Page": conversations(f"page={pages[0]}"),
-        "conversations, unread": conversations("unread=1"),
-        "conversations, unanswered": conversations("unanswered=1"),
-        "conversations in spam": conversations("folder=spam"),
-        "conversations with a phone number": conversations("phone=1"),
+        "conversations of a Page": conversations(page=pages[0]),
+        "conversations, unread": conversations(unread="1"),
+        "conversations, unanswered": conversations(unanswered="1"),
+        "conversations in spam": conversations(folder="spam"),
+        "conversations with a phone number": conversations(phone="1"),
+        "conversations, the oldest": lambda: "/conversations?sort=oldest",
+        "conversations of people with a name": lambda: "/conversations?named=a&unread=1",
         "a thread": lambda: f"/conversations/{dice.choice(threads)}" if threads else "/conversations",
-        "contacts": lambda: f"/contacts?after={encode_key('contacts-view', at())}",
-        "contacts with an address": lambda: f"/contacts?email=1&after={encode_key('contacts-view', at())}",
+        "contacts": listed("/contacts", "contacts-view"),
+        "contacts with an address": listed("/contacts", "contacts-view", email="1"),
+        "contacts, by name": lambda: "/contacts?sort=name",
+        "contacts, a common name": lambda: "/contacts?named=a",
+        "contacts, two words of a name": lambda: "/contacts?named=an+m&sort=messages",
         "search, common words": search(["you", "the", "what", "can"]),
         "search, rare words": search(["thermostat", "linux", "hotel", "banana"]),
         "search, by rank": search(["you", "apartment+balcony"], "&order=rank"),

@@ -10,7 +10,7 @@ from sqlalchemy import Connection
 from inboxsync.api.problems import RequestInvalid
 from inboxsync.api.schemas import decode_cursor, decode_key, encode_cursor
 from inboxsync.model import Page
-from inboxsync.store.reading import MOST_COUNTED, Key, find_people
+from inboxsync.store.reading import MOST_COUNTED, Key, People, find_people
 from inboxsync.store.state.pages import (
     count_pages,
     find_page,
@@ -119,12 +119,18 @@ def counted(number: int, noun: str) -> str:
     return f"more than {some(MOST_COUNTED, noun)}" if number == MOST_COUNTED + 1 else some(number, noun)
 
 
-def cut_words(connection: Connection, named: str, page_id: str | None) -> str:
-    """What to say where more people have a name than a list looks through; empty where it has all."""
+def people_named(connection: Connection, named: str, page_id: str) -> People | None:
+    """Who has this name, of a Page (our id) or of all; None without a name."""
     if not named:
-        return ""
-    ids = [page_id] if page_id else [page.id for page in list_pages(connection)]
-    is_cut = find_people(connection, named, ids).is_cut
+        return None
+    return find_people(
+        connection, named, [page_id] if page_id else [page.id for page in list_pages(connection)]
+    )
+
+
+def cut_words(people: People | None) -> str:
+    """What to say where more people have a name than a list looks through; empty where it has all."""
+    is_cut = people is not None and people.is_cut
     return "Too many people have such a name to show all of them. Type more of it." if is_cut else ""
 
 

@@ -14,7 +14,7 @@ from inboxsync.model import REPLY_WINDOW, Page
 from inboxsync.store.connection.statements import Among, select_among
 from inboxsync.store.derived import facts_of, has_notes, sum_contacts
 from inboxsync.store.reading.lists import Key, KeyedList, Listed, part_of
-from inboxsync.store.reading.names import find_people
+from inboxsync.store.reading.names import People, find_people
 from inboxsync.store.reading.scope import CONVERSATIONS_AT_ONCE, Scope, iter_chunks, iter_rows
 from inboxsync.store.search import terms_of
 from inboxsync.store.tables import (
@@ -41,10 +41,14 @@ class ContactOrder(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ContactFilter:
-    """What is looked for; None is everything. `named`: each of its words begins a word of the name."""
+    """What is looked for; None is everything. `named`: each of its words begins a word of the name.
+
+    `people` are those who have that name, where that is known already.
+    """
 
     page_id: str | None = None
     named: str | None = None
+    people: People | None = None
     updated_since: datetime | None = None
     is_unanswered: bool | None = None
     has_phone: bool | None = None
@@ -139,7 +143,8 @@ def _few(connection: Connection, wanted: ContactFilter, order: ContactOrder) -> 
 
 
 def _named(connection: Connection, wanted: ContactFilter) -> list[ContactRecord]:
-    people = find_people(connection, wanted.named or "", _page_ids(connection, wanted)).found
+    known = wanted.people or find_people(connection, wanted.named or "", _page_ids(connection, wanted))
+    people = known.found
     rows = select_among(connection, _among_contacts, {sender_id for _, sender_id in people})
     records = (_record(row) for row in rows)
     return [

@@ -15,7 +15,7 @@ from inboxsync.store.connection.statements import Among, select_among
 from inboxsync.store.derived import facts_of, has_notes
 from inboxsync.store.reading.gaps import GAP_COLUMNS, IS_GAP, Gap, gap_of
 from inboxsync.store.reading.lists import Key, KeyedList, Listed, part_of
-from inboxsync.store.reading.names import find_people
+from inboxsync.store.reading.names import People, find_people
 from inboxsync.store.reading.scope import Scope, iter_id_chunks, iter_rows
 from inboxsync.store.tables import (
     BESIDE_INBOX,
@@ -54,11 +54,13 @@ class ConversationOrder(StrEnum):
 class ConversationFilter:
     """What is looked for; None is everything. `sender_id` is the contact.
 
-    `named`: each of its words begins a word of the contact's name.
+    `named`: each of its words begins a word of the contact's name. `people` are those who have that name,
+    where that is known already.
     """
 
     page_id: str | None = None
     named: str | None = None
+    people: People | None = None
     folder: str | None = None
     updated_since: datetime | None = None
     sender_id: str | None = None
@@ -176,7 +178,8 @@ def _counted(wanted: ConversationFilter) -> KeyedList[ConversationRecord]:
 
 
 def _named(connection: Connection, wanted: ConversationFilter) -> list[ConversationRecord]:
-    people = find_people(connection, wanted.named or "", _page_ids(connection, wanted)).found
+    known = wanted.people or find_people(connection, wanted.named or "", _page_ids(connection, wanted))
+    people = known.found
     rows = select_among(connection, _among_contacts, {sender_id for _, sender_id in people})
     since, folder, sender_id = wanted.updated_since, wanted.folder, wanted.sender_id
     return [

@@ -20,7 +20,7 @@ from inboxsync.store.reading import (
     details_of_contacts,
     list_contacts,
 )
-from inboxsync.web.lists import counted, cut_words, key_in, order_in, page_choice, page_labels
+from inboxsync.web.lists import counted, cut_words, key_in, order_in, page_choice, page_labels, people_named
 from inboxsync.web.rendering import query
 from inboxsync.web.request_context import RequestContext
 from inboxsync.web.views.conversations import NO_NAME
@@ -75,16 +75,17 @@ def list_some(context: RequestContext) -> Response:
     with context.service.engine.store.read() as connection:
         choice = page_choice(connection, context.param("page"))
         page_id = choice.chosen
+        people = people_named(connection, named, page_id)
         wanted = ContactFilter(
             page_id=page_id or None,
             named=named or None,
+            people=people,
             is_unanswered=switched["unanswered"] or None,
             has_phone=switched["phone"] or None,
             has_email=switched["email"] or None,
         )
         found = list_contacts(connection, wanted, after=after, limit=_LIMIT, order=order)
         count = count_listed_contacts(connection, wanted)
-        cut = cut_words(connection, named, page_id)
         names = page_labels(connection, (record.page_id for record in found.records))
         details = _details(connection, found.records)
     rows = [
@@ -99,7 +100,7 @@ def list_some(context: RequestContext) -> Response:
         orders=[(each.value, label) for each, label in ORDERS.items()],
         headings={label: _heading(context, order, orders) for label, orders in _HEADINGS},
         summary=f"{counted(count, 'contact')}, {ORDERS[order][:1].lower()}{ORDERS[order][1:]}",
-        cut=cut,
+        cut=cut_words(people),
         is_filtered=bool(page_id or named) or any(switched.values()),
         contacts=rows,
         show_page=choice.total > 1 and not page_id,

@@ -28,7 +28,7 @@ from inboxsync.store.reading import (
 )
 from inboxsync.store.state.pages import get_page
 from inboxsync.web.entries import Entry, address_at_meta, anchor_of, entries_of, gap_entry
-from inboxsync.web.lists import counted, cut_words, key_in, order_in, page_choice, page_labels
+from inboxsync.web.lists import counted, cut_words, key_in, order_in, page_choice, page_labels, people_named
 from inboxsync.web.page_rows import page_label
 from inboxsync.web.request_context import RequestContext
 from inboxsync.web.wording import duration, some
@@ -115,9 +115,11 @@ def list_some(context: RequestContext) -> Response:
     with context.service.engine.store.read() as connection:
         choice = page_choice(connection, chosen["page"])
         chosen["page"] = choice.chosen
+        people = people_named(connection, chosen["named"], choice.chosen)
         wanted = ConversationFilter(
             page_id=choice.chosen or None,
             named=chosen["named"] or None,
+            people=people,
             folder=chosen["folder"] or None,
             updated_since=context.since_param(),
             sender_id=chosen["contact"] or None,
@@ -128,7 +130,6 @@ def list_some(context: RequestContext) -> Response:
         )
         found = list_conversations(connection, wanted, after=after, limit=_LIMIT, order=order)
         count = count_listed_conversations(connection, wanted)
-        cut = cut_words(connection, chosen["named"], choice.chosen)
         names = page_labels(connection, (record.page_id for record in found.records))
     return context.show(
         "conversations.html",
@@ -136,7 +137,7 @@ def list_some(context: RequestContext) -> Response:
         choice=choice,
         chosen=chosen | switched | {"sort": order.value},
         orders=[(each.value, label) for each, label in ORDERS.items()],
-        cut=cut,
+        cut=cut_words(people),
         folders=FOLDERS.items(),
         switches=_SWITCHES,
         is_filtered=any(chosen.values()) or any(switched.values()),
