@@ -31,7 +31,7 @@ _ARABIC: Final = {
     "\u06c1": "\u0647", "\u06c3": "\u0647",
 }  # fmt: skip
 # Persian heh with yeh above is a heh to its readers; Unicode takes it apart into another letter.
-_HEH_WITH_YEH, _HEH = "\u06c0", "\u0647"
+_HEH_WITH_YEH, _HEH = ("\u06c0", "\u06d5\u0654"), "\u0647"
 # Letters to Unicode, apostrophes to people (o\u02bbzbek): like the apostrophe they separate words.
 _APOSTROPHES: Final = frozenset("\u02b9\u02bb\u02bc\u02bd\u02be\u02bf\u02c8\u02ca\u02cb\u07f4\u07f5\ua78c")
 _TATWEEL: Final = "\u0640"
@@ -63,7 +63,9 @@ def fold(text: str) -> str:
     if text.isascii():
         return text.translate(_LOWER)
     marks = _marks()
-    text = marks.long_runs.sub(_shorten, text.replace(_HEH_WITH_YEH, _HEH))
+    for form in _HEH_WITH_YEH:
+        text = text.replace(form, _HEH)
+    text = marks.long_runs.sub(_shorten, text)
     apart = unicodedata.normalize("NFKD", unicodedata.normalize("NFKD", text).casefold())
     text = unicodedata.normalize("NFC", marks.runs.sub(_put_in_order, marks.omitted.sub("", apart)))
     for letter, twice in TWICE.items():
