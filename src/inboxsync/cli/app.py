@@ -9,6 +9,7 @@ import typer
 
 from inboxsync import __version__
 from inboxsync.cli import db, demo, export, keys, pages, report, runs, serve, sync, verify, worker
+from inboxsync.cli.examples import EXAMPLES, show_examples
 from inboxsync.cli.output import FAILED, exit_code, print_error, print_problem
 from inboxsync.cli.sandbox import sandbox
 from inboxsync.cli.search import search
@@ -17,8 +18,8 @@ from inboxsync.errors import InboxsyncError
 app = typer.Typer(
     help="Copy every conversation of a Facebook Page or Instagram account into your own database.",
     no_args_is_help=True,
+    epilog=f"Example: {EXAMPLES['']}",
     pretty_exceptions_enable=False,
-    add_completion=False,
 )
 app.command()(sync.sync)
 app.command()(verify.verify)
@@ -33,6 +34,7 @@ app.command()(worker.worker)
 app.command()(demo.demo)
 app.command()(sandbox)
 app.add_typer(db.app, name="db")
+show_examples(app)
 
 
 def _print_version(asked: bool) -> None:  # noqa: FBT001 - Typer calls it with the option's value
@@ -56,7 +58,8 @@ def main() -> None:
     _buffer_stdout()
     try:
         try:
-            app()
+            # By this name shells ask for completions, however it was started.
+            app(prog_name="inboxsync")
         finally:
             sys.stdout.flush()
     except InboxsyncError as error:

@@ -6,6 +6,7 @@ from typing import Annotated
 
 import typer
 
+from inboxsync.cli.completion import complete_page
 from inboxsync.engine import Engine
 from inboxsync.errors import PageUnknown, SettingsInvalid
 from inboxsync.model import Page, Platform
@@ -13,14 +14,28 @@ from inboxsync.reports import when
 from inboxsync.settings import Settings
 from inboxsync.store.state.pages import find_pages, list_pages
 
-PageId = Annotated[str, typer.Argument(metavar="PAGE_ID", help="Meta's id of the Page, ours, or its name.")]
+PageId = Annotated[
+    str,
+    typer.Argument(
+        metavar="PAGE_ID", help="Meta's id of the Page, ours, or its name.", autocompletion=complete_page
+    ),
+]
 PageIds = Annotated[
     list[str] | None,
-    typer.Argument(metavar="PAGE_ID", help="Meta's id of a Page, ours, or its name. Default: all Pages."),
+    typer.Argument(
+        metavar="PAGE_ID",
+        help="Meta's id of a Page, ours, or its name. Default: all Pages.",
+        autocompletion=complete_page,
+    ),
 ]
 OnlyPages = Annotated[
     list[str] | None,
-    typer.Option("--page", metavar="PAGE_ID", help="Only this Page: an id or its name; may be repeated."),
+    typer.Option(
+        "--page",
+        metavar="PAGE_ID",
+        help="Only this Page: an id or its name; may be repeated.",
+        autocompletion=complete_page,
+    ),
 ]
 OnlyPlatform = Annotated[Platform | None, typer.Option(help="Only this platform of it.")]
 Since = Annotated[

@@ -5,6 +5,7 @@ from typing import Annotated
 
 import typer
 
+from inboxsync.cli.completion import complete_run
 from inboxsync.cli.options import AsJsonArray
 from inboxsync.cli.output import local, print_json, some, stdout, table
 from inboxsync.cli.process import open_engine
@@ -23,7 +24,12 @@ _PATIENCE_SECONDS = 30.0
 
 RunId = Annotated[
     str,
-    typer.Argument(metavar="RUN_ID", help="The run's id, as `inboxsync runs` shows it.", callback=stored_id),
+    typer.Argument(
+        metavar="RUN_ID",
+        help="The run's id, as `inboxsync runs` shows it.",
+        callback=stored_id,
+        autocompletion=complete_run,
+    ),
 ]
 
 app = typer.Typer(help="Past and open runs.", invoke_without_command=True)
