@@ -466,3 +466,37 @@ def test_a_misspelt_setting_is_one_line_with_the_likely_one_and_no_value(run: Ru
     exported = run("export", "contacts", "--raw", INBOXSYNC_DATADIR="/of/mine")
     assert exported.stderr.count("INBOXSYNC_DATADIR") == 1
     assert "DATADIR" not in exported.stdout
+
+
+def test_every_command_takes_a_page_by_its_name_where_it_takes_an_id(inbox: MakeInbox, run: Run) -> None:
+    source = inbox("--conversations", "10", "--pages", "2")
+    names = {"Café Blue": source.ready["pages"][0]["page_id"], "Shop": source.ready["pages"][1]["page_id"]}
+    for name, page_id in names.items():
+        source.change("UPDATE facebook_pages SET name = ? WHERE facebook_page_id = ?", name, page_id)
+    for words in (
+        ("sync", "Café Blue", "--json"),
+        ("sync", "cafe blue", "--json"),
+        ("verify", "Café Blue"),
+        ("pages", "show", "Café Blue"),
+        ("pages", "set", "Café Blue", "--every", "5m"),
+        ("search", "x", "--page", "Café Blue"),
+        ("export", "contacts", "--page", "Café Blue"),
+        ("export", "messages", "--page", "Café Blue"),
+        ("report", "activity", "--page", "Café Blue"),
+        ("report", "response-times", "--page", "Café Blue"),
+        ("pages", "remove", "Café Blue", "--yes"),
+    ):
+        ended = run(*words)
+        assert ended.returncode == 0, (words, ended.stderr)
+    assert source.query("SELECT name FROM facebook_pages") == [("Shop",)]
+    assert source.query("SELECT * FROM sync_runs") == []  # of the other one none began
+
+
+def test_a_name_that_two_pages_have_is_refused_with_the_way_out(inbox: MakeInbox, run: Run) -> None:
+    source = inbox("--conversations", "5", "--pages", "2")
+    source.change("UPDATE facebook_pages SET name = 'Shop'")
+    for words in (("sync", "Shop"), ("pages", "remove", "Shop", "--yes"), ("search", "x", "--page", "Shop")):
+        refused = run(*words)
+        assert (refused.returncode, refused.stdout) == (2, "")
+        assert refused.stderr.splitlines()[0] == "inboxsync: 2 Pages are called Shop."
+        assert "`inboxsync pages list --json` shows" in refused.stderr

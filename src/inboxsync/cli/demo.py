@@ -53,7 +53,7 @@ def demo(
     """Sync a sandbox Page. It needs no setup, and nothing is sent to Meta.
 
     The sandbox imitates Meta's Graph API in a process of its own. What is synced stays in a
-    database for demos, so a second demo only reads what is new. Example: `inboxsync demo --serve`
+    database for demos, so a second demo only reads what is new.
     """
     settings = _settings()
     if reset:

@@ -15,7 +15,7 @@ EXAMPLES: Final = {
     "search": "inboxsync search 'refund OR return' --since 30d",
     "serve": "inboxsync serve --port 8080",
     "worker": "inboxsync worker --concurrency 4",
-    "demo": "inboxsync demo --conversations 200",
+    "demo": "inboxsync demo --serve",
     "sandbox": "inboxsync sandbox --port 8099 --conversations 500",
     "pages": "inboxsync pages list --sort messages",
     "pages add": "inboxsync pages add 104567890123456 --token-stdin < token.txt",
