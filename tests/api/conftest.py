@@ -78,7 +78,7 @@ def api(plain_engine: PlainEngine, serve_api: ServeApi) -> Api:
 @pytest.fixture(scope="module")
 def live(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Live]:
     """One for all tests of a module: a worker takes a second to start. `SANDBOX` are its switches."""
-    switches: dict[str, Json] = {"conversations": 120, "pages": 16, "messages": (1, 3), "limits": False}
+    switches: dict[str, Json] = {"conversations": 120, "pages": 12, "messages": (1, 3), "limits": False}
     sandbox = Sandbox(SandboxConfig(**(switches | getattr(request.module, "SANDBOX", {}))))
     source = _Threaded(uvicorn.Server(uvicorn.Config(sandbox.app, log_level="critical", lifespan="off")))
     engine = Engine(

@@ -20,7 +20,7 @@ from inboxsync.workers.queue import end_cancelled
 from tests.api.fixtures import Api, Live, PlainEngine, ServeApi
 from tests.fixtures import PATIENCE_SECONDS
 
-SANDBOX = {"pages": 3, "conversations": 60}
+SANDBOX = {"pages": 4, "conversations": 60}
 
 
 def queued(api: Api) -> Run:
