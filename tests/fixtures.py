@@ -9,7 +9,7 @@ import secrets
 import threading
 import warnings
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime, timedelta, tzinfo
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
 
@@ -48,7 +48,8 @@ def examples(usual: int) -> int:
 class FakeClock:
     """Time that moves only when somebody sleeps."""
 
-    def __init__(self) -> None:
+    def __init__(self, zone: tzinfo = UTC) -> None:
+        self.zone = zone
         self.slept: list[float] = []
         self._elapsed = 0.0
 

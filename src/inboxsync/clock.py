@@ -4,18 +4,15 @@ Code that waits or needs the time takes a `Clock`, so that tests can set the tim
 """
 
 import asyncio
-import os
 import time
 from datetime import UTC, datetime, tzinfo
-from pathlib import Path
 from typing import Protocol
-from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
-
-_LOCAL_FILE = Path("/etc/localtime")
 
 
 class Clock(Protocol):
-    """The time, and waiting."""
+    """The time, and waiting. `zone` is the zone in which times are told to people."""
+
+    zone: tzinfo
 
     def now(self) -> datetime:
         """The wall clock: aware, UTC."""
@@ -30,6 +27,9 @@ class Clock(Protocol):
 class SystemClock:
     """The machine's own time."""
 
+    def __init__(self, zone: tzinfo = UTC) -> None:
+        self.zone = zone
+
     def now(self) -> datetime:
         """The wall clock: aware, UTC."""
         return datetime.now(UTC)
@@ -41,19 +41,3 @@ class SystemClock:
     async def sleep(self, seconds: float) -> None:
         """Wait for `seconds` without blocking the event loop."""
         await asyncio.sleep(seconds)
-
-
-def named_zone(name: str) -> tzinfo | None:
-    """The time zone of this name; None if there is none."""
-    if name == "UTC":
-        return UTC  # needs no time zone data
-    try:
-        return ZoneInfo(name)
-    except (ZoneInfoNotFoundError, ValueError, OSError):
-        return None
-
-
-def local_zone() -> tzinfo:
-    """The machine's time zone, from TZ or the system's setting; UTC without either."""
-    named = os.environ.get("TZ", "").removeprefix(":") or str(_LOCAL_FILE.resolve()).partition("zoneinfo/")[2]
-    return named_zone(named) or UTC

@@ -41,7 +41,7 @@ class Engine:
 
     def __init__(self, settings: Settings, *, clock: Clock | None = None) -> None:
         self.settings = settings
-        self.clock: Clock = clock or SystemClock()
+        self.clock: Clock = clock or SystemClock(settings.zone)
         self._token_cipher: TokenCipher | None = None
 
     @cached_property

@@ -12,8 +12,8 @@ from platformdirs import user_data_path
 from pydantic import Field, HttpUrl, SecretStr, TypeAdapter, ValidationError, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
-from inboxsync.clock import local_zone, named_zone
 from inboxsync.errors import SettingsInvalid
+from inboxsync.zones import machine_zone, named_zone
 
 # The newest version that docs/graph-facts.md vouches for (1.1-2).
 GRAPH_VERSION = "v27.0"
@@ -154,8 +154,8 @@ class Settings(BaseSettings):
 
     @property
     def zone(self) -> tzinfo:
-        """The time zone of days and hours: as set, else the machine's own."""
-        return (named_zone(self.time_zone) if self.time_zone is not None else None) or local_zone()
+        """The one zone of all times, days and hours that people see: as set, else the machine's own."""
+        return (named_zone(self.time_zone) if self.time_zone is not None else None) or machine_zone()
 
     @field_validator("cors_origins")
     @classmethod

@@ -2,7 +2,7 @@
 
 import asyncio
 import random
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime, timedelta, tzinfo
 
 import pytest
 
@@ -31,6 +31,8 @@ DAY = timedelta(days=1)
 
 class FixedClock:
     """A clock that stands still until it is set."""
+
+    zone: tzinfo = UTC
 
     def __init__(self) -> None:
         self.seconds = 0.0

@@ -92,7 +92,8 @@ def desk(tmp_path: Path, forks: ForkServer) -> Iterator[OpenDesk]:
         (serving,) = (line for line in path.read_text().splitlines() if '"serving"' in line)
         return str(json.loads(serving)["url"])
 
-    def open_desk(*switches: str, calls_per_second: float = 0) -> Desk:
+    def open_desk(*switches: str, calls_per_second: float = 0, **extra: str) -> Desk:
+        environment.update(extra)
         environment["INBOXSYNC_CALLS_PER_SECOND"] = str(calls_per_second)
         ready = sandboxes.start("--no-limits", *switches)
         environment["INBOXSYNC_GRAPH_URL"] = ready["url"]

@@ -181,9 +181,12 @@ class ServeWeb(Protocol):
 
 
 class OpenDesk(Protocol):
-    """The fixture `desk`: a service in front of a sandbox with these switches, both processes."""
+    """The fixture `desk`: a service in front of a sandbox with these switches, both processes.
 
-    def __call__(self, *switches: str, calls_per_second: float = 0) -> Desk: ...
+    `extra` are environment variables.
+    """
+
+    def __call__(self, *switches: str, calls_per_second: float = 0, **extra: str) -> Desk: ...
 
 
 class OpenTab(Protocol):

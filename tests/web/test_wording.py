@@ -1,6 +1,9 @@
 """Numbers, times and verifications in words; charts as geometry; threads as entries. No I/O."""
 
 from datetime import UTC, date, datetime, timedelta
+from functools import partial
+from random import Random
+from zoneinfo import ZoneInfo
 
 import msgspec
 import pytest
@@ -29,6 +32,7 @@ from inboxsync.web.verification import verification_view
 
 NOW = datetime(2026, 11, 26, 12, 0, tzinfo=UTC)
 NOTHING_OLDER = Older(conversations=0, messages=0)
+view_at_noon = partial(verification_view, older=NOTHING_OLDER, now=NOW, zone=UTC)
 
 
 @pytest.mark.parametrize(
@@ -46,11 +50,11 @@ NOTHING_OLDER = Older(conversations=0, messages=0)
     ],
 )
 def test_times_are_in_words(seconds: int, words: str) -> None:
-    assert wording.ago(NOW - timedelta(seconds=seconds), NOW) == words
+    assert wording.ago(NOW - timedelta(seconds=seconds), NOW, UTC) == words
 
 
 def test_what_never_was_is_never() -> None:
-    assert (wording.ago(None, NOW), wording.moment(None)) == ("never", "never")
+    assert (wording.ago(None, NOW, UTC), wording.moment(None, UTC)) == ("never", "never")
 
 
 @pytest.mark.parametrize(
@@ -148,14 +152,16 @@ def test_the_figures_of_a_run_in_progress_are_those_of_its_newest_event() -> Non
         seconds_left=75.0,
         seconds=9.0,
     )
-    live = live_run(run_of(RunKind.SYNC), [event_with(fetched=100, eventsCreated=5, seconds=1.0), newest])
+    live = live_run(
+        run_of(RunKind.SYNC), [event_with(fetched=100, eventsCreated=5, seconds=1.0), newest], UTC
+    )
     assert (live.fetched, live.messages, live.calls) == (1250, 9000, "13")
     assert (live.share, live.expected, live.left) == (25.0, "of about 5,000", "1 min 15 s")
 
 
 @pytest.mark.parametrize("data", [{}, {"progress": None, "expected": None, "seconds_left": None}])
 def test_where_no_share_is_known_none_is_shown(data: dict[str, object]) -> None:
-    live = live_run(run_of(RunKind.SYNC), [event_with(fetched=1250, **data)])
+    live = live_run(run_of(RunKind.SYNC), [event_with(fetched=1250, **data)], UTC)
     assert (live.share, live.expected, live.left) == (None, "", "not known yet")
 
 
@@ -164,16 +170,16 @@ def test_a_verification_has_figures_of_its_own() -> None:
         event_with(fetched=900, progress=0.9, expected=1000, differences=3, stage="compare", folder="inbox"),
         event_with(status="waiting", fetched=900, message="no answer from Meta since 14:32", progress=0.9),
     ]
-    live = live_run(run_of(RunKind.VERIFY), events)
+    live = live_run(run_of(RunKind.VERIFY), events, UTC)
     assert (live.is_verification, live.fetched, live.differences, live.share) == (True, 900, 3, 90.0)
     assert (live.is_waiting, live.line) == (True, "No answer from Meta since 14:32")
-    assert live_run(run_of(RunKind.VERIFY), events[:1]).line == "Comparing the inbox with what is stored"
+    assert live_run(run_of(RunKind.VERIFY), events[:1], UTC).line == "Comparing the inbox with what is stored"
 
 
 @pytest.mark.parametrize("stage", list(Stage))
 def test_every_stage_is_told_in_words(stage: Stage) -> None:
     told = describe_stage(
-        {"stage": stage.value, "folder": "page_done", "reached": "2026-05-01T10:00:00+00:00"}
+        {"stage": stage.value, "folder": "page_done", "reached": "2026-05-01T10:00:00+00:00"}, UTC
     )
     assert told.endswith("reached 1 May 2026")
     assert "_" not in told
@@ -203,7 +209,7 @@ def complete(state: str, **counts: int) -> Completeness:
 
 def test_a_verification_says_what_was_found() -> None:
     report = verification(is_complete=True, missing=[])
-    view = verification_view(report, complete("complete"), failed=[], older=NOTHING_OLDER, now=NOW)
+    view = view_at_noon(report, complete("complete"), failed=[])
     assert (view.badge, view.kind) == ("complete", "good")
     assert view.text == "12,431 of 12,431 conversations that Meta lists were stored as listed."
     assert view.more == ("1 conversation no longer at Meta: kept here, and marked as gone.",)
@@ -219,9 +225,7 @@ def test_the_backlog_is_shown_with_why_and_when() -> None:
         next_attempt_at=NOW + timedelta(minutes=12),
     )
     report = verification(is_complete=False, missing=["t_9"])
-    view = verification_view(
-        report, complete("incomplete", refused=2), failed=[item], older=NOTHING_OLDER, now=NOW
-    )
+    view = view_at_noon(report, complete("incomplete", refused=2), failed=[item])
     assert view.badge == "not complete"
     assert view.text.startswith("12,430 of 12,431 conversations")
     assert view.more[0] == "2 conversations could not be read. They are tried again."
@@ -230,20 +234,20 @@ def test_the_backlog_is_shown_with_why_and_when() -> None:
 
 def test_what_has_come_since_the_check_is_no_failure() -> None:
     report = verification(is_complete=True, missing=["t_8", "t_9"])
-    view = verification_view(report, complete("complete", new=2), failed=[], older=NOTHING_OLDER, now=NOW)
+    view = view_at_noon(report, complete("complete", new=2), failed=[])
     assert (view.badge, view.kind) == ("complete", "good")
     assert view.text.startswith("12,429 of 12,431 conversations")
     assert view.more[0] == (
         "2 conversations new or with new messages since the check. The next sync brings them."
     )
-    view = verification_view(report, complete("complete"), failed=[], older=NOTHING_OLDER, now=NOW)
+    view = view_at_noon(report, complete("complete"), failed=[])
     assert view.text.endswith("The 2 others are stored since.")
     assert not any("could not" in line or "since" in line for line in view.more)
 
 
 def test_what_had_come_since_the_last_sync_is_called_new() -> None:
     report = verification(is_complete=False, missing=["t_9"])
-    view = verification_view(report, complete("new", new=1), failed=[], older=NOTHING_OLDER, now=NOW)
+    view = view_at_noon(report, complete("new", new=1), failed=[])
     assert view.badge == "new since the last sync"
     assert view.more[0] == (
         "1 conversation new or with new messages since the last sync. The next sync brings it."
@@ -252,7 +256,7 @@ def test_what_had_come_since_the_last_sync_is_called_new() -> None:
 
 def test_without_a_verification_nothing_is_claimed() -> None:
     nothing = Completeness(state=CompletenessState.UNVERIFIED)
-    view = verification_view(None, nothing, failed=[], older=NOTHING_OLDER, now=NOW)
+    view = view_at_noon(None, nothing, failed=[])
     assert (view.badge, view.kind) == ("not verified yet", "")
 
 
@@ -278,13 +282,48 @@ def message(number: int, text: str | None = "hello", **more: object) -> MessageR
 
 
 def entries(*messages: MessageRecord, gaps: tuple[Gap, ...] = ()) -> list[Entry]:
-    return list(entries_of(messages, gaps, names=("Anna", "Bakery")))
+    return list(entries_of(messages, gaps, names=("Anna", "Bakery"), zone=UTC))
 
 
 def test_a_thread_reads_from_old_to_new_with_its_days() -> None:
     shown = entries(message(13, "new"), message(1, "old"))
     assert [entry.kind for entry in shown] == ["day", "message", "day", "message"]
     assert [entry.text for entry in shown if entry.kind == "message"] == ["old", "new"]
+
+
+ZONES = (
+    "UTC Asia/Ho_Chi_Minh Asia/Kathmandu Europe/Berlin America/St_Johns Australia/Lord_Howe Pacific/Chatham "
+    "Africa/Cairo America/Havana Pacific/Apia Asia/Beirut"
+)
+
+
+@pytest.mark.parametrize("name", ZONES.split())
+def test_a_message_stands_under_the_day_of_its_own_clock(name: str) -> None:
+    zone, dice = ZoneInfo(name), Random(name)  # noqa: S311 - a test's values
+    # Around the days that do not exist, and nights that are longer and shorter.
+    days = ("2011-12-29", "2026-03-08", "2026-03-29", "2026-04-05", "2026-04-24", "2026-10-25", "2026-11-01")
+    begins = [datetime.fromisoformat(f"{day}T00:00Z") for day in days]
+    for at in begins:
+        minutes = sorted(dice.sample(range(-720, 2880), 80))
+        messages = [message(each, sent_at=at + timedelta(minutes=each)) for each in minutes]
+        heading = ""
+        for entry in entries_of(messages[::-1], (), names=("Anna", "Bakery"), zone=zone):
+            heading = entry.text if entry.kind == "day" else heading
+            if entry.at is not None:
+                local = entry.at.astimezone(zone)
+                assert heading == f"{local:%A, %-d %B %Y}"
+                assert wording.clock(entry.at, zone)[:5] == f"{local:%H:%M}"
+                assert wording.date_in_words(entry.at, zone) == f"{local:%-d %b %Y}"
+                assert wording.moment(entry.at, zone).startswith(f"{local:%-d %b %Y, %H:%M}")
+
+
+def test_an_hour_that_comes_twice_says_which_it_is() -> None:
+    berlin = ZoneInfo("Europe/Berlin")
+    first, second = datetime(2026, 10, 25, 0, 30, tzinfo=UTC), datetime(2026, 10, 25, 1, 30, tzinfo=UTC)
+    assert wording.clock(first, berlin) == "02:30 (UTC+02:00)"
+    assert wording.clock(second, berlin) == "02:30 (UTC+01:00)"
+    assert wording.clock(second + timedelta(hours=1), berlin) == "03:30"
+    assert wording.clock(datetime(2026, 3, 29, 1, 30, tzinfo=UTC), berlin) == "03:30"
 
 
 def test_a_gap_is_shown_after_the_message_where_it_begins() -> None:
@@ -333,6 +372,7 @@ def test_a_reply_quotes_what_it_answers_wherever_that_is() -> None:
         messages,
         (),
         names=("Anna", "Bakery"),
+        zone=UTC,
         answered=elsewhere,
         link=lambda each: f"/at/{each.message_id}",
     )

@@ -43,9 +43,12 @@ def complete_page(incomplete: str) -> list[tuple[str, str]]:
 
 def complete_run() -> list[tuple[str, str]]:
     """The newest runs: of which Page and when they are."""
-    runs = _read(lambda connection: list_runs(connection, limit=_RUNS)) or []
+    if not (runs := _read(lambda connection: list_runs(connection, limit=_RUNS))):
+        return []
+    zone = load_settings().zone
     return [
-        (run.id, f"Page {run.facebook_page_id}, {local(run.started_at)}, {run.status.value}") for run in runs
+        (run.id, f"Page {run.facebook_page_id}, {local(run.started_at, zone)}, {run.status.value}")
+        for run in runs
     ]
 
 

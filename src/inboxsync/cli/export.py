@@ -19,7 +19,7 @@ from inboxsync.cli.options import (
     parse_since,
     parse_zone,
 )
-from inboxsync.cli.output import PARTIAL, print_error, print_problem, some, stderr, stdout
+from inboxsync.cli.output import PARTIAL, local, print_error, print_problem, some, stderr, stdout
 from inboxsync.cli.process import Interrupted, open_engine
 from inboxsync.cli.progress import counting
 from inboxsync.clock import SystemClock
@@ -185,7 +185,7 @@ def check(
 
     Exit codes: 0 all are, 3 one is not, 1 one cannot be read.
     """
-    is_whole = True
+    is_whole, zone = True, load_settings().zone
     for path in files:
         try:
             found = check_folder(path) if path.is_dir() else check_file(path)
@@ -193,9 +193,8 @@ def check(
             print_error(error)
             is_whole = False
         else:
-            stdout().print(
-                f"{path} is complete: {_content(found)}, exported {found.exported_at:%Y-%m-%d %H:%M} UTC."
-            )
+            exported_at = f"{local(found.exported_at, zone)} ({zone})"
+            stdout().print(f"{path} is complete: {_content(found)}, exported {exported_at}.")
     if not is_whole:
         raise typer.Exit(PARTIAL)
 

@@ -58,10 +58,11 @@ def list_(*, as_json: AsJsonArray = False) -> None:
         stdout().print("No key yet: the HTTP service only answers this machine.")
         stdout().print("Make one with `inboxsync keys create NAME`.")
         return
+    zone = engine.clock.zone
     rows = table("Name", "scope", "begins", "made", "revoked")
     for key in keys:
-        revoked = local(key.revoked_at) if key.revoked_at else ""
-        rows.add_row(key.name, key.scope.value, key.prefix, local(key.created_at), revoked)
+        revoked = local(key.revoked_at, zone) if key.revoked_at else ""
+        rows.add_row(key.name, key.scope.value, key.prefix, local(key.created_at, zone), revoked)
     stdout().print(rows)
 
 
@@ -70,7 +71,8 @@ def revoke(name: Annotated[str, typer.Argument(metavar="NAME", help="As `keys li
     """Make a key invalid. A running service knows it within a second."""
     with open_engine() as engine, engine.store.write() as connection:
         key = revoke_api_key(connection, name, now=engine.clock.now())
-    stdout().print(f"Revoked: {key.name} ({key.prefix}) is not valid since {local(key.revoked_at)}.")
+    since = local(key.revoked_at, engine.clock.zone)
+    stdout().print(f"Revoked: {key.name} ({key.prefix}) is not valid since {since}.")
 
 
 @app.command("rotate-secret")

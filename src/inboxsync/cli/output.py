@@ -5,7 +5,7 @@ import re
 import shutil
 import sys
 from collections.abc import Iterable
-from datetime import datetime
+from datetime import datetime, tzinfo
 from pathlib import Path
 from typing import Any, Final, TextIO
 
@@ -178,9 +178,9 @@ def page_name(page: Page) -> str:
     return one_line(page.name or page.facebook_page_id)
 
 
-def local(at: datetime | None) -> str:
-    """A time in the reader's own zone; `never` for None."""
-    return f"{at.astimezone():%Y-%m-%d %H:%M}" if at is not None else "never"
+def local(at: datetime | None, zone: tzinfo) -> str:
+    """A time in this zone; `never` for None."""
+    return f"{at.astimezone(zone):%Y-%m-%d %H:%M}" if at is not None else "never"
 
 
 def duration(seconds: int | None) -> str:

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, tzinfo
 from typing import Any, Final
 
 import msgspec
@@ -96,14 +96,14 @@ class PageDetail:
             "completeness": completeness_as_json(self.completeness),
         }
 
-    def print(self, console: Console) -> None:
-        """For people."""
+    def print(self, console: Console, zone: tzinfo) -> None:
+        """For people, with times in `zone`."""
         page = self.page
         console.print(f"{page_name(page)} ({page.facebook_page_id}, {page.platform})", style="bold")
         rows = {
             "id": page.id,
             "token": page.token_state.value,
-            "last synced": local(page.last_synced_at),
+            "last synced": local(page.last_synced_at, zone),
             "stored": f"{self.counts.conversations:,} conversations, {self.counts.contacts:,} contacts, "
             f"{self.counts.messages:,} messages",
             "history": "every message" if page.history is History.ALL else self._not_fetched(),
@@ -112,15 +112,15 @@ class PageDetail:
             "backlog": self._backlog(),
             "batch size": f"{page.batch_size or 100} conversations a call",
             "time windows": _WINDOWS[page.time_windows],
-            "verified": self._verified(),
-            "workers": self._scheduled(),
+            "verified": self._verified(zone),
+            "workers": self._scheduled(zone),
         }
         if page.token_state is not TokenState.VALID:
             rows["token"] += f" ({page.token_reason}): {page.token_problem}"
         elif page.token_expires_at is not None:
-            rows["token"] += f" until {local(page.token_expires_at)}"
+            rows["token"] += f" until {local(page.token_expires_at, zone)}"
         if self.lease is not None:
-            rows["in use by"] = f"{self.lease.owner} since {local(self.lease.acquired_at)}"
+            rows["in use by"] = f"{self.lease.owner} since {local(self.lease.acquired_at, zone)}"
         grid = Table.grid(padding=(0, 1))
         for name, value in rows.items():
             grid.add_row("", name, Text(one_line(value)))
@@ -134,7 +134,7 @@ class PageDetail:
             f"{self.older.conversations:,} conversations are not fetched"
         )
 
-    def _scheduled(self) -> str:
+    def _scheduled(self, zone: tzinfo) -> str:
         if self.schedule.is_paused:
             return f"do nothing: inboxsync pages set {self.page.facebook_page_id} --resume"
         if self.page.token_state is not TokenState.VALID:
@@ -142,7 +142,7 @@ class PageDetail:
         every = f"catch up every {duration(self.schedule.every_seconds)}"
         if self.schedule.next_sync_at is None:
             return f"{every}, none has yet"
-        return f"{every}, next at {local(self.schedule.next_sync_at)}"
+        return f"{every}, next at {local(self.schedule.next_sync_at, zone)}"
 
     def _backlog(self) -> str:
         lines = [f"{count:,} {words}" for count, words in self._open() if count]
@@ -164,11 +164,11 @@ class PageDetail:
     def _is_behind(self) -> bool:
         return self.completeness.state in (CompletenessState.NEW, CompletenessState.UNVERIFIED)
 
-    def _verified(self) -> str:
+    def _verified(self, zone: tzinfo) -> str:
         if self.verification is None:
             return f"never: inboxsync verify {self.page.facebook_page_id}"
         words = COMPLETENESS_WORDS[self.completeness.state]
-        return f"{words} (checked {local(self.verification.checked_at)})"
+        return f"{words} (checked {local(self.verification.checked_at, zone)})"
 
 
 def page_detail(connection: Connection, page: Page) -> PageDetail:

@@ -5,6 +5,7 @@ import re
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from datetime import tzinfo
 from typing import Annotated
 
 import typer
@@ -109,7 +110,7 @@ def list_(
     elif not entries:
         stdout().print("No Page yet. Add one with `inboxsync pages add PAGE_ID`.")
     else:
-        _print_list(entries, found, complete)
+        _print_list(entries, found, complete, zone=engine.clock.zone)
 
 
 def _counted(connection: Connection, entry: PageEntry) -> PageEntry:
@@ -120,7 +121,11 @@ def _counted(connection: Connection, entry: PageEntry) -> PageEntry:
 
 
 def _print_list(
-    entries: Sequence[PageEntry], found: Sequence[PageEntry], complete: Mapping[str, Completeness]
+    entries: Sequence[PageEntry],
+    found: Sequence[PageEntry],
+    complete: Mapping[str, Completeness],
+    *,
+    zone: tzinfo,
 ) -> None:
     if found:
         rows = table("Page", "token", "last synced", "conversations", "contacts", "messages")
@@ -129,8 +134,8 @@ def _print_list(
             name = f"{one_line(page.name)}\n" if page.name else ""
             rows.add_row(
                 f"{name}{page.facebook_page_id}\n{page.platform}",
-                "\n".join((_token(page), *_marks(entry))),
-                f"{local(page.last_synced_at)}\n{_complete(complete[page.id])}",
+                "\n".join((_token(page, zone), *_marks(entry))),
+                f"{local(page.last_synced_at, zone)}\n{_complete(complete[page.id])}",
                 *(f"{number:,}" for number in (entry.conversations, entry.contacts, entry.messages)),
             )
         stdout().print(rows)
@@ -150,11 +155,11 @@ def _complete(found: Completeness) -> str:
     return f"{found.new:,} new" if is_new else COMPLETENESS_WORDS[found.state]
 
 
-def _token(page: Page) -> str:
+def _token(page: Page, zone: tzinfo) -> str:
     """`valid`, `valid until 2026-12-08`, `invalid: expired`."""
     if page.token_state is TokenState.VALID:
         ends_at = page.token_expires_at
-        return f"valid until {ends_at.astimezone():%Y-%m-%d}" if ends_at is not None else "valid"
+        return f"valid until {ends_at.astimezone(zone):%Y-%m-%d}" if ends_at is not None else "valid"
     return f"{page.token_state}: {page.token_reason}" if page.token_reason else page.token_state
 
 
@@ -179,7 +184,7 @@ def show(
         print_json([detail.as_json() for detail in found])
         return
     for detail in found:
-        detail.print(stdout())
+        detail.print(stdout(), engine.clock.zone)
 
 
 @app.command("set")

@@ -3,6 +3,7 @@
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
+from datetime import tzinfo
 from types import TracebackType
 from typing import Self
 
@@ -138,10 +139,10 @@ def counting(*, stays: bool = False, draws: bool = True) -> Iterator[Count]:
 
 
 @contextmanager
-def listening(*, pages: int, parallel: int) -> Iterator[Callable[[], Listener]]:
+def listening(*, pages: int, parallel: int, zone: tzinfo) -> Iterator[Callable[[], Listener]]:
     """Yields a function that makes a listener for each Page's run: a bar on a terminal, else log lines.
 
-    Pages that are synced side by side share one bar.
+    Pages that are synced side by side share one bar. Times are shown in `zone`.
     """
     if not sys.stderr.isatty():
         yield lambda: log_event
@@ -151,7 +152,7 @@ def listening(*, pages: int, parallel: int) -> Iterator[Callable[[], Listener]]:
             yield lambda: shown.on_event
     else:
         with Bar(stays=True) as bar:
-            yield lambda: _PageShown(bar).on_event
+            yield lambda: _PageShown(bar, zone).on_event
 
 
 @contextmanager
@@ -165,8 +166,9 @@ def comparing(name: str) -> Iterator[tuple[Callable[[Compared], None], Listener]
 class _PageShown:
     """One Page's run on a bar: what is stored, how fast, the quota that is left, and the time."""
 
-    def __init__(self, bar: Bar) -> None:
+    def __init__(self, bar: Bar, zone: tzinfo) -> None:
         self._bar = bar
+        self._zone = zone
         self._run: Run | None = None
         self._quota = _QuotaLeft()
         self._now = UNKNOWN
@@ -211,7 +213,8 @@ class _PageShown:
     def _how_far(self, event: BatchStored) -> str:
         if event.stage in _STAGES:
             return _parts(_share_and_time(self._now), _STAGES[event.stage])
-        reached = f"reached {event.position:%Y-%m-%d}" if event.position else "reached the newest"
+        position = event.position
+        reached = f"reached {position.astimezone(self._zone):%Y-%m-%d}" if position else "reached the newest"
         return _parts(_share_and_time(self._now), reached)
 
 
@@ -294,8 +297,8 @@ def _wait_of(event: Event) -> str | None:
             return describe_waiting(waiting)
         case SourceAway(since=since, until=until, failures=failures, why=why):
             return (
-                f"waiting: no answer from Meta since {since.astimezone():%H:%M:%S} ({failures:,} x),\n"
-                f"trying again at {until.astimezone():%H:%M:%S}\n{_cut(why)}"
+                f"waiting: no answer from Meta since {since:%H:%M:%S} ({failures:,} x),\n"
+                f"trying again at {until:%H:%M:%S}\n{_cut(why)}"
             )
         case CallRetried(retry=retry):
             return f"call failed, trying again in {max(1, round(retry.pause_seconds))} s\n{_cut(retry.why)}"

@@ -1,6 +1,7 @@
 """How a run is printed, for people and as JSON, and the exit code that it gives."""
 
 from collections.abc import Iterable
+from datetime import UTC
 from typing import Any
 
 from rich.console import Console
@@ -85,7 +86,7 @@ def outcome_as_json(outcome: Outcome) -> dict[str, Any]:
     return run_as_json(outcome.run) | {
         "stopped": outcome.reason,
         "waiting": describe_waiting(waiting) if waiting else None,
-        "waiting_until": waiting.until if waiting else None,
+        "waiting_until": waiting.until.astimezone(UTC) if waiting else None,
         "backlog": {kind.value: count for kind, count in outcome.unfinished.backlog.items()},
         "older_not_fetched": {
             "conversations": older.conversations if older else 0,

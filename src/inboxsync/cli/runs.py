@@ -1,6 +1,7 @@
 """`inboxsync runs`."""
 
 import time
+from datetime import tzinfo
 from typing import Annotated
 
 import typer
@@ -55,7 +56,7 @@ def runs(
         return
     rows = table("Run and Page", "started", "ended")
     for run in found:
-        rows.add_row(*_cells(run))
+        rows.add_row(*_cells(run, engine.clock.zone))
     stdout().print(rows)
 
 
@@ -114,7 +115,7 @@ def _follow(engine: Engine, run: Run, *, as_json: bool) -> Run:
         unreachable_since = None
         for event in events:
             seq = event.seq
-            _print_event(event, as_json=as_json)
+            _print_event(event, engine.clock.zone, as_json=as_json)
         # Read in one transaction: a run that has ended has its last event.
         if not found.status.is_open and len(events) < _EVENTS:
             return found
@@ -126,19 +127,19 @@ def _poll(engine: Engine, run_id: str, *, after: int) -> tuple[Run | None, list[
         return get_run(connection, run_id), list_run_events(connection, run_id, after=after, limit=_EVENTS)
 
 
-def _print_event(event: RunEvent, *, as_json: bool) -> None:
+def _print_event(event: RunEvent, zone: tzinfo, *, as_json: bool) -> None:
     if as_json:
         print_json({"seq": event.seq, "at": event.at, "status": event.status, **event.data})
         return
     data = event.data
-    parts = [f"{event.at.astimezone():%H:%M:%S}", f"{event.status:<13}"]
+    parts = [f"{event.at.astimezone(zone):%H:%M:%S}", f"{event.status:<13}"]
     if isinstance(share := data.get("progress"), int | float):
         parts.append(f"{share * 100:3.0f} %")
     if "differences" in data:
         parts.append(f"{data.get('fetched', 0):,} compared, {data['differences']:,} different")
     else:
         parts.append(f"{data.get('fetched', 0):,} conversations, {data.get('eventsCreated', 0):,} messages")
-    parts += [each for each in (describe_stage(data), str(data.get("message") or "")) if each]
+    parts += [each for each in (describe_stage(data, zone), str(data.get("message") or "")) if each]
     stdout().print("  ".join(parts), soft_wrap=True)
 
 
@@ -150,13 +151,13 @@ def _get(engine: Engine, run_id: str) -> Run:
     return run
 
 
-def _cells(run: Run) -> list[str]:
+def _cells(run: Run, zone: tzinfo) -> list[str]:
     """A run's row: three columns of three lines, since its id alone takes half a line of a terminal."""
     counts = run.counts
     what = run.mode if run.kind == "sync" else run.kind
     ended = f"{run.status.value} in {run.duration_seconds:,.0f} s" if run.finished_at else run.status.value
     return [
         f"{run.id}\n{run.facebook_page_id}\n{run.platform}",
-        f"{local(run.started_at)}\n{what}\n{some(run.calls, 'call')}",
+        f"{local(run.started_at, zone)}\n{what}\n{some(run.calls, 'call')}",
         f"{ended}\n{counts.fetched:,} fetched, {counts.inserted:,} new\n{some(counts.events, 'message')}",
     ]

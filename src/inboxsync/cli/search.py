@@ -1,5 +1,6 @@
 """`inboxsync search`."""
 
+from datetime import tzinfo
 from typing import Annotated, Any
 
 import typer
@@ -54,7 +55,7 @@ def search(
         stdout().print("No message has these words.")
     for each in found.messages:
         name = pages[each.page_id].name or pages[each.page_id].facebook_page_id
-        _print(each, name)
+        _print(each, name, in_zone)
     if found.messages:
         stdout().print(_summary(found))
 
@@ -81,13 +82,14 @@ def _as_json(found: FoundMessage, facebook_page_id: str) -> dict[str, Any]:
     }
 
 
-def _print(found: FoundMessage, page_name: str) -> None:
+def _print(found: FoundMessage, page_name: str, zone: tzinfo) -> None:
     contact = found.contact_name or found.contact_id or "a deleted account"
     who = f"{page_name} to {contact}" if found.is_from_page else f"{contact} to {page_name}"
     text = Text(found.text)
     for start, end in found.highlights:
         text.stylize("bold yellow", start, end)
     console = stdout()
-    console.print(Text(f"{local(found.sent_at) if found.sent_at else 'at an unknown time'}  {who}", "dim"))
+    when = local(found.sent_at, zone) if found.sent_at else "at an unknown time"
+    console.print(Text(f"{when}  {who}", "dim"))
     for line in text.split("\n", allow_blank=True):
         console.print(Text("  ").append_text(line))

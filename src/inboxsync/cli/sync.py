@@ -121,7 +121,8 @@ def sync_pages(
     SIGINT and SIGTERM end the runs at their next batch; a second one ends the process at once.
     """
     options = replace(options, expected=expected)
-    with listening(pages=len(pages), parallel=parallel) as new_listener:
+    shown = listening(pages=len(pages), parallel=parallel, zone=engine.clock.zone)
+    with shown as new_listener:
 
         async def work(source: GraphClient, stop: Stop, page: Page) -> Outcome:
             one = engine.page_sync(source, page, options=options, stop=stop, listener=new_listener())

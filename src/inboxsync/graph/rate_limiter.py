@@ -63,7 +63,10 @@ Keep = Callable[[Quota], Awaitable[None]]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Waiting:
-    """Until when calls must wait, and for which quota; `type` as in `Quota`, or `call_rate`."""
+    """Until when calls must wait, in the clock's zone, and for which quota.
+
+    `type` is as in `Quota`, or `call_rate`.
+    """
 
     until: datetime
     type: str
@@ -208,6 +211,7 @@ class RateLimiter:
         blocked = self._blocked(self._quotas.of_inbox(access))
         if not blocked or (until := blocked[0].blocked_until) is None:
             return None
+        until = until.astimezone(self._clock.zone)
         return Waiting(until=until, type=blocked[0].type, used_percent=blocked[0].used_percent)
 
     def calls_per_second(self, access: Access) -> float | None:
@@ -231,7 +235,7 @@ class RateLimiter:
             seconds = max(0.0, (until - self._clock.now()).total_seconds())
             if self._patience_seconds is not None and seconds > self._patience_seconds:
                 raise QuotaSpent(
-                    f"Meta blocks calls until {until.astimezone():%Y-%m-%d %H:%M} "
+                    f"Meta blocks calls until {until.astimezone(self._clock.zone):%Y-%m-%d %H:%M} "
                     f"({blocked[0].type} quota: {blocked[0].used_percent or 100} % used)."
                 )
             await self._clock.sleep(seconds)

@@ -59,7 +59,10 @@ class Export:
         self.manifest: Manifest | None = None
         self._table = TABLES[request.what]
         self._exported_at = now
-        layout = Layout(self._table.columns, raw=request.raw, zone=UTC if request.raw else request.zone)
+        # NDJSON and Parquet are for programs.
+        is_utc = request.raw or request.format in (Format.NDJSON, Format.PARQUET)
+        self._zone = UTC if is_utc else request.zone
+        layout = Layout(self._table.columns, raw=request.raw, zone=self._zone)
         with ExitStack() as opening:
             self._writer: Writer = writer_of(
                 request.format,
@@ -84,8 +87,9 @@ class Export:
 
     @property
     def filename(self) -> str:
-        """A name for the file, with the day of the export."""
-        return f"{self.request.what}-{self._exported_at:%Y-%m-%d}.{self.request.format}"
+        """A name for the file, with the day of the export in its zone."""
+        day = self._exported_at.astimezone(self.request.zone).date()
+        return f"{self.request.what}-{day}.{self.request.format}"
 
     def chunks(self, on_progress: OnProgress | None = None) -> Generator[bytes, None, None]:
         """The bytes, no chunk empty; can be read once. Any thread may read, one at a time.
@@ -141,7 +145,8 @@ class Export:
                 for page in self._scope.pages
             ],
             since=self.request.since,
-            exported_at=self._exported_at,
+            exported_at=self._exported_at.astimezone(UTC),
+            zone=str(self._zone),
             cut_cells=self._writer.cut_cells,
             inboxsync=__version__,
             details_current=self._details_current,

@@ -30,7 +30,8 @@ class ManifestPage(msgspec.Struct, frozen=True, kw_only=True):
 class Manifest(msgspec.Struct, frozen=True, kw_only=True):
     """A completed export: `bytes` and `sha256` cover all of it except the trailer itself.
 
-    `exported_at` is when it began: it shows the state of the database at that time. `cut_cells` counts texts
+    `exported_at` is when it began: it shows the state of the database at that time. `zone` is the time zone
+    of the times in the file; those of the manifest itself are in UTC. `cut_cells` counts texts
     that were too long for Excel. `details_current` (contacts only): whether every message had been searched
     for phone numbers and e-mail addresses.
     """
@@ -44,6 +45,7 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True):
     pages: list[ManifestPage]
     since: datetime | None
     exported_at: datetime
+    zone: str = "UTC"
     cut_cells: int = 0
     inboxsync: str = ""
     details_current: bool | None = None

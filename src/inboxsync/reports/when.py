@@ -4,8 +4,8 @@ import re
 from datetime import UTC, datetime, timedelta, tzinfo
 from typing import Final
 
-from inboxsync.clock import named_zone
 from inboxsync.errors import SettingsInvalid
+from inboxsync.zones import named_zone
 
 _AGO: Final = re.compile(r"(\d{1,6})([hdw])")
 _UNITS: Final = {"h": "hours", "d": "days", "w": "weeks"}

@@ -8,7 +8,7 @@ import asyncio
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime, timedelta, tzinfo
 from enum import StrEnum
 from typing import Final
 
@@ -99,7 +99,7 @@ class BatchStored:
 class SourceAway:
     """The source gives no usable answer; it is called again at `until`.
 
-    It has failed `failures` times in a row since then; `why` is the last failure.
+    Both times are in the clock's zone. It has failed `failures` times in a row; `why` is the last failure.
     """
 
     since: datetime
@@ -195,26 +195,26 @@ def to_all(*listeners: Listener) -> Listener:
 
 
 def describe_waiting(waiting: Waiting) -> str:
-    """`waiting for Meta until 14:32 (messenger 96 %)`, in the reader's own time zone."""
-    until = waiting.until.astimezone()
+    """`waiting for Meta until 14:32 (messenger 96 %)`, in the zone that `waiting` has."""
     is_soon = waiting.until - datetime.now(UTC) < timedelta(hours=12)
     used = f" {waiting.used_percent} %" if waiting.used_percent is not None else ""
-    return f"waiting for Meta until {until:{'%H:%M' if is_soon else '%Y-%m-%d %H:%M'}} ({waiting.type}{used})"
+    until = f"{waiting.until:{'%H:%M' if is_soon else '%Y-%m-%d %H:%M'}}"
+    return f"waiting for Meta until {until} ({waiting.type}{used})"
 
 
 def describe_away(away: SourceAway) -> str:
     """`no answer from Meta since 14:32 (5 attempts), trying again at 14:33: ...`."""
     times = "1 attempt" if away.failures == 1 else f"{away.failures:,} attempts"
     return (
-        f"no answer from Meta since {away.since.astimezone():%H:%M:%S} ({times}), "
-        f"trying again at {away.until.astimezone():%H:%M:%S}: {away.why}"
+        f"no answer from Meta since {away.since:%H:%M:%S} ({times}), "
+        f"trying again at {away.until:%H:%M:%S}: {away.why}"
     )
 
 
-def describe_stage(data: Mapping[str, object]) -> str:
+def describe_stage(data: Mapping[str, object], zone: tzinfo) -> str:
     """What an event says of its stage: `Full scan of the inbox, newest first: reached 12 May 2025`.
 
-    Empty where it names none.
+    Empty where it names none. The day is that of `zone`.
     """
     stage = data.get("stage")
     if not isinstance(stage, str):
@@ -223,7 +223,7 @@ def describe_stage(data: Mapping[str, object]) -> str:
     words = _STAGE_WORDS.get(stage, stage.replace("_", " "))
     line = words.format(folder=f"the folder {folder}" if folder != INBOX else "the inbox")
     if isinstance(reached := data.get("reached"), str):
-        line += f": reached {datetime.fromisoformat(reached):%-d %b %Y}"
+        line += f": reached {datetime.fromisoformat(reached).astimezone(zone):%-d %b %Y}"
     return line
 
 
@@ -297,7 +297,7 @@ def _log_end(event: RunEnded) -> None:
 
 
 def _seconds_of(at: datetime) -> str:
-    return at.isoformat(timespec="seconds")
+    return at.astimezone(UTC).isoformat(timespec="seconds")
 
 
 Data = dict[str, object]

@@ -51,7 +51,7 @@ async def held_lease(
         if not wait:
             raise PageBusy(
                 f"{_process_of(holder).capitalize()} has been working on Page {page.facebook_page_id} "
-                f"since {holder.acquired_at.astimezone():%Y-%m-%d %H:%M:%S}."
+                f"since {holder.acquired_at.astimezone(clock.zone):%Y-%m-%d %H:%M:%S}."
             )
         if reported != holder.owner:  # once for each owner, however long it takes
             since = holder.acquired_at.isoformat(timespec="seconds")

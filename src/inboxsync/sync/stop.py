@@ -216,7 +216,7 @@ class SourceWait:
             raise type(failure)(message, hint=failure.hint) from None
         pause = min(2.0 ** (self._failures - 1), _LONGEST_PAUSE_SECONDS)
         log.warning("the source is away, waiting", why=failure.message, pause_seconds=pause)
-        wall = self._clock.now()
+        wall = self._clock.now().astimezone(self._clock.zone)
         self._listener(
             SourceAway(
                 since=wall - timedelta(seconds=away_seconds),

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
+from datetime import datetime, tzinfo
 from hashlib import sha256
 from types import MappingProxyType
 from typing import Any, Final, Literal
@@ -63,14 +63,16 @@ def entries_of(
     gaps: Sequence[Gap],
     *,
     names: tuple[str, str],
+    zone: tzinfo,
     found: str = "",
     answered: Mapping[str, MessageRecord] = MappingProxyType({}),
     link: Callable[[MessageRecord], str] = lambda _: "",
 ) -> Iterator[Entry]:
     """`messages` are newest first, the entries oldest first. `names` are the contact's and the Page's.
 
-    `found` is the id of the message that the search found. `answered` are messages that are not on the page,
-    and that some of these answer, by their ids; `link` is the address of such a message.
+    Days are those of `zone`. `found` is the id of the message that the search found. `answered` are messages
+    that are not on the page, and that some of these answer, by their ids; `link` is the address of such a
+    message.
     """
     above = {gap.above_message_id: gap for gap in gaps}
     shown = {message.message_id: message for message in messages}
@@ -85,8 +87,8 @@ def entries_of(
     day = None
     for message in reversed(messages):
         at = message.sent_at
-        if at is not None and at.astimezone(UTC).date() != day:
-            day = at.astimezone(UTC).date()
+        if at is not None and at.astimezone(zone).date() != day:
+            day = at.astimezone(zone).date()
             yield Entry(kind="day", text=f"{day:%A, %-d %B %Y}")
         entry = _message_entry(message, names, shown, is_found=message.message_id == found)
         yield (

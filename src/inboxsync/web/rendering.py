@@ -2,12 +2,13 @@
 
 import hashlib
 from collections.abc import Mapping
-from datetime import UTC, datetime
+from datetime import UTC, datetime, tzinfo
 from functools import cache
 from importlib.resources import files
 from typing import Any, Final
 
-from jinja2 import Environment, PackageLoader, StrictUndefined
+from jinja2 import Environment, PackageLoader, StrictUndefined, pass_context
+from jinja2.runtime import Context
 from markupsafe import Markup, escape
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
@@ -20,7 +21,10 @@ _FACES = 6
 
 
 def render(template: str, **context: Any) -> str:  # noqa: ANN401 - what a template takes
-    """The HTML of a template with this context. Everything is escaped, nothing may be undefined."""
+    """The HTML of a template with this context. Everything is escaped, nothing may be undefined.
+
+    Times are shown in the context's `zone`, and beside its `now`.
+    """
     return _environment().get_template(template).render(context)
 
 
@@ -39,10 +43,9 @@ def _environment() -> Environment:
         "count": lambda number: f"{number:,}",
         "some": wording.some,
         "duration": wording.duration,
-        "moment": wording.moment,
         "initials": wording.initials,
         "face": _face,
-        "time": time_tag,
+        "time": _time,
         "backlog": wording.backlog_in_words,
     }
     return made
@@ -55,18 +58,23 @@ def asset(name: str) -> str:
     return f"/static/{name}?v={hashlib.sha256(content).hexdigest()[:12]}"
 
 
-def time_tag(at: datetime | None, shape: str = "ago") -> str:
-    """A `<time>` element: `ago` in words, `moment` with its date, `clock` as hours and minutes."""
+@pass_context
+def _time(context: Context, at: datetime | None, shape: str = "ago") -> str:
+    return time_tag(at, shape, zone=context["zone"], now=context["now"])
+
+
+def time_tag(at: datetime | None, shape: str = "ago", *, zone: tzinfo, now: datetime) -> str:
+    """A `<time>` element: `ago` in words, `moment` with its date, `clock` as hours and minutes, in `zone`."""
     if at is None:
         return "never"
     said = {
-        "ago": lambda: wording.ago(at, datetime.now(UTC)),
-        "moment": lambda: wording.moment(at),
-        "clock": lambda: f"{at.astimezone(UTC):%H:%M}",
+        "ago": lambda: wording.ago(at, now, zone),
+        "moment": lambda: wording.moment(at, zone),
+        "clock": lambda: wording.clock(at, zone),
     }[shape]()
     stamp = at.astimezone(UTC).isoformat(timespec="seconds")
-    return Markup('<time datetime="{}" data-shape="{}" title="{}">{}</time>').format(
-        stamp, shape, wording.moment(at), said
+    return Markup('<time datetime="{}" title="{} ({})">{}</time>').format(
+        stamp, wording.moment(at, zone), zone, said
     )
 
 
@@ -92,7 +100,6 @@ _TYPES: Final = {
     "style.css": "text/css; charset=utf-8",
     "controls.js": "text/javascript; charset=utf-8",
     "live.js": "text/javascript; charset=utf-8",
-    "times.js": "text/javascript; charset=utf-8",
     "icon.svg": "image/svg+xml",
 }
 

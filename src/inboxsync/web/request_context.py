@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import UTC, datetime, tzinfo
 from typing import Any
 
 from starlette.requests import Request
@@ -104,6 +104,11 @@ class RequestContext:
         """The current time of the service."""
         return self.service.engine.clock.now()
 
+    @property
+    def zone(self) -> tzinfo:
+        """The one zone of all times and days that the dashboard shows: that of the settings."""
+        return self.service.engine.settings.zone
+
     def param(self, name: str) -> str:
         """A query parameter, empty if it is missing; without NUL, which no database stores."""
         return self.request.query_params.get(name, "").replace("\0", "").strip()
@@ -126,7 +131,7 @@ class RequestContext:
         if not (text := self.param(name)):
             return None
         try:
-            midnight = datetime.strptime(text, "%Y-%m-%d").replace(tzinfo=self.service.engine.settings.zone)
+            midnight = datetime.strptime(text, "%Y-%m-%d").replace(tzinfo=self.zone)
             return midnight.astimezone(UTC)
         except (ValueError, OverflowError):
             raise RequestInvalid("This is not a day.", hint="Write it as 2026-01-31.") from None
@@ -138,6 +143,7 @@ class RequestContext:
             "visitor": self.visitor,
             "here": here,
             "now": self.now,
+            "zone": self.zone,
             "notice": {"kind": kind, "text": text} if text else None,
         }
         return HTMLResponse(render(template, **(shared | context)), status_code=status)

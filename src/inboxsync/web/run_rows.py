@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
-from datetime import datetime
+from datetime import datetime, tzinfo
 
 from inboxsync.model import Problem, Run, RunEvent, RunKind, RunStatus
 from inboxsync.sync.events import RETRYING, WAITING, describe_stage
@@ -95,8 +95,8 @@ class LiveRun:
         return values
 
 
-def live_run(run: Run, events: Sequence[RunEvent]) -> LiveRun:
-    """`events` since the run began."""
+def live_run(run: Run, events: Sequence[RunEvent], zone: tzinfo) -> LiveRun:
+    """`events` since the run began; times are in `zone`."""
     newest = events[-1] if events else None
     data = newest.data if newest else {}
     speeds = speeds_of(events)
@@ -106,7 +106,7 @@ def live_run(run: Run, events: Sequence[RunEvent]) -> LiveRun:
         id=run.id,
         status=newest.status if newest else "starting",
         title="Verifying now" if run.kind is RunKind.VERIFY else "Syncing now",
-        line=describe(newest) if newest else "Waiting for a worker",
+        line=describe(newest, zone) if newest else "Waiting for a worker",
         is_verification=run.kind is RunKind.VERIFY,
         is_waiting=newest is None or newest.status in (WAITING, RETRYING),
         share=round(share * 100, 1) if isinstance(share, int | float) else None,
@@ -118,7 +118,7 @@ def live_run(run: Run, events: Sequence[RunEvent]) -> LiveRun:
         rate=round(rate, 1),
         speed=_rate(rate),
         calls=_calls(data, events, run),
-        until=_until(data),
+        until=_until(data, zone),
         left=wording.duration(left) if isinstance(left, int | float) else "not known yet",
         chart=speed_line(thinned(speeds, most=_MOST_POINTS)),
     )
@@ -149,13 +149,13 @@ def speeds_of(events: Sequence[RunEvent]) -> list[tuple[float, float]]:
     return speeds
 
 
-def describe(event: RunEvent) -> str:
-    """An event as one sentence without a full stop."""
+def describe(event: RunEvent, zone: tzinfo) -> str:
+    """An event as one sentence without a full stop. Days are those of `zone`."""
     data = event.data
     if isinstance(message := data.get("message"), str) and message:
         said = plain(message)
         return said[:1].upper() + said[1:]
-    if line := describe_stage(data) or plain(_why_not(data)):
+    if line := describe_stage(data, zone) or plain(_why_not(data)):
         return line
     return {
         "starting": "Starting",
@@ -180,9 +180,9 @@ def _calls(data: Mapping[str, object], events: Sequence[RunEvent], run: Run) -> 
     return f"{made:,}, {used} %" if used is not None else f"{made:,}"
 
 
-def _until(data: Mapping[str, object]) -> str:
+def _until(data: Mapping[str, object], zone: tzinfo) -> str:
     until = data.get("waiting_until")
-    return f"{datetime.fromisoformat(until):%H:%M} UTC" if isinstance(until, str) else "not waiting"
+    return wording.clock(datetime.fromisoformat(until), zone) if isinstance(until, str) else "not waiting"
 
 
 def _rate(rate: float) -> str:

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, tzinfo
 from typing import Any, Final
 
 import msgspec
@@ -41,10 +41,11 @@ def verification_view(
     failed: Sequence[BacklogItem],
     older: Older,
     now: datetime,
+    zone: tzinfo,
 ) -> VerificationView:
     """`failed` are a few items of the backlog that failed."""
     badge, kind = BADGES[completeness.state]
-    more = [*describe_completeness(completeness), *_reasons(failed, now)]
+    more = [*describe_completeness(completeness), *_reasons(failed, now, zone)]
     if verification is None:
         text = "Not verified yet. A verification compares Meta's lists with what is stored."
     else:
@@ -71,12 +72,12 @@ def _compared(verification: Verification, now: Completeness) -> str:
     return f"{text} {stored_since:,} of the others {'is' if stored_since == 1 else 'are'} stored since."
 
 
-def _reasons(failed: Sequence[BacklogItem], now: datetime) -> list[str]:
+def _reasons(failed: Sequence[BacklogItem], now: datetime, zone: tzinfo) -> list[str]:
     """Why Meta refuses conversations, in its words, and when they are tried again."""
     lines = []
     for item in failed[:_SHOWN_REASONS]:
         if item.problem is not None:
-            when = ago(item.next_attempt_at, now) if item.next_attempt_at else "at the next sync"
+            when = ago(item.next_attempt_at, now, zone) if item.next_attempt_at else "at the next sync"
             lines.append(f"{item.conversation_id}: {plain(item.problem.message)} Next attempt {when}.")
     return lines
 

@@ -1,7 +1,7 @@
 """Numbers, times and the backlog in words. Pure."""
 
 from collections.abc import Mapping
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta, tzinfo
 
 _MINUTE, _HOUR, _DAY = 60, 3600, 86_400
 _SOON_SECONDS = 45
@@ -26,22 +26,36 @@ def duration(seconds: float) -> str:
     return some(round(whole / _DAY), "day")
 
 
-def ago(at: datetime | None, now: datetime) -> str:
-    """`just now`, `12 min ago`, `in 4 min`, a date if it is long ago; `never` if there is no time."""
+def ago(at: datetime | None, now: datetime, zone: tzinfo) -> str:
+    """`just now`, `12 min ago`, `in 4 min`, a date in `zone` if it is long ago; `never` for None."""
     if at is None:
         return "never"
     seconds = (now - at).total_seconds()
     if abs(seconds) < _SOON_SECONDS:
         return "just now" if seconds >= 0 else "any moment"
     if abs(seconds) > _LONG_DAYS * _DAY:
-        return f"{at.astimezone(UTC):%-d %b %Y}"
+        return date_in_words(at, zone)
     said = _roughly(abs(seconds))
     return f"{said} ago" if seconds > 0 else f"in {said}"
 
 
-def moment(at: datetime | None) -> str:
-    """`26 Nov 2026, 14:32 UTC`; the browser shows it in the reader's own time zone."""
-    return f"{at.astimezone(UTC):%-d %b %Y, %H:%M} UTC" if at else "never"
+def moment(at: datetime | None, zone: tzinfo) -> str:
+    """`26 Nov 2026, 14:32`."""
+    return f"{date_in_words(at, zone)}, {clock(at, zone)}" if at else "never"
+
+
+def date_in_words(at: datetime, zone: tzinfo) -> str:
+    """`26 Nov 2026`."""
+    return f"{at.astimezone(zone):%-d %b %Y}"
+
+
+def clock(at: datetime, zone: tzinfo) -> str:
+    """`14:32`; an hour that a zone has twice says which: `01:30 (UTC+01:00)`."""
+    local = at.astimezone(zone)
+    if local.utcoffset() == local.replace(fold=not local.fold).utcoffset():
+        return f"{local:%H:%M}"
+    offset = f"{local:%z}"
+    return f"{local:%H:%M} (UTC{offset[:3]}:{offset[3:5]})"
 
 
 def days_left(at: datetime, now: datetime) -> int:

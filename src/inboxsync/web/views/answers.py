@@ -28,7 +28,7 @@ class SpeedRow:
 
 def show(context: RequestContext) -> Response:
     """The last months: in total, by hour and by day."""
-    now, zone = context.now, context.service.engine.settings.zone
+    now, zone = context.now, context.zone
     with context.service.engine.store.read() as connection:
         page = get_page(connection, context.path_param("id"))
         scope = Scope(pages=(page,), since=now - timedelta(days=_DAYS))

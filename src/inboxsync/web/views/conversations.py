@@ -186,6 +186,7 @@ def show(context: RequestContext) -> Response:
             part.messages,
             gaps,
             names=names,
+            zone=context.zone,
             found=part.found,
             answered=answered,
             link=lambda each: link_to(conversation.id, each.sent_at, each.message_id),

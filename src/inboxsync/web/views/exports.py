@@ -59,7 +59,7 @@ def _request(context: RequestContext) -> ExportRequest:
         delimiter=_delimiter(context),
         trailer=True,
         raw=context.param("raw") == "1",
-        zone=context.service.engine.settings.zone,
+        zone=context.zone,
     )
 
 

@@ -3,7 +3,7 @@
 The token comes in once, and never goes out.
 """
 
-from datetime import datetime, timedelta, tzinfo
+from datetime import datetime, time, timedelta, tzinfo
 from typing import Final
 
 from sqlalchemy import Connection
@@ -52,9 +52,9 @@ def show(context: RequestContext) -> Response:
         runs = list_runs(connection, page_id=page.id, limit=_RUNS)
         active = next((run for run in runs if run.status.is_open), None)
         row = _row(connection, page, active, now)
-        live = live_of(connection, active) if active else None
-        verification = _verification(connection, page, now)
-        days, hours, span = _charts(connection, page, now, context.service.engine.settings.zone)
+        live = live_of(connection, active, context.zone) if active else None
+        verification = _verification(connection, page, now, context.zone)
+        days, hours, span = _charts(connection, page, now, context.zone)
     labels = {page.id: page_label(page)}
     return context.show(
         "page.html",
@@ -78,13 +78,14 @@ def _row(connection: Connection, page: Page, active: Run | None, now: datetime) 
     return page_row(overview, schedule=get_schedule(connection, page.id), active=active, now=now)
 
 
-def _verification(connection: Connection, page: Page, now: datetime) -> VerificationView:
+def _verification(connection: Connection, page: Page, now: datetime, zone: tzinfo) -> VerificationView:
     return verification_view(
         newest_verification(connection, page),
         completeness_of(connection, [page])[page.id],
         failed=list_failed_backlog(connection, page, limit=_REASONS),
         older=count_older(connection, page, messages=_NEWEST),
         now=now,
+        zone=zone,
     )
 
 
@@ -94,7 +95,7 @@ def _charts(connection: Connection, page: Page, now: datetime, zone: tzinfo) -> 
     last = newest[0].last_message_time if newest else None
     is_quiet = last is not None and last < now - timedelta(days=_DAYS)
     ends = last if last is not None and is_quiet else now
-    midnight = ends.astimezone(zone).replace(hour=0, minute=0, second=0, microsecond=0)
+    midnight = datetime.combine(ends.astimezone(zone).date(), time(), zone)
     days = {
         each.day: (each.from_contacts, each.from_page)
         for each in messages_by_day(

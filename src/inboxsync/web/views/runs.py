@@ -9,7 +9,7 @@ import asyncio
 from collections import deque
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, replace
-from datetime import datetime
+from datetime import datetime, tzinfo
 from typing import Final
 
 import msgspec
@@ -85,7 +85,7 @@ def show(context: RequestContext) -> Response:
                 "There is no such run in the database.", hint="Old runs are deleted automatically."
             )
         events = list_run_events(connection, run.id, limit=_EVENTS)
-        active = live_of(connection, run) if run.status.is_open else None
+        active = live_of(connection, run, context.zone) if run.status.is_open else None
         page = get_page(connection, run.page_id)
     return context.show(
         "run.html",
@@ -97,7 +97,7 @@ def show(context: RequestContext) -> Response:
         active=active,
         differences=differences_of(events),
         chart=_chart(events),
-        events=[_event_row(event) for event in reversed(events[-_SHOWN_EVENTS:])],
+        events=[_event_row(event, context.zone) for event in reversed(events[-_SHOWN_EVENTS:])],
         refresh_seconds=5 if active else None,
     )
 
@@ -108,10 +108,10 @@ def _continues_with(run: Run) -> str:
     return "verify" if run.kind is RunKind.VERIFY and not has_report else "sync"
 
 
-def live_of(connection: Connection, run: Run) -> LiveRun:
-    """A run in progress, as of now."""
+def live_of(connection: Connection, run: Run, zone: tzinfo) -> LiveRun:
+    """A run in progress, as of now, with times in `zone`."""
     events = list_run_events(connection, run.id, limit=_EVENTS)
-    return live_run(run, events)
+    return live_run(run, events, zone)
 
 
 def _chart(events: list[RunEvent]) -> SpeedLine | None:
@@ -119,12 +119,12 @@ def _chart(events: list[RunEvent]) -> SpeedLine | None:
     return speed_line(thinned(speeds, most=_MOST_POINTS)) if len(speeds) >= _FEWEST_POINTS else None
 
 
-def _event_row(event: RunEvent) -> EventRow:
+def _event_row(event: RunEvent, zone: tzinfo) -> EventRow:
     fetched = event.data.get("fetched")
     return EventRow(
         at=event.at,
         status=event.status.replace("_", " "),
-        text=describe(event),
+        text=describe(event, zone),
         fetched=f"{fetched:,}" if isinstance(fetched, int) else "",
     )
 
@@ -173,7 +173,7 @@ async def stream(context: RequestContext) -> Response:
 
 
 async def _messages(service: Service, run: Run, *, after: int) -> AsyncIterator[bytes]:
-    recent: deque[RunEvent] = deque(maxlen=_REMEMBERED)
+    zone, recent = service.engine.settings.zone, deque[RunEvent](maxlen=_REMEMBERED)
     events = service.event_streams.follow(run, after=after)
     coming = asyncio.ensure_future(anext(events, None))
     try:
@@ -186,11 +186,11 @@ async def _messages(service: Service, run: Run, *, after: int) -> AsyncIterator[
                 return
             if event.status in LAST:
                 ending = replace(event, status=SYNCING, data=event.data | {"message": _ENDING})
-                yield _message(live_run(run, [*recent, ending]))
+                yield _message(live_run(run, [*recent, ending], zone))
                 # The browser reloads the page now, and its figures are derived ones.
                 await asyncio.to_thread(_derive, service)
             recent.append(event)
-            yield b"id: %d\n" % event.seq + _message(live_run(run, recent))
+            yield b"id: %d\n" % event.seq + _message(live_run(run, recent, zone))
             coming = asyncio.ensure_future(anext(events, None))
     finally:
         coming.cancel()
