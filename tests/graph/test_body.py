@@ -94,3 +94,22 @@ def test_texts_just_below_the_longest_are_read() -> None:
 
 def test_blanks_around_what_was_asked_for_are_read() -> None:
     assert decode_body(b'{"data": [' + b" \n" * 10_000_000 + b"]}", status=200) == {"data": []}
+
+
+CUT = b'[{"message": "my address is Storgata 1"}, {"mess'
+
+
+@pytest.mark.parametrize("status", [200, 500])
+@pytest.mark.parametrize("body", [CUT, b'{"data": ' + CUT, b"\xef\xbb\xbf " + CUT, b"Storgata 1, " + CUT])
+def test_nothing_of_a_broken_list_is_quoted(body: bytes, status: int) -> None:
+    with pytest.raises(FaultError) as caught:
+        decode_body(body, status=status)
+    assert "Storgata" not in str(caught.value)
+    assert "is not JSON" in str(caught.value)
+
+
+@pytest.mark.parametrize(("body", "status"), [(HTML, 200), (b"upstream connect error", 503)])
+def test_an_error_page_is_quoted(body: bytes, status: int) -> None:
+    with pytest.raises(FaultError) as caught:
+        decode_body(body, status=status)
+    assert body[:20].decode() in str(caught.value)

@@ -237,10 +237,18 @@ def _decode_json(body: Body, status: int, redact: Callable[[str], str]) -> objec
     try:
         return replace_lone_surrogates(json.loads(body))
     except (ValueError, RecursionError) as unreadable:
-        # Redacted first, then cut: half a token would no longer look like one.
-        quoted = " ".join(redact(body[:_READ_BYTES].decode("utf-8", "replace")).split())[:_QUOTED_CHARACTERS]
-        message = f"The answer (HTTP {status}, {len(body)} bytes) is not JSON: {quoted!r}."
+        message = f"The answer (HTTP {status}, {len(body)} bytes) is not JSON{_quoted(body, status, redact)}."
         raise FaultError(Fault(message=message, status=status)) from unreadable
+
+
+def _quoted(body: Body, status: int, redact: Callable[[str], str]) -> str:
+    """The beginning of an error page; nothing of what may be a broken list, with what customers wrote."""
+    begin = body[:_READ_BYTES]
+    is_page = begin.lstrip().startswith(b"<")
+    if not is_page and (status < _FIRST_ERROR_STATUS or b"{" in begin or b"[" in begin):
+        return ""
+    # Redacted first, then cut: half a token would no longer look like one.
+    return f": {' '.join(redact(begin.decode('utf-8', 'replace')).split())[:_QUOTED_CHARACTERS]!r}"
 
 
 def replace_lone_surrogates(value: Any) -> Any:  # noqa: ANN401 - any JSON
