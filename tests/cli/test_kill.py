@@ -115,10 +115,13 @@ def test_a_kill_at_any_commit_of_a_catch_up_a_gap_and_history_loses_nothing(
 
 
 def test_kills_at_random_moments_lose_nothing(inbox: MakeInbox, start: Start, run: Run) -> None:
-    """Also of a full scan in several segments: answers slower than the call rate, time windows honoured."""
+    """Also of a full scan in several segments: answers slower than the call rate, time windows honoured.
+
+    The batch size cannot grow, so there are calls enough for eight kills.
+    """
     source = inbox(
         "--conversations", "400", "--folder", "spam=30", "--messages", "1:14", "--time-windows",
-        "--latency", "0.1", batch_size=10,
+        "--latency", "0.1", "--fault", "weight_limit=100", batch_size=10,
     )  # fmt: skip
     segments = 0
     for _ in range(8):

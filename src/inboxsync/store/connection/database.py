@@ -37,6 +37,7 @@ class Store:
         self._begin = begin
         self.file = file
         self._identity = _identity_of(file)
+        self._is_unchanging = sqlite.is_taken_for_unchanging(engine)
         # SQLite has one writer, and others ask for its file again and again: here each has its turn.
         is_sqlite = engine.dialect.name == "sqlite"
         self._turn: AbstractContextManager[object] = Lock() if is_sqlite else nullcontext()
@@ -123,7 +124,7 @@ class Store:
 
     def _state(self) -> tuple[int, int, int] | None:
         """Of a file that SQLite does not expect to change: what changes with it. None for any other."""
-        if self.file is None or not sqlite.is_taken_for_unchanging(self.engine):
+        if self.file is None or not self._is_unchanging:
             return None
         found = self.file.stat()
         return found.st_size, found.st_mtime_ns, int(Path(f"{self.file}-wal").exists())
