@@ -179,3 +179,28 @@ def test_a_database_from_before_the_first_release_is_refused_in_one_sentence(
         assert schema.current_version(connection) == version
         assert len(everything(connection)["messages"]) == 2
     engine.dispose()
+
+
+@pytest.mark.parametrize(
+    "lacking",
+    [
+        "ALTER TABLE facebook_pages RENAME COLUMN source_url TO other",
+        "ALTER TABLE page_totals RENAME TO other",
+    ],
+)
+def test_a_database_of_an_earlier_development_version_is_told_what_to_do(url: str, lacking: str) -> None:
+    store = Store.open(url)
+    with store.write() as connection:
+        connection.exec_driver_sql(lacking)
+
+    def read() -> None:
+        with store.read() as connection:
+            list_pages(connection)
+            connection.exec_driver_sql("SELECT * FROM page_totals")
+
+    with pytest.raises(StoreUnavailable, match="before the first release") as caught:
+        read()
+    hint = caught.value.hint or ""
+    assert "new database" in hint
+    assert "demo --reset" in hint
+    store.close()

@@ -33,7 +33,16 @@ _LOCKED = _Fault(
     "Close whatever holds it open for writing, then run it again.",
     StoreUnreachable,
 )
+_OTHER_SCHEMA = _Fault(
+    "{where} lacks what this version needs ({said}): it was made by a version before the first release, or "
+    "changed by hand.",
+    "Point INBOXSYNC_DATA_DIR, INBOXSYNC_DATABASE_URL or INBOXSYNC_DATABASE_SCHEMA at a new database, add "
+    "your Pages again and sync; this one is left as it is. For the demo: `inboxsync demo --reset`.",
+)
 _SQLITE = {
+    "no such table": _OTHER_SCHEMA,
+    "no such column": _OTHER_SCHEMA,
+    "has no column": _OTHER_SCHEMA,
     "disk is full": _FULL,
     "readonly database": _READ_ONLY,
     "unable to open": _Fault(
@@ -90,6 +99,8 @@ _STATES = {
         "Point INBOXSYNC_DATABASE_URL at the primary server, not at a replica, then run it again.",
     ),
     "42501": _NOT_ALLOWED,
+    "42703": _OTHER_SCHEMA,
+    "42P01": _OTHER_SCHEMA,
     "3F000": _NOT_ALLOWED,
     "40001": _BUSY,
     "40P01": _BUSY,
